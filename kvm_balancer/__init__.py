@@ -1,0 +1,1 @@
+"""kvm_balancer keeps a fleet of KVM hosts balanced by live migration."""

@@ -1,0 +1,189 @@
+"""Facts that reach the machine of a migration.
+
+Each event says when it happened (``at``, seconds since the epoch) and what
+it is due to (``cause``: the instruction, the hypervisor's event or the
+person behind it, in a few words for the story).
+"""
+
+import dataclasses
+import enum
+
+
+class EndState(enum.StrEnum):
+    """What one end of a migration says of the instance.
+
+    ``UNREACHABLE`` is not ``ABSENT``: who cannot be asked has not denied.
+    """
+
+    RUNNING = 'running'
+    #: paused, not by a migration
+    PAUSED = 'paused'
+    #: paused by a migration: about to be switched over, or just arrived
+    PAUSED_MIGRATION = 'paused for migration'
+    #: waits for the rest of its memory, or sends it
+    POST_COPY = 'in post-copy'
+    POST_COPY_FAILED = 'post-copy broken'
+    SHUT_OFF = 'shut off'
+    ABSENT = 'absent'
+    UNREACHABLE = 'unreachable'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class End:
+    """One end as it was last seen.
+
+    :ivar job_active: a migration job still holds the instance there
+    :ivar detail: the hypervisor's own words
+    """
+
+    state: EndState
+    job_active: bool = False
+    detail: str = ''
+
+
+class Verdict(enum.StrEnum):
+    """What a pre-flight check found."""
+
+    PASSED = 'passed'
+    FAILED = 'failed'
+    #: could not tell
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """One pre-flight check.
+
+    :ivar reason: why it did not pass; empty where it did
+    :ivar remedy: what the operator can do about it
+    """
+
+    name: str
+    verdict: Verdict
+    reason: str = ''
+    remedy: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statistics:
+    """Where a running copy stands.
+
+    :ivar iteration: passes begun over the memory, from 1
+    :ivar remaining_mib: accurate at the boundary between two passes
+    :ivar dirty_rate_mib_s: as the hypervisor measured it over the last pass
+    :ivar expected_downtime_ms: the hypervisor's guess while the copy runs
+    :ivar throttle_percent: how much the guest is slowed down
+    """
+
+    elapsed_ms: float = 0.0
+    total_mib: float = 0.0
+    transferred_mib: float = 0.0
+    remaining_mib: float = 0.0
+    bandwidth_mib_s: float = 0.0
+    dirty_rate_mib_s: float = 0.0
+    iteration: int = 0
+    throttle_percent: int = 0
+    expected_downtime_ms: float = 0.0
+    disk_total_mib: float = 0.0
+    disk_remaining_mib: float = 0.0
+    post_copy_requests: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events."""
+
+    at: float
+    cause: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Checked(Event):
+    """Pre-flight is over."""
+
+    checks: tuple[Check, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed(Event):
+    """The job exists and was looked at between two boundaries."""
+
+    statistics: Statistics
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PassEnded(Event):
+    """The hypervisor went over the memory once more: a boundary."""
+
+    statistics: Statistics
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStopped(Event):
+    """The guest was stopped on the source: the switch has begun.
+
+    Migrations that fail later send it as well.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PostCopyBegun(Event):
+    """The guest runs on the destination; memory still follows."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PostCopyBroke(Event):
+    """The stream broke after the switch; the memory is on both ends."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """The hypervisor would not carry an instruction out.
+
+    :ivar instruction: name of the instruction's class
+    :ivar text: the hypervisor's reason
+    """
+
+    instruction: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CallReturned(Event):
+    """The call that carries the migration came back.
+
+    Its error is a hint and never the truth: both ends are looked at.
+
+    :ivar error: empty for success
+    """
+
+    error: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettled(Event):
+    """The final figures of the job, from the source.
+
+    :ivar downtime_ms: None where not told
+    """
+
+    statistics: Statistics
+    downtime_ms: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EndsSeen(Event):
+    """Both ends were looked at."""
+
+    source: End
+    destination: End
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked(Event):
+    """Someone wants this migration to end; ``cause`` says who and why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked(Event):
+    """Time went on: limits in time are looked at."""

@@ -1,0 +1,73 @@
+"""What is asked of one migration, and within which limits."""
+
+import dataclasses
+import enum
+
+from kvm_balancer.model import plan
+
+
+class Profile(enum.StrEnum):
+    """How much it matters that this instance, and no other, goes."""
+
+    #: giving up is cheap: another instance will do
+    BALANCE = 'balance'
+    #: it must go
+    DRAIN = 'drain'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """Limits and means of one migration.
+
+    :ivar auto_converge: slow the guest down when it dirties too fast
+    :ivar auto_converge_initial_percent: first throttle; 0 the hypervisor's
+    :ivar auto_converge_increment_percent: its step; 0 the hypervisor's
+    :ivar max_throttle_percent: the throttle that the guest may be put under
+    :ivar post_copy: post-copy may be used when pre-copy does not converge
+    :ivar max_downtime_ms: the longest stop the guest is allowed
+    :ivar bandwidth_mib_s: limit of the memory stream; 0 for none
+    :ivar time_limit_seconds: give up (or switch) after it; 0 for none
+    :ivar parallel_connections: streams; 0 or 1 for a single one
+    :ivar compression: name of a method, empty for none
+    :ivar tls: encrypt the stream
+    """
+
+    auto_converge: bool = True
+    auto_converge_initial_percent: int = 0
+    auto_converge_increment_percent: int = 0
+    max_throttle_percent: int = 99
+    post_copy: bool = False
+    max_downtime_ms: int = 500
+    bandwidth_mib_s: int = 0
+    time_limit_seconds: float = 0.0
+    parallel_connections: int = 0
+    compression: str = ''
+    tls: bool = False
+    profile: Profile = Profile.BALANCE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """One migration, as it was accepted.
+
+    :ivar migration_id: names it everywhere; asking twice with the same id
+        is asking once
+    :ivar instance: uuid of the instance
+    :ivar source: name of the host it is on
+    :ivar destination: name of the host it is to go to
+    :ivar destination_uri: how the source's hypervisor reaches that host's
+    :ivar migration_address: where the stream goes; empty for the host of
+        the URI
+    :ivar accepted_at: seconds since the epoch
+    """
+
+    migration_id: str
+    instance: str
+    source: str
+    destination: str
+    destination_uri: str
+    accepted_at: float
+    migration_address: str = ''
+    options: Options = Options()
+    predicted: plan.Prediction | None = None
+    plan_id: str = ''

@@ -1,0 +1,39 @@
+"""The states of a migration.
+
+A migration is requested, checked, prepared and copied; the guest is then
+switched over, with all of its memory (pre-copy) or with the rest of it to
+follow (post-copy); the call finishes, and both ends are verified. The four
+ends are for good.
+"""
+
+import enum
+
+
+class State(enum.StrEnum):
+    """Where a migration stands."""
+
+    REQUESTED = 'requested'
+    PRE_FLIGHT = 'pre-flight'
+    PREPARING = 'preparing'
+    COPYING_STORAGE = 'copying storage'
+    PRE_COPY = 'pre-copy'
+    SWITCHOVER = 'switchover'
+    POST_COPY = 'post-copy'
+    POST_COPY_PAUSED = 'post-copy paused'
+    RECOVERING = 'recovering'
+    FINISHING = 'finishing'
+    VERIFYING = 'verifying'
+    COMPLETED = 'completed'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
+    UNKNOWN = 'unknown'
+
+    @property
+    def ended(self) -> bool:
+        """True for the four ends."""
+        return self in ENDS
+
+
+ENDS = frozenset(
+    {State.COMPLETED, State.FAILED, State.CANCELLED, State.UNKNOWN}
+)

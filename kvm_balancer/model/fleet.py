@@ -1,0 +1,221 @@
+"""The fleet: hosts, instances and groups at one moment, as columns.
+
+One representation from ingest to planner. A row of :class:`Hosts` is a host,
+a row of :class:`Instances` an instance, and everything that refers to them
+does so by row number, so that 200,000 instances cost megabytes and a
+question about all of them is one array operation.
+
+A fleet is never changed in place once it is built. What a planner tries out
+lives in copies of the few columns that a move changes.
+
+Units are part of every name. A host's CPU load is ``cpu_overhead`` plus the
+``cpu_usage`` of its instances, in cores, divided by ``cpus``; its memory load
+is the ``memory_mib`` of its instances divided by what may be allocated.
+"""
+
+import dataclasses
+import enum
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+
+class HostState(enum.IntEnum):
+    """Whether instances may arrive at and should leave a host."""
+
+    ENABLED = 0
+    #: instances may leave, none may arrive
+    DISABLED = 1
+    #: all movable instances must leave, none may arrive
+    DRAINING = 2
+
+
+class GroupPolicy(enum.IntEnum):
+    """How the members of a server group want to live; Nova's words."""
+
+    AFFINITY = 0
+    ANTI_AFFINITY = 1
+    SOFT_AFFINITY = 2
+    SOFT_ANTI_AFFINITY = 3
+
+    @property
+    def hard(self) -> bool:
+        """True where the policy is a rule and not a wish."""
+        return self in (GroupPolicy.AFFINITY, GroupPolicy.ANTI_AFFINITY)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Hosts:
+    """One row a host; every array has the shape ``(hosts,)``.
+
+    ``zone`` and ``cpu_model`` are indexes into the tuples ``zones`` and
+    ``cpu_models`` of the fleet; ``aggregates`` has the shape
+    ``(hosts, len(fleet.aggregates))``, and ``cpu_accepts`` the shape
+    ``(hosts, len(fleet.cpu_models))``: true where an instance that now runs
+    on that model may come to this host.
+    """
+
+    name: tuple[str, ...]
+    cpus: Floats
+    memory_mib: Floats
+    memory_reserved_mib: Floats
+    disk_gib: Floats
+    cpu_allocation_ratio: Floats
+    memory_allocation_ratio: Floats
+    disk_allocation_ratio: Floats
+    migration_mib_s: Floats
+    max_incoming: Ints
+    max_outgoing: Ints
+    zone: Ints
+    aggregates: Bools
+    cpu_model: Ints
+    cpu_accepts: Bools
+    cpu_overhead: Floats
+    state: Ints
+    #: seconds since the host's last sample; 0 in a fleet read from a file
+    sample_age_seconds: Floats
+    #: true where that age is over what the operator allows
+    silent: Bools
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    @property
+    def memory_capacity_mib(self) -> Floats:
+        """What may be allocated to instances, in MiB."""
+        usable = self.memory_mib - self.memory_reserved_mib
+        return usable * self.memory_allocation_ratio
+
+    @property
+    def vcpu_capacity(self) -> Floats:
+        """Virtual CPUs that may be allocated to instances."""
+        return self.cpus * self.cpu_allocation_ratio
+
+    @property
+    def disk_capacity_gib(self) -> Floats:
+        """GiB of disk that may be allocated; infinite where unknown (0)."""
+        disk = self.disk_gib * self.disk_allocation_ratio
+        return np.where(disk > 0, disk, np.inf)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """One row an instance; every array has the shape ``(instances,)``.
+
+    ``requirement`` is an index into ``fleet.requirements``, the distinct
+    sets of aggregates that instances require.
+    """
+
+    id: tuple[str, ...]
+    name: tuple[str, ...]
+    host: Ints
+    vcpus: Floats
+    memory_mib: Floats
+    disk_gib: Floats
+    #: cores in use, as the planner is to count them
+    cpu_usage: Floats
+    #: what a migration has to copy
+    memory_usage_mib: Floats
+    dirty_rate_mib_s: Floats
+    #: may be moved at all: managed by us, not locked, not opted out
+    movable: Bools
+    requirement: Ints
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """Server groups, and who belongs to them.
+
+    ``member_instance`` and ``member_group`` have the shape
+    ``(memberships,)`` and are sorted by group: the n-th membership says that
+    instance ``member_instance[n]`` belongs to group ``member_group[n]``.
+    """
+
+    name: tuple[str, ...]
+    policy: Ints
+    max_per_host: Ints
+    member_instance: Ints
+    member_group: Ints
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def members(self, group: int) -> Ints:
+        """Return the rows of the instances that belong to *group*."""
+        first, last = np.searchsorted(self.member_group, (group, group + 1))
+        return self.member_instance[first:last]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fleet:
+    """All hosts, instances and groups at one moment.
+
+    :ivar taken_at: seconds since the epoch, 0 where unknown
+    :ivar zones: zone names, in the order of their index
+    :ivar aggregates: aggregate names, in the order of their column
+    :ivar cpu_models: CPU models, in the order of their index
+    :ivar requirements: distinct required sets of aggregates, shape
+        ``(sets, len(aggregates))``; row 0 requires nothing
+    """
+
+    hosts: Hosts
+    instances: Instances
+    groups: Groups
+    taken_at: float
+    zones: tuple[str, ...]
+    aggregates: tuple[str, ...]
+    cpu_models: tuple[str, ...]
+    requirements: Bools
+
+    @functools.cached_property
+    def host_row(self) -> dict[str, int]:
+        """Rows of hosts by name."""
+        return {name: row for row, name in enumerate(self.hosts.name)}
+
+    @functools.cached_property
+    def instance_row(self) -> dict[str, int]:
+        """Rows of instances by id."""
+        return {uid: row for row, uid in enumerate(self.instances.id)}
+
+    def sum_by_host(self, column: Floats) -> Floats:
+        """Add up a column of the instances over the hosts they are on.
+
+        :param column: shape ``(instances,)``
+        :returns: shape ``(hosts,)``
+        """
+        return np.bincount(
+            self.instances.host, weights=column, minlength=len(self.hosts)
+        )
+
+    @functools.cached_property
+    def cpu_load(self) -> Floats:
+        """CPU load of every host, 1.0 being all of its cores."""
+        used = self.hosts.cpu_overhead + self.sum_by_host(
+            self.instances.cpu_usage
+        )
+        return used / self.hosts.cpus
+
+    @functools.cached_property
+    def memory_load(self) -> Floats:
+        """Allocated share of what may be allocated, for every host."""
+        used = self.sum_by_host(self.instances.memory_mib)
+        return used / self.hosts.memory_capacity_mib
+
+    @functools.cached_property
+    def counted(self) -> Bools:
+        """Hosts over which spread and peak are taken: all not draining.
+
+        Where every host drains, all count.
+        """
+        counted = self.hosts.state != HostState.DRAINING
+        if not counted.any():
+            return np.ones_like(counted)
+        return counted

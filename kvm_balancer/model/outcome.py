@@ -1,0 +1,57 @@
+"""How a migration ended, and the story of how it got there."""
+
+import dataclasses
+import enum
+
+from kvm_balancer.model import plan
+
+
+class OutcomeKind(enum.StrEnum):
+    """The four ends of a migration."""
+
+    COMPLETED = 'completed'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
+    #: neither end could be made sure of: nothing more is done to it
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One step in the life of a migration.
+
+    :ivar at: seconds since the epoch
+    :ivar state: the state that was entered, or was stayed in
+    :ivar text: what happened, and why that led here
+    """
+
+    at: float
+    state: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """The record of one finished migration.
+
+    :ivar total_ms: from the command's acceptance to the verified end
+    :ivar downtime_ms: None where the hypervisor did not tell
+    """
+
+    migration_id: str
+    instance: str
+    source: str
+    destination: str
+    outcome: OutcomeKind
+    mode: plan.Mode
+    reason: str
+    accepted_at: float
+    ended_at: float
+    total_ms: float
+    downtime_ms: float | None
+    transferred_mib: float
+    iterations: int
+    max_throttle_percent: int
+    predicted: plan.Prediction | None
+    story: tuple[StoryLine, ...] = ()
+    plan_id: str = ''

@@ -1,0 +1,116 @@
+"""A plan: moves in a partial order, what they cost and what they bring."""
+
+import dataclasses
+import enum
+
+
+class Mode(enum.StrEnum):
+    """How the memory of an instance got, or will get, across."""
+
+    PRE_COPY = 'pre-copy'
+    POST_COPY = 'post-copy'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one migration is expected to take.
+
+    :ivar seconds: total time
+    :ivar downtime_ms: time in which the guest does not run
+    :ivar mib: what goes over the network
+    :ivar mode: the mode in which it will end
+    """
+
+    seconds: float
+    downtime_ms: float
+    mib: float
+    mode: Mode = Mode.PRE_COPY
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a plan.
+
+    :ivar after: indexes of the moves of the same plan that must have
+        completed before this one starts
+    :ivar reason: one line for the operator, with figures
+    """
+
+    instance: str
+    source: str
+    destination: str
+    prediction: Prediction
+    reason: str
+    after: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadSummary:
+    """Spread and peak of the loads over the hosts that count."""
+
+    cpu_stddev: float
+    cpu_max: float
+    memory_stddev: float
+    memory_max: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bound:
+    """What is proven under the same constraints; None where nothing is.
+
+    :ivar cpu_max: no plan gets the peak lower
+    :ivar cpu_stddev: no plan gets the spread lower
+    :ivar moves: no plan reaches the limit or target with fewer moves
+    :ivar makespan_seconds: nobody carries these moves out sooner
+    """
+
+    cpu_max: float | None = None
+    cpu_stddev: float | None = None
+    moves: int | None = None
+    makespan_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """What the first *moves* moves of a plan are worth by themselves."""
+
+    moves: int
+    cpu_stddev: float
+    mib: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unplaced:
+    """An instance that should have moved and cannot, and why."""
+
+    instance: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StillHot:
+    """A host that stays over its limit under the plan, and why."""
+
+    host: str
+    load: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a policy decided, most useful moves first.
+
+    Every prefix of ``moves`` that ends between units is a plan by itself.
+    """
+
+    policy: str
+    moves: tuple[Move, ...]
+    before: LoadSummary
+    after: LoadSummary
+    bound: Bound = Bound()
+    makespan_seconds: float = 0.0
+    frontier: tuple[FrontierPoint, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    still_hot: tuple[StillHot, ...] = ()
+    #: one line: why the policy acted, or why it did not
+    summary: str = ''

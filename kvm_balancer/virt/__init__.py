@@ -1,0 +1,1 @@
+"""Hypervisor drivers: what the rest of the house needs of a hypervisor."""

@@ -1,0 +1,114 @@
+"""The contract of a hypervisor driver.
+
+A driver is the thin edge to the hypervisor of one host. It samples it, says
+what it has of an instance, and carries out the instructions of migrations
+whose source it is. It decides nothing, and it translates every error of its
+library into those of :mod:`kvm_balancer.errors`.
+
+All drivers pass the one contract suite in ``tests/contract``.
+"""
+
+import abc
+import collections.abc
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.model import sample
+
+#: Where a carrier puts the events it sees; called from any thread, and
+#: returns at once.
+Sink = collections.abc.Callable[[events.Event], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstanceView:
+    """What one host has of one instance.
+
+    :ivar owner: ``balancer``, ``nova`` or ``none``, as in a sample
+    :ivar owner_reason: why it is not ours, for the refusal
+    """
+
+    id: str
+    name: str
+    owner: str
+    owner_reason: str
+    end: events.End
+    vcpus: float
+    memory_mib: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at a host: a sample without its place in a sequence."""
+
+    taken_at: float
+    interval_seconds: float
+    usage: sample.HostUsage
+    instances: sample.InstanceUsages
+    cpus: float
+    memory_mib: float
+    cpu_model: str
+    hypervisor_version: str
+    library_version: str
+
+
+class Carrier(abc.ABC):
+    """Carries out the instructions of one migration on its source.
+
+    Instructions come one at a time; ``perform`` returns at once and what
+    happens is told to the sink as events. After ``close`` no event comes.
+    """
+
+    @abc.abstractmethod
+    def perform(self, instruction: instructions.Instruction) -> None:
+        """Begin to carry *instruction* out; its effect comes as events.
+
+        Knows ``Check``, ``Start``, ``SetDowntime``, ``SetBandwidth``,
+        ``StartPostCopy``, ``Abort`` and ``LookAtEnds``.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of both ends. The migration itself is left as it is."""
+
+
+class Driver(abc.ABC):
+    """One hypervisor host, from where this process stands."""
+
+    @abc.abstractmethod
+    def connect(self) -> None:
+        """Reach the hypervisor.
+
+        :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def read(self) -> Reading:
+        """Look at the host and all of its instances, without waiting.
+
+        One bulk call, whatever the number of instances; never one that a
+        migrating instance can hold up.
+
+        :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def view(self, instance: str) -> InstanceView:
+        """Say what this host has of *instance* (a uuid or a name).
+
+        :raises NotFound: when it has nothing
+        :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def carrier(self, wanted: request.Request, sink: Sink) -> Carrier:
+        """Make ready to carry out a migration away from this host.
+
+        Touches neither end; nothing happens before the first instruction.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of the hypervisor; carriers that still run keep theirs."""
