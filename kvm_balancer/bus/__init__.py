@@ -1,0 +1,1 @@
+"""The message bus: oslo.messaging and kombu, and nowhere else."""

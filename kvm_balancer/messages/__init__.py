@@ -1,0 +1,1 @@
+"""Versioned payloads and documents, to and from the model."""

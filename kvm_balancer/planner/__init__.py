@@ -1,0 +1,1 @@
+"""From a fleet to a plan: score, bounds, search, order, explanations."""

@@ -1,0 +1,1 @@
+"""Policies: which objective, and when to act."""

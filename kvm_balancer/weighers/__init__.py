@@ -1,0 +1,1 @@
+"""Weighers: which of the allowed places is better."""

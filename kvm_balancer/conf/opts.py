@@ -1,0 +1,33 @@
+"""All options of the project, for the services and the sample file.
+
+Every module of this package owns one group. It has ``GROUP``, ``OPTS``,
+``register_opts(conf)`` and ``list_opts()``, and is named in ``_MODULES``.
+"""
+
+import importlib
+from typing import Any
+
+from oslo_config import cfg
+
+_MODULES: tuple[str, ...] = ()
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register every option of the project on *conf*."""
+    for name in _MODULES:
+        importlib.import_module(f'{__package__}.{name}').register_opts(conf)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Return all options by group, for the configuration generator."""
+    return [
+        entry
+        for name in _MODULES
+        for entry in importlib.import_module(
+            f'{__package__}.{name}'
+        ).list_opts()
+    ]
+
+
+def set_defaults() -> None:
+    """Set defaults of libraries' options that the project needs otherwise."""
