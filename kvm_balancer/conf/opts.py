@@ -9,7 +9,10 @@ from typing import Any
 
 from oslo_config import cfg
 
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = (
+    'agent',
+    'executor',
+)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -1,0 +1,114 @@
+"""Options of the agent, which watches, decides and commands."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    'agent',
+    title='Agent',
+    help='What the agent decides, how often, and how much of it it does.',
+)
+
+OPTS = [
+    cfg.StrOpt(
+        'mode',
+        default='advise',
+        choices=[
+            ('advise', 'plans are made, kept and shown, never carried out'),
+            ('automatic', 'plans are carried out'),
+        ],
+        help="""
+Whether plans are carried out.
+
+A fresh installation only advises. Look at its plans for a while
+(``kvm-balancer plans``) before you set ``automatic``.
+""",
+    ),
+    cfg.FloatOpt(
+        'interval',
+        default=30.0,
+        min=0.5,
+        max=86400.0,
+        help="""
+Seconds between two decisions.
+
+Shorter reacts faster and costs more CPU time. Related:
+``[executor] sample_interval``, and the hold times of the policies.
+""",
+    ),
+    cfg.ListOpt(
+        'policies',
+        default=['relieve', 'spread'],
+        help="""
+Policies that run, in order of precedence: the first that has something to do
+makes the plan. Names from the entry points ``kvm_balancer.policies``.
+""",
+    ),
+    cfg.IntOpt(
+        'max_migrations',
+        default=8,
+        min=1,
+        max=10000,
+        help="""
+Most migrations under way in the whole fleet at one time.
+
+Each host has limits of its own besides: ``[host] max_incoming`` and
+``max_outgoing``.
+""",
+    ),
+    cfg.FloatOpt(
+        'instance_cooldown_seconds',
+        default=1800.0,
+        min=0.0,
+        help="""
+Seconds for which an instance is left alone after it was moved, or after a
+migration of it failed. Longer means calmer instances and slower balancing.
+""",
+    ),
+    cfg.FloatOpt(
+        'host_cooldown_seconds',
+        default=60.0,
+        min=0.0,
+        help="""
+Seconds for which no plan touches a host after a migration from or to it
+ended, so that its load is seen as it is before it is judged again.
+""",
+    ),
+    cfg.FloatOpt(
+        'command_retry_seconds',
+        default=30.0,
+        min=1.0,
+        help="""
+Seconds without news of a migration after which its executor is asked again.
+Commands carry the id of their migration: asking twice starts it once.
+""",
+    ),
+    cfg.FloatOpt(
+        'rpc_timeout_seconds',
+        default=10.0,
+        min=0.5,
+        help="""
+Seconds for which an executor's answer to a command is waited for.
+""",
+    ),
+    cfg.IntOpt(
+        'keep_days',
+        default=90,
+        min=1,
+        help="""
+Days for which plans and outcomes are kept in the database.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the options of this module on *conf*."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options of this module, for the configuration generator."""
+    return [(GROUP, OPTS)]
