@@ -1,0 +1,198 @@
+"""Carrying a plan out: what may start now, what no longer makes sense.
+
+A plan is a partial order. A move may start when all moves it names in
+``after`` have completed, both of its hosts have a free slot, and the fleet as
+it is *now* still allows and wants it. Free slots are refilled whenever
+something ends; there are no waves.
+
+The life of a move::
+
+    waiting --> running --> completed
+       |           +------> failed
+       +------> dropped
+
+Pure: the caller says what the fleet is now and what has ended.
+"""
+
+import collections
+import collections.abc
+import dataclasses
+import enum
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+
+
+class MoveState(enum.StrEnum):
+    """Where a move of a plan stands."""
+
+    WAITING = 'waiting'
+    RUNNING = 'running'
+    COMPLETED = 'completed'
+    FAILED = 'failed'
+    DROPPED = 'dropped'
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more happens to the move."""
+        return self not in (MoveState.WAITING, MoveState.RUNNING)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Start:
+    """The move may start now."""
+
+    index: int
+    move: plans.Move
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Drop:
+    """The move will not be made, and why."""
+
+    index: int
+    move: plans.Move
+    reason: str
+
+
+#: Says why a move is not to be made in the fleet as it is; '' when it is.
+Objection = collections.abc.Callable[[columns.Fleet, plans.Move], str]
+
+
+class Dispatch:
+    """One plan while it is carried out.
+
+    :param plan_id: names the plan in the store
+    :param max_migrations: most moves under way at one time in the fleet
+    """
+
+    def __init__(
+        self, plan_id: str, plan: plans.Plan, max_migrations: int
+    ) -> None:
+        self.plan_id = plan_id
+        self.plan = plan
+        self._max_migrations = max_migrations
+        self._states = [MoveState.WAITING] * len(plan.moves)
+        self._reasons = [''] * len(plan.moves)
+
+    @property
+    def done(self) -> bool:
+        """True when every move has ended one way or another."""
+        return all(state.ended for state in self._states)
+
+    @property
+    def states(self) -> tuple[MoveState, ...]:
+        """The state of every move, in the order of the plan."""
+        return tuple(self._states)
+
+    def ended(self, index: int, state: MoveState, reason: str) -> None:
+        """Note how a move ended."""
+        self._states[index] = state
+        self._reasons[index] = reason
+
+    def drop_waiting(self, reason: str) -> tuple[Drop, ...]:
+        """Give up every move that has not started."""
+        return tuple(
+            self._drop(index, reason)
+            for index, state in enumerate(self._states)
+            if state is MoveState.WAITING
+        )
+
+    def next(
+        self,
+        fleet: columns.Fleet,
+        busy: collections.abc.Iterable[tuple[str, str]],
+        objection: Objection,
+    ) -> tuple[Start | Drop, ...]:
+        """Decide what starts now and what is dropped.
+
+        :param fleet: as it is now
+        :param busy: source and destination of every migration under way,
+            those of this plan included
+        :param objection: says why a move no longer makes sense
+        :returns: starts and drops, in the order of the plan; the starts
+            count as running from now on
+        """
+        slots = _Slots(fleet, busy, self._max_migrations)
+        decided: list[Start | Drop] = []
+        for index, move in enumerate(self.plan.moves):
+            if self._states[index] is not MoveState.WAITING:
+                continue
+            lost = self._lost_condition(move)
+            if lost:
+                decided.append(self._drop(index, lost))
+                continue
+            if not self._conditions_met(move) or not slots.free(move):
+                continue
+            reason = objection(fleet, move)
+            if reason:
+                decided.append(self._drop(index, reason))
+                continue
+            slots.take(move)
+            self._states[index] = MoveState.RUNNING
+            decided.append(Start(index, move))
+        return tuple(decided)
+
+    def _conditions_met(self, move: plans.Move) -> bool:
+        return all(
+            self._states[before] is MoveState.COMPLETED
+            for before in move.after
+        )
+
+    def _lost_condition(self, move: plans.Move) -> str:
+        for before in move.after:
+            if self._states[before] in (MoveState.FAILED, MoveState.DROPPED):
+                return (
+                    f'it needs move {before} of the plan, which was '
+                    f'{self._states[before]}: {self._reasons[before]}'
+                )
+        return ''
+
+    def _drop(self, index: int, reason: str) -> Drop:
+        self.ended(index, MoveState.DROPPED, reason)
+        return Drop(index, self.plan.moves[index], reason)
+
+
+class _Slots:
+    """Free places for migrations, on every host and in all."""
+
+    def __init__(
+        self,
+        fleet: columns.Fleet,
+        busy: collections.abc.Iterable[tuple[str, str]],
+        max_migrations: int,
+    ) -> None:
+        self._fleet = fleet
+        self._left = max_migrations
+        self._outgoing: collections.Counter[str] = collections.Counter()
+        self._incoming: collections.Counter[str] = collections.Counter()
+        for source, destination in busy:
+            self._count(source, destination)
+
+    def _count(self, source: str, destination: str) -> None:
+        self._left -= 1
+        self._outgoing[source] += 1
+        self._incoming[destination] += 1
+
+    def free(self, move: plans.Move) -> bool:
+        """Whether both hosts and the fleet have a place.
+
+        A host that is no longer known is left to the objection.
+        """
+        rows = self._fleet.host_row
+        hosts = self._fleet.hosts
+        source = rows.get(move.source)
+        destination = rows.get(move.destination)
+        if self._left <= 0:
+            return False
+        if source is None or destination is None:
+            return True
+        return bool(
+            self._outgoing[move.source] < hosts.max_outgoing[source]
+            and self._incoming[move.destination]
+            < hosts.max_incoming[destination]
+        )
+
+    def take(self, move: plans.Move) -> None:
+        """Hold the places of a move that starts."""
+        self._count(move.source, move.destination)
