@@ -191,9 +191,10 @@ class Fleet:
         :param column: shape ``(instances,)``
         :returns: shape ``(hosts,)``
         """
-        return np.bincount(
+        total = np.bincount(
             self.instances.host, weights=column, minlength=len(self.hosts)
         )
+        return total.astype(np.float64, copy=False)
 
     @functools.cached_property
     def cpu_load(self) -> Floats:
@@ -215,7 +216,7 @@ class Fleet:
 
         Where every host drains, all count.
         """
-        counted = self.hosts.state != HostState.DRAINING
+        counted: Bools = self.hosts.state != HostState.DRAINING
         if not counted.any():
             return np.ones_like(counted)
         return counted
