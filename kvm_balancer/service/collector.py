@@ -1,0 +1,126 @@
+"""Samples of this host, one after the other, on their way to the agent.
+
+Owns the rhythm, the sequence numbers and the identity of this run; what is
+read is the driver's, how it travels is the bus's. A host that cannot be read
+sends nothing: silence is what the agent understands.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import threading
+import time
+import uuid
+
+from kvm_balancer import errors
+from kvm_balancer.model import sample
+from kvm_balancer.virt import driver
+
+LOG = logging.getLogger(__name__)
+
+#: Sends one sample; raises BusError when it could not.
+Publish = collections.abc.Callable[[sample.Sample], None]
+
+
+class Collector:
+    """Reads the host every *interval* seconds until it is stopped.
+
+    :param host: name of this host in the fleet
+    :param facts: what the operator says of the host; what the driver knows
+        better (CPUs, memory, CPU model, versions) is filled in where the
+        operator said nothing
+    """
+
+    def __init__(
+        self,
+        hypervisor: driver.Driver,
+        publish: Publish,
+        host: str,
+        facts: sample.HostFacts,
+        interval_seconds: float,
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._publish = publish
+        self._host = host
+        self._facts = facts
+        self._interval_seconds = interval_seconds
+        self._boot = uuid.uuid4().hex
+        self._sequence = 0
+        self._trouble = ''
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='collector', daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the sample that is being taken."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def take(self) -> sample.Sample:
+        """Take the next sample.
+
+        :raises HypervisorUnreachable: when the hypervisor does not answer
+        """
+        reading = self._hypervisor.read()
+        self._sequence += 1
+        return sample.Sample(
+            host=self._host,
+            boot=self._boot,
+            sequence=self._sequence,
+            taken_at=reading.taken_at,
+            interval_seconds=reading.interval_seconds,
+            facts=complete(self._facts, reading),
+            usage=reading.usage,
+            instances=reading.instances,
+        )
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            self._take_and_publish()
+            # A rhythm, not a pause: a slow sample does not shift the next,
+            # and what was missed is not made up for.
+            now = time.monotonic()
+            due = max(due + self._interval_seconds, now)
+            self._stop.wait(due - now)
+
+    def _take_and_publish(self) -> None:
+        """Send one sample; say once when that begins or ceases to fail."""
+        try:
+            self._publish(self.take())
+        except errors.KVMBalancerError as error:
+            if str(error) != self._trouble:
+                LOG.error('No sample of this host: %s', error)
+            self._trouble = str(error)
+            return
+        except Exception:
+            # A sampler that has ended looks like a dead host: nothing that
+            # one reading does may end it.
+            LOG.exception('A sample of this host failed')
+            return
+        if self._trouble:
+            LOG.info('Samples of this host are sent again')
+            self._trouble = ''
+
+
+def complete(
+    facts: sample.HostFacts, reading: driver.Reading
+) -> sample.HostFacts:
+    """Fill in what the operator left to the driver.
+
+    Zero CPUs or memory, and an empty CPU model, are what was left open.
+    """
+    return dataclasses.replace(
+        facts,
+        cpus=facts.cpus or reading.cpus,
+        memory_mib=facts.memory_mib or reading.memory_mib,
+        cpu_model=facts.cpu_model or reading.cpu_model,
+        hypervisor_version=reading.hypervisor_version,
+        library_version=reading.library_version,
+    )

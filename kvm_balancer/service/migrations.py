@@ -1,0 +1,129 @@
+"""The shell around the machine of one migration.
+
+Events come from the carrier, the clock and whoever cancels, through one
+queue; instructions go to the carrier. This module owns the thread and the
+clock of a migration and decides nothing: what follows what is the
+machine's, what is done to the hypervisor is the driver's.
+"""
+
+import collections.abc
+import logging
+import queue
+import threading
+import time
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from kvm_balancer.virt import driver
+
+LOG = logging.getLogger(__name__)
+
+#: Called with the id of the migration and how far it is.
+OnProgress = collections.abc.Callable[[str, instructions.ReportProgress], None]
+#: Called once, with the record of the finished migration.
+OnOutcome = collections.abc.Callable[[outcome.Outcome], None]
+
+#: How often a migration looks at its limits in time when nothing happens.
+TICK_SECONDS = 1.0
+
+
+class MigrationRunner:
+    """Carries one migration from its request to its verified end.
+
+    :param hypervisor: driver of the source host, connected
+    :param life: the machine of this migration, not yet begun
+    :param on_progress: called from the runner's thread
+    :param on_outcome: called from the runner's thread, exactly once
+    """
+
+    def __init__(
+        self,
+        hypervisor: driver.Driver,
+        life: machine.Machine,
+        on_progress: OnProgress,
+        on_outcome: OnOutcome,
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
+        self._life = life
+        self._on_progress = on_progress
+        self._on_outcome = on_outcome
+        self._clock = clock
+        self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._carrier = hypervisor.carrier(life.request, self._events.put)
+        self._thread = threading.Thread(
+            target=self._run,
+            name=f'migration-{life.request.migration_id[:8]}',
+            daemon=True,
+        )
+
+    @property
+    def request(self) -> request.Request:
+        """What was asked for."""
+        return self._life.request
+
+    @property
+    def state(self) -> str:
+        """Where the migration stands now."""
+        return str(self._life.state)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def cancel(self, cause: str) -> None:
+        """Ask for the end of the migration; its outcome says what came."""
+        self._events.put(events.CancelAsked(at=self._clock(), cause=cause))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the outcome was handed over.
+
+        :returns: False when *timeout* seconds went by first
+        """
+        return self._ended.wait(timeout)
+
+    def _run(self) -> None:
+        try:
+            self._carry_out(self._life.begin(self._clock()))
+            while not self._life.state.ended:
+                self._carry_out(self._step(self._next_event()))
+        finally:
+            self._carrier.close()
+            self._ended.set()
+
+    def _next_event(self) -> events.Event:
+        try:
+            return self._events.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            return events.Ticked(at=self._clock(), cause='clock')
+
+    def _step(
+        self, event: events.Event
+    ) -> tuple[instructions.Instruction, ...]:
+        """Let the machine answer one event.
+
+        An event that its tables do not allow is a defect of ours or a
+        surprise of the hypervisor's: the guest must not pay for it, so it is
+        logged with the whole story and the migration goes on.
+        """
+        try:
+            return self._life.handle(event)
+        except errors.MigrationError as error:
+            LOG.error(
+                'Migration %s: %s', self._life.request.migration_id, error
+            )
+            return ()
+
+    def _carry_out(self, wishes: tuple[instructions.Instruction, ...]) -> None:
+        for wish in wishes:
+            match wish:
+                case instructions.ReportProgress():
+                    self._on_progress(self._life.request.migration_id, wish)
+                case instructions.Conclude():
+                    self._on_outcome(wish.outcome)
+                case _:
+                    self._carrier.perform(wish)
