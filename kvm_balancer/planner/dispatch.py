@@ -7,8 +7,7 @@ something ends; there are no waves.
 
 The life of a move::
 
-    waiting --> running --> completed
-       |           +------> failed
+    planned --> dispatched --> completed, failed, cancelled or unknown
        +------> dropped
 
 Pure: the caller says what the fleet is now and what has ended.
@@ -17,25 +16,10 @@ Pure: the caller says what the fleet is now and what has ended.
 import collections
 import collections.abc
 import dataclasses
-import enum
 
+from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
-
-
-class MoveState(enum.StrEnum):
-    """Where a move of a plan stands."""
-
-    WAITING = 'waiting'
-    RUNNING = 'running'
-    COMPLETED = 'completed'
-    FAILED = 'failed'
-    DROPPED = 'dropped'
-
-    @property
-    def ended(self) -> bool:
-        """True when nothing more happens to the move."""
-        return self not in (MoveState.WAITING, MoveState.RUNNING)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +39,19 @@ class Drop:
     reason: str
 
 
+#: What a move that waited for one of these waits for in vain.
+_LOST = frozenset(
+    {
+        execution.MoveState.FAILED,
+        execution.MoveState.CANCELLED,
+        execution.MoveState.UNKNOWN,
+        execution.MoveState.DROPPED,
+    }
+)
+_OPEN = frozenset(
+    {execution.MoveState.PLANNED, execution.MoveState.DISPATCHED}
+)
+
 #: Says why a move is not to be made in the fleet as it is; '' when it is.
 Objection = collections.abc.Callable[[columns.Fleet, plans.Move], str]
 
@@ -72,20 +69,22 @@ class Dispatch:
         self.plan_id = plan_id
         self.plan = plan
         self._max_migrations = max_migrations
-        self._states = [MoveState.WAITING] * len(plan.moves)
+        self._states = [execution.MoveState.PLANNED] * len(plan.moves)
         self._reasons = [''] * len(plan.moves)
 
     @property
     def done(self) -> bool:
         """True when every move has ended one way or another."""
-        return all(state.ended for state in self._states)
+        return _OPEN.isdisjoint(self._states)
 
     @property
-    def states(self) -> tuple[MoveState, ...]:
+    def states(self) -> tuple[execution.MoveState, ...]:
         """The state of every move, in the order of the plan."""
         return tuple(self._states)
 
-    def ended(self, index: int, state: MoveState, reason: str) -> None:
+    def ended(
+        self, index: int, state: execution.MoveState, reason: str
+    ) -> None:
         """Note how a move ended."""
         self._states[index] = state
         self._reasons[index] = reason
@@ -95,7 +94,7 @@ class Dispatch:
         return tuple(
             self._drop(index, reason)
             for index, state in enumerate(self._states)
-            if state is MoveState.WAITING
+            if state is execution.MoveState.PLANNED
         )
 
     def next(
@@ -116,7 +115,7 @@ class Dispatch:
         slots = _Slots(fleet, busy, self._max_migrations)
         decided: list[Start | Drop] = []
         for index, move in enumerate(self.plan.moves):
-            if self._states[index] is not MoveState.WAITING:
+            if self._states[index] is not execution.MoveState.PLANNED:
                 continue
             lost = self._lost_condition(move)
             if lost:
@@ -129,19 +128,19 @@ class Dispatch:
                 decided.append(self._drop(index, reason))
                 continue
             slots.take(move)
-            self._states[index] = MoveState.RUNNING
+            self._states[index] = execution.MoveState.DISPATCHED
             decided.append(Start(index, move))
         return tuple(decided)
 
     def _conditions_met(self, move: plans.Move) -> bool:
         return all(
-            self._states[before] is MoveState.COMPLETED
+            self._states[before] is execution.MoveState.COMPLETED
             for before in move.after
         )
 
     def _lost_condition(self, move: plans.Move) -> str:
         for before in move.after:
-            if self._states[before] in (MoveState.FAILED, MoveState.DROPPED):
+            if self._states[before] in _LOST:
                 return (
                     f'it needs move {before} of the plan, which was '
                     f'{self._states[before]}: {self._reasons[before]}'
@@ -149,7 +148,7 @@ class Dispatch:
         return ''
 
     def _drop(self, index: int, reason: str) -> Drop:
-        self.ended(index, MoveState.DROPPED, reason)
+        self.ended(index, execution.MoveState.DROPPED, reason)
         return Drop(index, self.plan.moves[index], reason)
 
 

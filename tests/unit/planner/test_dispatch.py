@@ -5,6 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvm_balancer.model import execution
 from kvm_balancer.model import plan as plans
 from kvm_balancer.model import records
 from kvm_balancer.planner import dispatch
@@ -76,7 +77,7 @@ class DispatchTest(unittest.TestCase):
         plan = build_plan(('i0', 'h0', 'h1', ()), ('i1', 'h2', 'h0', (0,)))
         decided = self.start_all(plan)
         self.assertEqual([0], indexes(decided, dispatch.Start))
-        self.dispatch.ended(0, dispatch.MoveState.COMPLETED, '')
+        self.dispatch.ended(0, execution.MoveState.COMPLETED, '')
         decided = self.dispatch.next(build_fleet(), (), NOTHING_AGAINST)
         self.assertEqual([1], indexes(decided, dispatch.Start))
 
@@ -87,7 +88,7 @@ class DispatchTest(unittest.TestCase):
             ('i2', 'h3', 'h2', (1,)),
         )
         self.start_all(plan)
-        self.dispatch.ended(0, dispatch.MoveState.FAILED, 'link down')
+        self.dispatch.ended(0, execution.MoveState.FAILED, 'link down')
         decided = self.dispatch.next(build_fleet(), (), NOTHING_AGAINST)
         self.assertEqual([1, 2], indexes(decided, dispatch.Drop))
         self.assertIn('link down', decided[0].reason)
@@ -154,7 +155,7 @@ class DispatchTest(unittest.TestCase):
                 if isinstance(one, dispatch.Start):
                     for before in one.move.after:
                         self.assertIs(
-                            dispatch.MoveState.COMPLETED,
+                            execution.MoveState.COMPLETED,
                             carried.states[before],
                         )
                     running[one.index] = one.move
@@ -171,8 +172,8 @@ class DispatchTest(unittest.TestCase):
             how = data.draw(
                 st.sampled_from(
                     [
-                        dispatch.MoveState.COMPLETED,
-                        dispatch.MoveState.FAILED,
+                        execution.MoveState.COMPLETED,
+                        execution.MoveState.FAILED,
                     ]
                 )
             )
