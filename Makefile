@@ -21,7 +21,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/kvm-balancer demo
 
 test: $(VENV)/.installed-for-tests
-	@$(BIN)/python tools/run-tests $(GROUPS)
+	@$(BIN)/python tools/run_tests.py $(GROUPS)
 
 lab: $(VENV)/.installed-for-tests
 	@tools/as-root $(CURDIR)/$(BIN)/kvm-balancer lab up

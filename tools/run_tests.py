@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run the groups of tests, and add their totals up.
 
-    tools/run-tests [GROUP ...]
+    tools/run_tests.py [GROUP ...]
 
 Each group is a folder below tests/ with a stestr repository of its own in
 .test-results/. Unit tests run in parallel; the others use real daemons, or
