@@ -1,0 +1,269 @@
+"""What an executor must not forget: messages to send, migrations accepted.
+
+One SQLite file per executor. A message is put here before it is published
+and leaves when the broker has confirmed it: who is killed in between
+publishes it again, under the same key. The journal remembers every migration
+that was accepted, so that the same command, asked again after a restart,
+does not start twice.
+
+Every method is one transaction and is on the disk when it returns
+(``synchronous=FULL``). Threads may use one :class:`Outbox` at once; two
+processes may not.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import pathlib
+import sqlite3
+import threading
+
+from kvm_balancer import errors
+
+_SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    UNIQUE (kind, key)
+);
+CREATE TABLE IF NOT EXISTS journal (
+    migration_id TEXT PRIMARY KEY,
+    request BLOB NOT NULL,
+    state TEXT NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0,
+    updated_at REAL NOT NULL
+);
+"""
+
+#: Another process has the file for a moment only: a backup, an operator.
+_BUSY_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """A message that the broker has not confirmed yet.
+
+    :ivar id: grows in the order in which messages were put
+    :ivar kind: what it is, as ``outcome``
+    :ivar key: names it within its kind
+    """
+
+    id: int
+    kind: str
+    key: str
+    payload: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One accepted migration.
+
+    :ivar request: the command, as its message was
+    :ivar state: the last state that was noted
+    :ivar updated_at: seconds since the epoch
+    """
+
+    migration_id: str
+    request: bytes
+    state: str
+    ended: bool
+    updated_at: float
+
+
+class Outbox:
+    """The executor's file.
+
+    :param path: it is made when missing; its directory is not
+    :raises StoreError: when the file cannot be used; so do all methods
+    """
+
+    def __init__(self, path: str | pathlib.Path) -> None:
+        self._path = pathlib.Path(path)
+        self._lock = threading.Lock()
+        if not self._path.parent.is_dir():
+            raise errors.StoreError(
+                f'the directory {self._path.parent} of the outbox does not '
+                'exist; create it, writable for the user of the executor'
+            )
+        with self._translated():
+            self._connection = sqlite3.connect(
+                self._path,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with self._translated():
+                self._open()
+        except errors.StoreError:
+            self._connection.close()
+            raise
+
+    def put(self, kind: str, key: str, payload: bytes) -> bool:
+        """Keep a message until it is done.
+
+        :returns: False when one of that kind and key waits already; it is
+            left as it is
+        """
+        with self._transaction() as connection:
+            return (
+                connection.execute(
+                    'INSERT OR IGNORE INTO messages (kind, key, payload) '
+                    'VALUES (?, ?, ?)',
+                    (kind, key, payload),
+                ).rowcount
+                == 1
+            )
+
+    def pending(self) -> list[Message]:
+        """Return the messages that wait, in the order they were put."""
+        with self._transaction() as connection:
+            return [
+                Message(*row)
+                for row in connection.execute(
+                    'SELECT id, kind, key, payload FROM messages ORDER BY id'
+                )
+            ]
+
+    def done(self, message_id: int) -> None:
+        """Forget a message: the broker has it."""
+        with self._transaction() as connection:
+            connection.execute(
+                'DELETE FROM messages WHERE id = ?', (message_id,)
+            )
+
+    def accept(
+        self, migration_id: str, request: bytes, state: str, at: float
+    ) -> bool:
+        """Enter a migration into the journal.
+
+        :returns: False when it is there already: it must not start again
+        """
+        with self._transaction() as connection:
+            return (
+                connection.execute(
+                    'INSERT OR IGNORE INTO journal '
+                    '(migration_id, request, state, updated_at) '
+                    'VALUES (?, ?, ?, ?)',
+                    (migration_id, request, state, at),
+                ).rowcount
+                == 1
+            )
+
+    def note(
+        self, migration_id: str, state: str, at: float, ended: bool = False
+    ) -> None:
+        """Write down where an accepted migration stands."""
+        with self._transaction() as connection:
+            _note(connection, migration_id, state, at, ended)
+
+    def conclude(
+        self,
+        migration_id: str,
+        state: str,
+        at: float,
+        kind: str,
+        payload: bytes,
+    ) -> None:
+        """End a migration in the journal and put its outcome, as one.
+
+        The message's key is the migration's id.
+        """
+        with self._transaction() as connection:
+            _note(connection, migration_id, state, at, True)
+            connection.execute(
+                'INSERT OR IGNORE INTO messages (kind, key, payload) '
+                'VALUES (?, ?, ?)',
+                (kind, migration_id, payload),
+            )
+
+    def entry(self, migration_id: str) -> Entry | None:
+        """Return what the journal has of a migration."""
+        found = self._entries('WHERE migration_id = ?', migration_id)
+        return found[0] if found else None
+
+    def unfinished(self) -> list[Entry]:
+        """Return the migrations that were accepted and have not ended."""
+        return self._entries('WHERE NOT ended')
+
+    def purge(self, before: float) -> int:
+        """Forget migrations that ended before that time; return how many."""
+        with self._transaction() as connection:
+            return connection.execute(
+                'DELETE FROM journal WHERE ended AND updated_at < ?', (before,)
+            ).rowcount
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _entries(self, where: str, *values: str) -> list[Entry]:
+        with self._transaction() as connection:
+            return [
+                Entry(migration_id, request, state, bool(ended), updated_at)
+                for migration_id, request, state, ended, updated_at in (
+                    connection.execute(
+                        'SELECT migration_id, request, state, ended, '  # noqa: S608
+                        f'updated_at FROM journal {where} '
+                        'ORDER BY updated_at, migration_id',
+                        values,
+                    )
+                )
+            ]
+
+    def _open(self) -> None:
+        connection = self._connection
+        connection.execute('PRAGMA journal_mode = WAL')
+        connection.execute('PRAGMA synchronous = FULL')
+        (found,) = connection.execute('PRAGMA user_version').fetchone()
+        if found > _SCHEMA_VERSION:
+            raise errors.StoreError(
+                f'the outbox {self._path} was written by a newer '
+                'kvm-balancer-executor; upgrade this one'
+            )
+        connection.executescript(
+            f'BEGIN IMMEDIATE; {_SCHEMA} '
+            f'PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;'
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> collections.abc.Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._connection.execute('BEGIN IMMEDIATE')
+            try:
+                yield self._connection
+                self._connection.execute('COMMIT')
+            except BaseException:
+                # A full disk has rolled it back already.
+                if self._connection.in_transaction:
+                    self._connection.execute('ROLLBACK')
+                raise
+
+    @contextlib.contextmanager
+    def _translated(self) -> collections.abc.Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise errors.StoreError(
+                f'the outbox {self._path} failed: {error}; look at its disk, '
+                'its owner and its mode'
+            ) from error
+
+
+def _note(
+    connection: sqlite3.Connection,
+    migration_id: str,
+    state: str,
+    at: float,
+    ended: bool,
+) -> None:
+    connection.execute(
+        'UPDATE journal SET state = ?, updated_at = ?, ended = ended OR ? '
+        'WHERE migration_id = ?',
+        (state, at, ended, migration_id),
+    )
