@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 _MODULES: tuple[str, ...] = (
     'agent',
+    'database',
     'executor',
 )
 
@@ -34,3 +35,7 @@ def list_opts() -> list[tuple[str, list[Any]]]:
 
 def set_defaults() -> None:
     """Set defaults of libraries' options that the project needs otherwise."""
+    for name in _MODULES:
+        module = importlib.import_module(f'{__package__}.{name}')
+        if hasattr(module, 'set_defaults'):
+            module.set_defaults()
