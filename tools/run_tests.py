@@ -57,7 +57,7 @@ class Totals:
         )
 
 
-def stestr(group: str, *arguments: str, **options) -> subprocess.Popen:
+def stestr(group, *arguments, **options):
     """Start stestr on the repository and the tests of a group."""
     return subprocess.run(
         [
@@ -109,6 +109,7 @@ def run(group: str) -> Totals:
     """Run one group, and return its totals."""
     print(f'--- {group}', flush=True)
     shutil.rmtree(RESULTS / group, ignore_errors=True)
+    (RESULTS / group).mkdir(parents=True)
     started = time.monotonic()
     code = stestr(group, 'run', *GROUPS[group]).returncode
     totals = recorded(group)
@@ -126,10 +127,10 @@ def main() -> int:
     if unknown:
         print(f'no such group: {unknown[0]}; there are {", ".join(GROUPS)}')
         return 2
-    RESULTS.mkdir(exist_ok=True)
     kept = RESULTS / 'totals'
     kept.unlink(missing_ok=True)
     totals = sum((run(group) for group in chosen), Totals())
+    RESULTS.mkdir(exist_ok=True)
     kept.write_text(f'{totals}\n')
     print(totals, flush=True)
     return 1 if totals.failed or not totals.passed else 0
