@@ -40,7 +40,14 @@ class PlanRefused(KVMBalancerError):
 
 
 class MigrationError(KVMBalancerError):
-    """A migration cannot be accepted, or broke the rules of its life."""
+    """A migration cannot be accepted, or broke the rules of its life.
+
+    :ivar story: the lines of its story up to there, oldest first
+    """
+
+    def __init__(self, text: str, story: tuple[object, ...] = ()) -> None:
+        super().__init__(text)
+        self.story = story
 
 
 class UnreachableError(KVMBalancerError):
@@ -65,3 +72,7 @@ class StoreError(KVMBalancerError):
 
 class NotFound(KVMBalancerError):
     """What was asked for by name does not exist."""
+
+
+class LabError(KVMBalancerError):
+    """The lab cannot be brought up, is not there, or lacks a program."""

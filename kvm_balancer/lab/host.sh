@@ -1,0 +1,18 @@
+# Runs first in the new namespaces of a host: gives it its name, its own
+# directories over those of the system, and then stays as the process that
+# holds the namespaces.
+#   host.sh NAME DIRECTORY SOURCE
+set -eu
+name=$1 directory=$2 source=$3
+hostname "$name"
+mount --make-rprivate /
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 "$source" /run
+mkdir -p /run/lock /run/kvm-balancer-lab
+mount --bind "$directory/etc" /etc/libvirt
+mount --bind "$directory/lib" /var/lib/libvirt
+mount --bind "$directory/cache" /var/cache/libvirt
+mount --bind "$directory/log" /var/log/libvirt
+mount --bind "$directory/hosts" /etc/hosts
+echo ready
+exec sleep infinity

@@ -1,0 +1,115 @@
+"""The laboratory's own network: a bridge, and a cable to each host.
+
+Owns bridge and veth pairs, through ``ip`` and ``tc``. A host's end of its
+cable is named :data:`INSIDE` and vanishes with the host's network namespace.
+"""
+
+import json
+import pathlib
+
+from kvm_balancer import errors
+from kvm_balancer.lab import programs
+
+#: The host's end of its cable, seen inside the host.
+INSIDE = 'eth0'
+
+
+def exists(interface: str) -> bool:
+    """Say whether the machine has this interface."""
+    return pathlib.Path('/sys/class/net', interface).exists()
+
+
+def overlap(network: str) -> str | None:
+    """Return a route of the machine that *network* collides with, if any."""
+    routes = json.loads(
+        programs.run(
+            ['ip', '-j', 'route', 'show', 'table', 'main', 'root', network]
+        )
+    )
+    return routes[0]['dst'] if routes else None
+
+
+def add_bridge(bridge: str, address: str) -> None:
+    """Make the bridge and give it *address* (with its prefix length)."""
+    programs.run(['ip', 'link', 'add', bridge, 'type', 'bridge'])
+    programs.run(['ip', 'address', 'add', address, 'dev', bridge])
+    programs.run(['ip', 'link', 'set', bridge, 'up'])
+
+
+def connect(interface: str, bridge: str, pid: int, address: str) -> None:
+    """Lay a cable from the bridge into the network namespace of *pid*.
+
+    :param interface: name of the bridge's end
+    :param address: of the host's end, with its prefix length
+    """
+    programs.run(
+        [
+            'ip',
+            'link',
+            'add',
+            interface,
+            'type',
+            'veth',
+            'peer',
+            'name',
+            INSIDE,
+            'netns',
+            str(pid),
+        ]
+    )
+    programs.run(['ip', 'link', 'set', interface, 'master', bridge, 'up'])
+    inside = ['nsenter', '-t', str(pid), '-n', 'ip']
+    programs.run([*inside, 'address', 'add', address, 'dev', INSIDE])
+    programs.run([*inside, 'link', 'set', INSIDE, 'up'])
+    programs.run([*inside, 'link', 'set', 'lo', 'up'])
+
+
+def remove(interface: str) -> None:
+    """Remove a bridge or a cable, if it is there."""
+    try:
+        programs.run(['ip', 'link', 'delete', interface])
+    except errors.LabError:
+        if exists(interface):
+            raise
+
+
+def set_carrier(interface: str, up: bool) -> None:
+    """Plug the bridge's end of a cable in, or pull it."""
+    programs.run(['ip', 'link', 'set', interface, 'up' if up else 'down'])
+
+
+def limit(interface: str, pid: int, mib_s: float | None) -> None:
+    """Limit a cable to *mib_s* MiB a second each way; None: no limit.
+
+    :param pid: a process in the host's network namespace
+    """
+    for where, device in (
+        ([], interface),
+        (['nsenter', '-t', str(pid), '-n'], INSIDE),
+    ):
+        qdisc = [*where, 'tc', 'qdisc']
+        if mib_s is None:
+            shown = programs.run([*qdisc, 'show', 'dev', device])
+            if ' tbf ' in f' {shown}':
+                programs.run([*qdisc, 'delete', 'dev', device, 'root'])
+            continue
+        rate = max(1, round(mib_s * 1024 * 1024 * 8))
+        # 64 KiB is the largest segment that the kernel hands down; a burst
+        # below it would pass nothing, and a deep queue would add latency.
+        burst = max(128 * 1024, rate // 8 // 100)
+        programs.run(
+            [
+                *qdisc,
+                'replace',
+                'dev',
+                device,
+                'root',
+                'tbf',
+                'rate',
+                f'{rate}bit',
+                'burst',
+                str(burst),
+                'latency',
+                '50ms',
+            ]
+        )
