@@ -98,6 +98,11 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Event):
+    """The executor took the migration on; nothing was looked at yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Checked(Event):
     """Pre-flight is over."""
 
@@ -138,7 +143,10 @@ class PostCopyBroke(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
-    """The hypervisor would not carry an instruction out.
+    """The hypervisor answered that it did not carry an instruction out.
+
+    Only where it answered: an instruction whose answer was lost may have
+    been carried out, and is not refused.
 
     :ivar instruction: name of the instruction's class
     :ivar text: the hypervisor's reason
@@ -155,9 +163,12 @@ class CallReturned(Event):
     Its error is a hint and never the truth: both ends are looked at.
 
     :ivar error: empty for success
+    :ivar events_lost: the connection to the source was lost, and with it
+        perhaps the word that the guest had been stopped there
     """
 
     error: str = ''
+    events_lost: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ carries out what it was not told.
 import dataclasses
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 
 
@@ -22,16 +23,25 @@ class Check(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Start(Instruction):
-    """Start the job with the request's options.
+    """Start the job.
 
     Followed by ``Progressed`` and ``PassEnded`` while it runs, and by one
     ``CallReturned`` when it is over.
+
+    :ivar options: the request's options as convergence settled them (the
+        throttle's steps, say); None for the request's own
     """
+
+    options: request.Options | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SetDowntime(Instruction):
-    """Let the switch happen when it takes at most this long."""
+    """Let the switch happen when it takes at most this long.
+
+    Comes before ``Start`` as well, for a limit that holds from the first
+    pass on; it comes again once the job is seen.
+    """
 
     downtime_ms: int
 

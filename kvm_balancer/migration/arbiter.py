@@ -1,0 +1,246 @@
+"""Which end has the instance: the truth table over what both ends say.
+
+Pure, and a function of what was seen only. The call that carries a migration
+may come back with an error after it succeeded, or never; the ends are the
+truth. An end that cannot be asked says nothing: it is never taken for one
+that has nothing.
+
+A verdict that needs an action (say, to resume the source) is believed only
+after the ends were looked at several times, since the two are never seen at
+the same moment.
+"""
+
+import dataclasses
+import enum
+
+from kvm_balancer.migration import events
+from kvm_balancer.model import outcome
+
+
+class Action(enum.StrEnum):
+    """What has to be done about a pair of ends, by whoever may do it."""
+
+    NONE = 'nothing'
+    WAIT = 'wait'
+    RESUME_SOURCE = 'resume the source'
+    DESTROY_SOURCE = 'remove the stopped copy on the source'
+    DESTROY_DESTINATION = 'remove the unstarted copy on the destination'
+    RESUME_DESTINATION = 'resume the destination'
+    RECOVER_POST_COPY = 'recover post-copy'
+    SUSPEND_BOTH = 'suspend both copies and call a person'
+    CALL_A_PERSON = 'call a person'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a pair of ends means.
+
+    :ivar outcome: how the migration ended, if the ends stay as they are
+    :ivar looks: how often in a row the ends must say so before it is
+        believed; 1 for what is settled at once
+    :ivar reason: what was found, for the operator
+    :ivar advice: what to do about it; empty where there is nothing to do
+    """
+
+    outcome: outcome.OutcomeKind
+    action: Action
+    looks: int
+    reason: str
+    advice: str = ''
+
+
+_COMPLETED = outcome.OutcomeKind.COMPLETED
+_FAILED = outcome.OutcomeKind.FAILED
+_UNKNOWN = outcome.OutcomeKind.UNKNOWN
+
+#: Looks 0.1 s apart at first and 5 s in the end: 20 of them outlast the 30 s
+#: after which libvirt's keepalive gives a connection up, and what follows.
+_PATIENT = 20
+#: Two running copies damage their disk; three looks exclude that the ends
+#: were merely seen on either side of the switch.
+_QUICK = 3
+
+
+class _Case(enum.Enum):
+    """The verdicts of the table."""
+
+    COMPLETE = Verdict(
+        _COMPLETED, Action.NONE, 1, 'the instance runs on the destination'
+    )
+    ARRIVED_PAUSED = Verdict(
+        _COMPLETED,
+        Action.NONE,
+        1,
+        'the instance is on the destination, paused by someone',
+    )
+    KEPT = Verdict(_FAILED, Action.NONE, 1, 'the instance is on the source')
+    ENDED = Verdict(
+        _FAILED,
+        Action.NONE,
+        2,
+        'the instance is shut off on the source and is not on the'
+        ' destination: it ended meanwhile',
+        'start it where it is wanted',
+    )
+    UNDER_WAY = Verdict(
+        _UNKNOWN,
+        Action.WAIT,
+        _PATIENT,
+        'a migration job still holds the instance',
+        'look at both hosts again when the job is over',
+    )
+    POST_COPY_UNDER_WAY = Verdict(
+        _UNKNOWN,
+        Action.WAIT,
+        _PATIENT,
+        'post-copy is still under way',
+        'leave both copies alone until it is over',
+    )
+    REMNANT = Verdict(
+        _UNKNOWN,
+        Action.DESTROY_DESTINATION,
+        _PATIENT,
+        'the instance is on the source, and an unstarted copy is left on the'
+        ' destination',
+        'make sure that it runs on the source, then destroy the paused copy'
+        ' on the destination',
+    )
+    ARRIVED = Verdict(
+        _UNKNOWN,
+        Action.DESTROY_SOURCE,
+        _PATIENT,
+        'the instance runs on the destination, and its stopped copy is left'
+        ' on the source',
+        'never resume the source; destroy the paused copy there',
+    )
+    STOPPED = Verdict(
+        _UNKNOWN,
+        Action.RESUME_SOURCE,
+        _PATIENT,
+        'the instance is stopped on the source and is not on the destination',
+        'make sure that no host runs it, then resume it on the source',
+    )
+    STOPPED_AT_DESTINATION = Verdict(
+        _UNKNOWN,
+        Action.RESUME_DESTINATION,
+        _PATIENT,
+        'the source has let go of the instance, and the destination has not'
+        ' started it',
+        'make sure that no host runs it, then resume it on the destination',
+    )
+    BROKEN = Verdict(
+        _UNKNOWN,
+        Action.RECOVER_POST_COPY,
+        _PATIENT,
+        'post-copy broke: the memory is on both ends',
+        'mend the network and resume post-copy; neither resume the source'
+        ' nor destroy either copy',
+    )
+    HALF_GONE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _PATIENT,
+        'post-copy had begun and one end is gone: no copy is whole',
+        'start the instance anew from its disks, once no host runs it',
+    )
+    STOPPED_TWICE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _PATIENT,
+        'the instance is paused on both ends',
+        'decide which copy is the last one, resume it, destroy the other',
+    )
+    TWICE = Verdict(
+        _UNKNOWN,
+        Action.SUSPEND_BOTH,
+        _QUICK,
+        'the instance runs on both ends',
+        'suspend both copies now, before they damage the disk; then decide'
+        ' which one stays',
+    )
+    STRANGE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _PATIENT,
+        'the two ends contradict each other',
+        'look at both hosts before touching either copy',
+    )
+    LOST = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _QUICK,
+        'the instance is on neither end',
+        'look for it on other hosts; start it anew from its disks if no host'
+        ' runs it',
+    )
+    BLIND = Verdict(
+        _UNKNOWN,
+        Action.WAIT,
+        _PATIENT,
+        'an end cannot be asked, and what it has is not known',
+        'do nothing to the other copy until that host is seen again or fenced',
+    )
+    NEVER_SWITCHED = Verdict(
+        _FAILED,
+        Action.NONE,
+        _QUICK,
+        'the instance runs on the source and was never stopped there; the'
+        ' destination cannot be asked',
+        'look for an unstarted copy on the destination when it is back',
+    )
+
+
+_K, _C, _P = _Case.KEPT, _Case.COMPLETE, _Case.ARRIVED_PAUSED
+_R, _A, _S = _Case.REMNANT, _Case.ARRIVED, _Case.STOPPED
+_D, _B, _H = _Case.STOPPED_AT_DESTINATION, _Case.BROKEN, _Case.HALF_GONE
+_2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
+_L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
+_W = _Case.POST_COPY_UNDER_WAY
+
+#: A row for what the source says, in the order of ``EndState``; a column for
+#: what the destination says, in the same order: running, paused, paused for
+#: migration, in post-copy, post-copy broken, shut off, absent, unreachable.
+#: The job, if there still is one, is looked at first.
+_ROWS: dict[events.EndState, tuple[_Case, ...]] = {
+    events.EndState.RUNNING: (_T, _X, _R, _X, _X, _K, _K, _U),
+    events.EndState.PAUSED: (_X, _2, _R, _X, _X, _K, _K, _U),
+    events.EndState.PAUSED_MIGRATION: (_A, _2, _2, _B, _B, _S, _S, _U),
+    events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _H, _H, _U),
+    events.EndState.POST_COPY_FAILED: (_X, _X, _X, _B, _B, _H, _H, _U),
+    events.EndState.SHUT_OFF: (_C, _P, _D, _H, _H, _E, _E, _U),
+    events.EndState.ABSENT: (_C, _P, _D, _H, _H, _X, _L, _U),
+    events.EndState.UNREACHABLE: (_U, _U, _U, _U, _U, _U, _U, _U),
+}
+
+TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
+    (source, destination): case.value
+    for source, row in _ROWS.items()
+    for destination, case in zip(events.EndState, row, strict=True)
+}
+
+#: What a job that is still there does not put in doubt.
+_WHATEVER_THE_JOB = frozenset(
+    {_C.value, _P.value, _T.value, _B.value, _U.value}
+)
+
+
+def judge(
+    source: events.End, destination: events.End, *, switched: bool
+) -> Verdict:
+    """Say what the two ends mean together.
+
+    :param switched: the guest may have been stopped on the source. Where it
+        was not, a destination that cannot be asked cannot run it either.
+    """
+    verdict = TABLE[source.state, destination.state]
+    job_active = source.job_active or destination.job_active
+    if job_active and verdict not in _WHATEVER_THE_JOB:
+        return _Case.UNDER_WAY.value
+    if (
+        source.state is events.EndState.RUNNING
+        and destination.state is events.EndState.UNREACHABLE
+        and not switched
+        and not job_active
+    ):
+        return _Case.NEVER_SWITCHED.value
+    return verdict

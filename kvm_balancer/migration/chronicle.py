@@ -1,0 +1,113 @@
+"""What is kept of a migration while it lives: its story and its figures.
+
+The machine writes into it; the outcome is read out of it at the end.
+"""
+
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration import states
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+
+#: A copy that converges slowly makes hundreds of passes; the story keeps a
+#: line for each of the first ones, and all that was decided.
+PASSES_TOLD = 100
+
+_KINDS = {
+    states.State.COMPLETED: outcome.OutcomeKind.COMPLETED,
+    states.State.FAILED: outcome.OutcomeKind.FAILED,
+    states.State.CANCELLED: outcome.OutcomeKind.CANCELLED,
+    states.State.UNKNOWN: outcome.OutcomeKind.UNKNOWN,
+}
+
+
+class Chronicle:
+    """The story and the figures of one migration.
+
+    :ivar statistics: the last that was seen of the copy
+    :ivar mode: how the memory got across, as far as it is known
+    """
+
+    def __init__(self, wanted: request.Request) -> None:
+        self._request = wanted
+        self._lines: list[outcome.StoryLine] = []
+        self._passes_told = 0
+        self._transferred_mib = 0.0
+        self._iterations = 0
+        self._throttle_percent = 0
+        self._downtime_ms: float | None = None
+        self.statistics = events.Statistics()
+        self.mode = plan.Mode.PRE_COPY
+
+    @property
+    def story(self) -> tuple[outcome.StoryLine, ...]:
+        """All lines so far, oldest first."""
+        return tuple(self._lines)
+
+    def tell(self, state: states.State, at: float, text: str) -> None:
+        """Add a line to the story."""
+        self._lines.append(outcome.StoryLine(at, state.value, text))
+
+    def tell_pass(self, state: states.State, at: float, text: str) -> None:
+        """Add the line of one pass, while there are not too many of them."""
+        self._passes_told += 1
+        if self._passes_told <= PASSES_TOLD:
+            self.tell(state, at, text)
+        elif self._passes_told == PASSES_TOLD + 1:
+            self.tell(state, at, 'further passes are not told one by one')
+
+    def measure(self, statistics: events.Statistics) -> None:
+        """Take in what the copy looks like."""
+        self.statistics = statistics
+        self._transferred_mib = max(
+            self._transferred_mib, statistics.transferred_mib
+        )
+        self._iterations = max(self._iterations, statistics.iteration)
+        self._throttle_percent = max(
+            self._throttle_percent, statistics.throttle_percent
+        )
+
+    def settle(self, event: events.JobSettled) -> None:
+        """Take in the final figures."""
+        final = event.statistics
+        last = self.statistics
+        self.measure(final)
+        # the final figures often leave out what the running ones had
+        self.statistics = dataclasses.replace(
+            final,
+            iteration=max(final.iteration, last.iteration),
+            throttle_percent=max(
+                final.throttle_percent, last.throttle_percent
+            ),
+        )
+        if event.downtime_ms is not None:
+            self._downtime_ms = event.downtime_ms
+
+    def conclude(
+        self, end: states.State, at: float, reason: str
+    ) -> outcome.Outcome:
+        """Return the record of the migration, which ended as *end*."""
+        wanted = self._request
+        moved = end in (states.State.COMPLETED, states.State.UNKNOWN)
+        return outcome.Outcome(
+            migration_id=wanted.migration_id,
+            instance=wanted.instance,
+            source=wanted.source,
+            destination=wanted.destination,
+            outcome=_KINDS[end],
+            mode=self.mode,
+            reason=reason,
+            accepted_at=wanted.accepted_at,
+            ended_at=at,
+            # the clock of the host may have been set back meanwhile
+            total_ms=max(0.0, (at - wanted.accepted_at) * 1000.0),
+            downtime_ms=self._downtime_ms if moved else None,
+            transferred_mib=self._transferred_mib,
+            iterations=self._iterations,
+            max_throttle_percent=self._throttle_percent,
+            predicted=wanted.predicted,
+            story=self.story,
+            plan_id=wanted.plan_id,
+        )

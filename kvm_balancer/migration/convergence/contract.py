@@ -1,0 +1,92 @@
+"""What a convergence policy promises to the machine of a migration.
+
+A policy is a plugin (entry points ``kvm_balancer.convergence``): a class
+called without arguments, one object for each migration. It is told the
+limits once, and then what the copy looks like; it answers with a decision.
+It has no clock and sends nothing: time comes with what it is shown, and the
+machine turns its decisions into instructions. The machine also holds the
+limits that no policy may break: the downtime that is allowed, post-copy only
+where it is and after one full pass, and no end by abort once it was begun.
+"""
+
+import abc
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.model import plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """Base of all decisions.
+
+    :ivar reason: one line with figures, for the story and the operator
+    """
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CarryOn(Decision):
+    """Leave the copy as it is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RaiseDowntime(Decision):
+    """Let the switch take longer, up to what the guest is allowed."""
+
+    downtime_ms: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StartPostCopy(Decision):
+    """Run the guest on the destination now; there is no way back."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GiveUp(Decision):
+    """End the migration; the guest stays on the source."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What a migration begins with.
+
+    :ivar options: the request's options, with the throttle's steps settled
+    :ivar downtime_ms: the limit of downtime to begin with
+    """
+
+    options: request.Options
+    downtime_ms: int
+
+
+class Convergence(abc.ABC):
+    """Decides over the convergence of one migration."""
+
+    @abc.abstractmethod
+    def begin(
+        self,
+        options: request.Options,
+        predicted: plan.Prediction | None,
+        at: float,
+    ) -> Settings:
+        """Take the limits in, just before the job is started.
+
+        :param predicted: what was expected of this migration, if anything
+        :param at: seconds since the epoch
+        """
+
+    @abc.abstractmethod
+    def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> Decision:
+        """Say what is to be done, now that the copy looks like this.
+
+        :param at: seconds since the epoch
+        :param boundary: True when a pass over the memory has just ended:
+            only then ``remaining_mib`` says what is really left
+        """
+
+    def post_copy_refused(self, reason: str) -> None:  # noqa: B027
+        """Take note that the hypervisor would not start post-copy."""
