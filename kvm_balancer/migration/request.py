@@ -58,7 +58,9 @@ class Request:
     :ivar destination_uri: how the source's hypervisor reaches that host's
     :ivar migration_address: where the stream goes; empty for the host of
         the URI
-    :ivar accepted_at: seconds since the epoch
+    :ivar accepted_at: seconds since the epoch; set by who accepts it
+    :ivar expires_at: not to be begun after it, seconds since the epoch; a
+        command that was held up is asked for anew. 0 for never
     """
 
     migration_id: str
@@ -71,3 +73,4 @@ class Request:
     options: Options = Options()
     predicted: plan.Prediction | None = None
     plan_id: str = ''
+    expires_at: float = 0.0

@@ -1,0 +1,77 @@
+"""Carries messages from the executor's outbox to the broker.
+
+A message leaves the outbox when the broker has confirmed it and not before.
+As long as it does not, everything waits here, in order, and is offered again
+from time to time.
+"""
+
+import collections.abc
+import logging
+import threading
+
+from kvm_balancer import errors
+from kvm_balancer.store import outbox
+
+LOG = logging.getLogger(__name__)
+
+#: Sends one message; returns when the broker has it, else raises BusError.
+Send = collections.abc.Callable[[outbox.Message], None]
+
+
+class Courier:
+    """Empties an outbox, in a thread of its own.
+
+    :param retry_seconds: pause after the broker did not take a message
+    """
+
+    def __init__(
+        self, memory: outbox.Outbox, send: Send, retry_seconds: float
+    ) -> None:
+        self._memory = memory
+        self._send = send
+        self._retry_seconds = retry_seconds
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._trouble = False
+        self._thread = threading.Thread(
+            target=self._run, name='courier', daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin, with whatever an earlier run has left."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to send."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End; what was not confirmed stays in the outbox."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            empty = self._empty()
+            self._wake.wait(None if empty else self._retry_seconds)
+
+    def _empty(self) -> bool:
+        """Send what waits; return whether nothing is left."""
+        try:
+            for message in self._memory.pending():
+                if self._stopping.is_set():
+                    return False
+                self._send(message)
+                self._memory.done(message.id)
+        except errors.KVMBalancerError as error:
+            if not self._trouble:
+                LOG.error('Outcomes wait in the outbox: %s', error)
+            self._trouble = True
+            return False
+        if self._trouble:
+            LOG.info('The broker takes outcomes again')
+            self._trouble = False
+        return True

@@ -1,0 +1,236 @@
+"""The executor of one host: what it accepts, runs, remembers and reports.
+
+A migration is accepted once. It is written into the journal before anything
+is touched, so that the same command, asked again or delivered again, finds
+it there; its outcome leaves the outbox only when the broker has confirmed
+it. Commands for instances that are not ours to move are refused here, too,
+whatever the agent believes.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import threading
+import time
+
+from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from kvm_balancer.service import migrations
+from kvm_balancer.store import outbox
+from kvm_balancer.virt import driver
+
+LOG = logging.getLogger(__name__)
+
+OUTCOME = 'outcome'
+
+#: Makes the machine of a migration, with the convergence that it asks for.
+MakeMachine = collections.abc.Callable[[request.Request], machine.Machine]
+
+
+class Executor:
+    """Carries out the migrations whose source is this host.
+
+    :param host: name of this host in the fleet
+    :param make_machine: makes the machine of one migration
+    :param on_progress: tells whoever watches; may lose what it is told
+    :param on_outcome: called after an outcome was put into the outbox
+    :param max_outgoing: most migrations away from this host at a time
+    """
+
+    def __init__(
+        self,
+        host: str,
+        hypervisor: driver.Driver,
+        memory: outbox.Outbox,
+        make_machine: MakeMachine,
+        on_progress: migrations.OnProgress,
+        on_outcome: collections.abc.Callable[[], None],
+        max_outgoing: int,
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
+        self._host = host
+        self._hypervisor = hypervisor
+        self._memory = memory
+        self._make_machine = make_machine
+        self._on_progress = on_progress
+        self._on_outcome = on_outcome
+        self._max_outgoing = max_outgoing
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._running: dict[str, migrations.MigrationRunner] = {}
+
+    def migrate(self, wanted: request.Request) -> str:
+        """Accept a migration and begin it.
+
+        Asking again with the same id changes nothing.
+
+        :returns: the state it is in
+        :raises MigrationError: when it is refused, with the reason
+        :raises StoreError: when it cannot be remembered
+        """
+        with self._lock:
+            known = self._memory.entry(wanted.migration_id)
+            if known is not None:
+                return self._state(known)
+            self._refuse_unfit(wanted)
+            wanted = dataclasses.replace(wanted, accepted_at=self._clock())
+            runner = migrations.MigrationRunner(
+                self._hypervisor,
+                self._make_machine(wanted),
+                self._note_progress,
+                self._note_outcome,
+            )
+            self._memory.accept(
+                wanted.migration_id,
+                messages.encode_request(wanted),
+                runner.state,
+                wanted.accepted_at,
+            )
+            self._running[wanted.migration_id] = runner
+            runner.start()
+        LOG.info(
+            'Migration %s of %s to %s accepted',
+            wanted.migration_id,
+            wanted.instance,
+            wanted.destination,
+        )
+        return runner.state
+
+    def cancel(self, migration_id: str, reason: str) -> str:
+        """Ask for the end of a migration; its outcome says what came of it.
+
+        :returns: the state it is in now
+        :raises NotFound: when it was never accepted here
+        """
+        with self._lock:
+            runner = self._running.get(migration_id)
+            if runner is not None:
+                runner.cancel(reason)
+                return runner.state
+        return self.state(migration_id)
+
+    def state(self, migration_id: str) -> str:
+        """Say where a migration stands.
+
+        :raises NotFound: when it was never accepted here
+        """
+        with self._lock:
+            known = self._memory.entry(migration_id)
+            if known is None:
+                raise errors.NotFound(
+                    f'{self._host} knows no migration {migration_id}'
+                )
+            return self._state(known)
+
+    def running(self) -> list[str]:
+        """Return the ids of the migrations under way."""
+        with self._lock:
+            return list(self._running)
+
+    def recover(self) -> None:
+        """Find out what became of migrations that an earlier run began.
+
+        Both ends are looked at, and nothing is done to them.
+        """
+        for entry in self._memory.unfinished():
+            try:
+                wanted = messages.decode_request(entry.request)
+            except errors.DocumentError as error:
+                LOG.error(
+                    'Migration %s in the journal cannot be read: %s',
+                    entry.migration_id,
+                    error,
+                )
+                continue
+            LOG.warning(
+                'Migration %s was under way (%s) when this executor ended; '
+                'looking at both of its ends',
+                entry.migration_id,
+                entry.state,
+            )
+            runner = migrations.MigrationRunner(
+                self._hypervisor,
+                self._make_machine(wanted),
+                self._note_progress,
+                self._note_outcome,
+                adopt=True,
+            )
+            with self._lock:
+                self._running[entry.migration_id] = runner
+            runner.start()
+
+    def stop(self) -> None:
+        """Let go; a migration under way goes on without us.
+
+        The hypervisors carry it to its end by themselves, and the next run
+        finds it in the journal.
+        """
+        for migration_id in self.running():
+            LOG.warning(
+                'Migration %s goes on while this executor ends', migration_id
+            )
+
+    def _state(self, known: outbox.Entry) -> str:
+        runner = self._running.get(known.migration_id)
+        return known.state if runner is None else runner.state
+
+    def _refuse_unfit(self, wanted: request.Request) -> None:
+        """Refuse what this host must not or cannot begin now."""
+        if wanted.source != self._host:
+            raise errors.MigrationError(
+                f'this is {self._host}, and the migration starts at '
+                f'{wanted.source}'
+            )
+        if wanted.expires_at and self._clock() > wanted.expires_at:
+            raise errors.MigrationError(
+                f'migration {wanted.migration_id} was to begin earlier: the '
+                'command was held up, or the clocks of agent and host differ'
+            )
+        for runner in self._running.values():
+            if runner.request.instance == wanted.instance:
+                raise errors.MigrationError(
+                    f'instance {wanted.instance} is in migration '
+                    f'{runner.request.migration_id} already'
+                )
+        if len(self._running) >= self._max_outgoing:
+            raise errors.MigrationError(
+                f'{self._host} has {len(self._running)} migrations under '
+                f'way, and [host] max_outgoing is {self._max_outgoing}'
+            )
+        try:
+            view = self._hypervisor.view(wanted.instance)
+        except errors.NotFound as error:
+            raise errors.MigrationError(str(error)) from error
+        if view.owner != 'balancer':
+            raise errors.MigrationError(
+                f'instance {view.name} is not to be moved: {view.owner_reason}'
+            )
+
+    def _note_progress(
+        self, migration_id: str, progress: instructions.ReportProgress
+    ) -> None:
+        self._on_progress(migration_id, progress)
+
+    def _note_outcome(self, ended: outcome.Outcome) -> None:
+        """Write the end down; only then may another migration begin."""
+        self._memory.conclude(
+            ended.migration_id,
+            str(ended.outcome),
+            ended.ended_at,
+            OUTCOME,
+            messages.encode_outcome(ended),
+        )
+        with self._lock:
+            self._running.pop(ended.migration_id, None)
+        LOG.info(
+            'Migration %s of %s: %s (%s)',
+            ended.migration_id,
+            ended.instance,
+            ended.outcome,
+            ended.reason,
+        )
+        self._on_outcome()
