@@ -5,6 +5,7 @@ so do both hosts, so that their load is seen as it is before anybody judges
 it again. Pure: time comes in as ``now``, in seconds since the epoch.
 """
 
+import collections.abc
 import dataclasses
 
 import numpy as np
@@ -37,6 +38,17 @@ class Cooldowns:
         )
         for host in (source, destination):
             _push(self._hosts, host, ended_at + self._params.host_seconds)
+
+    def restore(
+        self,
+        instances: collections.abc.Mapping[str, float],
+        hosts: collections.abc.Mapping[str, float],
+    ) -> None:
+        """Take over from a record when each was last touched."""
+        for name, at in instances.items():
+            _push(self._instances, name, at + self._params.instance_seconds)
+        for name, at in hosts.items():
+            _push(self._hosts, name, at + self._params.host_seconds)
 
     def forget(self, now: float) -> None:
         """Let go of what has cooled down."""
