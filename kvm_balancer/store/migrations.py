@@ -11,13 +11,13 @@ import dataclasses
 import msgspec
 import sqlalchemy
 
-from kvm_balancer import errors
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
 from kvm_balancer.store import database as db
+from kvm_balancer.store import identity
 from kvm_balancer.store import tables
 
 #: The command was sent, and nothing was heard of it since.
@@ -153,6 +153,7 @@ class MigrationStore:
         """Return the newest *limit* migrations, newest first.
 
         :param unknown: only those whose outcome is unknown
+        :param instance: only those of it: its id, or the beginning of it
         :param host: only those from or to it
         """
         table = tables.Migration
@@ -164,7 +165,9 @@ class MigrationStore:
         if unknown:
             query = query.where(table.outcome == _UNKNOWN)
         if instance is not None:
-            query = query.where(table.instance == instance)
+            query = query.where(
+                table.instance.startswith(instance, autoescape=True)
+            )
         if host is not None:
             query = query.where(
                 sqlalchemy.or_(table.source == host, table.destination == host)
@@ -174,13 +177,15 @@ class MigrationStore:
     def get(self, migration_id: str) -> MigrationRecord:
         """Return one migration with its story.
 
-        :raises NotFound: when there is none of that id
+        :param migration_id: its id, or the beginning of it
+        :raises NotFound: when there is none, or more than one
         """
         with self._database.reader() as session:
-            row = session.get(tables.Migration, migration_id)
-            if row is None:
-                raise errors.NotFound(f'there is no migration {migration_id}')
-            return _record(row)
+            return _record(
+                identity.find(
+                    session, tables.Migration, migration_id, 'migration'
+                )
+            )
 
     def unfinished(self) -> list[MigrationRecord]:
         """Return the migrations without an outcome, oldest first."""

@@ -10,6 +10,7 @@ from kvm_balancer import errors
 from kvm_balancer.model import execution
 from kvm_balancer.model import plan
 from kvm_balancer.store import database as db
+from kvm_balancer.store import identity
 from kvm_balancer.store import tables
 
 
@@ -129,10 +130,11 @@ class PlanStore:
     def get(self, plan_id: str) -> PlanRecord:
         """Return one plan with its moves.
 
-        :raises NotFound: when there is none of that id
+        :param plan_id: its id, or the beginning of it
+        :raises NotFound: when there is none, or more than one
         """
         with self._database.reader() as session:
-            row = _row(session, plan_id)
+            row = identity.find(session, tables.Plan, plan_id, 'plan')
             return PlanRecord(
                 summary=_summary(row, len(row.moves)),
                 plan=msgspec.json.decode(row.document, type=plan.Plan),
@@ -145,7 +147,9 @@ class PlanStore:
         :raises NotFound: when there is none of that id
         """
         with self._database.writer() as session:
-            _row(session, plan_id).state = state.value
+            identity.find(
+                session, tables.Plan, plan_id, 'plan'
+            ).state = state.value
 
     def set_move_state(
         self,
@@ -193,13 +197,6 @@ class PlanStore:
             )
             session.execute(sqlalchemy.delete(tables.Plan).where(old))
         return len(ids)
-
-
-def _row(session: orm.Session, plan_id: str) -> tables.Plan:
-    row = session.get(tables.Plan, plan_id)
-    if row is None:
-        raise errors.NotFound(f'there is no plan {plan_id}')
-    return row
 
 
 def _summary(row: tables.Plan, moves: int) -> PlanSummary:

@@ -1,0 +1,123 @@
+"""Questions to a running agent, over the bus."""
+
+import collections.abc
+import contextlib
+from typing import Any
+from typing import Protocol
+
+from oslo_config import cfg
+
+Row = dict[str, Any]
+
+
+class Caller(Protocol):
+    """What calls a method of the agent and returns its answer."""
+
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Call *method*; raise BusError when the agent does not answer."""
+
+    def close(self) -> None:
+        """Let go of the bus."""
+
+
+class AgentClient:
+    """The agent's methods; answers are plain builtins.
+
+    All raise BusError when the bus or the agent does not answer, and what
+    the agent itself refused with.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def hosts(self) -> list[Row]:
+        """Return the hosts and their load."""
+        return self._rows('list_hosts')
+
+    def instances(self, host: str | None = None) -> list[Row]:
+        """Return the instances, all or those of one host."""
+        return self._rows('list_instances', host=host)
+
+    def plans(self, limit: int = 20) -> list[Row]:
+        """Return the latest plans, newest first."""
+        return self._rows('list_plans', limit=limit)
+
+    def plan(self, plan_id: str) -> Row:
+        """Return one plan with its moves."""
+        return self._row('show_plan', plan_id=plan_id)
+
+    def make_plan(
+        self,
+        policies: collections.abc.Sequence[str] | None = None,
+        target: float | None = None,
+        limit: float | None = None,
+        max_moves: int | None = None,
+    ) -> Row:
+        """Let the agent plan now, and show what it would do."""
+        return self._row(
+            'make_plan',
+            policies=None if policies is None else list(policies),
+            target=target,
+            limit=limit,
+            max_moves=max_moves,
+        )
+
+    def migrations(
+        self,
+        unknown: bool = False,
+        instance: str | None = None,
+        host: str | None = None,
+        limit: int = 20,
+    ) -> list[Row]:
+        """Return the latest migrations, newest first."""
+        return self._rows(
+            'list_migrations',
+            unknown=unknown,
+            instance=instance,
+            host=host,
+            limit=limit,
+        )
+
+    def migration(self, migration_id: str) -> Row:
+        """Return one migration with its story."""
+        return self._row('show_migration', migration_id=migration_id)
+
+    def cancel_migration(
+        self, migration_id: str, reason: str = 'cancelled by an operator'
+    ) -> Any:
+        """Ask for the end of a migration that runs."""
+        return self._caller.call(
+            'cancel_migration', migration_id=migration_id, reason=reason
+        )
+
+    def status(self) -> Row:
+        """Return what the agent is doing."""
+        return self._row('status')
+
+    def fleet(self) -> Row:
+        """Return the fleet document as the agent sees it."""
+        return self._row('export_fleet')
+
+    def _rows(self, method: str, **arguments: Any) -> list[Row]:
+        return [dict(row) for row in self._caller.call(method, **arguments)]
+
+    def _row(self, method: str, **arguments: Any) -> Row:
+        return dict(self._caller.call(method, **arguments))
+
+
+@contextlib.contextmanager
+def connected(
+    conf: cfg.ConfigOpts,
+) -> collections.abc.Iterator[AgentClient]:
+    """Reach the agent for the time of a block.
+
+    :raises BusError: when the bus cannot be reached
+    """
+    # The bus takes half a second to load, which --help has no use for.
+    from kvm_balancer.bus import rpc
+
+    caller = rpc.AgentCaller(conf)
+    try:
+        yield AgentClient(caller)
+    finally:
+        caller.close()

@@ -1,0 +1,48 @@
+"""Arguments that several commands take, and the form they must have."""
+
+import argparse
+import collections.abc
+import math
+
+
+def whole_number(
+    least: int, most: int
+) -> collections.abc.Callable[[str], int]:
+    """Make a type of argument: a whole number within bounds."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a whole number from {least} to {most}'
+            )
+        return value
+
+    return parse
+
+
+def share(text: str) -> float:
+    """Parse a share of 1, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number above 0 and up to 1'
+        )
+    return value
+
+
+def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--limit``."""
+    parser.add_argument(
+        '--limit',
+        type=whole_number(1, 100000),
+        default=20,
+        metavar='N',
+        help=f'List at most so many {what} (default: %(default)s).',
+    )

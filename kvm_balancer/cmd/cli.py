@@ -1,0 +1,179 @@
+"""The command ``kvm-balancer``: global options, and the way to a command.
+
+Commands are plugins of the group ``kvm_balancer.cli``; underscores in their
+names stand for spaces. What a command raises on purpose becomes one line and
+an exit code in :mod:`.startup`; ``--debug`` shows where it came from.
+"""
+
+import argparse
+import collections.abc
+import functools
+import importlib.metadata
+import inspect
+import logging
+import sys
+import traceback
+from typing import Any
+from typing import NoReturn
+
+from cliff import app
+from cliff import commandmanager
+from cliff import help as cliff_help
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import configuration
+from kvm_balancer.cmd import startup
+
+PROGRAM = 'kvm-balancer'
+_COMMANDS = 'kvm_balancer.cli'
+
+#: They log what they also raise, and we say it in one line.
+_TALKATIVE = ('amqp', 'kombu', 'oslo', 'oslo_messaging', 'stevedore')
+
+
+class _Commands(commandmanager.CommandManager):
+    """Finds commands without importing those that are not asked for."""
+
+    def load_commands(self, namespace: str) -> None:
+        self.group_list.append(namespace)
+        for found in importlib.metadata.entry_points(group=namespace):
+            self.commands[found.name.replace('_', ' ')] = found
+
+
+class Application(app.App):
+    """The application around all commands."""
+
+    NAME = PROGRAM
+    LOG = logging.getLogger(PROGRAM)
+    DEFAULT_VERBOSE_LEVEL = 0
+
+    def __init__(self, **streams: Any) -> None:
+        # cliff names the program in --version by the class it is written in.
+        app.App.NAME = PROGRAM
+        super().__init__(
+            description='Keeps a fleet of KVM hosts balanced.',
+            version=importlib.metadata.version(PROGRAM),
+            command_manager=_Commands(_COMMANDS),
+            **streams,
+        )
+
+    def build_option_parser(
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, Any] | None = None,
+    ) -> argparse.ArgumentParser:
+        parser = super().build_option_parser(
+            description,
+            version,
+            {
+                'prog': PROGRAM,
+                'allow_abbrev': False,
+                **(argparse_kwargs or {}),
+            },
+        )
+        parser.add_argument(
+            '--config-file',
+            action='append',
+            metavar='FILE',
+            help='Read this configuration file; can be repeated, later ones '
+            'win. Default: kvm_balancer.conf and kvm-balancer.conf in '
+            '/etc/kvm_balancer.',
+        )
+        parser.add_argument(
+            '--config-dir',
+            action='append',
+            metavar='DIR',
+            help='Read all *.conf files of this directory as well.',
+        )
+        _complain_in_one_line(parser)
+        return parser
+
+    def configure_logging(self) -> None:
+        """Let warnings through, and more where it was asked for."""
+        super().configure_logging()
+        if self.options.debug or self.options.verbose_level:
+            return
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    @functools.cached_property
+    def conf(self) -> cfg.ConfigOpts:
+        """The configuration, read when a command first needs it.
+
+        :raises cfg.Error: when a file is missing or cannot be read
+        """
+        return configuration.load(
+            PROGRAM, self.options.config_file, self.options.config_dir
+        )
+
+    def run(self, argv: list[str]) -> int:
+        """Run one command and return its exit code.
+
+        :raises KVMBalancerError: what the command raises
+        """
+        self.options, rest = self.parser.parse_known_args(argv)
+        self.configure_logging()
+        if not rest:
+            raise errors.ConfigurationError(
+                f"no command was given; '{PROGRAM} --help' lists them"
+            )
+        try:
+            return self.run_subcommand(rest)
+        except cliff_help.HelpExit:
+            return 0
+        except Exception:
+            if self.options.debug:
+                traceback.print_exc(file=self.stderr)
+            raise
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Find the command that *argv* names and run it."""
+        try:
+            factory, name, rest = self.command_manager.find_command(argv)
+        except ValueError as error:
+            raise errors.ConfigurationError(self._unknown(argv)) from error
+        except (ImportError, AttributeError) as error:
+            raise errors.PluginError(
+                f'the command {argv[0]!r} does not load: {error}'
+            ) from error
+        options: dict[str, Any] = {}
+        if 'cmd_name' in inspect.getfullargspec(factory.__init__).args:
+            options['cmd_name'] = name
+        command = factory(self, self.options, **options)
+        parser = command.get_parser(f'{PROGRAM} {name}')
+        _complain_in_one_line(parser)
+        return int(command.run(parser.parse_args(rest)) or 0)
+
+    def _unknown(self, argv: list[str]) -> str:
+        if argv[0].startswith('-'):
+            return (
+                f"unknown option {argv[0]}; '{PROGRAM} --help' lists those "
+                'that go before a command'
+            )
+        near = self.get_fuzzy_matches(argv[0])
+        hint = f'; did you mean {", ".join(map(repr, near))}?' if near else ''
+        return f'there is no command {" ".join(argv[:2])!r}{hint}'
+
+
+def _complain_in_one_line(parser: argparse.ArgumentParser) -> None:
+    """Leave the usage, which fills a screen, to ``--help``."""
+
+    def error(message: str) -> NoReturn:
+        parser.exit(
+            startup.EXIT_USAGE,
+            f"{PROGRAM}: {message}; see '{parser.prog} --help'\n",
+        )
+
+    parser.error = error  # type: ignore[method-assign]
+
+
+def main(argv: collections.abc.Sequence[str] | None = None) -> int:
+    """Run the console script ``kvm-balancer``."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return startup.run(lambda: Application().run(arguments))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

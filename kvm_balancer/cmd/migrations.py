@@ -1,0 +1,140 @@
+"""``kvm-balancer migrations``: what was moved, how, and how it ended."""
+
+import argparse
+from typing import Any
+
+from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import listing
+
+
+def story(value: Any) -> str:
+    """Show the story of a migration, one line a step."""
+    return listing.one_per_line(
+        f'{_clock(line.get("at"))} {line.get("state")}: {line.get("text")}'
+        for line in value or ()
+    )
+
+
+def _clock(at: Any) -> str:
+    # The day is told by the record itself.
+    return listing.local_time(at).partition(' ')[2]
+
+
+def _prediction(value: Any) -> str:
+    if not value:
+        return listing.text(None)
+    return (
+        f'{value["seconds"]:.1f} s, downtime {value["downtime_ms"]:.0f} ms, '
+        f'{value["mib"]:.0f} MiB, {value["mode"]}'
+    )
+
+
+#: The fields of one migration, also of one that was made by hand.
+RECORD = (
+    listing.Column('id', 'Id'),
+    listing.Column('plan_id', 'Plan'),
+    listing.Column('instance', 'Instance'),
+    listing.Column('source', 'Source'),
+    listing.Column('destination', 'Destination'),
+    listing.Column('state', 'State'),
+    listing.Column('outcome', 'Outcome'),
+    listing.Column('mode', 'Mode'),
+    listing.Column(
+        'reason', 'Reason', lambda v: listing.one_per_line([listing.text(v)])
+    ),
+    listing.Column('accepted_at', 'Accepted', listing.local_time),
+    listing.Column('ended_at', 'Ended', listing.local_time),
+    listing.Column('total_ms', 'Total ms', listing.number(0)),
+    listing.Column('downtime_ms', 'Downtime ms', listing.number(0)),
+    listing.Column('transferred_mib', 'Transferred MiB', listing.number(0)),
+    listing.Column('iterations', 'Passes'),
+    listing.Column('max_throttle_percent', 'Most throttle %'),
+    listing.Column('predicted', 'Predicted', _prediction),
+    listing.Column('story', 'Story', story),
+)
+
+
+class List(listing.Listing):
+    """List the latest migrations, newest first."""
+
+    columns = (
+        listing.Column('id', 'Id', listing.short_id),
+        listing.Column('accepted_at', 'Accepted', listing.local_time),
+        listing.Column('instance', 'Instance', listing.short_id),
+        listing.Column('source', 'Source'),
+        listing.Column('destination', 'Destination'),
+        listing.Column('state', 'State'),
+        listing.Column('mode', 'Mode'),
+        listing.count('total_ms', 'Total ms'),
+        listing.count('downtime_ms', 'Down ms'),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            '--unknown',
+            action='store_true',
+            help='Only those whose outcome is unknown: look at both ends.',
+        )
+        parser.add_argument(
+            '--instance',
+            metavar='ID',
+            help='Only those of this instance: its id, or the beginning.',
+        )
+        parser.add_argument(
+            '--host', metavar='NAME', help='Only those from or to this host.'
+        )
+        arguments.add_limit(parser, 'migrations')
+
+    def rows(self, parsed_args: argparse.Namespace) -> list[listing.Row]:
+        with agent_client.connected(self.app.conf) as agent:
+            return agent.migrations(
+                unknown=parsed_args.unknown,
+                instance=parsed_args.instance,
+                host=parsed_args.host,
+                limit=parsed_args.limit,
+            )
+
+
+class _OneMigration(listing.Record):
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            'migration', metavar='ID', help='Its id, or the beginning of it.'
+        )
+
+
+class Show(_OneMigration):
+    """Show one migration and its story."""
+
+    columns = RECORD
+
+    def record(self, parsed_args: argparse.Namespace) -> listing.Row:
+        with agent_client.connected(self.app.conf) as agent:
+            return agent.migration(parsed_args.migration)
+
+
+class Cancel(_OneMigration):
+    """Ask for the end of a migration that runs.
+
+    It ends when its executor has made sure of both ends: see 'migrations
+    show'. Once post-copy runs it can no longer be cancelled.
+    """
+
+    columns = (
+        listing.Column('id', 'Id'),
+        listing.Column('asked', 'Asked', listing.yes),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            '--reason',
+            default='cancelled by an operator',
+            help='For the story of the migration.',
+        )
+
+    def record(self, parsed_args: argparse.Namespace) -> listing.Row:
+        with agent_client.connected(self.app.conf) as agent:
+            found = agent.migration(parsed_args.migration)
+            agent.cancel_migration(found['id'], parsed_args.reason)
+        return {'id': found['id'], 'asked': True}

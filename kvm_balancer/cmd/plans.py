@@ -1,0 +1,62 @@
+"""``kvm-balancer plans``: what the agent planned, and what came of it."""
+
+import argparse
+from typing import Any
+
+from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import listing
+
+
+def _moves(value: Any) -> str:
+    return listing.one_per_line(
+        f'{place}. {move.get("instance")} from {move.get("source")} to '
+        f'{move.get("destination")}'
+        + (f' [{move["state"]}]' if move.get('state') else '')
+        + f': {move.get("reason")}'
+        for place, move in enumerate(value or ())
+    )
+
+
+class List(listing.Listing):
+    """List the latest plans, newest first."""
+
+    columns = (
+        listing.Column('id', 'Id', listing.short_id),
+        listing.Column('created_at', 'Made', listing.local_time),
+        listing.Column('policy', 'Policy'),
+        listing.Column('mode', 'Mode'),
+        listing.Column('state', 'State'),
+        listing.count('moves', 'Moves'),
+        listing.Column('summary', 'Why'),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        arguments.add_limit(parser, 'plans')
+
+    def rows(self, parsed_args: argparse.Namespace) -> list[listing.Row]:
+        with agent_client.connected(self.app.conf) as agent:
+            return agent.plans(parsed_args.limit)
+
+
+class Show(listing.Record):
+    """Show one plan, its moves and the reason of each."""
+
+    columns = (
+        listing.Column('id', 'Id'),
+        listing.Column('created_at', 'Made', listing.local_time),
+        listing.Column('policy', 'Policy'),
+        listing.Column('mode', 'Mode'),
+        listing.Column('state', 'State'),
+        listing.Column('summary', 'Why'),
+        listing.Column('moves', 'Moves', _moves),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            'plan', metavar='ID', help='Its id, or the beginning of it.'
+        )
+
+    def record(self, parsed_args: argparse.Namespace) -> listing.Row:
+        with agent_client.connected(self.app.conf) as agent:
+            return agent.plan(parsed_args.plan)
