@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -40,3 +41,15 @@ class ToolsTest(unittest.TestCase):
     def test_documents_are_well_formed(self):
         """doc8 finds nothing in the documents."""
         self._run('doc8', '--quiet', *_DOCUMENTS)
+
+    def test_documentation_builds(self):
+        """Sphinx builds the documentation, and warns of nothing."""
+        self._build('doc/source')
+
+    def test_release_notes_build(self):
+        """Every release note can be read, and shown."""
+        self._build('releasenotes/source')
+
+    def _build(self, source):
+        with tempfile.TemporaryDirectory() as folder:
+            self._run('sphinx', '-q', '-W', '--keep-going', source, folder)
