@@ -85,7 +85,7 @@ class Application(app.App):
             '--config-dir',
             action='append',
             metavar='DIR',
-            help='Read all *.conf files of this directory as well.',
+            help='Read all files of this directory that end in .conf as well.',
         )
         _complain_in_one_line(parser)
         return parser
