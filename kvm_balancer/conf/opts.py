@@ -13,6 +13,7 @@ _MODULES: tuple[str, ...] = (
     'agent',
     'database',
     'executor',
+    'migration',
 )
 
 

@@ -1,0 +1,173 @@
+"""Options of group ``[migration]``: what a migration may do by default."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+from kvm_balancer.migration import request
+
+GROUP = 'migration'
+
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'convergence',
+        default='adaptive',
+        help="""
+Name of the plugin that decides whether a copy converges, and what to do where
+it does not (entry points ``kvm_balancer.convergence``).
+""",
+    ),
+    cfg.BoolOpt(
+        'auto_converge',
+        default=True,
+        help="""
+Slow the guest down when it writes memory faster than it can be sent. The
+hypervisor does it by steps; see ``max_throttle_percent`` for how far.
+""",
+    ),
+    cfg.IntOpt(
+        'max_throttle_percent',
+        default=99,
+        min=0,
+        max=99,
+        help="""
+The most a guest may be slowed down, in percent of its CPU time. When it is
+reached and the copy still does not converge, the next means is used at once
+(post-copy where allowed, else the migration is given up). 0 turns
+``auto_converge`` off. Raised, more guests converge, at the expense of what
+runs in them.
+""",
+    ),
+    cfg.IntOpt(
+        'auto_converge_initial_percent',
+        default=0,
+        min=0,
+        max=99,
+        help="""
+First step of the throttle, in percent; 0 for the hypervisor's own (20 on
+QEMU). Raised, a guest that does not converge is found out sooner, and slowed
+down harder. Related: ``auto_converge_increment_percent``.
+""",
+    ),
+    cfg.IntOpt(
+        'auto_converge_increment_percent',
+        default=0,
+        min=0,
+        max=99,
+        help="""
+Further steps of the throttle, in percent; 0 for the hypervisor's own (10 on
+QEMU). They are made smaller where they would pass ``max_throttle_percent``.
+""",
+    ),
+    cfg.BoolOpt(
+        'post_copy',
+        default=False,
+        help="""
+Let a guest that does not converge run on the destination before all of its
+memory is there. It always ends, and the guest is hardly slowed down; but if
+either host or the network between them fails meanwhile, the guest stands
+still or is lost. The kernel of the destination must allow userfaultfd.
+""",
+    ),
+    cfg.IntOpt(
+        'max_downtime_ms',
+        default=500,
+        min=1,
+        max=2000000,
+        help="""
+The longest time, in milliseconds, in which the guest may stand still at the
+switch. A migration begins with at most 300 and goes up to this where it has
+to. Raised, more guests converge, and stand still for longer.
+""",
+    ),
+    cfg.IntOpt(
+        'bandwidth_mib_s',
+        default=0,
+        min=0,
+        help="""
+Limit of the memory stream of one migration in MiB per second; 0 for none.
+Lowered, it spares the network, takes longer, and lets fewer guests converge.
+""",
+    ),
+    cfg.FloatOpt(
+        'time_limit_seconds',
+        default=0.0,
+        min=0.0,
+        help="""
+After this many seconds a migration is ended one way or the other: by
+post-copy where allowed, by a stop that fits ``max_downtime_ms``, or by giving
+up. 0 for no limit: it is given up when nothing is gained any more.
+""",
+    ),
+    cfg.IntOpt(
+        'parallel_connections',
+        default=0,
+        min=0,
+        max=255,
+        help="""
+Streams that carry the memory of one migration; 0 or 1 for a single one.
+Raised, a fast network is filled better, at the expense of CPU on both hosts.
+""",
+    ),
+    cfg.StrOpt(
+        'compression',
+        default='',
+        help="""
+Method that compresses the stream (``xbzrle``); empty for none.
+""",
+    ),
+    cfg.BoolOpt(
+        'tls',
+        default=False,
+        help="""
+Encrypt the stream. Both hosts need the hypervisor's certificates for
+migration.
+""",
+    ),
+    cfg.StrOpt(
+        'profile',
+        default=request.Profile.BALANCE.value,
+        choices=[
+            (
+                request.Profile.BALANCE.value,
+                'give up early: another instance will do',
+            ),
+            (request.Profile.DRAIN.value, 'try for longer: it must go'),
+        ],
+        help="""
+How much is tried before a migration is given up. A drain asks for ``drain``
+by itself.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the options of this group on *conf*."""
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Return the options of this group, for the configuration generator."""
+    return [(GROUP, OPTS)]
+
+
+def options(conf: cfg.ConfigOpts) -> request.Options:
+    """Return what *conf* allows a migration that asks for nothing else."""
+    group = conf[GROUP]
+    return request.Options(
+        auto_converge=group.auto_converge,
+        auto_converge_initial_percent=group.auto_converge_initial_percent,
+        auto_converge_increment_percent=(
+            group.auto_converge_increment_percent
+        ),
+        max_throttle_percent=group.max_throttle_percent,
+        post_copy=group.post_copy,
+        max_downtime_ms=group.max_downtime_ms,
+        bandwidth_mib_s=group.bandwidth_mib_s,
+        time_limit_seconds=group.time_limit_seconds,
+        parallel_connections=group.parallel_connections,
+        compression=group.compression,
+        tls=group.tls,
+        profile=request.Profile(group.profile),
+    )
