@@ -1,0 +1,99 @@
+"""Commands, progress and outcomes of migrations on the wire.
+
+Payloads are dicts of plain types, as RPC and notifications carry them.
+"""
+
+import dataclasses
+from typing import Any
+
+from kvm_balancer.messages import schema
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration import states
+from kvm_balancer.model import outcome
+
+REQUEST_SCHEMA = 'kvm-balancer/migration-request/1'
+CANCEL_SCHEMA = 'kvm-balancer/migration-cancel/1'
+PROGRESS_SCHEMA = 'kvm-balancer/migration-progress/1'
+OUTCOME_SCHEMA = 'kvm-balancer/migration-outcome/1'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cancel:
+    """The wish that a migration ends.
+
+    :ivar reason: who wants it, and why
+    """
+
+    migration_id: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a migration is.
+
+    :ivar at: seconds since the epoch
+    :ivar text: one line for whoever watches
+    """
+
+    migration_id: str
+    instance: str
+    source: str
+    destination: str
+    at: float
+    state: states.State
+    statistics: events.Statistics
+    text: str = ''
+
+
+def encode_request(wanted: request.Request) -> dict[str, Any]:
+    """Return the command to carry a migration out as a payload."""
+    return schema.wrap(REQUEST_SCHEMA, wanted)
+
+
+def decode_request(payload: object) -> request.Request:
+    """Read a command.
+
+    :raises DocumentError: one line that names the field
+    """
+    return schema.unwrap(REQUEST_SCHEMA, payload, request.Request)
+
+
+def encode_cancel(wish: Cancel) -> dict[str, Any]:
+    """Return the wish that a migration ends as a payload."""
+    return schema.wrap(CANCEL_SCHEMA, wish)
+
+
+def decode_cancel(payload: object) -> Cancel:
+    """Read the wish that a migration ends.
+
+    :raises DocumentError: one line that names the field
+    """
+    return schema.unwrap(CANCEL_SCHEMA, payload, Cancel)
+
+
+def encode_progress(progress: Progress) -> dict[str, Any]:
+    """Return the progress of a migration as a payload."""
+    return schema.wrap(PROGRESS_SCHEMA, progress)
+
+
+def decode_progress(payload: object) -> Progress:
+    """Read the progress of a migration.
+
+    :raises DocumentError: one line that names the field
+    """
+    return schema.unwrap(PROGRESS_SCHEMA, payload, Progress)
+
+
+def encode_outcome(ended: outcome.Outcome) -> dict[str, Any]:
+    """Return the outcome of a migration as a payload."""
+    return schema.wrap(OUTCOME_SCHEMA, ended)
+
+
+def decode_outcome(payload: object) -> outcome.Outcome:
+    """Read the outcome of a migration.
+
+    :raises DocumentError: one line that names the field
+    """
+    return schema.unwrap(OUTCOME_SCHEMA, payload, outcome.Outcome)
