@@ -1,0 +1,181 @@
+"""Migrations: from dispatch to outcome, in whatever order news arrives."""
+
+import itertools
+
+from kvm_balancer import errors
+from kvm_balancer.model import execution
+from kvm_balancer.model import outcome
+from kvm_balancer.store import store
+from tests.unit.store import base
+
+KINDS = outcome.OutcomeKind
+
+
+class MigrationsTest(base.StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = store.Store(self.conf, create=True)
+        self.addCleanup(self.store.close)
+        self.migrations = self.store.migrations
+
+    def test_a_migration_is_followed_from_dispatch_to_outcome(self):
+        self.store.plans.save(
+            base.PLAN, 999.0, execution.PlanMode.AUTOMATIC, base.make_plan()
+        )
+        wanted = base.make_request()
+        self.assertTrue(self.migrations.record_dispatch(wanted, 1001.25, 1))
+        self.migrations.record_progress(
+            base.MIGRATION, 'pre-copy', 'pass 1', 1002.0
+        )
+        found = self.migrations.get(base.MIGRATION)
+        self.assertEqual('pre-copy', found.state)
+        self.assertEqual(1000.5, found.accepted_at)
+        self.assertEqual(1001.25, found.dispatched_at)
+        self.assertEqual(wanted.predicted, found.predicted)
+        self.assertEqual(
+            ['dispatched', 'pre-copy'], [line.state for line in found.story]
+        )
+        self.assertEqual([found], self.migrations.unfinished())
+
+        ended = base.make_outcome()
+        self.assertTrue(self.migrations.record_outcome(ended))
+        found = self.migrations.get(base.MIGRATION)
+        for field in (
+            'outcome',
+            'mode',
+            'reason',
+            'ended_at',
+            'total_ms',
+            'downtime_ms',
+            'transferred_mib',
+            'iterations',
+            'max_throttle_percent',
+            'story',
+        ):
+            self.assertEqual(getattr(ended, field), getattr(found, field))
+        self.assertEqual(wanted.predicted, found.predicted)
+        self.assertEqual([], self.migrations.unfinished())
+        move = self.store.plans.get(base.PLAN).moves[1]
+        self.assertEqual(execution.MoveState.COMPLETED, move.state)
+        self.assertEqual(base.MIGRATION, move.migration_id)
+
+    def test_news_that_come_twice_or_late_change_nothing(self):
+        self.migrations.record_dispatch(base.make_request(), 1001.0)
+        self.assertFalse(
+            self.migrations.record_dispatch(base.make_request(), 2000.0)
+        )
+        self.migrations.record_outcome(base.make_outcome())
+        before = self.migrations.get(base.MIGRATION)
+        self.assertFalse(self.migrations.record_outcome(base.make_outcome()))
+        self.assertFalse(
+            self.migrations.record_progress(base.MIGRATION, 'x', 'late', 9e9)
+        )
+        self.assertFalse(
+            self.migrations.record_dispatch(base.make_request(), 3000.0)
+        )
+        self.assertEqual([before], self.migrations.latest())
+
+    def test_the_first_definite_outcome_is_for_good(self):
+        for first, second in itertools.product(KINDS, KINDS):
+            with self.subTest(first=first, second=second):
+                name = f'{first}-{second}'
+                self.migrations.record_outcome(base.make_outcome(name, first))
+                changed = self.migrations.record_outcome(
+                    base.make_outcome(name, second)
+                )
+                gives_way = first is KINDS.UNKNOWN and second is not first
+                self.assertEqual(gives_way, changed)
+                self.assertEqual(
+                    second if gives_way else first,
+                    self.migrations.get(name).outcome,
+                )
+
+    def test_an_outcome_that_was_never_asked_for_here_is_kept(self):
+        self.assertTrue(self.migrations.record_outcome(base.make_outcome()))
+        found = self.migrations.get(base.MIGRATION)
+        self.assertIsNone(found.dispatched_at)
+        self.assertEqual(KINDS.COMPLETED, found.outcome)
+
+    def test_progress_of_a_migration_that_is_not_known_is_ignored(self):
+        self.assertFalse(
+            self.migrations.record_progress('nobody', 'pre-copy', 'x', 1.0)
+        )
+
+    def test_filters_take_what_they_say(self):
+        for name, changes, kind in (
+            ('m1', {'instance': 'i-abc'}, KINDS.COMPLETED),
+            ('m2', {'instance': 'i-abd', 'source': 'c'}, KINDS.UNKNOWN),
+            ('m3', {'instance': 'x', 'destination': 'c'}, KINDS.FAILED),
+        ):
+            self.migrations.record_outcome(
+                base.make_outcome(
+                    name, kind, accepted_at=float(name[1:]), **changes
+                )
+            )
+        for filters, expected in (
+            ({}, ['m3', 'm2', 'm1']),
+            ({'limit': 1}, ['m3']),
+            ({'unknown': True}, ['m2']),
+            ({'instance': 'i-ab'}, ['m2', 'm1']),
+            ({'instance': 'i-abc'}, ['m1']),
+            ({'instance': '%'}, []),
+            ({'host': 'c'}, ['m3', 'm2']),
+            ({'host': 'c', 'unknown': True}, ['m2']),
+        ):
+            with self.subTest(filters):
+                self.assertEqual(
+                    expected,
+                    [one.id for one in self.migrations.latest(**filters)],
+                )
+
+    def test_cooldowns_see_the_last_touch_and_what_runs(self):
+        self.migrations.record_outcome(
+            base.make_outcome('old', ended_at=10.0, instance='i-old')
+        )
+        self.migrations.record_outcome(
+            base.make_outcome('new', ended_at=500.0, instance='i', source='a')
+        )
+        self.migrations.record_outcome(
+            base.make_outcome(
+                'newer',
+                KINDS.FAILED,
+                ended_at=600.0,
+                instance='i',
+                source='b',
+                destination='a',
+            )
+        )
+        self.migrations.record_dispatch(
+            base.make_request(
+                'runs',
+                instance='r',
+                source='c',
+                destination='d',
+                accepted_at=50.0,
+            ),
+            51.0,
+        )
+        found = self.migrations.last_moved(since=100.0)
+        self.assertEqual({'i': 600.0, 'r': 50.0}, found.instances)
+        self.assertEqual(
+            {'a': 600.0, 'b': 600.0, 'host-b': 500.0, 'c': 50.0, 'd': 50.0},
+            found.hosts,
+        )
+
+    def test_only_what_ended_for_sure_is_forgotten(self):
+        self.migrations.record_outcome(base.make_outcome('a', ended_at=1.0))
+        self.migrations.record_outcome(
+            base.make_outcome('b', KINDS.UNKNOWN, ended_at=1.0)
+        )
+        self.migrations.record_outcome(base.make_outcome('c', ended_at=9.0))
+        self.migrations.record_dispatch(
+            base.make_request('d', accepted_at=1.0), 1.0
+        )
+        self.assertEqual(1, self.store.purge(5.0))
+        self.assertEqual(
+            {'b', 'c', 'd'}, {one.id for one in self.migrations.latest()}
+        )
+
+    def test_a_migration_that_is_not_there_is_said_so(self):
+        with self.assertRaisesRegex(errors.NotFound, 'no migration nobody'):
+            self.migrations.get('nobody')

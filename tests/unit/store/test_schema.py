@@ -1,0 +1,66 @@
+"""The schema: its version, its upgrade, and that models and it agree."""
+
+from alembic import autogenerate
+from alembic import migration as alembic_migration
+import sqlalchemy
+
+from kvm_balancer import errors
+from kvm_balancer.store import database as db
+from kvm_balancer.store import schema
+from kvm_balancer.store import store
+from kvm_balancer.store import tables
+from tests.unit.store import base
+
+
+class SchemaTest(base.StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.database = db.Database(self.conf)
+        self.addCleanup(self.database.close)
+
+    def _set_version(self, version):
+        with self.database.writer() as session:
+            session.execute(
+                sqlalchemy.text('UPDATE alembic_version SET version_num = :v'),
+                {'v': version},
+            )
+
+    def test_an_empty_database_is_refused_with_the_remedy(self):
+        with self.assertRaisesRegex(
+            errors.StoreError, "is empty; run 'kvm-balancer db upgrade'$"
+        ):
+            store.Store(self.conf)
+
+    def test_an_upgrade_leads_to_the_newest_version_and_may_be_repeated(self):
+        self.assertEqual('', schema.version(self.database))
+        for _ in range(2):
+            self.assertEqual(schema.newest(), schema.upgrade(self.database))
+        self.assertEqual(schema.newest(), schema.version(self.database))
+        schema.check(self.database)
+
+    def test_models_and_migrations_agree(self):
+        schema.upgrade(self.database)
+        with self.database.reader() as session:
+            context = alembic_migration.MigrationContext.configure(
+                session.connection(),
+                opts={'compare_type': True, 'compare_server_default': True},
+            )
+            self.assertEqual(
+                [],
+                autogenerate.compare_metadata(context, tables.Base.metadata),
+            )
+
+    def test_a_database_of_a_newer_program_is_left_alone(self):
+        schema.upgrade(self.database)
+        self._set_version('9999')
+        for use in (schema.check, schema.upgrade):
+            with self.assertRaisesRegex(
+                errors.StoreError, 'written by a newer kvm-balancer'
+            ):
+                use(self.database)
+        self.assertEqual('9999', schema.version(self.database))
+
+    def test_the_agent_makes_its_own_schema_only_when_told_to(self):
+        kept = store.Store(self.conf, create=True)
+        self.addCleanup(kept.close)
+        self.assertEqual([], kept.plans.latest())
