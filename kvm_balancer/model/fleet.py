@@ -197,6 +197,18 @@ class Fleet:
         return total.astype(np.float64, copy=False)
 
     @functools.cached_property
+    def groups_of(self) -> dict[int, tuple[int, ...]]:
+        """Rows of the groups of every instance that is in one."""
+        found: dict[int, tuple[int, ...]] = {}
+        for one, group in zip(
+            self.groups.member_instance.tolist(),
+            self.groups.member_group.tolist(),
+            strict=True,
+        ):
+            found[one] = (*found.get(one, ()), group)
+        return found
+
+    @functools.cached_property
     def cpu_load(self) -> Floats:
         """CPU load of every host, 1.0 being all of its cores."""
         used = self.hosts.cpu_overhead + self.sum_by_host(

@@ -114,3 +114,5 @@ class Plan:
     still_hot: tuple[StillHot, ...] = ()
     #: one line: why the policy acted, or why it did not
     summary: str = ''
+    #: plugins that were left out, and why
+    warnings: tuple[str, ...] = ()

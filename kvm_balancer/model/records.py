@@ -6,6 +6,7 @@ works on the columns of :mod:`kvm_balancer.model.fleet`.
 
 import collections.abc
 import dataclasses
+from typing import Protocol
 
 import numpy as np
 
@@ -64,9 +65,34 @@ class GroupRecord:
     max_per_host: int = 1
 
 
+class InstanceLike(Protocol):
+    """Whatever has the fields of an :class:`InstanceRecord`.
+
+    A reader of documents has rows of its own; 200,000 of them are not
+    copied only to be named otherwise.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def memory_mib(self) -> float: ...
+    @property
+    def memory_usage_mib(self) -> float | None: ...
+    @property
+    def movable(self) -> bool: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def required_aggregates(self) -> tuple[str, ...]: ...
+
+
 def build_fleet(
     hosts: collections.abc.Sequence[HostRecord],
-    instances: collections.abc.Sequence[InstanceRecord],
+    instances: collections.abc.Sequence[InstanceLike],
     groups: collections.abc.Sequence[GroupRecord] = (),
     taken_at: float = 0.0,
 ) -> columns.Fleet:
@@ -169,7 +195,7 @@ def _host_columns(
 
 def _instance_columns(
     hosts: collections.abc.Sequence[HostRecord],
-    instances: collections.abc.Sequence[InstanceRecord],
+    instances: collections.abc.Sequence[InstanceLike],
     requirements: dict[tuple[str, ...], int],
 ) -> columns.Instances:
     row_of = {host.name: row for row, host in enumerate(hosts)}
@@ -207,7 +233,7 @@ def _instance_columns(
 
 
 def _group_columns(
-    instances: collections.abc.Sequence[InstanceRecord],
+    instances: collections.abc.Sequence[InstanceLike],
     groups: collections.abc.Sequence[GroupRecord],
 ) -> columns.Groups:
     row_of = {group.name: row for row, group in enumerate(groups)}
@@ -223,3 +249,95 @@ def _group_columns(
         member_instance=np.array([one for _, one in pairs], np.int32),
         member_group=np.array([group for group, _ in pairs], np.int32),
     )
+
+
+def to_records(
+    fleet: columns.Fleet,
+) -> tuple[list[HostRecord], list[InstanceRecord], list[GroupRecord]]:
+    """Take a fleet apart into records; the opposite of :func:`build_fleet`."""
+    return (
+        _host_records(fleet),
+        _instance_records(fleet),
+        _group_records(fleet),
+    )
+
+
+def _names(
+    names: collections.abc.Sequence[str], chosen: columns.Bools
+) -> tuple[str, ...]:
+    return tuple(names[row] for row in np.flatnonzero(chosen).tolist())
+
+
+def _host_records(fleet: columns.Fleet) -> list[HostRecord]:
+    hosts = fleet.hosts
+    found = []
+    for row, name in enumerate(hosts.name):
+        model = fleet.cpu_models[hosts.cpu_model[row]]
+        others = _names(fleet.cpu_models, hosts.cpu_accepts[row])
+        found.append(
+            HostRecord(
+                name=name,
+                cpus=float(hosts.cpus[row]),
+                memory_mib=float(hosts.memory_mib[row]),
+                memory_reserved_mib=float(hosts.memory_reserved_mib[row]),
+                disk_gib=float(hosts.disk_gib[row]),
+                cpu_allocation_ratio=float(hosts.cpu_allocation_ratio[row]),
+                memory_allocation_ratio=float(
+                    hosts.memory_allocation_ratio[row]
+                ),
+                disk_allocation_ratio=float(hosts.disk_allocation_ratio[row]),
+                migration_mib_s=float(hosts.migration_mib_s[row]),
+                max_incoming=int(hosts.max_incoming[row]),
+                max_outgoing=int(hosts.max_outgoing[row]),
+                zone=fleet.zones[hosts.zone[row]],
+                aggregates=_names(fleet.aggregates, hosts.aggregates[row]),
+                cpu_model=model,
+                cpu_compatible_with=tuple(
+                    other for other in others if other not in ('', model)
+                )
+                if model
+                else (),
+                cpu_overhead=float(hosts.cpu_overhead[row]),
+                state=columns.HostState(int(hosts.state[row])),
+                sample_age_seconds=float(hosts.sample_age_seconds[row]),
+                silent=bool(hosts.silent[row]),
+            )
+        )
+    return found
+
+
+def _instance_records(fleet: columns.Fleet) -> list[InstanceRecord]:
+    instances = fleet.instances
+    required = [_names(fleet.aggregates, row) for row in fleet.requirements]
+    return [
+        InstanceRecord(
+            id=uid,
+            name=instances.name[row],
+            host=fleet.hosts.name[instances.host[row]],
+            vcpus=float(instances.vcpus[row]),
+            memory_mib=float(instances.memory_mib[row]),
+            disk_gib=float(instances.disk_gib[row]),
+            cpu_usage=float(instances.cpu_usage[row]),
+            memory_usage_mib=float(instances.memory_usage_mib[row]),
+            dirty_rate_mib_s=float(instances.dirty_rate_mib_s[row]),
+            movable=bool(instances.movable[row]),
+            groups=tuple(
+                fleet.groups.name[group]
+                for group in fleet.groups_of.get(row, ())
+            ),
+            required_aggregates=required[instances.requirement[row]],
+        )
+        for row, uid in enumerate(instances.id)
+    ]
+
+
+def _group_records(fleet: columns.Fleet) -> list[GroupRecord]:
+    groups = fleet.groups
+    return [
+        GroupRecord(
+            name,
+            columns.GroupPolicy(int(groups.policy[row])),
+            int(groups.max_per_host[row]),
+        )
+        for row, name in enumerate(groups.name)
+    ]

@@ -1,0 +1,135 @@
+"""Where every instance is while a plan is being made.
+
+Copies of the few columns that a move changes, over a fleet that does not.
+A migration that already runs is counted as arrived where load is counted,
+while its room stays held on both of its ends.
+"""
+
+import collections.abc
+import dataclasses
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kvm_balancer.model import fleet as columns
+
+#: rows of ``Placement.room`` and ``Placement.need``
+MEMORY_MIB: Final = 0
+VCPUS: Final = 1
+DISK_GIB: Final = 2
+RESOURCES: Final = ('memory', 'vCPU', 'disk')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InFlight:
+    """A migration that runs while a plan is being made, by row numbers."""
+
+    instance: int
+    destination: int
+
+
+class Placement:
+    """The working state of a search; filters and weighers read it.
+
+    :ivar host: row of each instance's host, shape ``(instances,)``
+    :ivar room: what is free to be allocated, shape ``(3, hosts)``, rows
+        ``MEMORY_MIB``, ``VCPUS``, ``DISK_GIB``; negative where overfilled
+    :ivar need: what each instance takes of it, shape ``(3, instances)``
+    :ivar cores: cores in use on each host, shape ``(hosts,)``
+    :ivar incoming_mib: what the moves so far bring to each host
+    :ivar outgoing_mib: what they take from it
+    :ivar in_flight: true for instances that a running migration holds
+    :ivar leaving: the host that each of them is still held on, by row
+    """
+
+    def __init__(
+        self,
+        fleet: columns.Fleet,
+        in_flight: collections.abc.Iterable[InFlight] = (),
+    ) -> None:
+        self.fleet = fleet
+        hosts, instances = fleet.hosts, fleet.instances
+        self.host: npt.NDArray[np.int32] = instances.host.copy()
+        self.need: columns.Floats = np.stack(
+            (instances.memory_mib, instances.vcpus, instances.disk_gib)
+        )
+        used = np.stack([fleet.sum_by_host(row) for row in self.need])
+        self.room: columns.Floats = (
+            np.stack(
+                (
+                    hosts.memory_capacity_mib,
+                    hosts.vcpu_capacity,
+                    hosts.disk_capacity_gib,
+                )
+            )
+            - used
+        )
+        self.cores: columns.Floats = hosts.cpu_overhead + fleet.sum_by_host(
+            instances.cpu_usage
+        )
+        self.incoming_mib: columns.Floats = np.zeros(len(hosts))
+        self.outgoing_mib: columns.Floats = np.zeros(len(hosts))
+        self.in_flight: columns.Bools = np.zeros(len(instances), np.bool_)
+        self.leaving: dict[int, int] = {}
+        for one in in_flight:
+            self._hold(one)
+
+    def _hold(self, one: InFlight) -> None:
+        source = int(self.host[one.instance])
+        known = bool(self.in_flight[one.instance])
+        self.in_flight[one.instance] = True
+        if known or source == one.destination:
+            return
+        self.move((one.instance,), one.destination)
+        self.room[:, source] -= self.need[:, one.instance]
+        self.leaving[one.instance] = source
+
+    def hosts_of(self, instances: npt.NDArray[np.int32]) -> columns.Ints:
+        """Return every host that holds one of *instances*, once for each.
+
+        One that a running migration holds stands on both of its ends.
+        """
+        here = self.host[instances]
+        both = [
+            self.leaving[one]
+            for one in instances[self.in_flight[instances]].tolist()
+            if one in self.leaving
+        ]
+        return np.concatenate((here, np.array(both, np.int32)))
+
+    @property
+    def cpu_load(self) -> columns.Floats:
+        """CPU load of every host, 1.0 being all of its cores."""
+        load: columns.Floats = self.cores / self.fleet.hosts.cpus
+        return load
+
+    @property
+    def memory_load(self) -> columns.Floats:
+        """Allocated share of what may be allocated, for every host.
+
+        Room held by a running migration on its source counts as allocated.
+        """
+        capacity = self.fleet.hosts.memory_capacity_mib
+        load: columns.Floats = 1.0 - self.room[MEMORY_MIB] / capacity
+        return load
+
+    def move(
+        self,
+        instances: collections.abc.Sequence[int] | npt.NDArray[np.int32],
+        destination: int,
+    ) -> None:
+        """Move *instances*, all of one host, to *destination*."""
+        source = self.host[instances[0]]
+        columns_of = self.fleet.instances
+        for one in instances:
+            need = self.need[:, one]
+            self.room[:, source] += need
+            self.room[:, destination] -= need
+            usage = columns_of.cpu_usage[one]
+            self.cores[source] -= usage
+            self.cores[destination] += usage
+            mib = columns_of.memory_usage_mib[one]
+            self.outgoing_mib[source] += mib
+            self.incoming_mib[destination] += mib
+            self.host[one] = destination
