@@ -1,0 +1,100 @@
+"""The contract of a filter: where instances may go.
+
+A filter answers for a block of instances against a block of hosts in one
+call. One that looks at the fleet alone says which instances share an answer
+(:meth:`Filter.classes`), and is then asked once for each class and never
+again. One that looks at the growing plan sets :attr:`Filter.dynamic` and is
+asked at every step. A plain function of one instance and one host is adapted
+by :class:`OneByOne`.
+
+The host an instance is on is never asked about.
+"""
+
+import abc
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """Options of a filter; a filter with options derives its own."""
+
+
+class Filter(abc.ABC):
+    """Says where instances may go, and why not elsewhere."""
+
+    #: the name it is configured by
+    name: ClassVar[str]
+    #: True where the answer changes while a plan grows
+    dynamic: ClassVar[bool] = False
+    #: the class its options are kept in
+    params_class: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = self.params_class() if params is None else params
+
+    def classes(self, fleet: columns.Fleet) -> columns.Ints | None:
+        """Number the instances such that equal numbers get equal answers.
+
+        :returns: shape ``(instances,)``, numbers from 0; None (the default)
+            where every instance may get an answer of its own
+        """
+        return None
+
+    @abc.abstractmethod
+    def passes(
+        self,
+        state: placement.Placement,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say which of *instances* may go to which of *hosts*.
+
+        :param state: where everything is, the moves planned so far included
+        :param instances: rows of instances
+        :param hosts: rows of hosts
+        :returns: shape ``(len(instances), len(hosts))``, or what broadcasts
+            to it
+        """
+
+    @abc.abstractmethod
+    def reason(self, state: placement.Placement, instance: int) -> str:
+        """Say why hosts are refused to *instance*.
+
+        :returns: what completes "12 hosts ...": "are in another zone"
+        """
+
+
+class OneByOne(Filter):
+    """Adapts a function of one instance and one host: slower, but right."""
+
+    @abc.abstractmethod
+    def host_passes(
+        self, state: placement.Placement, instance: int, host: int
+    ) -> bool:
+        """Say whether *instance* may go to *host*; both are rows."""
+
+    def passes(
+        self,
+        state: placement.Placement,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        rows = hosts.tolist()
+        return np.array(
+            [
+                [self.host_passes(state, one, host) for host in rows]
+                for one in instances.tolist()
+            ],
+            np.bool_,
+        ).reshape(len(instances), len(hosts))
+
+
+def all_alike(fleet: columns.Fleet) -> columns.Ints:
+    """Put every instance in one class."""
+    return np.zeros(len(fleet.instances), np.int32)
