@@ -1,0 +1,140 @@
+"""All filters as one question, at column speed.
+
+Filters that look at the fleet alone are asked once for each class of
+instances, and their answers are kept as masks over hosts. The others are
+asked at every step, for the instances and hosts in question only.
+
+A filter that raises or breaks its contract refuses everything it was asked
+about: to skip a rule is not safe. It is named in :attr:`Admission.problems`.
+"""
+
+import collections.abc
+
+import numpy as np
+
+from kvm_balancer.filters import base
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+
+
+class Admission:
+    """Says where instances may go, by all active filters.
+
+    :ivar problems: what went wrong, by name of the filter
+    """
+
+    def __init__(
+        self,
+        state: placement.Placement,
+        filters: collections.abc.Sequence[base.Filter],
+    ) -> None:
+        self.state = state
+        self.filters = tuple(filters)
+        self.problems: dict[str, str] = {}
+        self._hosts = np.arange(len(state.fleet.hosts), dtype=np.int32)
+        self._cached: list[base.Filter] = []
+        self._asked: list[base.Filter] = []
+        self._class_of = self._classify()
+        classes = int(self._class_of.max(initial=0)) + 1
+        self._known = np.zeros(classes, np.bool_)
+        self._mask = np.zeros((classes, len(self._hosts)), np.bool_)
+
+    def _classify(self) -> columns.Ints:
+        fleet = self.state.fleet
+        found = np.zeros(len(fleet.instances), np.int64)
+        for one in self.filters:
+            keys = None
+            if not one.dynamic:
+                try:
+                    keys = one.classes(fleet)
+                except Exception as error:
+                    self._note(one, error)
+            if keys is None or keys.shape != found.shape:
+                self._asked.append(one)
+                continue
+            self._cached.append(one)
+            span = int(keys.max(initial=0)) + 1
+            if span > 1:
+                joint = found * span + keys
+                _, found = np.unique(joint, return_inverse=True)
+        return found.astype(np.int32)
+
+    def _note(self, one: base.Filter, error: Exception) -> None:
+        self.problems.setdefault(
+            one.name,
+            f'filter {one.name} refuses what it cannot judge: '
+            f'{type(error).__name__}: {error}',
+        )
+
+    def ask(
+        self, one: base.Filter, instances: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Ask one filter; a failure refuses.
+
+        :returns: shape ``(len(instances), len(hosts))``
+        """
+        shape = (len(instances), len(hosts))
+        try:
+            answer = one.passes(self.state, instances, hosts)
+            return np.broadcast_to(np.asarray(answer, np.bool_), shape)
+        except Exception as error:
+            self._note(one, error)
+            return np.zeros(shape, np.bool_)
+
+    def _masks(self, kinds: columns.Ints, instances: columns.Ints) -> None:
+        """Make sure that the masks of *kinds* are known."""
+        for kind, one in zip(kinds.tolist(), instances.tolist(), strict=True):
+            if self._known[kind]:
+                continue
+            row = np.array((one,), np.int32)
+            mask = np.ones(len(self._hosts), np.bool_)
+            for cached in self._cached:
+                mask &= self.ask(cached, row, self._hosts)[0]
+            self._mask[kind] = mask
+            self._known[kind] = True
+
+    def allowed(
+        self, instances: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say which of *instances* may go to which of *hosts* now.
+
+        :returns: shape ``(len(instances), len(hosts))``
+        """
+        kinds = self._class_of[instances]
+        if not self._known[kinds].all():
+            self._masks(kinds, instances)
+        first = kinds[0] if len(kinds) else 0
+        if (kinds == first).all():
+            passed = np.broadcast_to(
+                self._mask[first][hosts], (len(kinds), len(hosts))
+            )
+        else:
+            passed = self._mask[kinds[:, None], hosts]
+        for one in self._asked:
+            passed = passed & self.ask(one, instances, hosts)
+        return passed
+
+    def refusals(self, instance: int, hosts: columns.Ints) -> str:
+        """Say in one line which filter refuses how many of *hosts*.
+
+        A host is counted for the first filter that refuses it.
+        """
+        row = np.array((instance,), np.int32)
+        left = hosts
+        parts: list[str] = []
+        for one in self.filters:
+            if not len(left):
+                break
+            passed = self.ask(one, row, left)[0]
+            refused = int(len(left) - np.count_nonzero(passed))
+            if refused:
+                parts.append(f'{refused} {self._reason(one, instance)}')
+            left = left[passed]
+        return ', '.join(parts)
+
+    def _reason(self, one: base.Filter, instance: int) -> str:
+        try:
+            return one.reason(self.state, instance)
+        except Exception as error:
+            self._note(one, error)
+            return f'are refused by filter {one.name}'

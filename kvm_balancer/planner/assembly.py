@@ -1,0 +1,147 @@
+"""A plan made of what a search found: order, predictions, reasons, bounds."""
+
+import collections.abc
+import dataclasses
+
+import numpy as np
+
+from kvm_balancer.model import placement
+from kvm_balancer.model import plan
+from kvm_balancer.planner import bounds
+from kvm_balancer.planner import cost
+from kvm_balancer.planner import makespan
+from kvm_balancer.planner import order
+from kvm_balancer.planner import reasons
+from kvm_balancer.planner import score
+from kvm_balancer.planner import workspace
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Findings:
+    """What a policy has to say about its search.
+
+    :ivar summary: one line: what was reached, or why nothing was done
+    :ivar moves_bound: no plan reaches the objective with fewer moves; None
+        where that is not proven
+    """
+
+    summary: str
+    moves_bound: int | None = None
+    still_hot: tuple[plan.StillHot, ...] = ()
+    unplaced: tuple[plan.Unplaced, ...] = ()
+
+
+def assemble(
+    policy: str,
+    work: workspace.Workspace,
+    findings: collections.abc.Sequence[Findings],
+) -> plan.Plan:
+    """Make the plan of what was found on *work*.
+
+    :param findings: of the policies that searched, in their order
+    """
+    fleet = work.fleet
+    start = placement.Placement(fleet, work.context.in_flight)
+    before = score.summary(start)
+    ordered = order.arrange(start, work)
+    predictions = cost.predict(
+        fleet,
+        [one.instance for one in ordered],
+        [one.source for one in ordered],
+        [one.destination for one in ordered],
+        work.context.migration,
+    )
+    transfers = [
+        makespan.Transfer(
+            one.source,
+            one.destination,
+            expected.seconds,
+            expected.mib,
+            one.after,
+        )
+        for one, expected in zip(ordered, predictions, strict=True)
+    ]
+    free = fleet.instances.movable & ~start.in_flight
+    proven = [one.moves_bound for one in findings]
+    bound = plan.Bound(
+        cpu_max=bounds.peak(start, free),
+        cpu_stddev=bounds.spread(start, free),
+        moves=proven[0] if len(proven) == 1 else None,
+        makespan_seconds=makespan.bound(fleet.hosts, transfers),
+    )
+    texts, points = _replay(start, work, ordered, predictions)
+    return plan.Plan(
+        policy=policy,
+        moves=_moves(work, ordered, predictions, texts),
+        before=before,
+        after=score.summary(work.state),
+        bound=bound,
+        makespan_seconds=makespan.seconds(fleet.hosts, transfers),
+        frontier=points,
+        unplaced=tuple(lost for one in findings for lost in one.unplaced),
+        still_hot=tuple(hot for one in findings for hot in one.still_hot),
+        summary='; '.join(one.summary for one in findings if one.summary),
+        warnings=(
+            *work.problems.values(),
+            *work.admission.problems.values(),
+        ),
+    )
+
+
+def _moves(
+    work: workspace.Workspace,
+    ordered: collections.abc.Sequence[order.Ordered],
+    predictions: collections.abc.Sequence[plan.Prediction],
+    texts: collections.abc.Sequence[str],
+) -> tuple[plan.Move, ...]:
+    hosts, instances = work.fleet.hosts.name, work.fleet.instances.id
+    return tuple(
+        plan.Move(
+            instance=instances[one.instance],
+            source=hosts[one.source],
+            destination=hosts[one.destination],
+            prediction=expected,
+            reason=texts[one.step],
+            after=one.after,
+        )
+        for one, expected in zip(ordered, predictions, strict=True)
+    )
+
+
+def _replay(
+    state: placement.Placement,
+    work: workspace.Workspace,
+    ordered: collections.abc.Sequence[order.Ordered],
+    predictions: collections.abc.Sequence[plan.Prediction],
+) -> tuple[list[str], tuple[plan.FrontierPoint, ...]]:
+    """Go through the steps once more: reasons, and what prefixes are worth.
+
+    *state* is the start, and ends where the plan does.
+    """
+    hosts = work.fleet.hosts
+    running = score.RunningSpread(state)
+    mib = np.bincount(
+        [one.step for one in ordered],
+        weights=[expected.mib for expected in predictions],
+        minlength=len(work.steps),
+    )
+    texts: list[str] = []
+    points: list[plan.FrontierPoint] = []
+    moves, carried = 0, 0.0
+    for step, cost_mib in zip(work.steps, mib.tolist(), strict=True):
+        members = work.units.of(step.unit)
+        ends = (step.source, step.destination)
+        before = {
+            end: float(state.cores[end] / hosts.cpus[end]) for end in ends
+        }
+        state.move(members, step.destination)
+        after = {
+            end: float(state.cores[end] / hosts.cpus[end]) for end in ends
+        }
+        for end in ends:
+            running.update(state, end)
+        moves += len(members)
+        carried += cost_mib
+        texts.append(reasons.move(step, hosts, before, after, len(members)))
+        points.append(plan.FrontierPoint(moves, running.stddev, carried))
+    return texts, tuple(points)

@@ -1,0 +1,224 @@
+"""How good any plan can be: proven, not guessed.
+
+Each bound drops some of the rules (room, groups, indivisible instances) and
+answers the easier question exactly, so no plan under the rules does better.
+"""
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+
+#: steps of a bisection: enough for every digit of a float
+_BISECTIONS = 60
+
+
+def _fixed_cores(
+    state: placement.Placement, free: columns.Bools
+) -> columns.Floats:
+    """Return the cores of every host that no plan takes away from it."""
+    usage = state.fleet.instances.cpu_usage
+    leaving = np.bincount(
+        state.host[free],
+        weights=usage[free],
+        minlength=len(state.fleet.hosts),
+    )
+    fixed: columns.Floats = state.cores - leaving
+    return fixed
+
+
+def _open(fleet: columns.Fleet) -> columns.Bools:
+    """Return the hosts that instances may be brought to at all."""
+    enabled = fleet.hosts.state == columns.HostState.ENABLED
+    passed: columns.Bools = enabled & ~fleet.hosts.silent
+    return passed
+
+
+def peak(state: placement.Placement, free: columns.Bools) -> float:
+    """Return the CPU load under which no plan brings the highest.
+
+    The mean over the hosts of a zone that are not draining of what they
+    must carry; what is fixed on one host; and the largest instance on the
+    largest host of its zone.
+
+    :param free: instances that may be moved, shape ``(instances,)``
+    """
+    fleet = state.fleet
+    hosts = fleet.hosts
+    stays = fleet.counted
+    fixed = _fixed_cores(state, free)
+    highest = float((fixed / hosts.cpus)[stays].max(initial=0.0))
+    usage = np.where(free, fleet.instances.cpu_usage, 0.0)
+    zone_of = hosts.zone[state.host]
+    for zone in range(len(fleet.zones)):
+        inside = stays & (hosts.zone == zone)
+        if not inside.any():
+            continue
+        moving = usage[zone_of == zone]
+        total = float(fixed[inside].sum() + moving.sum())
+        highest = max(highest, total / float(hosts.cpus[inside].sum()))
+        largest = float(moving.max(initial=0.0))
+        # an instance on a draining host may have to stay there
+        homes = inside | (hosts.state == columns.HostState.DRAINING)
+        if not (homes & ~inside).any():
+            alone = (np.maximum(fixed, 0.0) + largest) / hosts.cpus
+            highest = max(highest, float(alone[inside].min()))
+    return highest
+
+
+def spread(state: placement.Placement, free: columns.Bools) -> float | None:
+    """Return the CPU spread under which no plan brings the fleet.
+
+    Load is poured like water: within a zone every host gets the same level,
+    but none less than what is fixed on it, and a host that takes nothing no
+    more than it has. Zones keep their means.
+
+    :returns: None where the mean itself may change: hosts of one zone with
+        different numbers of cores, or load on draining hosts
+    """
+    if not _mean_is_fixed(state, free):
+        return None
+    fleet = state.fleet
+    hosts = fleet.hosts
+    low = _fixed_cores(state, free) / hosts.cpus
+    high = np.where(_open(fleet), np.inf, state.cpu_load)
+    high = np.maximum(high, low)
+    poured = state.cpu_load.copy()
+    for zone in range(len(fleet.zones)):
+        inside = fleet.counted & (hosts.zone == zone)
+        if inside.any():
+            poured[inside] = _pour(
+                low[inside], high[inside], float(poured[inside].sum())
+            )
+    return float(poured[fleet.counted].std())
+
+
+def _pour(
+    low: columns.Floats, high: columns.Floats, total: float
+) -> columns.Floats:
+    """Return the levels between *low* and *high* that add up to *total*."""
+    under, over = 0.0, max(total, float(low.max()))
+    for _ in range(_BISECTIONS):
+        middle = (under + over) / 2
+        if float(np.clip(middle, low, high).sum()) < total:
+            under = middle
+        else:
+            over = middle
+    levels: columns.Floats = np.clip(over, low, high)
+    return levels
+
+
+def _mean_is_fixed(state: placement.Placement, free: columns.Bools) -> bool:
+    """Say whether no move changes the mean load of the hosts that count."""
+    fleet = state.fleet
+    hosts = fleet.hosts
+    usage = fleet.instances.cpu_usage
+    if (free & (usage > 0) & ~fleet.counted[state.host]).any():
+        return False
+    for zone in range(len(fleet.zones)):
+        cpus = hosts.cpus[fleet.counted & (hosts.zone == zone)]
+        if len(cpus) and float(cpus.min()) != float(cpus.max()):
+            return False
+    return True
+
+
+def moves_to_limit(
+    state: placement.Placement, free: columns.Bools, limit: float
+) -> int | None:
+    """Return the moves without which not every host gets under *limit*.
+
+    For each host the smallest number of its largest movable instances that
+    cover what it has too much; summed over hosts.
+
+    :returns: None where even all of them do not suffice on some host: no
+        plan reaches the limit
+    """
+    hosts = state.fleet.hosts
+    usage = state.fleet.instances.cpu_usage
+    excess = state.cores - limit * hosts.cpus
+    total = 0
+    for host in np.flatnonzero(excess > 1e-6 * hosts.cpus).tolist():
+        mine = usage[np.flatnonzero(free & (state.host == host))]
+        largest = np.cumsum(np.sort(mine)[::-1])
+        enough = int(np.searchsorted(largest, excess[host] - 1e-9))
+        if enough >= len(largest):
+            return None
+        total += enough + 1
+    return total
+
+
+def moves_to_spread(
+    state: placement.Placement, free: columns.Bools, target: float
+) -> int | None:
+    """Return the moves without which the spread stays over *target*.
+
+    A move helps on two hosts: the one it leaves, which nothing helps more
+    than to lose its largest instances one after the other down to the mean;
+    and the one it reaches, which nothing helps more than to get the largest
+    instance of its zone time and again up to the mean. Both gains shrink
+    with every move on a host, so the *k* best of each kind are more than
+    any *k* moves achieve.
+
+    :returns: None where the mean itself may change (see :func:`spread`)
+    """
+    if not _mean_is_fixed(state, free):
+        return None
+    load = state.cpu_load
+    counted = state.fleet.counted
+    distance = np.where(counted, load - float(load[counted].mean()), 0.0)
+    missing = float((distance**2).sum()) - target**2 * int(counted.sum())
+    if missing <= 1e-12:
+        return 0
+    leaving = _gains_of_leaving(state, free, distance)
+    reaching = _gains_of_reaching(state, free, distance)
+    length = max(len(leaving), len(reaching))
+    gains = np.zeros(length)
+    gains[: len(leaving)] += leaving
+    gains[: len(reaching)] += reaching
+    achieved = np.cumsum(gains)
+    count = int(np.searchsorted(achieved, missing - 1e-9))
+    return count + 1 if count < length else None
+
+
+def _gains_of_leaving(
+    state: placement.Placement,
+    free: columns.Bools,
+    distance: columns.Floats,
+) -> columns.Floats:
+    """Return the gains of departures from hot hosts, best first."""
+    rows = np.flatnonzero(free & (distance[state.host] > 0))
+    home = state.host[rows]
+    share = (
+        state.fleet.instances.cpu_usage[rows] / (state.fleet.hosts.cpus[home])
+    )
+    order = np.lexsort((-share, home))
+    home, share = home[order], share[order]
+    gone = np.cumsum(share)
+    first = np.searchsorted(home, home)
+    gone -= (gone - share)[first]
+    left = np.maximum(0.0, distance[home] - gone)
+    before = np.maximum(0.0, distance[home] - gone + share)
+    return np.sort(before**2 - left**2)[::-1]
+
+
+def _gains_of_reaching(
+    state: placement.Placement,
+    free: columns.Bools,
+    distance: columns.Floats,
+) -> columns.Floats:
+    """Return the gains of arrivals at cold hosts, best first."""
+    hosts = state.fleet.hosts
+    zone_of = hosts.zone[state.host]
+    gains = [np.zeros(0)]
+    for zone in range(len(state.fleet.zones)):
+        inside = (distance < 0) & (hosts.zone == zone) & _open(state.fleet)
+        moving = state.fleet.instances.cpu_usage[free & (zone_of == zone)]
+        largest = float(moving.max(initial=0.0))
+        if largest <= 0:
+            continue
+        for host in np.flatnonzero(inside).tolist():
+            share = largest / float(hosts.cpus[host])
+            steps = np.arange(int(np.ceil(-distance[host] / share)) + 1)
+            left = np.minimum(0.0, distance[host] + steps * share)
+            gains.append(left[:-1] ** 2 - left[1:] ** 2)
+    return np.sort(np.concatenate(gains))[::-1]

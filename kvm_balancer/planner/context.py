@@ -1,0 +1,77 @@
+"""What a plan may use and must leave alone, besides the fleet itself."""
+
+import collections.abc
+import dataclasses
+import enum
+
+from kvm_balancer.filters import base as filter_base
+from kvm_balancer.migration import request
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from kvm_balancer.weighers import base as weigher_base
+
+
+class Prefer(enum.StrEnum):
+    """What a plan is to be sparing with."""
+
+    MOVES = 'moves'
+    GIB = 'gib'
+    #: between the two
+    BALANCE = 'balance'
+
+    @property
+    def cost_exponent(self) -> float:
+        """Weight of a move's MiB: its gain is divided by MiB to this."""
+        return _COST_EXPONENT[self]
+
+
+_COST_EXPONENT = {
+    Prefer.MOVES: 0.0,
+    Prefer.BALANCE: 0.25,
+    Prefer.GIB: 0.5,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a plan may ask for; 0 for no limit.
+
+    :ivar budget_seconds: how long the search may take; it then returns the
+        best it has
+    """
+
+    max_moves: int = 0
+    max_mib: float = 0.0
+    budget_seconds: float = 0.0
+
+
+def _no_clock() -> float:
+    return 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What a policy is given besides the fleet.
+
+    :ivar cooling_instances: shape ``(instances,)``; true for those that
+        moved a short while ago and are left alone
+    :ivar cooling_hosts: shape ``(hosts,)``; true for hosts that neither
+        give nor take
+    :ivar in_flight: migrations that run now: their instances stay as they
+        are, and hold room on both ends
+    :ivar migration: limits and means of the migrations, for predictions;
+        an instance that could not be migrated under them stays
+    :ivar elapsed: seconds since the search began, for the budget
+    :ivar seed: same fleet, context and seed: same plan
+    """
+
+    filters: tuple[filter_base.Filter, ...] = ()
+    weighers: tuple[weigher_base.Weighted, ...] = ()
+    cooling_instances: columns.Bools | None = None
+    cooling_hosts: columns.Bools | None = None
+    in_flight: tuple[placement.InFlight, ...] = ()
+    limits: Limits = Limits()
+    prefer: Prefer = Prefer.MOVES
+    migration: request.Options = request.Options()
+    elapsed: collections.abc.Callable[[], float] = _no_clock
+    seed: int = 0

@@ -1,0 +1,186 @@
+"""Descent: the best single move again and again, until the target.
+
+The gain of a move is the closed-form change of the sum of squared distances
+from the mean load. With :math:`x` the distance of a host's load from the
+mean, :math:`u` the load an instance puts on a host, and :math:`n` hosts,
+a move from :math:`s` to :math:`d` gains
+
+    2 u_s x_s - u_s^2  -  2 u_d x_d - u_d^2  +  (u_d - u_s)^2 / n
+
+which is computed for all units of a source against many destinations as one
+array. Hosts wait in a heap by what they promised last; only the one on top
+is evaluated again. A promise can only shrink while its source cools down and
+the destinations warm up, so the top is the best move there is (a destination
+that became cooler meanwhile is seen when its host comes up again).
+
+Destinations are looked at coldest first, in chunks, until none further out
+can be better: the cost of a step does not grow with the fleet.
+"""
+
+import heapq
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import cold
+from kvm_balancer.planner import reasons
+from kvm_balancer.planner import score
+from kvm_balancer.planner import workspace
+
+#: gains below it are noise of the arithmetic
+_LEAST_GAIN = 1e-9
+
+
+class Descent:
+    """One descent on a workspace.
+
+    :ivar spread: the spread of CPU load as it is now
+    """
+
+    def __init__(self, work: workspace.Workspace) -> None:
+        self.work = work
+        self.spread = score.RunningSpread(work.state)
+        hosts = work.fleet.hosts
+        self._cpus = hosts.cpus
+        self._weight = work.fleet.counted.astype(np.float64)
+        self._count = max(1.0, float(self._weight.sum()))
+        self._load = work.state.cpu_load
+        exponent = work.context.prefer.cost_exponent
+        mib = np.maximum(work.units.mib / work.units.size, 1.0)
+        self._price = work.units.size * mib**exponent
+        self._useful = work.units.cpu_usage > 0
+        self._changed = np.zeros(len(hosts), np.int64)
+        self._cold = cold.ColdHosts(work)
+
+    def run(self, target: float) -> None:
+        """Move until the spread is at most *target*, or nothing helps."""
+        heap = self._promises()
+        done = len(self.work.steps)
+        while heap and self.spread.stddev > target:
+            if self.work.spent:
+                return
+            promise, host, seen, unit, destination = heapq.heappop(heap)
+            if unit < 0 or seen < max(
+                self._changed[host], self._changed[destination]
+            ):
+                found = self._best(host)
+                if found is not None:
+                    gain, unit, destination = found
+                    entry = (-gain, host, done, unit, destination)
+                    heapq.heappush(heap, entry)
+                continue
+            if not self.work.may_move(unit):
+                continue
+            self.apply(unit, host, destination)
+            done += 1
+            self._changed[host] = self._changed[destination] = done
+            heapq.heappush(heap, (promise, host, done - 1, -1, -1))
+
+    def apply(self, unit: int, source: int, destination: int) -> None:
+        """Carry one move out on the workspace."""
+        why = reasons.standing(self.work, unit, destination)
+        self.work.move(unit, destination, why)
+        for host in (source, destination):
+            self.spread.update(self.work.state, host)
+            self._load[host] = self.work.state.cores[host] / self._cpus[host]
+
+    def _promises(self) -> list[tuple[float, int, int, int, int]]:
+        """Return a heap of upper bounds of what each host can gain."""
+        work = self.work
+        rows = np.flatnonzero(work.free & self._useful).astype(np.int32)
+        if not len(rows):
+            return []
+        hosts = work.fleet.hosts
+        home = work.state.host[work.units.first(rows)]
+        # no destination is better than an idle one with the most cores
+        largest = float(hosts.cpus.max())
+        coldest = float(self._load.min()) - self.spread.mean
+        usage = work.units.cpu_usage[rows]
+        bound = self._gain(
+            usage, home, usage / largest, np.full_like(usage, coldest)
+        )
+        bound = bound / self._price[rows]
+        best = np.full(len(hosts), -np.inf)
+        np.maximum.at(best, home, bound)
+        heap = [
+            (-float(best[host]), host, 0, -1, -1)
+            for host in np.flatnonzero(best > _LEAST_GAIN).tolist()
+        ]
+        heapq.heapify(heap)
+        return heap
+
+    def _gain(
+        self,
+        usage: columns.Floats,
+        source: columns.Ints | int,
+        added: columns.Floats,
+        distance: columns.Floats,
+        weight: columns.Floats | float = 1.0,
+    ) -> columns.Floats:
+        """Return the gain of moving *usage* cores from *source*.
+
+        :param added: load that it puts on the destination
+        :param distance: of the destination's load from the mean
+        :param weight: 0 for destinations that do not count
+        """
+        away = self._load[source] - self.spread.mean
+        counts = self._weight[source]
+        taken = usage / self._cpus[source]
+        left: columns.Floats = counts * taken * (2.0 * away - taken)
+        came = weight * added * (2.0 * distance + added)
+        shift = weight * added - counts * taken
+        gain: columns.Floats = left - came + shift * shift / self._count
+        return gain
+
+    def _best(self, source: int) -> tuple[float, int, int] | None:
+        """Return the best move away from *source*: gain, unit, host."""
+        work = self.work
+        units = work.units_on(source)
+        units = units[self._useful[units]]
+        if not len(units):
+            return None
+        best = (_LEAST_GAIN, -1, -1)
+        for hosts, further in cold.chunks(self._cold.in_zone_of(source)):
+            best = max(best, self._block(units, source, hosts))
+            if len(further) and best[0] >= self._further(
+                units, source, further[0]
+            ):
+                break
+        return best if best[1] >= 0 else None
+
+    def _block(
+        self, units: columns.Ints, source: int, hosts: columns.Ints
+    ) -> tuple[float, int, int]:
+        """Return the best move of *units* to one of *hosts*."""
+        work = self.work
+        usage = work.units.cpu_usage[units][:, None]
+        gain = self._gain(
+            usage,
+            source,
+            usage / self._cpus[hosts],
+            self._load[hosts] - self.spread.mean,
+            self._weight[hosts],
+        )
+        gain = gain / self._price[units][:, None]
+        gain[:, hosts == source] = -np.inf
+        gain[~work.allowed(units, hosts)] = -np.inf
+        at = int(gain.argmax())
+        row, column = divmod(at, len(hosts))
+        best = float(gain[row, column])
+        even = np.flatnonzero(gain[row] >= best - _LEAST_GAIN)
+        chosen = int(hosts[column])
+        if len(even) > 1 and best > _LEAST_GAIN:
+            chosen = work.best(int(units[row]), hosts[even])
+        return best, int(units[row]), chosen
+
+    def _further(
+        self, units: columns.Ints, source: int, boundary: np.int32
+    ) -> float:
+        """Return what a host beyond the *boundary* can gain at most."""
+        usage = self.work.units.cpu_usage[units]
+        largest = float(self._cpus.max())
+        distance = float(self._load[boundary]) - self.spread.mean
+        gain = self._gain(
+            usage, source, usage / largest, np.full_like(usage, distance)
+        )
+        return float((gain / self._price[units]).max())

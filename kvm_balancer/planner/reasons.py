@@ -1,0 +1,91 @@
+"""The words of a plan: why this move, and why a host stays hot."""
+
+import collections.abc
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import workspace
+
+#: loads that differ by less are the same to an operator
+_EVEN = 0.005
+
+
+def standing(work: workspace.Workspace, unit: int, destination: int) -> str:
+    """Say what a destination has before others, before the move is made."""
+    row = np.array((unit,), np.int32)
+    home = work.home(unit)
+    zone = work.fleet.hosts.zone
+    hosts = work.destinations(home)
+    hosts = hosts[zone[hosts] == zone[home]]
+    fit = hosts[work.allowed(row, hosts)[0]]
+    if len(fit) <= 1:
+        return f'the only one of {len(hosts)} that fits'
+    load = work.state.cores[fit] / work.fleet.hosts.cpus[fit]
+    mine = work.state.cores[destination] / work.fleet.hosts.cpus[destination]
+    colder = int(np.count_nonzero(load < mine - _EVEN))
+    if not colder:
+        return f'the least loaded of {len(fit)} that fit'
+    return f'the best placed of {len(fit)} that fit, {colder} less loaded'
+
+
+def move(
+    step: workspace.Step,
+    hosts: columns.Hosts,
+    before: collections.abc.Mapping[int, float],
+    after: collections.abc.Mapping[int, float],
+    together: int,
+) -> str:
+    """Say what a move does to both of its ends.
+
+    :param before: CPU load of both hosts before the step
+    :param after: and after it
+    :param together: instances of the same step
+    """
+    source, destination = step.source, step.destination
+    unit = (
+        f' with its affinity group ({together} instances)'
+        if together > 1
+        else ''
+    )
+    text = (
+        f'{hosts.name[source]} is at {before[source]:.2f} CPU; this move'
+        f'{unit} takes it to {after[source]:.2f}; {hosts.name[destination]} '
+        f'goes {before[destination]:.2f} -> {after[destination]:.2f}'
+    )
+    return f'{text}, {step.why}' if step.why else text
+
+
+def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
+    """Say why *host* stays over *limit*, from the instance that weighs most.
+
+    :param limit: CPU load
+    """
+    fleet = work.fleet
+    if fleet.hosts.silent[host]:
+        return 'it has gone silent: nobody knows what it runs now'
+    if not work.may_leave[host]:
+        return 'it cools down after a move'
+    if work.spent:
+        return 'the plan has reached its limit of moves or time'
+    units = work.units_on(host)
+    if not len(units):
+        return 'none of its instances may be moved'
+    unit = int(units[np.argmax(work.units.cpu_usage[units])])
+    instance = int(work.units.of(unit)[0])
+    hosts = work.destinations(host)
+    refused = work.admission.refusals(instance, hosts)
+    zone = fleet.zones[fleet.hosts.zone[host]]
+    where = f' of zone {zone}' if zone else ''
+    row = np.array((unit,), np.int32)
+    fit = hosts[work.allowed(row, hosts)[0]]
+    hot = len(fit)
+    parts = [refused] if refused else []
+    if hot:
+        parts.append(f'{hot} would go over {limit:.2f} CPU themselves')
+    name = fleet.instances.name[instance]
+    return (
+        f'no host{where} takes {name}, the largest of the {len(units)} '
+        f'instances that may leave: of {len(hosts)} hosts, '
+        f'{", ".join(parts)}'
+    )

@@ -1,0 +1,198 @@
+"""What a search works on: the state so far, what may move, and where to.
+
+Policies read it and call :meth:`Workspace.move`; several policies may work
+one after the other on the same workspace. A unit moves at most once.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from kvm_balancer.planner import admission
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import cost
+from kvm_balancer.planner import units as grouping
+from kvm_balancer.weighers import base as weighers
+
+#: sums of floats are compared with this slack
+_SLACK = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One unit's way from one host to another, by row numbers.
+
+    :ivar why: what the destination had before others, for the reason
+    """
+
+    unit: int
+    source: int
+    destination: int
+    why: str = ''
+
+
+class Workspace:
+    """The state of a search, and the moves it has made.
+
+    :ivar state: where everything is, the moves so far included
+    :ivar units: what moves as one
+    :ivar steps: what was moved so far, each possible after those before
+    :ivar moves: instances moved so far
+    :ivar moved_mib: what their migrations have to copy
+    :ivar problems: what went wrong, by name of the plugin
+    :ivar may_leave: hosts that instances may be taken from, ``(hosts,)``
+    :ivar may_take: hosts that instances may be brought to, ``(hosts,)``;
+        filters have their say after that
+    :ivar free: units that may still be moved, shape ``(units,)``
+    """
+
+    def __init__(
+        self, fleet: columns.Fleet, context: contexts.Context
+    ) -> None:
+        self.fleet = fleet
+        self.context = context
+        self.state = placement.Placement(fleet, context.in_flight)
+        movable = fleet.instances.movable & ~self.state.in_flight
+        movable = movable & cost.converges(fleet, context.migration)
+        if context.cooling_instances is not None:
+            movable = movable & ~context.cooling_instances
+        self.may_leave = ~fleet.hosts.silent
+        self.may_take = np.ones(len(fleet.hosts), np.bool_)
+        if context.cooling_hosts is not None:
+            self.may_leave = self.may_leave & ~context.cooling_hosts
+            self.may_take = ~context.cooling_hosts
+        self.units = grouping.make_units(self.state, movable)
+        home = self.state.host[self.units.members[self.units.offset[:-1]]]
+        self.free: columns.Bools = self.units.movable & self.may_leave[home]
+        self.admission = admission.Admission(self.state, context.filters)
+        self.steps: list[Step] = []
+        self.moves = 0
+        self.moved_mib = 0.0
+        self.problems: dict[str, str] = {}
+        self._by_host = np.argsort(home, kind='stable').astype(np.int32)
+        self._first = np.searchsorted(
+            home[self._by_host], np.arange(len(fleet.hosts) + 1)
+        )
+
+    def home(self, unit: int) -> int:
+        """Return the row of the host that *unit* is on now."""
+        return int(self.state.host[self.units.of(unit)[0]])
+
+    def units_on(self, host: int) -> columns.Ints:
+        """Return the units that were on *host* and may still be moved."""
+        rows = self._by_host[self._first[host] : self._first[host + 1]]
+        free: columns.Ints = rows[self.free[rows]]
+        return free
+
+    @property
+    def free_instances(self) -> columns.Bools:
+        """Instances that may still be moved, shape ``(instances,)``."""
+        free = np.zeros(len(self.fleet.instances), np.bool_)
+        free[self.units.members] = np.repeat(self.free, self.units.size)
+        return free
+
+    def destinations(self, host: int) -> columns.Ints:
+        """Return the hosts that may take anything, *host* excepted."""
+        rows = np.flatnonzero(self.may_take).astype(np.int32)
+        others: columns.Ints = rows[rows != host]
+        return others
+
+    def allowed(
+        self, units: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say which of *units* may go to which of *hosts* now.
+
+        :returns: shape ``(len(units), len(hosts))``
+        """
+        if self.units.single:
+            return self.admission.allowed(units, hosts)
+        passed = self.admission.allowed(self.units.first(units), hosts)
+        several = np.flatnonzero(self.units.size[units] > 1)
+        if not len(several):
+            return passed
+        passed = passed.copy()
+        for row in several.tolist():
+            unit = units[row]
+            passed[row] &= self.admission.allowed(
+                self.units.of(unit), hosts
+            ).all(axis=0)
+            fits = self.units.need[:, unit][:, None] <= (
+                self.state.room[:, hosts] + _SLACK
+            )
+            passed[row] &= fits.all(axis=0)
+        return passed
+
+    def best(self, unit: int, hosts: columns.Ints) -> int:
+        """Return the one of *hosts* that the weighers like best.
+
+        A weigher that raises or breaks its contract is left out and named
+        in :attr:`problems`. The first host wins where they are even.
+        """
+        if len(hosts) == 1 or not self.context.weighers:
+            return int(hosts[0])
+        total = np.zeros(len(hosts))
+        instance = int(self.units.of(unit)[0])
+        for one in self.context.weighers:
+            total += one.multiplier * self._weights(one, instance, hosts)
+        return int(hosts[int(np.argmax(total))])
+
+    def _weights(
+        self, one: weighers.Weighted, instance: int, hosts: columns.Ints
+    ) -> columns.Floats:
+        name = one.weigher.name
+        if name in self.problems or one.multiplier == 0:
+            return np.zeros(len(hosts))
+        try:
+            weights = np.asarray(
+                one.weigher.weigh(self.state, instance, hosts), np.float64
+            )
+            if weights.shape != hosts.shape or not np.isfinite(weights).all():
+                raise ValueError(
+                    f'not one finite weight for each of {len(hosts)} hosts'
+                )
+            return weighers.normalised(weights)
+        except Exception as error:
+            self.problems[name] = (
+                f'weigher {name} is left out: {type(error).__name__}: {error}'
+            )
+            return np.zeros(len(hosts))
+
+    def may_move(self, unit: int) -> bool:
+        """Say whether the limits of the plan leave room for *unit*."""
+        limits = self.context.limits
+        count = self.moves + int(self.units.size[unit])
+        if limits.max_moves and count > limits.max_moves:
+            return False
+        mib = self.moved_mib + float(self.units.mib[unit])
+        return not limits.max_mib or mib <= limits.max_mib
+
+    def until(self, steps: int) -> 'Workspace':
+        """Return a workspace on which only the first *steps* were made."""
+        again = Workspace(self.fleet, self.context)
+        for step in self.steps[:steps]:
+            again.move(step.unit, step.destination, step.why)
+        again.problems.update(self.problems)
+        again.admission.problems.update(self.admission.problems)
+        return again
+
+    @property
+    def spent(self) -> bool:
+        """True once no further move is allowed or there is no time left."""
+        most = self.context.limits.max_moves
+        return self.out_of_time or bool(most and self.moves >= most)
+
+    @property
+    def out_of_time(self) -> bool:
+        """True once the search has used up its budget."""
+        budget = self.context.limits.budget_seconds
+        return bool(budget) and self.context.elapsed() >= budget
+
+    def move(self, unit: int, destination: int, why: str = '') -> None:
+        """Move *unit* to *destination*, and leave it alone from then on."""
+        self.steps.append(Step(unit, self.home(unit), destination, why))
+        self.state.move(self.units.of(unit), destination)
+        self.free[unit] = False
+        self.moves += int(self.units.size[unit])
+        self.moved_mib += float(self.units.mib[unit])
