@@ -1,0 +1,90 @@
+"""Relieve: bring every host under its CPU limit, and do nothing else."""
+
+import dataclasses
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan
+from kvm_balancer.planner import assembly
+from kvm_balancer.planner import bounds
+from kvm_balancer.planner import reasons
+from kvm_balancer.planner import relief
+from kvm_balancer.planner import workspace
+from kvm_balancer.policies import base
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelieveParams(base.Params):
+    """Options of the policy.
+
+    :ivar limit: CPU load over which a host is relieved
+    :ivar margin: how far under the limit it is brought, and destinations
+        stay, so that the slightest change does not make them hot again
+    """
+
+    limit: float = 0.8
+    margin: float = 0.0
+
+
+class Relieve(base.Policy):
+    """Takes the fewest, cheapest instances off hosts over their limit."""
+
+    name = 'relieve'
+    params_class = RelieveParams
+    params: RelieveParams
+
+    def trigger(self, fleet: columns.Fleet) -> base.Trigger:
+        limit = self.params.limit
+        load = np.where(fleet.hosts.silent, 0.0, fleet.cpu_load)
+        level = float(load.max(initial=0.0))
+        hot = int(np.count_nonzero(load > limit))
+        text = f'{hot} of {len(load)} hosts are over {limit:.2f} CPU'
+        if hot:
+            name = fleet.hosts.name[int(load.argmax())]
+            text = f'{text}; {name} is the hottest at {level:.2f}'
+        return base.Trigger(level, start=limit, stop=limit, text=text)
+
+    def search(self, work: workspace.Workspace) -> assembly.Findings:
+        limit = self.params.limit
+        proven = bounds.moves_to_limit(work.state, work.free_instances, limit)
+        aim = limit - self.params.margin
+        relieving = relief.Relief(work, aim)
+        over = np.flatnonzero(work.state.cpu_load > limit)
+        done = work.moves
+        hot = [one for one in relieving.hot_hosts() if one in over]
+        stuck = [host for host in hot if not relieving.relieve(host)]
+        load = work.state.cpu_load
+        still_hot = tuple(
+            plan.StillHot(
+                host=work.fleet.hosts.name[host],
+                load=float(load[host]),
+                reason=reasons.stuck(work, host, limit),
+            )
+            for host in stuck
+            if load[host] > limit
+        )
+        return assembly.Findings(
+            summary=self._summary(hot, still_hot, work.moves - done),
+            moves_bound=proven,
+            still_hot=still_hot,
+        )
+
+    def _summary(
+        self,
+        hot: list[int],
+        still_hot: tuple[plan.StillHot, ...],
+        moves: int,
+    ) -> str:
+        limit = self.params.limit
+        if not hot:
+            return f'no host is over {limit:.2f} CPU: nothing to do'
+        text = (
+            f'{len(hot) - len(still_hot)} of {len(hot)} hosts over '
+            f'{limit:.2f} CPU are brought under it in {moves} moves'
+        )
+        if not still_hot:
+            return text
+        names = ', '.join(one.host for one in still_hot[:5])
+        more = ', ...' if len(still_hot) > 5 else ''
+        return f'{text}; {names}{more} stay hot'
