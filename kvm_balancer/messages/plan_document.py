@@ -1,0 +1,224 @@
+"""The public plan document, ``kvm-balancer/plan/1``, to and from the model."""
+
+from typing import Any
+
+import msgspec
+
+from kvm_balancer import errors
+from kvm_balancer.model import plan
+
+SCHEMA = 'kvm-balancer/plan/1'
+#: digits after the point of times and sizes, and of loads
+_COARSE, _FINE = 3, 6
+
+
+class _Move(msgspec.Struct, frozen=True):
+    instance: str
+    source: str
+    destination: str
+    after: tuple[int, ...] = ()
+    predicted_seconds: float = 0.0
+    predicted_downtime_ms: float = 0.0
+    predicted_mib: float = 0.0
+    convergence: plan.Mode = plan.Mode.PRE_COPY
+    reason: str = ''
+
+
+class _Loads(msgspec.Struct, frozen=True):
+    cpu_stddev: float
+    cpu_max: float
+    memory_stddev: float
+    memory_max: float
+
+
+class _Bound(msgspec.Struct, frozen=True, omit_defaults=True):
+    cpu_max: float | None = None
+    cpu_stddev: float | None = None
+    moves: int | None = None
+    makespan_seconds: float | None = None
+
+
+class _Point(msgspec.Struct, frozen=True):
+    moves: int
+    cpu_stddev: float
+    mib: float
+
+
+class _Unplaced(msgspec.Struct, frozen=True):
+    instance: str
+    reason: str
+
+
+class _StillHot(msgspec.Struct, frozen=True):
+    host: str
+    load: float
+    reason: str
+
+
+class _Document(msgspec.Struct, frozen=True):
+    schema: str
+    policy: str
+    summary: str
+    moves: tuple[_Move, ...]
+    before: _Loads
+    after: _Loads
+    bound: _Bound
+    makespan_seconds: float
+    frontier: tuple[_Point, ...] = ()
+    unplaced: tuple[_Unplaced, ...] = ()
+    still_hot: tuple[_StillHot, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class _Incoming(_Document, frozen=True, kw_only=True):
+    """What is read may lack what this version adds."""
+
+    summary: str = ''
+    bound: _Bound = _Bound()
+    makespan_seconds: float = 0.0
+
+
+def encode(made: plan.Plan) -> bytes:
+    """Return *made* as one JSON document, without a newline."""
+    return msgspec.json.encode(_document(made))
+
+
+def to_builtins(made: plan.Plan) -> dict[str, Any]:
+    """Return *made* as the dictionary that its document decodes to."""
+    found: dict[str, Any] = msgspec.to_builtins(_document(made))
+    return found
+
+
+def decode(document: bytes | str) -> plan.Plan:
+    """Read a plan document.
+
+    :raises DocumentError: naming the record and the field that is wrong
+    """
+    try:
+        found = msgspec.json.decode(document, type=_Incoming)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise errors.DocumentError(f'not a plan document: {error}') from error
+    return _plan(found)
+
+
+def from_builtins(document: object) -> plan.Plan:
+    """Read a plan from the dictionary that :func:`to_builtins` made.
+
+    :raises DocumentError: naming the record and the field that is wrong
+    """
+    try:
+        return _plan(msgspec.convert(document, type=_Incoming))
+    except msgspec.ValidationError as error:
+        raise errors.DocumentError(f'not a plan document: {error}') from error
+
+
+def _document(made: plan.Plan) -> _Document:
+    return _Document(
+        schema=SCHEMA,
+        policy=made.policy,
+        summary=made.summary,
+        moves=tuple(_move(one) for one in made.moves),
+        before=_loads(made.before),
+        after=_loads(made.after),
+        bound=_Bound(
+            cpu_max=_rounded(made.bound.cpu_max),
+            cpu_stddev=_rounded(made.bound.cpu_stddev),
+            moves=made.bound.moves,
+            makespan_seconds=_rounded(made.bound.makespan_seconds, _COARSE),
+        ),
+        makespan_seconds=round(made.makespan_seconds, _COARSE),
+        frontier=tuple(
+            _Point(
+                one.moves,
+                round(one.cpu_stddev, _FINE),
+                round(one.mib, _COARSE),
+            )
+            for one in made.frontier
+        ),
+        unplaced=tuple(
+            _Unplaced(one.instance, one.reason) for one in made.unplaced
+        ),
+        still_hot=tuple(
+            _StillHot(one.host, round(one.load, _FINE), one.reason)
+            for one in made.still_hot
+        ),
+        warnings=made.warnings,
+    )
+
+
+def _move(one: plan.Move) -> _Move:
+    expected = one.prediction
+    return _Move(
+        instance=one.instance,
+        source=one.source,
+        destination=one.destination,
+        after=one.after,
+        predicted_seconds=round(expected.seconds, _COARSE),
+        predicted_downtime_ms=round(expected.downtime_ms, _COARSE),
+        predicted_mib=round(expected.mib, _COARSE),
+        convergence=expected.mode,
+        reason=one.reason,
+    )
+
+
+def _loads(summary: plan.LoadSummary) -> _Loads:
+    return _Loads(
+        cpu_stddev=round(summary.cpu_stddev, _FINE),
+        cpu_max=round(summary.cpu_max, _FINE),
+        memory_stddev=round(summary.memory_stddev, _FINE),
+        memory_max=round(summary.memory_max, _FINE),
+    )
+
+
+def _rounded(value: float | None, digits: int = _FINE) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _plan(found: _Incoming) -> plan.Plan:
+    if found.schema != SCHEMA:
+        raise errors.DocumentError(
+            f'not a plan document: schema is {found.schema!r}, '
+            f'expected {SCHEMA!r}'
+        )
+    for index, one in enumerate(found.moves):
+        if any(not 0 <= before < index for before in one.after):
+            raise errors.DocumentError(
+                f'moves[{index}].after: {list(one.after)} names moves that '
+                f'are not before it'
+            )
+    return plan.Plan(
+        policy=found.policy,
+        moves=tuple(
+            plan.Move(
+                instance=one.instance,
+                source=one.source,
+                destination=one.destination,
+                prediction=plan.Prediction(
+                    seconds=one.predicted_seconds,
+                    downtime_ms=one.predicted_downtime_ms,
+                    mib=one.predicted_mib,
+                    mode=one.convergence,
+                ),
+                reason=one.reason,
+                after=one.after,
+            )
+            for one in found.moves
+        ),
+        before=plan.LoadSummary(*msgspec.structs.astuple(found.before)),
+        after=plan.LoadSummary(*msgspec.structs.astuple(found.after)),
+        bound=plan.Bound(*msgspec.structs.astuple(found.bound)),
+        makespan_seconds=found.makespan_seconds,
+        frontier=tuple(
+            plan.FrontierPoint(*msgspec.structs.astuple(one))
+            for one in found.frontier
+        ),
+        unplaced=tuple(
+            plan.Unplaced(one.instance, one.reason) for one in found.unplaced
+        ),
+        still_hot=tuple(
+            plan.StillHot(one.host, one.load, one.reason)
+            for one in found.still_hot
+        ),
+        summary=found.summary,
+        warnings=found.warnings,
+    )
