@@ -13,6 +13,8 @@ _MODULES: tuple[str, ...] = (
     'agent',
     'database',
     'executor',
+    'host',
+    'libvirt',
     'migration',
 )
 

@@ -1,0 +1,89 @@
+"""Options of the libvirt driver."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    'libvirt',
+    title='libvirt',
+    help='How libvirt is reached, by the executor and by other hosts.',
+)
+
+OPTS = [
+    cfg.StrOpt(
+        'uri',
+        default='qemu:///system',
+        help="""
+Where the executor reaches the libvirt of its host.
+
+Best left as it is: an executor stands on the host that it samples, and sees
+for example whether a disk is on shared storage.
+""",
+    ),
+    cfg.StrOpt(
+        'peer_uri',
+        default='',
+        sample_default='qemu+tls://<host>/system',
+        help="""
+Where the libvirts of other hosts reach this one, to migrate instances here.
+
+It travels with every sample. libvirt itself opens it, with its own
+credentials and not with those of the executor: use TLS (``qemu+tls://``)
+between hosts, and ``qemu+tcp://`` in laboratories only. Empty:
+``qemu+tls://`` and the name of this host, ``[DEFAULT] host``.
+""",
+    ),
+    cfg.FloatOpt(
+        'connect_timeout',
+        default=10.0,
+        min=0.1,
+        max=600.0,
+        help="""
+Seconds that opening a connection to a libvirt may take before it counts as
+unreachable. Raised, a migration to a host that is down is given up later.
+""",
+    ),
+    cfg.IntOpt(
+        'keepalive_interval',
+        default=5,
+        min=0,
+        max=3600,
+        help="""
+Seconds between two keepalive messages to a libvirt that is silent; 0 for
+none, with which a host that vanishes is waited for without end.
+""",
+    ),
+    cfg.IntOpt(
+        'keepalive_count',
+        default=3,
+        min=1,
+        max=100,
+        help="""
+Keepalive messages without an answer after which a libvirt counts as
+unreachable: ``keepalive_interval`` times this number plus one, in seconds.
+Should be no more than what libvirtd itself allows its peers.
+""",
+    ),
+    cfg.FloatOpt(
+        'poll_interval',
+        default=0.5,
+        min=0.05,
+        max=60.0,
+        help="""
+Seconds between two looks at the figures of a running migration. Boundaries
+and ends are told by libvirt at once; this is for what lies between.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the options of this module on *conf*."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options of this module, for the configuration generator."""
+    return [(GROUP, OPTS)]
