@@ -1,0 +1,1 @@
+"""The driver for libvirt: the only room that imports its library."""

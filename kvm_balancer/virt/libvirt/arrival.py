@@ -1,0 +1,197 @@
+"""Pre-flight on the destination: can this instance live there?"""
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import departure
+from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import verdicts
+
+
+def checks(
+    there: connection.Connection,
+    subject: departure.Subject,
+    told: identity.HostIdentity,
+) -> list[events.Check]:
+    """Say what about the destination stands in the way.
+
+    :param told: what the destination says it is
+    :raises HypervisorUnreachable: when it stops answering
+    """
+    if told.uuid == subject.host.uuid:
+        return [
+            verdicts.failed(
+                'hosts',
+                'source and destination are the same host, or share a uuid: '
+                f'{told.uuid}',
+                'give every host its own host_uuid in libvirtd.conf',
+            )
+        ]
+    facts = subject.facts
+    return [
+        verdicts.passed('hosts'),
+        _version_check(subject.host, told),
+        _identity_check(there, facts),
+        _machine_check(there, facts),
+        _cpu_check(there, facts),
+        _memory_check(there, facts),
+        *_network_checks(there, facts),
+    ]
+
+
+def _version_check(
+    here: identity.HostIdentity, there: identity.HostIdentity
+) -> events.Check:
+    older = []
+    if there.hypervisor < here.hypervisor:
+        older.append(
+            f'QEMU {there.hypervisor_version} is older than '
+            f'{here.hypervisor_version}'
+        )
+    if there.library < here.library:
+        older.append(
+            f'libvirt {there.library_version} is older than '
+            f'{here.library_version}'
+        )
+    if not older:
+        return verdicts.passed('versions')
+    return verdicts.failed(
+        'versions',
+        'on the destination ' + ' and '.join(older),
+        'bring the destination up to the source first',
+    )
+
+
+def _identity_check(
+    there: connection.Connection,
+    facts: documents.DomainFacts,
+) -> events.Check:
+    for what, ask in (
+        ('uuid', lambda handle: handle.lookupByUUIDString(facts.uuid).name()),
+        ('name', lambda handle: handle.lookupByName(facts.name).UUIDString()),
+    ):
+        try:
+            held_by = there.call(ask)
+        except errors.NotFound:
+            continue
+        return verdicts.failed(
+            'identity',
+            f'the destination has a domain with the same {what} already: '
+            f'{held_by}',
+            'look at it, and undefine it there when it is a left-over: '
+            'virsh undefine',
+        )
+    return verdicts.passed('identity')
+
+
+def _machine_check(
+    there: connection.Connection,
+    facts: documents.DomainFacts,
+) -> events.Check:
+    try:
+        there.call(
+            lambda handle: handle.getDomainCapabilities(
+                facts.emulator, facts.arch, facts.machine, facts.virt_type
+            )
+        )
+    except failures.Refused as error:
+        return verdicts.failed(
+            'machine',
+            f'the destination cannot run it: {error}',
+            'install the same QEMU there',
+        )
+    return verdicts.passed('machine')
+
+
+def _cpu_check(
+    there: connection.Connection,
+    facts: documents.DomainFacts,
+) -> events.Check:
+    if facts.virt_type != 'kvm' or not facts.cpu:
+        # Emulation makes any CPU out of any other.
+        return verdicts.passed('cpu')
+    if 'host-passthrough' in facts.cpu:
+        return verdicts.unknown(
+            'cpu',
+            'the guest has the CPU of its host as it is (host-passthrough)',
+            'use a named CPU model that all hosts offer',
+        )
+    try:
+        answer = there.call(
+            lambda handle: handle.compareHypervisorCPU(
+                facts.emulator,
+                facts.arch,
+                facts.machine,
+                facts.virt_type,
+                facts.cpu,
+            )
+        )
+    except failures.Refused as error:
+        return verdicts.unknown('cpu', str(error))
+    if answer > libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
+        return verdicts.passed('cpu')
+    return verdicts.failed(
+        'cpu',
+        "the destination's CPU lacks something that the guest was given",
+        'choose another destination, or a CPU model that all hosts offer',
+    )
+
+
+def _memory_check(
+    there: connection.Connection,
+    facts: documents.DomainFacts,
+) -> events.Check:
+    try:
+        told = there.call(
+            lambda handle: handle.getMemoryStats(
+                libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS
+            )
+        )
+    except failures.Refused as error:
+        return verdicts.unknown('memory', str(error))
+    # Buffers and caches give way to a guest.
+    free = sum(told.get(n, 0) for n in ('free', 'buffers', 'cached')) / 1024
+    if free >= facts.memory_mib:
+        return verdicts.passed('memory')
+    return verdicts.failed(
+        'memory',
+        f'the instance needs {facts.memory_mib:.0f} MiB, the destination '
+        f'has {free:.0f} MiB free',
+        'choose another destination, or make room there first',
+    )
+
+
+def _network_checks(
+    there: connection.Connection, facts: documents.DomainFacts
+) -> list[events.Check]:
+    if not facts.bridges:
+        return []
+    try:
+        missing = [
+            name for name in facts.bridges if not _has_interface(there, name)
+        ]
+    except failures.Refused as error:
+        return [verdicts.unknown('networks', str(error))]
+    if not missing:
+        return [verdicts.passed('networks')]
+    return [
+        verdicts.failed(
+            'networks',
+            f'the destination has no bridge {", ".join(missing)}',
+            'create it there first',
+        )
+    ]
+
+
+def _has_interface(there: connection.Connection, name: str) -> bool:
+    try:
+        there.call(lambda handle: handle.interfaceLookupByName(name))
+    except failures.Refused as error:
+        if error.code == libvirt.VIR_ERR_NO_INTERFACE:
+            return False
+        raise
+    return True

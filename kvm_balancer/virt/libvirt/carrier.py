@@ -1,0 +1,273 @@
+"""Carries out the instructions of one migration through libvirt.
+
+Two lanes, each a thread with a queue, so that ``perform`` never waits: one
+steers the job (start, limits, post-copy, abort), the other looks (pre-flight
+and both ends), since a look may take as long as a silent host is waited for.
+Both ends have connections of this carrier's own: libvirtd serves few calls
+at a time for one client, and the migration occupies one throughout.
+"""
+
+import collections.abc
+import contextlib
+import logging
+import queue
+import threading
+import time
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.virt import driver
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import preflight
+from kvm_balancer.virt.libvirt import watch
+
+LOG = logging.getLogger(__name__)
+
+_Work = collections.abc.Callable[[], None]
+
+#: QEMU's own limit of the downtime, for a start that was not told any.
+_USUAL_DOWNTIME_MS = 300
+
+
+class _Lane:
+    """Work done one after the other, in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._name = name
+        self._begun = False
+
+    def put(self, work: _Work) -> None:
+        if not self._begun:
+            self._begun = True
+            threading.Thread(
+                target=self._run, name=self._name, daemon=True
+            ).start()
+        self._work.put(work)
+
+    def close(self) -> None:
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+class LibvirtCarrier(driver.Carrier):
+    """One migration away from the host of *source_uri*.
+
+    :param local: this process stands on the source host itself
+    """
+
+    def __init__(
+        self,
+        wanted: request.Request,
+        sink: driver.Sink,
+        source_uri: str,
+        manage: ownership.Manage,
+        timing: connection.Timing,
+        poll_seconds: float,
+        local: bool,
+    ) -> None:
+        self._wanted = wanted
+        self._sink = sink
+        self._telling = threading.Lock()
+        self._closed = threading.Event()
+        self._watch = watch.Watch(wanted.instance, self._tell, poll_seconds)
+        self._source = connection.Connection(
+            source_uri, timing, self._watch.listen_source
+        )
+        self._destination = connection.Connection(
+            wanted.destination_uri, timing, self._watch.listen_destination
+        )
+        self._manage = manage
+        self._local = local
+        #: told before the start: it takes the place of the options' own
+        self._bandwidth_mib_s: int | None = None
+        self._downtime_set = False
+        name = wanted.migration_id[:8]
+        self._steering = _Lane(f'steer-{name}')
+        self._looking = _Lane(f'look-{name}')
+
+    def perform(self, instruction: instructions.Instruction) -> None:
+        match instruction:
+            case instructions.Check():
+                self._put(self._looking, instruction, self._check)
+            case instructions.LookAtEnds(delay_seconds=delay):
+                self._put(
+                    self._looking,
+                    instruction,
+                    lambda: self._look_at_ends(delay),
+                )
+            case instructions.Start(options=options):
+                self._steer(instruction, lambda: self._start(options))
+            case instructions.SetDowntime(downtime_ms=limit):
+                self._steer(instruction, lambda: self._set_downtime(limit))
+            case instructions.SetBandwidth(mib_s=limit):
+                self._steer(instruction, lambda: self._set_bandwidth(limit))
+            case instructions.StartPostCopy():
+                self._steer(instruction, self._start_post_copy)
+            case instructions.Abort():
+                self._steer(
+                    instruction, lambda: self._watch.abort(self._source)
+                )
+            case _:
+                raise errors.MigrationError(
+                    f'{type(instruction).__name__} is not an instruction '
+                    'that a carrier knows.'
+                )
+
+    def close(self) -> None:
+        with self._telling:
+            self._closed.set()
+        self._watch.close()
+        self._steering.close()
+        self._looking.close()
+        # Closing says goodbye to the other side, which may not answer.
+        threading.Thread(target=self._let_go, daemon=True).start()
+
+    def _let_go(self) -> None:
+        self._source.close()
+        self._destination.close()
+
+    def _tell(self, event: events.Event) -> None:
+        with self._telling:
+            if not self._closed.is_set():
+                self._sink(event)
+
+    def _steer(
+        self, instruction: instructions.Instruction, work: _Work
+    ) -> None:
+        self._put(self._steering, instruction, work)
+
+    def _put(
+        self, lane: _Lane, instruction: instructions.Instruction, work: _Work
+    ) -> None:
+        lane.put(lambda: self._try(instruction, work))
+
+    def _try(self, instruction: instructions.Instruction, work: _Work) -> None:
+        name = type(instruction).__name__
+        try:
+            work()
+            return
+        except errors.HypervisorUnreachable as error:
+            # It may have been carried out all the same: that is no refusal.
+            LOG.warning(
+                'Migration %s: no answer to %s: %s',
+                self._wanted.migration_id,
+                name,
+                error,
+            )
+            return
+        except errors.KVMBalancerError as error:
+            text = str(error)
+        except Exception as error:
+            # A lane must outlive a defect: an abort may come next.
+            LOG.exception('%s of a migration broke', name)
+            text = f'internal error: {error}'
+        self._tell(
+            events.Refused(
+                at=time.time(), cause=name, instruction=name, text=text
+            )
+        )
+
+    # Steering
+
+    def _start(self, settled: request.Options | None) -> None:
+        options = settled or self._wanted.options
+        if not self._downtime_set:
+            limit = min(_USUAL_DOWNTIME_MS, options.max_downtime_ms)
+            # What hinders this hinders the call as well, and it says so.
+            with contextlib.suppress(errors.KVMBalancerError):
+                self._set_downtime(limit)
+        self._watch.start(
+            self._source, lambda handle: self._migrate(handle, options)
+        )
+
+    def _migrate(
+        self, handle: connection.Handle, options: request.Options
+    ) -> None:
+        domain = handle.lookupByUUIDString(self._wanted.instance)
+        bandwidth = self._bandwidth_mib_s
+        if bandwidth is None:
+            bandwidth = options.bandwidth_mib_s
+        domain.migrateToURI3(
+            self._wanted.destination_uri,
+            jobs.parameters(
+                options, self._wanted.migration_address, bandwidth
+            ),
+            jobs.flags(
+                options,
+                persistent=bool(domain.isPersistent()),
+                paused=domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED,
+            ),
+        )
+
+    def _domain(
+        self,
+        function: collections.abc.Callable[
+            [connection.Handle], connection.Answer
+        ],
+    ) -> connection.Answer:
+        return self._source.call(
+            lambda handle: function(
+                handle.lookupByUUIDString(self._wanted.instance)
+            )
+        )
+
+    def _set_downtime(self, downtime_ms: int) -> None:
+        self._downtime_set = True
+        self._domain(
+            lambda domain: domain.migrateSetMaxDowntime(downtime_ms, 0)
+        )
+
+    def _set_bandwidth(self, mib_s: int) -> None:
+        self._bandwidth_mib_s = mib_s
+        limit = mib_s or jobs.UNLIMITED_MIB_S
+        self._domain(lambda domain: domain.migrateSetMaxSpeed(limit, 0))
+        if self._wanted.options.post_copy:
+            self._domain(
+                lambda domain: domain.migrateSetMaxSpeed(
+                    limit, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
+                )
+            )
+
+    def _start_post_copy(self) -> None:
+        self._domain(lambda domain: domain.migrateStartPostCopy(0))
+
+    # Looking
+
+    def _check(self) -> None:
+        checks = preflight.check(
+            preflight.Situation(
+                self._source,
+                self._destination,
+                self._wanted,
+                self._manage,
+                self._local,
+            )
+        )
+        self._tell(
+            events.Checked(at=time.time(), cause='pre-flight', checks=checks)
+        )
+
+    def _look_at_ends(self, delay_seconds: float) -> None:
+        if self._closed.wait(delay_seconds):
+            return
+        source = ends.look(self._source, self._wanted.instance)
+        destination = ends.look(self._destination, self._wanted.instance)
+        self._tell(
+            events.EndsSeen(
+                at=time.time(),
+                cause='look at both ends',
+                source=source,
+                destination=destination,
+            )
+        )

@@ -1,0 +1,154 @@
+"""Pre-flight on the source: may this instance leave, as it is now?"""
+
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import storage
+from kvm_balancer.virt.libvirt import verdicts
+
+#: QEMU that takes several streams and post-copy together.
+_PARALLEL_POST_COPY_QEMU = 10_001_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """The instance as its source has it.
+
+    :ivar block_jobs: disks on which a job runs
+    """
+
+    facts: documents.DomainFacts
+    end: events.End
+    snapshots: int
+    block_jobs: tuple[str, ...]
+    host: identity.HostIdentity
+
+
+def read_subject(handle: connection.Handle, uuid: str) -> Subject:
+    """Ask the source about one of its domains."""
+    domain = handle.lookupByUUIDString(uuid)
+    facts = documents.read_domain(domain.XMLDesc(0))
+    disks = facts.disks if domain.isActive() else ()
+    return Subject(
+        facts=facts,
+        end=ends.read_end(domain),
+        snapshots=domain.snapshotNum(0),
+        block_jobs=tuple(
+            disk.target
+            for disk in disks
+            if disk.source and domain.blockJobInfo(disk.target, 0)
+        ),
+        host=identity.identify(handle),
+    )
+
+
+def checks(
+    subject: Subject,
+    options: request.Options,
+    manage: ownership.Manage,
+    local: bool,
+) -> list[events.Check]:
+    """Say what about the instance stands in the way.
+
+    :param local: this process sees the file systems of the source host
+    """
+    return [
+        _owner_check(subject, manage),
+        _state_check(subject.end),
+        *_blocker_checks(subject),
+        storage.check(subject.facts.disks, local),
+        _option_check(options, subject),
+    ]
+
+
+def _owner_check(subject: Subject, manage: ownership.Manage) -> events.Check:
+    owner, reason = ownership.owner_of(subject.facts.marks, manage)
+    if owner == ownership.Owner.BALANCER:
+        return verdicts.passed('owner')
+    return verdicts.failed('owner', reason, 'leave it to its owner')
+
+
+def _state_check(end: events.End) -> events.Check:
+    if end.state not in (events.EndState.RUNNING, events.EndState.PAUSED):
+        return verdicts.failed(
+            'state',
+            f'the instance is not running: {end.detail}',
+            'start it, or wait until what is done to it is over',
+        )
+    if end.job_active:
+        return verdicts.failed(
+            'state',
+            'another job, perhaps a migration, holds the instance',
+            'wait for it to end, or abort it: virsh domjobabort',
+        )
+    return verdicts.passed('state')
+
+
+def _blocker_checks(subject: Subject) -> list[events.Check]:
+    facts = subject.facts
+    blockers = (
+        (
+            'devices',
+            facts.pass_through,
+            'devices of the host cannot move: ',
+            'unplug them first',
+        ),
+        (
+            'file systems',
+            facts.file_systems,
+            'directories shared with the host cannot move: ',
+            'detach them first',
+        ),
+        (
+            'snapshots',
+            (str(subject.snapshots),) if subject.snapshots else (),
+            'libvirt does not migrate a domain with snapshots: ',
+            'delete them, or their metadata: virsh snapshot-delete',
+        ),
+        (
+            'block jobs',
+            subject.block_jobs,
+            'jobs run on its disks: ',
+            'wait for them to end, or abort them: virsh blockjob --abort',
+        ),
+    )
+    return [
+        verdicts.failed(name, text + ', '.join(found), remedy)
+        if found
+        else verdicts.passed(name)
+        for name, found, text, remedy in blockers
+    ]
+
+
+def _option_check(options: request.Options, subject: Subject) -> events.Check:
+    parallel = options.parallel_connections > 1
+    name = 'options'
+    if parallel and options.compression == 'xbzrle':
+        return verdicts.failed(
+            name,
+            'QEMU has no xbzrle over parallel connections',
+            'ask for one of the two',
+        )
+    if (
+        parallel
+        and options.post_copy
+        and subject.host.hypervisor < _PARALLEL_POST_COPY_QEMU
+    ):
+        return verdicts.failed(
+            name,
+            f'QEMU {subject.host.hypervisor_version} has no post-copy over '
+            'parallel connections',
+            'ask for one of the two',
+        )
+    if options.post_copy and subject.end.state == events.EndState.PAUSED:
+        return verdicts.passed(
+            name,
+            'the instance is paused: it goes without post-copy',
+        )
+    return verdicts.passed(name)

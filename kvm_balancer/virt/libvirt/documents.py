@@ -1,0 +1,201 @@
+"""What libvirt's XML documents say, read once into plain facts.
+
+Pure: text in, facts out.
+"""
+
+import dataclasses
+from xml.etree import ElementTree
+
+from kvm_balancer.virt import ownership
+
+#: Disk sources that both ends reach by themselves.
+_NETWORK = 'network'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Disk:
+    """One disk of a domain.
+
+    :ivar kind: libvirt's word for where it lives: file, block, network, ...
+    :ivar source: its path or name; empty for an empty drive
+    """
+
+    target: str
+    kind: str
+    source: str
+    read_only: bool = False
+    shareable: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """What the definition of a domain says of it.
+
+    :ivar virt_type: ``kvm`` or ``qemu``
+    :ivar cpu: the ``<cpu>`` element as text, empty where there is none
+    :ivar pass_through: names of host devices that it holds
+    :ivar bridges: bridges of the host that it is plugged into
+    """
+
+    uuid: str
+    name: str
+    virt_type: str
+    arch: str
+    machine: str
+    emulator: str
+    vcpus: float
+    memory_mib: float
+    cpu: str
+    marks: ownership.Marks
+    disks: tuple[Disk, ...] = ()
+    pass_through: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
+    file_systems: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostCapabilities:
+    """What a libvirt says of its host.
+
+    :ivar uuid: of the host, as libvirt knows it
+    """
+
+    uuid: str
+    cpu_model: str
+
+
+_SCALES = {
+    'b': 1 / 2**20,
+    'bytes': 1 / 2**20,
+    'kb': 1000 / 2**20,
+    'k': 1 / 2**10,
+    'kib': 1 / 2**10,
+    'mb': 10**6 / 2**20,
+    'm': 1.0,
+    'mib': 1.0,
+    'gb': 10**9 / 2**20,
+    'g': 2.0**10,
+    'gib': 2.0**10,
+    'tb': 10**12 / 2**20,
+    't': 2.0**20,
+    'tib': 2.0**20,
+}
+
+
+def read_domain(text: str) -> DomainFacts:
+    """Read the XML of a domain."""
+    root = _parse(text)
+    kind = root.find('os/type')
+    cpu = root.find('cpu')
+    name = root.findtext('name', '')
+    return DomainFacts(
+        uuid=root.findtext('uuid', ''),
+        name=name,
+        virt_type=root.get('type', ''),
+        arch='' if kind is None else kind.get('arch', ''),
+        machine='' if kind is None else kind.get('machine', ''),
+        emulator=root.findtext('devices/emulator', ''),
+        vcpus=_vcpus(root),
+        memory_mib=_memory_mib(root.find('memory')),
+        cpu='' if cpu is None else ElementTree.tostring(cpu, 'unicode'),
+        marks=_marks(root, name),
+        disks=tuple(_disk(one) for one in root.iterfind('devices/disk')),
+        pass_through=tuple(_pass_through(root)),
+        bridges=tuple(
+            bridge
+            for one in root.iterfind('devices/interface/source')
+            if (bridge := one.get('bridge'))
+        ),
+        file_systems=tuple(
+            _attribute(one, 'target', 'dir')
+            for one in root.iterfind('devices/filesystem')
+        ),
+    )
+
+
+def read_capabilities(text: str) -> HostCapabilities:
+    """Read the XML of a host's capabilities."""
+    root = _parse(text)
+    return HostCapabilities(
+        uuid=root.findtext('host/uuid', ''),
+        cpu_model=root.findtext('host/cpu/model', ''),
+    )
+
+
+def _parse(text: str) -> ElementTree.Element:
+    # libvirt wrote it, and expands no entity of a guest's.
+    return ElementTree.fromstring(text)  # noqa: S314
+
+
+def _vcpus(root: ElementTree.Element) -> float:
+    element = root.find('vcpu')
+    if element is None:
+        return 1.0
+    return float(element.get('current') or element.text or 1)
+
+
+def _memory_mib(element: ElementTree.Element | None) -> float:
+    if element is None or not element.text:
+        return 0.0
+    return float(element.text) * _SCALES[element.get('unit', 'KiB').lower()]
+
+
+def _marks(root: ElementTree.Element, name: str) -> ownership.Marks:
+    metadata = root.find('metadata')
+    elements = [] if metadata is None else list(metadata.iter())
+    ours = f'{{{ownership.NAMESPACE}}}'
+    consent: bool | None = None
+    for element in elements:
+        if element.tag == f'{ours}manage':
+            consent = (element.text or '').strip().lower() == 'true'
+    product = ''
+    for entry in root.iterfind('sysinfo/system/entry'):
+        if entry.get('name') == 'product':
+            product = (entry.text or '').strip()
+    return ownership.Marks(
+        name=name,
+        nova=any(
+            element.tag.startswith('{' + ownership.NOVA_NAMESPACE)
+            for element in elements
+        ),
+        product=product,
+        consent=consent,
+    )
+
+
+def _disk(element: ElementTree.Element) -> Disk:
+    source = element.find('source')
+    place = ''
+    if source is not None:
+        places = ('file', 'dev', 'name', 'volume', 'dir', 'path')
+        place = next((p for n in places if (p := source.get(n))), '')
+    kind = element.get('type', '')
+    if kind == _NETWORK and source is not None and not place:
+        place = source.get('protocol', '')
+    return Disk(
+        target=_attribute(element, 'target', 'dev'),
+        kind=kind,
+        source=place,
+        read_only=element.find('readonly') is not None,
+        shareable=element.find('shareable') is not None,
+    )
+
+
+def _pass_through(root: ElementTree.Element) -> list[str]:
+    devices = [
+        f'{one.get("type", "")} {one.get("mode", "")}'.strip()
+        for one in root.iterfind('devices/hostdev')
+    ]
+    devices += [
+        f'{one.get("type")} interface'
+        for one in root.iterfind('devices/interface')
+        if one.get('type') in ('hostdev', 'vdpa')
+    ]
+    return devices
+
+
+def _attribute(
+    element: ElementTree.Element, child: str, attribute: str
+) -> str:
+    found = element.find(child)
+    return '' if found is None else found.get(attribute, '')

@@ -1,0 +1,113 @@
+"""The libvirt driver: one host, from where this process stands."""
+
+import dataclasses
+import urllib.parse
+import uuid as uuids
+
+from kvm_balancer.migration import request
+from kvm_balancer.virt import driver
+from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import carrier
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import domains
+from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import sampling
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """How one libvirt is reached and what it may be told to move.
+
+    :ivar readings_file: where the host's own readings stand; empty for
+        those of this machine's kernel
+    :ivar poll_seconds: between two looks at a running migration
+    """
+
+    uri: str = 'qemu:///system'
+    manage: ownership.Manage = dataclasses.field(
+        default_factory=ownership.Manage
+    )
+    readings_file: str = ''
+    timing: connection.Timing = dataclasses.field(
+        default_factory=connection.Timing
+    )
+    poll_seconds: float = 0.5
+
+
+class LibvirtDriver(driver.Driver):
+    """Samples the domains of one libvirt and migrates them away."""
+
+    def __init__(self, params: Params | None = None) -> None:
+        self._params = params or Params()
+        self._book = domains.DomainBook()
+        self._link = connection.Connection(
+            self._params.uri, self._params.timing, self._on_open
+        )
+        self._book.start(self._link)
+        self._sampler = sampling.Sampler(
+            self._link, self._book, self._source(), self._params.manage
+        )
+
+    def connect(self) -> None:
+        self._link.call(lambda handle: handle.getLibVersion())
+
+    def read(self) -> driver.Reading:
+        return self._sampler.read()
+
+    def view(self, instance: str) -> driver.InstanceView:
+        return self._link.call(lambda handle: self._view(handle, instance))
+
+    def carrier(
+        self, wanted: request.Request, sink: driver.Sink
+    ) -> driver.Carrier:
+        return carrier.LibvirtCarrier(
+            wanted,
+            sink,
+            self._params.uri,
+            self._params.manage,
+            self._params.timing,
+            self._params.poll_seconds,
+            local=not urllib.parse.urlsplit(self._params.uri).hostname,
+        )
+
+    def close(self) -> None:
+        self._book.close()
+        self._link.close()
+
+    def _source(self) -> host_readings.Source:
+        if self._params.readings_file:
+            return host_readings.FileSource(self._params.readings_file)
+        return host_readings.KernelSource()
+
+    def _on_open(self, handle: connection.Handle) -> list[int]:
+        self._sampler.forget_host()
+        return self._book.listen(handle)
+
+    def _view(
+        self, handle: connection.Handle, instance: str
+    ) -> driver.InstanceView:
+        if _is_uuid(instance):
+            domain = handle.lookupByUUIDString(instance)
+        else:
+            domain = handle.lookupByName(instance)
+        facts = documents.read_domain(domain.XMLDesc(0))
+        owner, reason = ownership.owner_of(facts.marks, self._params.manage)
+        return driver.InstanceView(
+            id=facts.uuid,
+            name=facts.name,
+            owner=str(owner),
+            owner_reason=reason,
+            end=ends.read_end(domain),
+            vcpus=facts.vcpus,
+            memory_mib=facts.memory_mib,
+        )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuids.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""The questions that are asked before a migration touches anything.
+
+What both ends say is gathered by calls that change nothing; each check then
+answers passed, failed with a reason and a remedy, or could not tell. What
+concerns the source is in :mod:`.departure`, what concerns the destination
+in :mod:`.arrival`; here is their order, and the way between the two. Where
+an end does not answer at all, what would have been asked there is left out.
+"""
+
+import dataclasses
+import uuid as uuids
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import arrival
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import departure
+from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import verdicts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Situation:
+    """Where the questions are asked, and about what.
+
+    :param local: this process stands on the source host itself
+    """
+
+    source: connection.Connection
+    destination: connection.Connection
+    wanted: request.Request
+    manage: ownership.Manage
+    local: bool
+
+
+def check(asked: Situation) -> tuple[events.Check, ...]:
+    """Ask both ends, and say what stands in the way."""
+    wanted = asked.wanted
+    try:
+        subject = asked.source.call(
+            lambda handle: departure.read_subject(handle, wanted.instance)
+        )
+    except errors.NotFound:
+        return (
+            verdicts.failed(
+                'source',
+                f'{wanted.source} has no instance {wanted.instance}',
+                'see where it is now: kvm-balancer instances',
+            ),
+        )
+    except errors.KVMBalancerError as error:
+        return (verdicts.failed('source', str(error), 'see to libvirt there'),)
+    found = [
+        verdicts.passed('source'),
+        *departure.checks(subject, wanted.options, asked.manage, asked.local),
+    ]
+    try:
+        told = asked.destination.call(identity.identify)
+        found.append(verdicts.passed('destination'))
+        found += arrival.checks(asked.destination, subject, told)
+    except errors.HypervisorUnreachable as error:
+        return (
+            *found,
+            verdicts.failed(
+                'destination',
+                str(error),
+                f'see to libvirt on {wanted.destination}',
+            ),
+        )
+    if all(one.verdict != events.Verdict.FAILED for one in found):
+        found.append(_path_check(asked))
+    return tuple(found)
+
+
+def _path_check(asked: Situation) -> events.Check:
+    """See whether the source's own libvirt reaches the destination's.
+
+    It is asked to migrate to there with a definition of which no libvirt
+    could make anything: it connects first and reads the definition after
+    that, so what it complains about tells how far it came. The guest is not
+    touched (seen with libvirt 9.0).
+    """
+    name = 'path'
+    nothing = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: f'<none-{uuids.uuid4()}'}
+    try:
+        asked.source.call(
+            lambda handle: handle.lookupByUUIDString(
+                asked.wanted.instance
+            ).migrateToURI3(
+                asked.wanted.destination_uri,
+                nothing,
+                libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_LIVE,
+            )
+        )
+    except failures.Refused as error:
+        if error.domain in (libvirt.VIR_FROM_XML, libvirt.VIR_FROM_DOMAIN):
+            return verdicts.passed(name)
+        if _is_no_connection(error):
+            return verdicts.failed(
+                name,
+                "the source's libvirt does not reach the destination's at "
+                f'{asked.wanted.destination_uri}: {error}',
+                'let the hosts reach each other, with credentials for '
+                "libvirt's own user",
+            )
+        return verdicts.unknown(name, str(error))
+    except errors.KVMBalancerError as error:
+        return verdicts.unknown(name, str(error))
+    return verdicts.unknown(name, 'libvirt took what makes no sense')
+
+
+def _is_no_connection(error: failures.Refused) -> bool:
+    return error.domain in (
+        libvirt.VIR_FROM_RPC,
+        libvirt.VIR_FROM_REMOTE,
+    ) or error.code in (
+        libvirt.VIR_ERR_OPERATION_FAILED,
+        libvirt.VIR_ERR_AUTH_FAILED,
+        libvirt.VIR_ERR_NO_CONNECT,
+    )

@@ -1,0 +1,209 @@
+"""One look at a host and all of its domains.
+
+One bulk call with ``NOWAIT``: without it an incoming domain holds every
+query up for 30 s ("cannot acquire state change lock"). What a domain is,
+rather than does, comes from the :mod:`.domains` book.
+"""
+
+import collections.abc
+import dataclasses
+import threading
+import time
+from typing import Any
+
+import libvirt
+
+from kvm_balancer.model import sample
+from kvm_balancer.virt import driver
+from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import meters
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import domains
+from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import statistics
+
+_GROUPS = (
+    libvirt.VIR_DOMAIN_STATS_STATE
+    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+    | libvirt.VIR_DOMAIN_STATS_VCPU
+    | libvirt.VIR_DOMAIN_STATS_INTERFACE
+    | libvirt.VIR_DOMAIN_STATS_BLOCK
+    | libvirt.VIR_DOMAIN_STATS_DIRTYRATE
+)
+
+_FLAGS = (
+    libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+    | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+)
+
+#: A sample waits so long for the XML of domains that it has not seen yet;
+#: those that take longer count as not managed until the next one.
+_XML_PATIENCE_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Row:
+    """One instance in the order of the columns of a sample."""
+
+    id: str
+    name: str
+    owner: str
+    state: str
+    vcpus: float
+    memory_mib: float
+    disk_gib: float
+    cpu_usage: float
+    cpu_steal: float
+    memory_usage_mib: float
+    dirty_rate_mib_s: float
+    network_rx_mib_s: float
+    network_tx_mib_s: float
+    block_read_mib_s: float
+    block_write_mib_s: float
+
+
+class Sampler:
+    """Reads one host, again and again; one thread at a time."""
+
+    def __init__(
+        self,
+        link: connection.Connection,
+        book: domains.DomainBook,
+        source: host_readings.Source,
+        manage: ownership.Manage,
+    ) -> None:
+        self._link = link
+        self._book = book
+        self._source = source
+        self._manage = manage
+        self._meters = meters.Meters()
+        self._identity: identity.HostIdentity | None = None
+        #: last told values of what may be missing from an answer
+        self._kept: dict[str, statistics.DomainStatistics] = {}
+        self._lock = threading.Lock()
+
+    def forget_host(self) -> None:
+        """Ask again what the host is: the connection is a new one."""
+        self._identity = None
+
+    def read(self) -> driver.Reading:
+        """Take one reading.
+
+        :raises HypervisorUnreachable: when libvirt does not answer
+        :raises ConfigurationError: when the host's own readings are missing
+        """
+        with self._lock:
+            records = self._link.call(
+                lambda handle: handle.getAllDomainStats(_GROUPS, _FLAGS)
+            )
+            self._meters.begin(time.monotonic())
+            taken_at = time.time()
+            host = self._source.read()
+            told = self._identity or self._link.call(identity.identify)
+            self._identity = told
+            instances = self._instances(records)
+            return driver.Reading(
+                taken_at=taken_at,
+                interval_seconds=self._meters.interval_seconds,
+                usage=host_readings.host_usage(host, instances),
+                instances=instances,
+                cpus=host.cpus,
+                memory_mib=host.memory_mib,
+                cpu_model=told.cpu_model,
+                hypervisor_version=told.hypervisor_version,
+                library_version=told.library_version,
+            )
+
+    def _instances(
+        self, records: collections.abc.Sequence[tuple[Any, Any]]
+    ) -> sample.InstanceUsages:
+        read = [
+            (domain, statistics.read_domain(fields))
+            for domain, fields in records
+        ]
+        leaving = self._book.leaving()
+        states = {
+            domain.UUIDString(): statistics.sample_state(
+                one, domain.UUIDString() in leaving
+            )
+            for domain, one in read
+        }
+        self._book.forget_all_but(states)
+        # An incoming domain may not answer before it has arrived.
+        marks = self._book.look_up(
+            [uuid for uuid, state in states.items() if state != 'incoming'],
+            _XML_PATIENCE_SECONDS,
+        )
+        rows = []
+        for domain, one in read:
+            uuid = domain.UUIDString()
+            rows.append(self._row(domain, one, states[uuid], marks.get(uuid)))
+        self._kept = {uuid: self._kept[uuid] for uuid in states}
+        return _columns(rows)
+
+    def _row(
+        self,
+        domain: Any,
+        now: statistics.DomainStatistics,
+        state: str,
+        marks: ownership.Marks | None,
+    ) -> _Row:
+        uuid = domain.UUIDString()
+        # A domain that was started anew has another id, and its counters
+        # began with it.
+        life = f'{uuid}/{domain.ID()}'
+        told = _filled(now, self._kept.get(uuid))
+        self._kept[uuid] = told
+        owner = ownership.Owner.NONE
+        if marks is not None:
+            owner, _ = ownership.owner_of(marks, self._manage)
+
+        def rate(name: str) -> float:
+            return self._meters.rate(life, name, getattr(now, name))
+
+        return _Row(
+            id=uuid,
+            name=domain.name(),
+            owner=str(owner),
+            state=state,
+            vcpus=told.vcpus or 0.0,
+            memory_mib=told.memory_mib or 0.0,
+            disk_gib=told.disk_gib or 0.0,
+            cpu_usage=rate('cpu_seconds'),
+            cpu_steal=rate('steal_seconds'),
+            memory_usage_mib=told.memory_used_mib or told.memory_mib or 0.0,
+            dirty_rate_mib_s=told.dirty_rate_mib_s or 0.0,
+            network_rx_mib_s=rate('network_rx_mib'),
+            network_tx_mib_s=rate('network_tx_mib'),
+            block_read_mib_s=rate('block_read_mib'),
+            block_write_mib_s=rate('block_write_mib'),
+        )
+
+
+def _filled(
+    now: statistics.DomainStatistics,
+    before: statistics.DomainStatistics | None,
+) -> statistics.DomainStatistics:
+    """Take from *before* the sizes that this answer is silent about.
+
+    With ``NOWAIT`` libvirt leaves out what it would have to wait for.
+    """
+    if before is None:
+        return now
+    missing = {
+        name: getattr(before, name)
+        for name in ('vcpus', 'memory_mib', 'memory_used_mib', 'disk_gib')
+        if getattr(now, name) is None
+    }
+    return dataclasses.replace(now, **missing)
+
+
+def _columns(rows: list[_Row]) -> sample.InstanceUsages:
+    return sample.InstanceUsages(
+        **{
+            field.name: tuple(getattr(row, field.name) for row in rows)
+            for field in dataclasses.fields(_Row)
+        }
+    )
