@@ -11,11 +11,17 @@ from oslo_config import cfg
 
 _MODULES: tuple[str, ...] = (
     'agent',
+    'bus',
+    'capacity_filter',
     'database',
     'executor',
     'host',
     'libvirt',
     'migration',
+    'planner',
+    'relieve',
+    'samples',
+    'spread',
 )
 
 
