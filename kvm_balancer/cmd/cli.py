@@ -10,6 +10,7 @@ import collections.abc
 import functools
 import importlib.metadata
 import inspect
+import itertools
 import logging
 import sys
 import traceback
@@ -55,6 +56,8 @@ class Application(app.App):
             description='Keeps a fleet of KVM hosts balanced.',
             version=importlib.metadata.version(PROGRAM),
             command_manager=_Commands(_COMMANDS),
+            # --help after a command is about that command.
+            deferred_help=True,
             **streams,
         )
 
@@ -115,6 +118,8 @@ class Application(app.App):
         """
         self.options, rest = self.parser.parse_known_args(argv)
         self.configure_logging()
+        if self.options.deferred_help:
+            rest = ['help', *_words(rest)]
         if not rest:
             raise errors.ConfigurationError(
                 f"no command was given; '{PROGRAM} --help' lists them"
@@ -131,6 +136,8 @@ class Application(app.App):
     def run_subcommand(self, argv: list[str]) -> int:
         """Find the command that *argv* names and run it."""
         try:
+            if argv[0] == 'help' and not self._helps(argv[1:]):
+                raise ValueError(argv)
             factory, name, rest = self.command_manager.find_command(argv)
         except ValueError as error:
             raise errors.ConfigurationError(self._unknown(argv)) from error
@@ -146,7 +153,14 @@ class Application(app.App):
         _complain_in_one_line(parser)
         return int(command.run(parser.parse_args(rest)) or 0)
 
+    def _helps(self, words: list[str]) -> bool:
+        """Say whether ``help`` finds something; else it ends in a traceback."""
+        return not words or any(
+            name.startswith(words[0]) for name in self.command_manager.commands
+        )
+
     def _unknown(self, argv: list[str]) -> str:
+        argv = argv[1:] if argv[0] == 'help' else argv
         if argv[0].startswith('-'):
             return (
                 f"unknown option {argv[0]}; '{PROGRAM} --help' lists those "
@@ -155,6 +169,13 @@ class Application(app.App):
         near = self.get_fuzzy_matches(argv[0])
         hint = f'; did you mean {", ".join(map(repr, near))}?' if near else ''
         return f'there is no command {" ".join(argv[:2])!r}{hint}'
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """Return what comes before the first option."""
+    return list(
+        itertools.takewhile(lambda one: not one.startswith('-'), arguments)
+    )
 
 
 def _complain_in_one_line(parser: argparse.ArgumentParser) -> None:

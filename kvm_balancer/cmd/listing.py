@@ -68,17 +68,6 @@ def local_time(value: Any) -> str:
     )
 
 
-def iso_time(value: Any) -> Any:
-    """Return a time as programs read it: ISO 8601 in UTC."""
-    if not isinstance(value, int | float):
-        return value
-    return (
-        datetime.datetime.fromtimestamp(value, datetime.UTC)
-        .isoformat(timespec='milliseconds')
-        .replace('+00:00', 'Z')
-    )
-
-
 def one_per_line(
     lines: collections.abc.Iterable[str], margin: int = _RECORD_MARGIN
 ) -> str:
@@ -141,7 +130,7 @@ class Listing(lister.Lister):
                 _shown(self.columns, rows),
             )
         keys = list(rows[0]) if rows else [one.key for one in self.columns]
-        return keys, [_raw(row, keys) for row in rows]
+        return keys, [[row.get(key) for key in keys] for row in rows]
 
 
 class Record(show.ShowOne):
@@ -178,15 +167,7 @@ def arranged(
             [column.title for column in columns],
             [column.show(row.get(column.key)) for column in columns],
         )
-    keys = list(row)
-    return keys, _raw(row, keys)
-
-
-def _raw(row: Row, keys: collections.abc.Sequence[str]) -> list[Any]:
-    return [
-        iso_time(row.get(key)) if key.endswith('_at') else row.get(key)
-        for key in keys
-    ]
+    return list(row), list(row.values())
 
 
 def _shown(

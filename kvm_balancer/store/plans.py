@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import msgspec
 import sqlalchemy
 from sqlalchemy import orm
 
 from kvm_balancer import errors
+from kvm_balancer.messages import plan_document
 from kvm_balancer.model import execution
 from kvm_balancer.model import plan
 from kvm_balancer.store import database as db
@@ -86,7 +86,7 @@ class PlanStore:
             mode=mode.value,
             state=state.value,
             summary=made.summary,
-            document=msgspec.json.encode(made).decode(),
+            document=plan_document.encode(made).decode(),
             moves=[
                 tables.Move(
                     position=position,
@@ -137,7 +137,7 @@ class PlanStore:
             row = identity.find(session, tables.Plan, plan_id, 'plan')
             return PlanRecord(
                 summary=_summary(row, len(row.moves)),
-                plan=msgspec.json.decode(row.document, type=plan.Plan),
+                plan=plan_document.decode(row.document),
                 moves=tuple(_move(move) for move in row.moves),
             )
 
