@@ -14,8 +14,8 @@ OPTS: list[cfg.Opt] = [
         max=1.0,
         help="""
 Spread of CPU load (its standard deviation over the hosts, 0 to 1) over which
-the policy acts. Raised, more imbalance is put up with. Has to be above
-``target``. Related: ``hold_seconds``.
+the policy acts. Raised, more imbalance is put up with. Where it is under
+``target``, ``target`` counts. Related: ``hold_seconds``.
 """,
     ),
     cfg.FloatOpt(

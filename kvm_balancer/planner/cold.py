@@ -32,15 +32,11 @@ class ColdHosts:
         zone = work.fleet.hosts.zone
         order = np.argsort(work.state.cpu_load, kind='stable')
         order = order[work.may_take[order]]
-        order = order[np.argsort(zone[order], kind='stable')].astype(np.int32)
-        zones, first = np.unique(zone[order], return_index=True)
-        last = [*first[1:].tolist(), len(order)]
-        self._by_zone = {
-            name: order[begin:end]
-            for name, begin, end in zip(
-                zones.tolist(), first.tolist(), last, strict=True
-            )
-        }
+        order = order[np.argsort(zone[order], kind='stable')]
+        sorted_hosts: columns.Ints = order.astype(np.int32)
+        zones, first = np.unique(zone[sorted_hosts], return_index=True)
+        parts = np.split(sorted_hosts, first[1:])
+        self._by_zone = dict(zip(zones.tolist(), parts, strict=True))
         self._sorted_at = len(work.steps)
 
     def in_zone_of(self, host: int) -> columns.Ints:

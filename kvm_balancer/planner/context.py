@@ -72,6 +72,8 @@ class Context:
     in_flight: tuple[placement.InFlight, ...] = ()
     limits: Limits = Limits()
     prefer: Prefer = Prefer.MOVES
-    migration: request.Options = request.Options()
+    migration: request.Options = dataclasses.field(
+        default_factory=request.Options
+    )
     elapsed: collections.abc.Callable[[], float] = _no_clock
     seed: int = 0

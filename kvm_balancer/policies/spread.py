@@ -36,14 +36,15 @@ class Spread(base.Policy):
     params: SpreadParams
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
+        start = max(self.params.start, self.params.target)
         level = score.spread(fleet.cpu_load, fleet.counted)
         return base.Trigger(
             level=level,
-            start=self.params.start,
+            start=start,
             stop=self.params.target,
             text=(
-                f'CPU spread is {level:.3f}: acts over '
-                f'{self.params.start:.3f}, down to {self.params.target:.3f}'
+                f'CPU spread is {level:.3f}: acts over {start:.3f}, '
+                f'down to {self.params.target:.3f}'
             ),
         )
 

@@ -16,11 +16,21 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """Options of a weigher; a weigher with options derives its own."""
+
+
 class Weigher(abc.ABC):
     """Says which of the places an instance may go to is better."""
 
     #: the name it is configured by
     name: ClassVar[str]
+    #: the class its options are kept in
+    params_class: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = self.params_class() if params is None else params
 
     @abc.abstractmethod
     def weigh(

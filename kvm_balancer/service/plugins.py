@@ -1,0 +1,276 @@
+"""Policies, filters and weighers by name, with their options.
+
+Plugins are classes that packages announce as entry points. A class says
+which options it has by its ``params_class``, a frozen dataclass; those of
+our own are described in ``conf``, those of others become options here, in a
+group named after the plugin.
+
+A name that nobody knows is the operator's mistake, and refused. A plugin
+that does not load is somebody else's: a policy or a weigher is left out, a
+filter refuses everything, for to leave a rule out is not safe.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import typing
+from typing import Any
+
+from oslo_config import cfg
+from stevedore import named
+
+from kvm_balancer import errors
+from kvm_balancer.filters import base as filter_base
+from kvm_balancer.migration import request
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.policies import base as policy_base
+from kvm_balancer.weighers import base as weigher_base
+
+LOG = logging.getLogger(__name__)
+
+#: how long a policy of others waits before it acts, if nothing else is said
+_HOLD_SECONDS = 300.0
+_OPTION_TYPES: dict[Any, type[cfg.Opt]] = {
+    bool: cfg.BoolOpt,
+    float: cfg.FloatOpt,
+    int: cfg.IntOpt,
+    str: cfg.StrOpt,
+}
+
+
+class ClosedFilter(filter_base.Filter):
+    """Stands in for a filter that does not load, and refuses everything."""
+
+    dynamic = True
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__()
+        # names are the classes' own; this one takes another's
+        self.name = name  # type: ignore[misc]
+        self._problem = problem
+
+    def passes(
+        self,
+        state: placement.Placement,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        raise errors.PluginError(self._problem)
+
+    def reason(self, state: placement.Placement, instance: int) -> str:
+        return f'are refused: {self._problem}'
+
+
+def load_policies(
+    conf: cfg.ConfigOpts,
+    names: collections.abc.Sequence[str],
+    **overrides: float | None,
+) -> list[policy_base.Policy]:
+    """Load policies with their options.
+
+    :param overrides: options that are set to something else than in *conf*,
+        for the policies that have them; None leaves one as it is
+    :raises PluginError: when one is not known, or none loads
+    :raises ConfigurationError: when an option has a value that it must not
+        have, or no policy has one that is overridden
+    """
+    _at_least_one(names)
+    wanted = {name: one for name, one in overrides.items() if one is not None}
+    classes, problems = _load('policies', names, policy_base.Policy)
+    found = [
+        classes[name](_params(conf, name, classes[name].params_class, wanted))
+        for name in names
+        if name in classes
+    ]
+    if not found:
+        raise errors.PluginError('; '.join(problems.values()))
+    for name in wanted:
+        if not any(hasattr(policy.params, name) for policy in found):
+            raise errors.ConfigurationError(
+                f'there is no {name} to be set: no policy of '
+                f'{", ".join(names)} has one'
+            )
+    return found
+
+
+def load_filters(conf: cfg.ConfigOpts) -> list[filter_base.Filter]:
+    """Load the filters that ``[planner] filters`` names.
+
+    :raises PluginError: when one is not known
+    """
+    names = conf.planner.filters
+    classes, problems = _load('filters', names, filter_base.Filter)
+    found: list[filter_base.Filter] = []
+    for name in names:
+        if name in problems:
+            found.append(ClosedFilter(name, problems[name]))
+            continue
+        params = _params(conf, f'{name}_filter', classes[name].params_class)
+        found.append(classes[name](params))
+    return found
+
+
+def load_weighers(conf: cfg.ConfigOpts) -> list[weigher_base.Weighted]:
+    """Load the weighers that ``[planner] weighers`` names.
+
+    :raises PluginError: when one is not known, or a multiplier names one
+        that is not on
+    """
+    names = conf.planner.weighers
+    multipliers = conf.planner.weigher_multipliers
+    for name in multipliers:
+        if name not in names:
+            raise errors.PluginError(
+                f'[planner] weigher_multipliers names {name}, which is not '
+                f'among the weighers that are on: {", ".join(names)}'
+            )
+    classes, _ = _load('weighers', names, weigher_base.Weigher)
+    return [
+        weigher_base.Weighted(
+            classes[name](
+                _params(conf, f'{name}_weigher', classes[name].params_class)
+            ),
+            multipliers.get(name, 1.0),
+        )
+        for name in names
+        if name in classes
+    ]
+
+
+def hold_seconds(conf: cfg.ConfigOpts, policy: str) -> float:
+    """Return for how long *policy* has to want to act before it acts."""
+    option = cfg.FloatOpt(
+        'hold_seconds',
+        default=_HOLD_SECONDS,
+        min=0.0,
+        help='Seconds for which the policy has to want to act.',
+    )
+    if policy not in conf or 'hold_seconds' not in conf[policy]:
+        conf.register_opts([option], group=policy)
+    return float(conf[policy].hold_seconds)
+
+
+def make_context(
+    conf: cfg.ConfigOpts, migration: request.Options | None = None
+) -> contexts.Context:
+    """Make the context of plans: filters, weighers, limits, preference.
+
+    What is of the moment (cooldowns, migrations under way, the clock) is for
+    the caller to fill in.
+
+    :param migration: what migrations may do, for their prediction
+    :raises PluginError: when a filter or weigher is not known
+    """
+    group = conf.planner
+    return contexts.Context(
+        filters=tuple(load_filters(conf)),
+        weighers=tuple(load_weighers(conf)),
+        limits=contexts.Limits(
+            max_moves=group.max_moves,
+            max_mib=group.max_gib * 1024.0,
+            budget_seconds=group.budget_seconds,
+        ),
+        prefer=contexts.Prefer(group.prefer),
+        migration=migration or request.Options(),
+        seed=group.seed,
+    )
+
+
+def _at_least_one(names: collections.abc.Sequence[str]) -> None:
+    if not names:
+        raise errors.ConfigurationError('no policy is named: nothing to do')
+
+
+def _load(
+    kind: str, names: collections.abc.Sequence[str], base: type[Any]
+) -> tuple[dict[str, type[Any]], dict[str, str]]:
+    """Load the classes of *names*; return them, and what went wrong.
+
+    :raises PluginError: when a name is not known
+    """
+    problems: dict[str, str] = {}
+    what = base.__name__.lower()
+
+    def failed(_: Any, entry_point: Any, error: BaseException) -> None:
+        problems[entry_point.name] = (
+            f'{what} {entry_point.name} does not load: '
+            f'{type(error).__name__}: {error}'
+        )
+
+    manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
+        namespace=f'kvm_balancer.{kind}',
+        names=list(names),
+        on_load_failure_callback=failed,
+        warn_on_missing_entrypoint=False,
+    )
+    known = sorted(set(manager.entry_points_names()))
+    for name in names:
+        if name not in known:
+            raise errors.PluginError(
+                f'there is no {what} {name!r}; known are {", ".join(known)}'
+            )
+    classes: dict[str, type[Any]] = {}
+    for found in manager:
+        if isinstance(found.plugin, type) and issubclass(found.plugin, base):
+            classes[found.name] = found.plugin
+        else:
+            problems[found.name] = (
+                f'{what} {found.name} does not load: '
+                f'{found.entry_point_target} is no '
+                f'{base.__module__}.{base.__name__}'
+            )
+    for problem in problems.values():
+        LOG.warning('%s', problem)
+    return classes, problems
+
+
+def _params(
+    conf: cfg.ConfigOpts,
+    group: str,
+    kind: type[Any],
+    overrides: collections.abc.Mapping[str, float] | None = None,
+) -> Any:
+    """Make the parameters of a plugin of the options in *group*.
+
+    :raises ConfigurationError: when they refuse a value
+    """
+    fields = dataclasses.fields(kind)
+    if not fields:
+        return kind()
+    known = set(conf[group]) if group in conf else set()
+    types = typing.get_type_hints(kind)
+    for field in fields:
+        if field.name not in known:
+            option = _option(field, types[field.name])
+            conf.register_opts([option], group=group)
+    values = {field.name: conf[group][field.name] for field in fields}
+    for name, value in (overrides or {}).items():
+        if name in values:
+            values[name] = value
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise errors.ConfigurationError(f'[{group}] {error}') from error
+
+
+def _option(field: dataclasses.Field[Any], kind: Any) -> cfg.Opt:
+    """Make the option of a field that no module of ``conf`` describes."""
+    option = _OPTION_TYPES.get(kind)
+    if option is None or field.default is dataclasses.MISSING:
+        raise errors.PluginError(
+            f'option {field.name} of a plugin is neither a number, a string '
+            f'nor a boolean with a default'
+        )
+    bounds = {
+        name: field.metadata[name]
+        for name in ('min', 'max')
+        if name in field.metadata
+    }
+    return option(
+        field.name,
+        default=field.default,
+        help=field.metadata.get('help', ''),
+        **bounds,
+    )
