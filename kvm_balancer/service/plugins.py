@@ -178,6 +178,33 @@ def make_context(
     )
 
 
+def limited(
+    context: contexts.Context,
+    elapsed: collections.abc.Callable[[], float],
+    max_moves: int | None = None,
+    max_gib: float | None = None,
+    budget_seconds: float | None = None,
+    prefer: str | None = None,
+) -> contexts.Context:
+    """Return *context* with a clock, and other limits where they are given.
+
+    :param elapsed: seconds since the search began
+    """
+    limits = context.limits
+    if max_moves is not None:
+        limits = dataclasses.replace(limits, max_moves=max_moves)
+    if max_gib is not None:
+        limits = dataclasses.replace(limits, max_mib=max_gib * 1024.0)
+    if budget_seconds is not None:
+        limits = dataclasses.replace(limits, budget_seconds=budget_seconds)
+    return dataclasses.replace(
+        context,
+        limits=limits,
+        elapsed=elapsed,
+        prefer=contexts.Prefer(prefer) if prefer else context.prefer,
+    )
+
+
 def _at_least_one(names: collections.abc.Sequence[str]) -> None:
     if not names:
         raise errors.ConfigurationError('no policy is named: nothing to do')
