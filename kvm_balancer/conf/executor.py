@@ -1,6 +1,5 @@
 """Options of the executor, one of which runs on every host."""
 
-import socket
 from typing import Any
 
 from oslo_config import cfg
@@ -10,21 +9,6 @@ GROUP = cfg.OptGroup(
     title='Executor',
     help='What the executor of a host samples, moves and keeps.',
 )
-
-#: Top-level options, as every OpenStack service has them.
-DEFAULT_OPTS = [
-    cfg.HostAddressOpt(
-        'host',
-        default=socket.gethostname(),
-        sample_default='<this host name>',
-        help="""
-Name of this host in the fleet.
-
-Every host needs a name of its own; samples, plans and commands carry it. On
-a host of an OpenStack cloud set it to what nova-compute uses as its ``host``.
-""",
-    ),
-]
 
 OPTS = [
     cfg.StrOpt(
@@ -101,11 +85,10 @@ did not take it.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_opts(DEFAULT_OPTS)
     conf.register_group(GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 
 def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options of this module, for the configuration generator."""
-    return [('DEFAULT', DEFAULT_OPTS), (GROUP, OPTS)]
+    return [(GROUP, OPTS)]

@@ -1,5 +1,6 @@
 """Options that say what this host is to the balancer."""
 
+import socket
 from typing import Any
 
 from oslo_config import cfg
@@ -11,6 +12,17 @@ GROUP = cfg.OptGroup(
 )
 
 OPTS = [
+    cfg.HostAddressOpt(
+        'name',
+        default=socket.gethostname(),
+        sample_default='<this host name>',
+        help="""
+Name of this host in the fleet.
+
+Every host needs a name of its own: samples, plans and commands carry it. On a
+host of an OpenStack cloud set it to what nova-compute uses as its ``host``.
+""",
+    ),
     cfg.StrOpt(
         'zone',
         default='',

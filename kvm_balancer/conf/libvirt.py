@@ -31,7 +31,7 @@ Where the libvirts of other hosts reach this one, to migrate instances here.
 It travels with every sample. libvirt itself opens it, with its own
 credentials and not with those of the executor: use TLS (``qemu+tls://``)
 between hosts, and ``qemu+tcp://`` in laboratories only. Empty:
-``qemu+tls://`` and the name of this host, ``[DEFAULT] host``.
+``qemu+tls://`` and the name of this host, ``[host] name``.
 """,
     ),
     cfg.FloatOpt(

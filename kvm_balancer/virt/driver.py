@@ -11,6 +11,9 @@ All drivers pass the one contract suite in ``tests/contract``.
 import abc
 import collections.abc
 import dataclasses
+from typing import Self
+
+from oslo_config import cfg
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
@@ -76,6 +79,14 @@ class Carrier(abc.ABC):
 
 class Driver(abc.ABC):
     """One hypervisor host, from where this process stands."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Make the driver of the host that the configuration describes.
+
+        :raises ConfigurationError: when its options do not fit
+        """
 
     @abc.abstractmethod
     def connect(self) -> None:

@@ -1,8 +1,11 @@
 """The libvirt driver: one host, from where this process stands."""
 
 import dataclasses
+from typing import Self
 import urllib.parse
 import uuid as uuids
+
+from oslo_config import cfg
 
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
@@ -48,6 +51,25 @@ class LibvirtDriver(driver.Driver):
         self._book.start(self._link)
         self._sampler = sampling.Sampler(
             self._link, self._book, self._source(), self._params.manage
+        )
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        group = conf.libvirt
+        return cls(
+            Params(
+                uri=group.uri,
+                manage=ownership.Manage.from_words(
+                    conf.executor.manage, conf.executor.manage_names
+                ),
+                readings_file=conf.host.readings_file,
+                timing=connection.Timing(
+                    open_seconds=group.connect_timeout,
+                    keepalive_seconds=group.keepalive_interval,
+                    keepalive_count=group.keepalive_count,
+                ),
+                poll_seconds=group.poll_interval,
+            )
         )
 
     def connect(self) -> None:

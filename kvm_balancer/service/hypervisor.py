@@ -1,0 +1,48 @@
+"""The hypervisor of this host, as the configuration describes it.
+
+Turns options into the parameters of a driver and into what the operator
+says of the host; nothing else reads those groups.
+"""
+
+from oslo_config import cfg
+
+from kvm_balancer.model import sample
+from kvm_balancer.service import plugins
+from kvm_balancer.virt import driver
+
+
+def load_driver(conf: cfg.ConfigOpts) -> driver.Driver:
+    """Make the driver that ``[executor] driver`` names.
+
+    :raises PluginError: when there is none of that name, or it does not load
+    :raises ConfigurationError: when its options do not fit
+    """
+    kind = plugins.load_class('drivers', conf.executor.driver, driver.Driver)
+    return kind.from_conf(conf)
+
+
+def host_facts(conf: cfg.ConfigOpts) -> sample.HostFacts:
+    """Return what the operator says of this host.
+
+    CPUs, memory and CPU model are left open: the driver knows them.
+    """
+    group = conf.host
+    return sample.HostFacts(
+        cpus=0.0,
+        memory_mib=0.0,
+        memory_reserved_mib=group.memory_reserved_mib,
+        disk_gib=group.disk_gib,
+        cpu_allocation_ratio=group.cpu_allocation_ratio,
+        memory_allocation_ratio=group.memory_allocation_ratio,
+        disk_allocation_ratio=group.disk_allocation_ratio,
+        migration_mib_s=group.migration_mib_s,
+        max_incoming=group.max_incoming,
+        max_outgoing=group.max_outgoing,
+        zone=group.zone,
+        aggregates=tuple(group.aggregates),
+        cpu_compatible_with=tuple(group.cpu_compatible_with),
+        state=group.state,
+        migration_address=group.migration_address,
+        peer_uri=conf.libvirt.peer_uri or f'qemu+tls://{group.name}/system',
+        driver=conf.executor.driver,
+    )
