@@ -1,0 +1,85 @@
+"""Guests for migrations: a few bytes of machine code and no device.
+
+The guest is a flat multiboot image, which QEMU loads as a kernel: it writes
+one byte in every page of a range, with a delay after each, for ever. No
+compiler, disk or network is needed, and libvirt sees nothing that could not
+be migrated.
+"""
+
+import pathlib
+import struct
+import uuid
+
+_LOAD_AT = 0x100000
+_WORK_AT = 0x1000000
+_PAGE = 4096
+_MIB = 2**20
+
+_NAMES = 'http://openstack.org/xmlns/libvirt/nova/1.1'
+
+NOVA = f'<n:instance xmlns:n="{_NAMES}"><n:name>web</n:name></n:instance>'
+
+
+def image(working_set_mib: int, delay: int) -> bytes:
+    """Assemble a guest.
+
+    :param delay: turns of an empty loop after every written page
+    """
+    end = _WORK_AT + working_set_mib * _MIB
+    code = b''.join(
+        (
+            b'\xbf' + struct.pack('<I', _WORK_AT),  # mov edi, start
+            b'\xfe\x07',  # page: inc byte [edi]
+            b'\xb9' + struct.pack('<I', delay),  # mov ecx, delay
+            b'\x49\x75\xfd',  # wait: dec ecx; jnz wait
+            b'\x81\xc7' + struct.pack('<I', _PAGE),  # add edi, page
+            b'\x81\xff' + struct.pack('<I', end),  # cmp edi, end
+            b'\x72\xe8',  # jb page
+            b'\xeb\xe1',  # jmp start
+        )
+    )
+    magic, flags = 0x1BADB002, 0x10000
+    size = 32
+    header = struct.pack(
+        '<8I',
+        magic,
+        flags,
+        -(magic + flags) & 0xFFFFFFFF,
+        _LOAD_AT,
+        _LOAD_AT,
+        _LOAD_AT + size + len(code),
+        0,
+        _LOAD_AT + size,
+    )
+    return header + code
+
+
+def definition(
+    kernel: pathlib.Path,
+    memory_mib: int = 64,
+    metadata: str = '',
+    devices: str = '',
+) -> tuple[str, str]:
+    """Write the XML of a new guest; returns its uuid and the XML."""
+    uid = str(uuid.uuid4())
+    return (
+        uid,
+        f"""
+<domain type='qemu'>
+  <name>guest-{uid[:8]}</name>
+  <uuid>{uid}</uuid>
+  <metadata>{metadata}</metadata>
+  <memory unit='MiB'>{memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{kernel}</kernel>
+  </os>
+  <cpu mode='custom' match='exact'><model>qemu64</model></cpu>
+  <devices>
+    <memballoon model='none'/>
+    {devices}
+  </devices>
+</domain>
+""",
+    )

@@ -1,0 +1,116 @@
+"""Two real libvirtd hosts for the tests of a process, and guests on them."""
+
+import atexit
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import libvirt
+
+from kvm_balancer.lab import description
+from kvm_balancer.lab import fleet
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import driver
+from tests.contract import ground
+from tests.functional.libvirt import guests
+
+#: Under emulation a guest that writes without pause dirties some hundred
+#: MiB a second; one that pauses this long, well under one.
+_CALM_DELAY = 2_000_000
+_BUSY_DELAY = 1_000
+
+_WORKING_SET_MIB = 32
+
+
+@functools.cache
+def lab() -> fleet.Lab:
+    """Bring two hosts up, once in a process; they go when it ends."""
+    for need in ('libvirtd', 'qemu-system-x86_64', 'ip', 'unshare'):
+        if not shutil.which(need):
+            raise unittest.SkipTest(f'{need} is not installed')
+    if os.geteuid():
+        raise unittest.SkipTest('namespaces need root')
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-libvirt-'))
+    found = fleet.Lab(
+        description.describe(folder / 'lab', f'kbl{os.getpid()}', hosts=2)
+    )
+    atexit.register(_clear, found, folder)
+    found.up()
+    for name, working_set, delay in (
+        ('calm', 1, _CALM_DELAY),
+        ('busy', _WORKING_SET_MIB, _BUSY_DELAY),
+    ):
+        path = found.directory / f'{name}.bin'
+        path.write_bytes(guests.image(working_set, delay))
+    return found
+
+
+def _clear(found: fleet.Lab, folder: pathlib.Path) -> None:
+    found.down()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class LibvirtGround(ground.Ground):
+    """Two hosts with their libvirtd, and a driver for each."""
+
+    bandwidth_mib_s = 16
+
+    def __init__(self, manage: ownership.Manage = ownership.BY_HAND) -> None:
+        self.lab = lab()
+        self.here, self.there = self.lab.hosts
+        self.source = self._driver(self.here.uri, manage)
+        self.destination = self._driver(self.there.uri, manage)
+        self._handles = [libvirt.open(one.uri) for one in self.lab.hosts]
+        self._guests: list[str] = []
+
+    def close(self) -> None:
+        """Destroy the guests wherever they are; the hosts stay."""
+        for uid in self._guests:
+            for handle in self._handles:
+                with contextlib.suppress(libvirt.libvirtError):
+                    handle.lookupByUUIDString(uid).destroy()
+        for handle in self._handles:
+            handle.close()
+        self.source.close()
+        self.destination.close()
+
+    def calm(self) -> str:
+        return self.start('calm')
+
+    def busy(self) -> str:
+        return self.start('busy')
+
+    def of_nova(self) -> str:
+        return self.start('calm', metadata=guests.NOVA)
+
+    def destination_uri(self) -> str:
+        return self.there.uri
+
+    def nowhere_uri(self) -> str:
+        return f'qemu+tcp://{self.there.address}:1/system'
+
+    def start(self, kind: str, **changes: str) -> str:
+        """Start a guest on the source, with changes to its definition."""
+        uid, xml = guests.definition(
+            self.lab.directory / f'{kind}.bin', **changes
+        )
+        self._guests.append(uid)
+        self._handles[0].createXML(xml)
+        return uid
+
+    def domain(self, uid: str, host: int = 0) -> libvirt.virDomain:
+        """Return libvirt's own object of a guest, past the driver."""
+        return self._handles[host].lookupByUUIDString(uid)
+
+    def _driver(
+        self, uri: str, manage: ownership.Manage
+    ) -> driver.LibvirtDriver:
+        made = driver.LibvirtDriver(
+            driver.Params(uri=uri, manage=manage, poll_seconds=0.1)
+        )
+        made.connect()
+        return made
