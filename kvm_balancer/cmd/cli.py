@@ -30,7 +30,14 @@ PROGRAM = 'kvm-balancer'
 _COMMANDS = 'kvm_balancer.cli'
 
 #: They log what they also raise, and we say it in one line.
-_TALKATIVE = ('amqp', 'kombu', 'oslo', 'oslo_messaging', 'stevedore')
+_TALKATIVE = (
+    'amqp',
+    'kombu',
+    'oslo',
+    'oslo_db',
+    'oslo_messaging',
+    'stevedore',
+)
 
 
 class _Commands(commandmanager.CommandManager):
@@ -154,7 +161,7 @@ class Application(app.App):
         return int(command.run(parser.parse_args(rest)) or 0)
 
     def _helps(self, words: list[str]) -> bool:
-        """Say whether ``help`` finds something; else it ends in a traceback."""
+        """Say whether ``help`` finds something; else it would raise."""
         return not words or any(
             name.startswith(words[0]) for name in self.command_manager.commands
         )

@@ -108,8 +108,11 @@ class _Errand:
         self, conf: cfg.ConfigOpts, asked: argparse.Namespace
     ) -> None:
         self._accepted_at = time.time()
-        self._conf = conf
         self._asked = asked
+        self._options = _options(conf, asked)
+        self._convergence = plugins.load(
+            'convergence', conf[options.GROUP].convergence
+        )
         self._interrupts = 0
         self._ended: outcome.Outcome | None = None
 
@@ -131,16 +134,13 @@ class _Errand:
         :raises HypervisorUnreachable: when the source does not answer
         :raises MigrationError: when the instance is not to be moved
         """
-        convergence = plugins.load(
-            'convergence', self._conf[options.GROUP].convergence
-        )
         hypervisor = open_driver(self._asked.source)
         try:
             hypervisor.connect()
             wanted = self._request(hypervisor)
             runner = service.MigrationRunner(
                 hypervisor,
-                machine.Machine(wanted, convergence()),
+                machine.Machine(wanted, self._convergence()),
                 lambda _, report: shown.show(report),
                 self._conclude,
             )
@@ -169,7 +169,7 @@ class _Errand:
             destination_uri=asked.destination,
             accepted_at=self._accepted_at,
             migration_address=asked.migration_address,
-            options=_options(self._conf, asked),
+            options=self._options,
         )
 
     def _conclude(self, ended: outcome.Outcome) -> None:

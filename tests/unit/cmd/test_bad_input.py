@@ -1,0 +1,129 @@
+"""Every wrong input is one clear line, no traceback, and an exit code.
+
+The table is the list of what an operator can get wrong on the command line:
+the arguments, a part of the line that is printed, and the exit code (1: it
+could not be done; 2: it was asked for wrongly).
+"""
+
+import subprocess
+import sys
+
+from tests.unit.cmd import base
+
+_MIGRATE = ('migrate', 'vm', '--source', 'qemu+tcp://127.0.0.1:1/system')
+_THERE = ('--destination', 'qemu+tcp://127.0.0.1:2/system')
+
+TABLE = (
+    # The command itself
+    ((), 'no command was given', 2),
+    (('nosuch',), "there is no command 'nosuch'", 2),
+    (('migrations',), "did you mean 'migrations cancel'", 2),
+    (('migrations', 'nosuch'), "no command 'migrations nosuch'", 2),
+    (('help', 'nosuch'), "there is no command 'nosuch'", 2),
+    (('--nosuch', 'hosts'), 'unknown option --nosuch', 2),
+    (('hosts', '--nosuch'), 'unrecognized arguments: --nosuch', 2),
+    (('hosts', 'extra'), 'unrecognized arguments: extra', 2),
+    (('hosts', '-f', 'nosuch'), "invalid choice: 'nosuch'", 2),
+    # Values
+    (('plans', '--limit', '0'), "'0' is not a whole number from 1", 2),
+    (('plans', '--limit', 'x'), "'x' is not a whole number from 1", 2),
+    (('migrations', 'list', '--limit', '-1'), 'not a whole number', 2),
+    (('plugins', '--kind', 'nosuch'), "invalid choice: 'nosuch'", 2),
+    (('migrations', 'show'), 'arguments are required: ID', 2),
+    (('migrations', 'cancel'), 'arguments are required: ID', 2),
+    # Configuration
+    (('--config-file', '/nonexistent', 'hosts'), '/nonexistent', 2),
+    (('--config-dir', '/nonexistent', 'hosts'), '/nonexistent', 2),
+    (('--config-file', '{garbage}', 'hosts'), 'garbage', 2),
+    (('--config-file', '{wrong_type}', *_MIGRATE, *_THERE), 'post_copy', 2),
+    (('--config-file', '{bad_url}', 'hosts'), 'nosuch', 2),
+    # The bus
+    (('hosts',), '127.0.0.1:1 refuses connections', 1),
+    (('instances',), '127.0.0.1:1 refuses connections', 1),
+    (('plans',), '127.0.0.1:1 refuses connections', 1),
+    (('plans', 'show', 'x'), '127.0.0.1:1 refuses connections', 1),
+    (('migrations', 'list'), '127.0.0.1:1 refuses connections', 1),
+    (('migrations', 'show', 'x'), '127.0.0.1:1 refuses connections', 1),
+    (('migrations', 'cancel', 'x'), '127.0.0.1:1 refuses connections', 1),
+    (('status',), '127.0.0.1:1 refuses connections', 1),
+    (('fleet', 'export'), '127.0.0.1:1 refuses connections', 1),
+    # The database
+    (('--config-file', '{no_directory}', 'db', 'upgrade'), 'create it', 1),
+    (('--config-file', '{no_database}', 'db', 'version'), 'not a database', 1),
+    (('--config-file', '{no_dialect}', 'db', 'version'), 'nosuch', 1),
+    (('--config-file', '{no_url}', 'db', 'version'), 'not the URL', 1),
+    # One migration by hand
+    (('migrate',), 'arguments are required', 2),
+    (_MIGRATE, 'required: --destination', 2),
+    ((*_MIGRATE, '--destination', 'host-b'), 'no libvirt URI', 2),
+    ((*_MIGRATE, '--destination', _MIGRATE[-1]), 'the same host', 2),
+    ((*_MIGRATE, *_THERE), 'libvirt at qemu+tcp://127.0.0.1:1/system', 1),
+    ((*_MIGRATE, *_THERE, '--max-downtime', '0'), 'not a whole number', 2),
+    ((*_MIGRATE, *_THERE, '--bandwidth', '-1'), 'not a whole number', 2),
+    (
+        ('--config-file', '{no_plugin}', *_MIGRATE, *_THERE),
+        "there is no plugin 'nosuch' among the convergence",
+        2,
+    ),
+)
+
+
+class BadInputTest(base.CommandCase):
+    def setUp(self):
+        super().setUp()
+        no_database = self.write('no_database.sqlite', 'no database ' * 100)
+        texts = {
+            'garbage': 'this is no configuration\n',
+            'wrong_type': '[migration]\npost_copy = perhaps\n',
+            'bad_url': '[DEFAULT]\ntransport_url = nosuch://host/\n',
+            'no_plugin': '[migration]\nconvergence = nosuch\n',
+            'no_directory': '[database]\nconnection = sqlite:////no/way/x\n',
+            'no_database': f'[database]\nconnection=sqlite:///{no_database}\n',
+            'no_dialect': '[database]\nconnection = nosuch://host/x\n',
+            'no_url': '[database]\nconnection = nonsense\n',
+        }
+        self.files = {
+            name: self.write(f'{name}.conf', text)
+            for name, text in texts.items()
+        }
+
+    def test_everything_in_the_table(self):
+        for arguments, text, code in TABLE:
+            with self.subTest(' '.join(arguments)):
+                ran = self.run_cli(
+                    *(one.format(**self.files) for one in arguments)
+                )
+                self.assertEqual(code, ran.code, ran)
+                self.assertIn(text, ran.err)
+                self.assertEqual(1, len(ran.err.splitlines()), ran.err)
+                self.assertEqual('', ran.out)
+
+    def test_a_program_of_its_own_ends_the_same_way(self):
+        """Nothing that the libraries print on their way out gets through."""
+        for arguments, code in ((('hosts',), 1), (('nosuch',), 2)):
+            with self.subTest(arguments):
+                ran = subprocess.run(
+                    [
+                        sys.executable,
+                        '-m',
+                        'kvm_balancer.cmd.cli',
+                        '--config-file',
+                        self.conf_file,
+                        *arguments,
+                    ],
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertEqual((code, ''), (ran.returncode, ran.stdout))
+                self.assertEqual(1, len(ran.stderr.splitlines()), ran.stderr)
+
+    def test_debug_shows_where_it_came_from(self):
+        ran = self.run_cli('--debug', 'plugins', '--kind', 'filters')
+        self.assertEqual(0, ran.code)
+        ran = self.run_cli(
+            '--debug', '--config-file', self.files['no_url'], 'db', 'version'
+        )
+        self.assertEqual(1, ran.code)
+        self.assertIn('Traceback', ran.err)

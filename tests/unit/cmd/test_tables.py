@@ -1,0 +1,215 @@
+"""What the commands show: short to people, whole to programs."""
+
+from kvm_balancer import errors
+from tests.unit.cmd import base
+
+_ID = '5bdf9e0a-93ad-4a3b-8b6d-0f4a5d3c2b1a'
+
+_HOST = {
+    'name': 'compute-0001.example.org',
+    'state': 'enabled',
+    'zone': 'az1',
+    'cpus': 64.0,
+    'cpu_load': 0.912,
+    'memory_load': 0.5,
+    'instances': 12,
+    'sample_age_seconds': 3.25,
+    'silent': False,
+    'pressure_cpu': 1.5,
+}
+_INSTANCE = {
+    'id': _ID,
+    'name': 'web-000001',
+    'host': 'compute-0001',
+    'owner': 'balancer',
+    'state': 'running',
+    'vcpus': 4.0,
+    'memory_mib': 16384.0,
+    'cpu_usage': 3.456,
+    'dirty_rate_mib_s': 120.25,
+    'movable': True,
+}
+_MIGRATION = {
+    'id': _ID,
+    'instance': _ID,
+    'source': 'compute-0001',
+    'destination': 'compute-0002',
+    'state': 'completed',
+    'outcome': 'completed',
+    'mode': 'pre-copy',
+    'total_ms': 12345.6,
+    'downtime_ms': None,
+    'reason': 'both ends agree',
+    'accepted_at': 1700000000.5,
+}
+_STORY = {
+    **_MIGRATION,
+    'plan_id': None,
+    'predicted': {
+        'seconds': 2.5,
+        'downtime_ms': 40.0,
+        'mib': 2048.0,
+        'mode': 'pre-copy',
+    },
+    'story': [
+        {'at': 1700000000.5, 'state': 'requested', 'text': 'accepted'},
+        {'at': 1700000001.5, 'state': 'pre-copy', 'text': 'word ' * 40},
+    ],
+}
+_PLAN = {
+    'id': _ID,
+    'created_at': 1700000000.5,
+    'policy': 'spread',
+    'mode': 'advise',
+    'moves': 3,
+    'summary': 'spread is 0.25 and should be 0.10',
+    'state': 'advised',
+}
+
+
+class TablesTest(base.CommandCase):
+    def setUp(self):
+        super().setUp()
+        self.agent = base.FakeAgent(
+            list_hosts=[_HOST, {**_HOST, 'name': 'b', 'silent': True}],
+            list_instances=[_INSTANCE],
+            list_plans=[_PLAN],
+            show_plan={
+                **_PLAN,
+                'moves': [
+                    {
+                        'instance': 'web-1',
+                        'source': 'a',
+                        'destination': 'b',
+                        'state': 'planned',
+                        'reason': 'a is at 0.91 CPU',
+                    }
+                ],
+            },
+            list_migrations=[_MIGRATION],
+            show_migration=_STORY,
+            cancel_migration=None,
+            status={'mode': 'advise', 'hosts': 3},
+            export_fleet={'schema': 'kvm-balancer/fleet/1', 'hosts': []},
+        )
+        patched = self.agent.connected()
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def test_no_table_is_wider_than_a_terminal(self):
+        for command in (
+            ('hosts',),
+            ('instances',),
+            ('plans',),
+            ('plans', 'show', _ID),
+            ('migrations', 'list'),
+            ('migrations', 'show', _ID),
+            ('status',),
+        ):
+            with self.subTest(command):
+                ran = self.run_cli(*command)
+                self.assertEqual((0, ''), (ran.code, ran.err))
+                widest = max(len(line) for line in ran.out.splitlines())
+                self.assertLessEqual(widest, 120, ran.out)
+                self.assertNotIn('None', ran.out)
+
+    def test_programs_get_the_whole_answer_as_it_is(self):
+        for command, answer in (
+            (('hosts',), self.agent.answers['list_hosts']),
+            (('instances',), [_INSTANCE]),
+            (('plans',), [_PLAN]),
+            (('migrations', 'list'), [_MIGRATION]),
+            (('migrations', 'show', _ID), _STORY),
+            (('status',), {'mode': 'advise', 'hosts': 3}),
+        ):
+            with self.subTest(command):
+                ran = self.run_cli(*command, '-f', 'json')
+                self.assertEqual((0, ''), (ran.code, ran.err))
+                self.assertEqual(answer, ran.json)
+
+    def test_an_empty_list_is_a_table_without_rows_and_empty_json(self):
+        self.agent.answers['list_hosts'] = []
+        self.assertIn('| Host |', self.run_cli('hosts').out)
+        self.assertEqual([], self.run_cli('hosts', '-f', 'json').json)
+
+    def test_people_see_loads_in_per_cent_and_who_is_silent(self):
+        out = self.run_cli('hosts').out
+        self.assertIn(' 91% ', out)
+        self.assertIn('| silent ', out)
+
+    def test_what_is_asked_of_the_agent(self):
+        for command, call in (
+            (('instances', '--host', 'a'), ('list_instances', {'host': 'a'})),
+            (('plans', '--limit', '7'), ('list_plans', {'limit': 7})),
+            (('plans', 'show', 'x'), ('show_plan', {'plan_id': 'x'})),
+            (
+                [
+                    'migrations',
+                    'list',
+                    '--unknown',
+                    '--instance',
+                    'i',
+                    '--host',
+                    'h',
+                ],
+                (
+                    'list_migrations',
+                    {
+                        'unknown': True,
+                        'instance': 'i',
+                        'host': 'h',
+                        'limit': 20,
+                    },
+                ),
+            ),
+            (
+                ('migrations', 'show', 'x'),
+                ('show_migration', {'migration_id': 'x'}),
+            ),
+        ):
+            with self.subTest(command):
+                self.assertEqual(0, self.run_cli(*command).code)
+                self.assertEqual(call, self.agent.calls.pop())
+
+    def test_a_short_id_is_made_whole_before_it_is_cancelled(self):
+        ran = self.run_cli('migrations', 'cancel', '5bdf', '--reason', 'why')
+        self.assertEqual(0, ran.code)
+        self.assertEqual(
+            ('cancel_migration', {'migration_id': _ID, 'reason': 'why'}),
+            self.agent.calls[-1],
+        )
+
+    def test_a_refusal_of_the_agent_is_one_line(self):
+        self.agent.answers['show_migration'] = errors.NotFound(
+            'there is no migration x'
+        )
+        ran = self.run_cli('migrations', 'show', 'x')
+        self.assertEqual(
+            (1, '', 'there is no migration x'),
+            (ran.code, ran.out, ran.err.partition(': ')[2].strip()),
+        )
+
+    def test_the_fleet_is_written_as_a_document(self):
+        answer = self.agent.answers['export_fleet']
+        self.assertEqual(answer, self.run_cli('fleet', 'export').json)
+        target = self.directory / 'fleet.json'
+        self.run_cli('fleet', 'export', '--output', str(target))
+        self.assertEqual(answer, base.json.loads(target.read_text()))
+
+
+class DbTest(base.CommandCase):
+    def test_the_schema_is_brought_up_and_shown(self):
+        before = self.run_cli('db', 'version', '-f', 'json').json
+        self.assertIsNone(before['version'])
+        after = self.run_cli('db', 'upgrade', '-f', 'json').json
+        self.assertEqual(before['newest'], after['version'])
+        self.assertIn(before['newest'], self.run_cli('db', 'version').out)
+
+
+class PluginsTest(base.CommandCase):
+    def test_every_plugin_of_the_project_is_listed_with_what_it_does(self):
+        rows = self.run_cli('plugins', '--kind', 'filters', '-f', 'json').json
+        zone = next(row for row in rows if row['name'] == 'zone')
+        self.assertTrue(zone['loads'])
+        self.assertEqual('kvm-balancer', zone['package'])
+        self.assertTrue(zone['text'])
