@@ -42,10 +42,12 @@ class _Endpoint:
         self._who = who
 
     def __getattr__(self, name: str) -> Method:
-        try:
-            method = self.__dict__['_methods'][name]
-        except KeyError:
-            raise AttributeError(name) from None
+        if name.startswith('_'):
+            raise AttributeError(name)
+        method = self._methods.get(name)
+        if method is None:
+            # What oslo.messaging makes of it is a traceback in the log.
+            method = self._refuse(name)
 
         def answer(_context: Any, **arguments: Any) -> Any:
             try:
@@ -55,6 +57,15 @@ class _Endpoint:
                 raise dispatcher.ExpectedException() from None
 
         return answer
+
+    def _refuse(self, name: str) -> Method:
+        def refuse(**_arguments: Any) -> None:
+            raise errors.KVMBalancerError(
+                f'{self._who} does not know {name}: it may be of another '
+                'release'
+            )
+
+        return refuse
 
     def _answer(
         self, name: str, method: Method, arguments: dict[str, Any]

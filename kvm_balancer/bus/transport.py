@@ -23,6 +23,7 @@ from kombu import exceptions as kombu_errors
 from oslo_config import cfg
 import oslo_messaging
 from oslo_messaging import opts
+from oslo_utils import importutils
 from oslo_utils import netutils
 from oslo_utils import strutils
 
@@ -54,6 +55,12 @@ def set_defaults(conf: cfg.ConfigOpts) -> None:
     """
     for group, options in opts.list_opts():
         conf.register_opts(options, group=group)
+    # These two register themselves on the global configuration only.
+    for name in ('metrics', 'tracing'):
+        client = importutils.try_import(f'oslo_messaging._{name}.client')
+        group = f'oslo_messaging_{name}'
+        if client is not None:
+            conf.register_opts(getattr(client, group), group=group)
     conf.set_default('control_exchange', EXCHANGE)
     conf.set_default('amqp_durable_queues', True, group=_RABBIT)
 

@@ -1,0 +1,291 @@
+"""One-way streams over kombu, in which the newest matter: what is lost is
+replaced by the next.
+
+A stream has a topic exchange of its own, and a queue with a length limit
+(the oldest are dropped) and a time after which messages are dropped. The
+reader declares the queue, so that its limits are one program's options; what
+is sent before there ever was a reader is dropped by the broker.
+
+A publisher never makes its caller wait for long: where the broker does not
+answer it drops, and tries again after a pause. A reader tries for ever. Both
+log one line when trouble begins and one when it ends.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from typing import Any
+
+from amqp import exceptions as amqp_errors
+import kombu
+from kombu.transport import virtual
+
+from kvm_balancer import errors
+from kvm_balancer.bus import transport
+
+LOG = logging.getLogger(__name__)
+
+_CONTENT_TYPE = 'application/json'
+#: Not a codec: bodies stay the bytes they are.
+_ENCODING = 'binary'
+
+#: Half of what the operating system needs to notice that a peer is gone.
+_CONNECT_SECONDS = 3.0
+_HEARTBEAT_SECONDS = 30
+#: How often a reader looks whether it is to stop.
+_POLL_SECONDS = 0.5
+#: How long a socket is waited for when there may be nothing on it.
+_NO_TIME_SECONDS = 0.001
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stream:
+    """The names and limits of a stream.
+
+    :ivar name: of the exchange, and of the queue
+    :ivar length: messages that the broker keeps; the oldest are dropped
+    :ivar ttl_seconds: time after which it drops a message
+    :ivar persistent: messages survive a restart of the broker
+    :ivar options: names of the options of the limits, for the operator
+    """
+
+    name: str
+    length: int
+    ttl_seconds: int
+    persistent: bool = False
+    options: str = ''
+
+    @property
+    def exchange(self) -> Any:
+        """The exchange, as kombu declares it."""
+        return kombu.Exchange(self.name, type='topic', durable=True)
+
+    @property
+    def queue(self) -> Any:
+        """The queue, as kombu declares it."""
+        return kombu.Queue(
+            self.name,
+            self.exchange,
+            routing_key='#',
+            durable=True,
+            queue_arguments={
+                'x-max-length': self.length,
+                'x-overflow': 'drop-head',
+                'x-message-ttl': self.ttl_seconds * 1000,
+            },
+        )
+
+
+class Publisher:
+    """Sends to a stream; may be used from several threads."""
+
+    def __init__(self, broker: transport.Broker, stream: Stream) -> None:
+        self._broker = broker
+        self._stream = stream
+        self._trouble = transport.Trouble(LOG)
+        self._pauses = transport.Pauses()
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self._producer: Any = None
+        #: messages that were not sent
+        self.dropped = 0
+
+    def publish(self, body: bytes, key: str) -> bool:
+        """Send *body*, or drop it when the broker does not answer.
+
+        :param key: routing key; the name of the host it is about
+        :returns: whether it was handed to the broker
+        """
+        with self._lock:
+            return self._publish(body, key)
+
+    def _publish(self, body: bytes, key: str) -> bool:
+        if self._producer is None and time.monotonic() < self._not_before:
+            self.dropped += 1
+            return False
+        try:
+            self._send(body, key)
+        except errors.BusError as error:
+            self._failed(str(error))
+        except transport.FAILURES as error:
+            self._failed(str(self._broker.explain(error)))
+        else:
+            self._pauses.reset()
+            self._trouble.ends(
+                f'The message broker {self._broker.name} answers again; '
+                f'{self.dropped} messages of {self._stream.name} were dropped'
+            )
+            self.dropped = 0
+            return True
+        return False
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        with self._lock:
+            self._release()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        self._producer = None
+        if connection is not None:
+            try:
+                connection.release()
+            except transport.FAILURES as error:
+                LOG.debug('The connection did not end cleanly: %s', error)
+
+    def _send(self, body: bytes, key: str) -> None:
+        if self._producer is None:
+            self._connection = transport.reached(
+                self._broker, _CONNECT_SECONDS
+            )
+            self._producer = kombu.Producer(
+                self._connection.default_channel, self._stream.exchange
+            )
+            self._stream.exchange(self._producer.channel).declare()
+        else:
+            self._listen()
+        self._producer.publish(
+            body,
+            routing_key=key,
+            content_type=_CONTENT_TYPE,
+            content_encoding=_ENCODING,
+            delivery_mode=2 if self._stream.persistent else 1,
+        )
+
+    def _listen(self) -> None:
+        """Find out whether the broker has closed the connection."""
+        if self._broker.in_memory:
+            return
+        with contextlib.suppress(TimeoutError):
+            self._connection.drain_events(timeout=_NO_TIME_SECONDS)
+
+    def _failed(self, text: str) -> None:
+        self.dropped += 1
+        self._release()
+        self._not_before = time.monotonic() + self._pauses.next()
+        self._trouble.begins(text)
+
+
+#: Takes the bodies of a batch, in the order in which they came.
+Take = collections.abc.Callable[[list[bytes]], None]
+
+
+class Reader:
+    """Takes a stream in batches, until it is told to stop.
+
+    A batch is acknowledged after it was taken. Should taking it raise, that
+    is logged and the batch is gone: coming again would not help it.
+
+    :param batch_size: messages in a batch, at most; twice as many are asked
+        for ahead
+    :param batch_seconds: how long a batch is waited for to fill
+    """
+
+    def __init__(
+        self,
+        broker: transport.Broker,
+        stream: Stream,
+        take: Take,
+        batch_size: int = 500,
+        batch_seconds: float = 0.25,
+    ) -> None:
+        self._broker = broker
+        self._stream = stream
+        self._take = take
+        self._batch_size = batch_size
+        self._batch_seconds = batch_seconds
+        self._trouble = transport.Trouble(LOG)
+        self._pauses = transport.Pauses()
+        self._pending: list[Any] = []
+        #: set while the queue is declared and consumed
+        self.ready = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Read until *stop* is set; reconnects for ever."""
+        while not stop.is_set():
+            try:
+                self._read(stop)
+            except errors.BusError as error:
+                self._trouble.begins(str(error))
+            except amqp_errors.PreconditionFailed:
+                self._trouble.begins(self._other_limits())
+            except transport.FAILURES as error:
+                self._trouble.begins(str(self._broker.explain(error)))
+            finally:
+                self.ready.clear()
+                self._pending.clear()
+            if not stop.is_set():
+                stop.wait(self._pauses.next())
+
+    def _read(self, stop: threading.Event) -> None:
+        connection = transport.reached(
+            self._broker, _CONNECT_SECONDS, _HEARTBEAT_SECONDS
+        )
+        with connection, connection.channel() as channel:
+            consumer = kombu.Consumer(
+                channel,
+                [self._stream.queue],
+                on_message=self._pending.append,
+                prefetch_count=2 * self._batch_size,
+            )
+            with consumer:
+                self._pauses.reset()
+                self._trouble.ends(f'{self._stream.name} is read again')
+                self.ready.set()
+                while not stop.is_set():
+                    self._fill(connection, stop)
+                    self._hand_over(channel)
+
+    def _fill(self, connection: Any, stop: threading.Event) -> None:
+        """Wait for a first message, then for a batch or its time."""
+        while not self._pending and not stop.is_set():
+            self._drain(connection, _POLL_SECONDS)
+        until = time.monotonic() + self._batch_seconds
+        while len(self._pending) < self._batch_size:
+            left = until - time.monotonic()
+            if left <= 0 or stop.is_set():
+                break
+            self._drain(connection, max(left, _NO_TIME_SECONDS))
+
+    def _drain(self, connection: Any, timeout_seconds: float) -> None:
+        try:
+            connection.drain_events(timeout=timeout_seconds)
+        except TimeoutError:
+            if connection.supports_heartbeats:
+                connection.heartbeat_check()
+
+    def _hand_over(self, channel: Any) -> None:
+        if not self._pending:
+            return
+        batch = self._pending[: self._batch_size]
+        try:
+            self._take([_body(message) for message in batch])
+        except Exception:
+            LOG.exception(
+                'A batch of %d messages of %s could not be taken',
+                len(batch),
+                self._stream.name,
+            )
+        if isinstance(channel, virtual.Channel):
+            for message in batch:
+                message.ack()
+        else:
+            channel.basic_ack(batch[-1].delivery_tag, multiple=True)
+        del self._pending[: len(batch)]
+
+    def _other_limits(self) -> str:
+        return (
+            f'The queue {self._stream.name} on {self._broker.name} was made '
+            f'with other limits than {self._stream.options} now ask for: '
+            f'delete it (rabbitmqctl delete_queue {self._stream.name}, in '
+            'its virtual host) or set them back'
+        )
+
+
+def _body(message: Any) -> bytes:
+    body = message.body
+    return body.encode() if isinstance(body, str) else bytes(body)
