@@ -5,27 +5,37 @@ is drawn from. A pair of state and event that is not in it is impossible, and
 raises. What hypervisors really do send late, twice or in another order is in
 it, as a row that stays where it is.
 
-The handlers are named; they are methods of :class:`.machine.Machine`. A
-handler ends in one of the row's states and nowhere else.
+A handler ends in one of the row's states and nowhere else; the machine sees
+to it.
 """
 
+import collections.abc
 import dataclasses
+from typing import Any
 
+from kvm_balancer.migration import copying
+from kvm_balancer.migration import course
+from kvm_balancer.migration import ending
 from kvm_balancer.migration import events
+from kvm_balancer.migration import starting
 from kvm_balancer.migration import states
+from kvm_balancer.migration import switching
 
 _S = states.State
+
+#: Takes the migration and the event, of the kind that the row names.
+Handler = collections.abc.Callable[[course.Course, Any], course.Wishes]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
     """What one event does in one state.
 
-    :ivar handler: the method that carries it out
+    :ivar handler: what is done; its first line says it in the documentation
     :ivar to: the states it may lead to
     """
 
-    handler: str
+    handler: Handler
     to: tuple[states.State, ...]
 
 
@@ -51,80 +61,84 @@ _Row = dict[type[events.Event], Rule]
 
 def _stays(state: states.State, *kinds: type[events.Event]) -> _Row:
     """Rows for events that come late or twice, and change nothing."""
-    return {kind: Rule('note', (state,)) for kind in kinds}
+    return {kind: Rule(switching.note, (state,)) for kind in kinds}
 
 
 _REQUESTED: _Row = {
-    events.Accepted: Rule('check', (_S.PRE_FLIGHT,)),
-    events.CancelAsked: Rule('cancel_unstarted', (_S.CANCELLED,)),
+    events.Accepted: Rule(starting.check, (_S.PRE_FLIGHT,)),
+    events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
 }
 
 _PRE_FLIGHT: _Row = {
-    events.Checked: Rule('start', (_S.PREPARING, _S.FAILED)),
-    events.Refused: Rule('fail_unstarted', (_S.FAILED,)),
-    events.CancelAsked: Rule('cancel_unstarted', (_S.CANCELLED,)),
-    events.Ticked: Rule('limit_pre_flight', (_S.PRE_FLIGHT, _S.FAILED)),
+    events.Checked: Rule(starting.start, (_S.PREPARING, _S.FAILED)),
+    events.Refused: Rule(starting.fail, (_S.FAILED,)),
+    events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
+    events.Ticked: Rule(starting.limit, (_S.PRE_FLIGHT, _S.FAILED)),
 }
 
 #: What can happen to any job that has not yet stopped the guest.
 _COPYING: _Row = {
-    events.SourceStopped: Rule('switch', (_S.SWITCHOVER,)),
-    events.PostCopyBegun: Rule('run_on_destination', (_S.POST_COPY,)),
-    events.PostCopyBroke: Rule('pause_post_copy', (_S.POST_COPY_PAUSED,)),
-    events.JobSettled: Rule('finish', (_S.FINISHING,)),
-    events.CallReturned: Rule('verify', (_S.VERIFYING,)),
+    events.SourceStopped: Rule(switching.switch, (_S.SWITCHOVER,)),
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
 }
 
 _PREPARING: _Row = {
     **_COPYING,
-    events.Progressed: Rule('appear', (_S.COPYING_STORAGE, _S.PRE_COPY)),
-    events.PassEnded: Rule('appear', (_S.PRE_COPY, _S.COPYING_STORAGE)),
-    events.Refused: Rule('refuse', (_S.PREPARING, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel', (_S.PREPARING,)),
-    events.Ticked: Rule('limit_copy', (_S.PREPARING, _S.VERIFYING)),
+    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
+    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.Refused: Rule(ending.refuse, (_S.PREPARING, _S.VERIFYING)),
+    events.CancelAsked: Rule(copying.cancel, (_S.PREPARING,)),
+    events.Ticked: Rule(copying.limit, (_S.PREPARING, _S.VERIFYING)),
 }
 
 _COPYING_STORAGE: _Row = {
     **_COPYING,
-    events.Progressed: Rule('appear', (_S.COPYING_STORAGE, _S.PRE_COPY)),
-    events.PassEnded: Rule('appear', (_S.PRE_COPY, _S.COPYING_STORAGE)),
-    events.Refused: Rule('refuse', (_S.COPYING_STORAGE, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel', (_S.COPYING_STORAGE,)),
-    events.Ticked: Rule('limit_copy', (_S.COPYING_STORAGE, _S.VERIFYING)),
+    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
+    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.Refused: Rule(ending.refuse, (_S.COPYING_STORAGE,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.COPYING_STORAGE,)),
+    events.Ticked: Rule(copying.limit, (_S.COPYING_STORAGE, _S.VERIFYING)),
 }
 
 _PRE_COPY: _Row = {
     **_COPYING,
-    events.Progressed: Rule('judge', (_S.PRE_COPY,)),
-    events.PassEnded: Rule('judge', (_S.PRE_COPY,)),
-    events.Refused: Rule('refuse', (_S.PRE_COPY, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel', (_S.PRE_COPY,)),
-    events.Ticked: Rule('limit_pre_copy', (_S.PRE_COPY, _S.VERIFYING)),
+    events.Progressed: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.PassEnded: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.Refused: Rule(ending.refuse, (_S.PRE_COPY,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.PRE_COPY,)),
+    events.Ticked: Rule(copying.limit_pre_copy, (_S.PRE_COPY, _S.VERIFYING)),
 }
 
 _SWITCHOVER: _Row = {
-    # a switch that took too long may fall back to copying inside the
-    # hypervisor; it is then told by the figures alone
-    events.Progressed: Rule('watch', (_S.SWITCHOVER,)),
-    events.PassEnded: Rule('watch', (_S.SWITCHOVER,)),
-    events.PostCopyBegun: Rule('run_on_destination', (_S.POST_COPY,)),
-    events.PostCopyBroke: Rule('pause_post_copy', (_S.POST_COPY_PAUSED,)),
-    events.JobSettled: Rule('finish', (_S.FINISHING,)),
-    events.CallReturned: Rule('verify', (_S.VERIFYING,)),
-    events.Refused: Rule('refuse', (_S.SWITCHOVER, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel_late', (_S.SWITCHOVER,)),
-    events.Ticked: Rule('limit_switchover', (_S.SWITCHOVER, _S.VERIFYING)),
+    events.Progressed: Rule(switching.watch, (_S.SWITCHOVER, _S.VERIFYING)),
+    events.PassEnded: Rule(switching.watch, (_S.SWITCHOVER, _S.VERIFYING)),
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.Refused: Rule(ending.refuse, (_S.SWITCHOVER,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.SWITCHOVER,)),
+    events.Ticked: Rule(switching.limit_switch, (_S.SWITCHOVER, _S.VERIFYING)),
     **_stays(_S.SWITCHOVER, events.SourceStopped),
 }
 
 _POST_COPY: _Row = {
-    events.Progressed: Rule('watch', (_S.POST_COPY,)),
-    events.PassEnded: Rule('watch', (_S.POST_COPY,)),
-    events.PostCopyBroke: Rule('pause_post_copy', (_S.POST_COPY_PAUSED,)),
-    events.JobSettled: Rule('finish', (_S.FINISHING,)),
-    events.CallReturned: Rule('verify', (_S.VERIFYING,)),
-    events.Refused: Rule('refuse', (_S.POST_COPY, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel_late', (_S.POST_COPY,)),
+    events.Progressed: Rule(switching.watch, (_S.POST_COPY,)),
+    events.PassEnded: Rule(switching.watch, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.Refused: Rule(ending.refuse, (_S.POST_COPY,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY,)),
     # both ends tell of it, and the source's stop is told in its wake
     **_stays(
         _S.POST_COPY,
@@ -135,14 +149,16 @@ _POST_COPY: _Row = {
 }
 
 _POST_COPY_PAUSED: _Row = {
-    events.Progressed: Rule('watch', (_S.POST_COPY_PAUSED,)),
+    events.Progressed: Rule(switching.watch, (_S.POST_COPY_PAUSED,)),
     # someone mended it
-    events.PostCopyBegun: Rule('run_on_destination', (_S.POST_COPY,)),
-    events.JobSettled: Rule('finish', (_S.FINISHING,)),
-    events.CallReturned: Rule('verify', (_S.VERIFYING,)),
-    events.Refused: Rule('refuse', (_S.POST_COPY_PAUSED, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel_late', (_S.POST_COPY_PAUSED,)),
-    events.Ticked: Rule('limit_wait', (_S.POST_COPY_PAUSED, _S.VERIFYING)),
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.Refused: Rule(ending.refuse, (_S.POST_COPY_PAUSED,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY_PAUSED,)),
+    events.Ticked: Rule(
+        switching.limit_wait, (_S.POST_COPY_PAUSED, _S.VERIFYING)
+    ),
     **_stays(
         _S.POST_COPY_PAUSED,
         events.PassEnded,
@@ -152,37 +168,43 @@ _POST_COPY_PAUSED: _Row = {
 }
 
 _FINISHING: _Row = {
-    events.CallReturned: Rule('verify', (_S.VERIFYING,)),
-    events.JobSettled: Rule('settle', (_S.FINISHING,)),
-    events.Refused: Rule('refuse', (_S.FINISHING, _S.VERIFYING)),
-    events.CancelAsked: Rule('cancel_late', (_S.FINISHING,)),
-    events.Ticked: Rule('limit_wait', (_S.FINISHING, _S.VERIFYING)),
-    events.SourceStopped: Rule('stop_late', (_S.FINISHING,)),
-    events.PostCopyBegun: Rule('stop_late', (_S.FINISHING,)),
-    events.PostCopyBroke: Rule('stop_late', (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.JobSettled: Rule(switching.settle, (_S.FINISHING,)),
+    events.Refused: Rule(ending.refuse, (_S.FINISHING,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.FINISHING,)),
+    events.Ticked: Rule(switching.limit_wait, (_S.FINISHING, _S.VERIFYING)),
+    events.SourceStopped: Rule(switching.stop_late, (_S.FINISHING,)),
+    events.PostCopyBegun: Rule(switching.stop_late, (_S.FINISHING,)),
+    events.PostCopyBroke: Rule(switching.stop_late, (_S.FINISHING,)),
     **_stays(_S.FINISHING, events.Progressed, events.PassEnded),
 }
 
+_DECIDED = (
+    _S.VERIFYING,
+    _S.COMPLETED,
+    _S.FAILED,
+    _S.CANCELLED,
+    _S.UNKNOWN,
+)
+
 _VERIFYING: _Row = {
-    events.EndsSeen: Rule(
-        'decide',
-        (_S.VERIFYING, _S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.UNKNOWN),
-    ),
-    events.JobSettled: Rule('settle', (_S.VERIFYING,)),
-    events.Refused: Rule('refuse', (_S.VERIFYING,)),
-    events.CallReturned: Rule('return_late', (_S.VERIFYING,)),
-    events.CancelAsked: Rule('cancel_late', (_S.VERIFYING,)),
+    events.EndsSeen: Rule(ending.decide, _DECIDED),
+    events.JobSettled: Rule(switching.settle, (_S.VERIFYING,)),
+    # ends that could not be looked at are ends that cannot be asked
+    events.Refused: Rule(ending.refuse, (_S.VERIFYING, _S.UNKNOWN)),
+    events.CallReturned: Rule(ending.return_late, (_S.VERIFYING,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.VERIFYING,)),
     # the hypervisor's events travel on another thread than its answers
-    events.SourceStopped: Rule('stop_late', (_S.VERIFYING,)),
-    events.PostCopyBegun: Rule('stop_late', (_S.VERIFYING,)),
-    events.PostCopyBroke: Rule('stop_late', (_S.VERIFYING,)),
+    events.SourceStopped: Rule(switching.stop_late, (_S.VERIFYING,)),
+    events.PostCopyBegun: Rule(switching.stop_late, (_S.VERIFYING,)),
+    events.PostCopyBroke: Rule(switching.stop_late, (_S.VERIFYING,)),
     **_stays(_S.VERIFYING, events.Progressed, events.PassEnded, events.Ticked),
 }
 
 #: What is over stays over, whatever still comes in.
 _ENDED: dict[states.State, _Row] = {
     end: {
-        kind: Rule('ignore', (end,))
+        kind: Rule(switching.ignore, (end,))
         for kind in EVENTS
         if kind is not events.Accepted
     }

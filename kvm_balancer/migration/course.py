@@ -1,0 +1,125 @@
+"""Where one migration is, and what was done about it so far.
+
+What the handlers (:mod:`.starting`, :mod:`.copying`, :mod:`.switching`,
+:mod:`.ending`) share; it decides nothing.
+"""
+
+import dataclasses
+
+from kvm_balancer.migration import arbiter
+from kvm_balancer.migration import chronicle
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.migration import states
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.model import outcome
+
+Wishes = tuple[instructions.Instruction, ...]
+
+#: After an abort, a broken stream or the job's end the call comes back soon;
+#: one that does not (the hypervisor's monitor is dead) is not waited for.
+CALL_SECONDS = 60.0
+
+
+@dataclasses.dataclass(slots=True)
+class Stop:
+    """Why the job is being ended.
+
+    :ivar end: what it ends as, if the guest is then still on the source
+    :ivar at: when the hypervisor was last told
+    :ivar due: it has to be told, or told again
+    """
+
+    end: states.State
+    reason: str
+    at: float
+    due: bool = True
+
+
+class Course:
+    """One migration under way.
+
+    :ivar entered_at: when the present state was entered
+    :ivar downtime_ms: the limit that was last asked for
+    :ivar stop: None while nobody wants it to end early
+    :ivar post_copy_asked_at: None while there is a way back by abort
+    :ivar post_copy_asks: how often the hypervisor was told
+    :ivar switched: the guest may have been stopped on the source
+    :ivar call_error: what the call said in the end; a hint
+    :ivar looks: how often the ends were looked at again
+    :ivar verdict: what they last meant, and
+    :ivar agreed: how often in a row
+    """
+
+    def __init__(
+        self, wanted: request.Request, policy: contract.Convergence
+    ) -> None:
+        self.request = wanted
+        self.policy = policy
+        self.chronicle = chronicle.Chronicle(wanted)
+        self.state = states.State.REQUESTED
+        self.outcome: outcome.Outcome | None = None
+        self.entered_at = wanted.accepted_at
+        self.downtime_ms = 0
+        self.stop: Stop | None = None
+        self.post_copy_asked_at: float | None = None
+        self.post_copy_asks = 0
+        self.switched = False
+        self.call_error = ''
+        self.looks = 0
+        self.verdict: arbiter.Verdict | None = None
+        self.agreed = 0
+
+    @property
+    def statistics(self) -> events.Statistics:
+        """What was last seen of the copy."""
+        return self.chronicle.statistics
+
+    @property
+    def no_way_back(self) -> bool:
+        """The guest may run on the destination: never abort."""
+        return self.post_copy_asked_at is not None
+
+    def enter(
+        self, state: states.State, event: events.Event, text: str = ''
+    ) -> None:
+        """Go over to *state*, and tell why."""
+        if state is not self.state:
+            self.entered_at = event.at
+        self.state = state
+        self.tell(event, text)
+
+    def tell(self, event: events.Event, text: str = '') -> None:
+        """Add to the story what *event* brought, and what caused it."""
+        said = f'{text} ({event.cause})' if text else event.cause
+        self.chronicle.tell(self.state, event.at, said)
+
+    def report(self, text: str) -> Wishes:
+        """Let those who watch know how far it is."""
+        return (
+            instructions.ReportProgress(
+                self.state.value, self.statistics, text
+            ),
+        )
+
+    def conclude(
+        self, end: states.State, event: events.Event, reason: str
+    ) -> Wishes:
+        """End it, for good."""
+        self.enter(end, event, reason)
+        self.outcome = self.chronicle.conclude(end, event.at, reason)
+        return (instructions.Conclude(self.outcome),)
+
+    def allowed_ms(self, downtime_ms: int) -> int:
+        """Cut a limit of downtime to what the guest is allowed."""
+        return max(1, min(downtime_ms, self.request.options.max_downtime_ms))
+
+    def over_time(self, at: float) -> bool:
+        """Say whether the request's limit in time has passed."""
+        limit = self.request.options.time_limit_seconds
+        return 0 < limit <= at - self.request.accepted_at
+
+    def waited(self, at: float) -> float:
+        """Return the seconds spent in the present state."""
+        return at - self.entered_at

@@ -1,0 +1,96 @@
+"""Builders: requests, policies that say what they are told, and events."""
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
+
+State = events.EndState
+
+
+class Told(contract.Convergence):
+    """Answers with the decisions it was given, then carries on."""
+
+    def __init__(self, *decisions):
+        self.decisions = list(decisions)
+        self.judged = []
+        self.refused = []
+
+    def begin(self, options, predicted, at):
+        return contract.Settings(options, 300)
+
+    def judge(self, statistics, at, boundary):
+        self.judged.append((at, boundary))
+        if self.decisions:
+            return self.decisions.pop(0)
+        return contract.CarryOn('carry on')
+
+    def post_copy_refused(self, reason):
+        self.refused.append(reason)
+
+
+def wanted(**options):
+    return request.Request(
+        'm1',
+        'i1',
+        'alpha',
+        'beta',
+        'qemu+tls://beta/system',
+        100.0,
+        options=request.Options(**options),
+    )
+
+
+def seen(iteration=1, **figures):
+    figures.setdefault('remaining_mib', 100.0)
+    figures.setdefault('bandwidth_mib_s', 50.0)
+    return events.Statistics(iteration=iteration, **figures)
+
+
+class Life:
+    """A machine and a clock that goes on by a second an event."""
+
+    def __init__(self, *decisions, **options):
+        self.policy = Told(*decisions)
+        self.machine = machine.Machine(wanted(**options), self.policy)
+        self.now = 100.0
+        self.wishes = []
+
+    @property
+    def names(self):
+        """Names of all instructions so far, but for reports."""
+        return [
+            type(wish).__name__
+            for wish in self.wishes
+            if type(wish).__name__ != 'ReportProgress'
+        ]
+
+    def tell(self, kind, after=1.0, **fields):
+        self.now += after
+        new = self.machine.handle(kind(at=self.now, cause='test', **fields))
+        self.wishes.extend(new)
+        return new
+
+    def checked(self, *checks):
+        self.wishes.extend(self.machine.begin(self.now))
+        return self.tell(events.Checked, checks=checks)
+
+    def copying(self, iteration=1):
+        self.checked()
+        return self.tell(events.Progressed, statistics=seen(iteration))
+
+    def passed(self, iteration=2, **figures):
+        return self.tell(
+            events.PassEnded, statistics=seen(iteration, **figures)
+        )
+
+    def ends(self, source, destination, job_active=False, after=1.0):
+        return self.tell(
+            events.EndsSeen,
+            after,
+            source=events.End(source, job_active),
+            destination=events.End(destination),
+        )
+
+    def returned(self, error='', **fields):
+        return self.tell(events.CallReturned, error=error, **fields)

@@ -1,0 +1,254 @@
+import dataclasses
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import contract
+from tests.unit.migration import memory
+
+PLAIN = request.Options(auto_converge=False)
+
+
+@st.composite
+def guests(draw):
+    size = draw(st.floats(64, 65536))
+    bandwidth = draw(st.floats(10, 2000))
+    return memory.Guest(
+        memory_mib=size,
+        bandwidth_mib_s=bandwidth,
+        dirty_mib_s=bandwidth * draw(st.floats(0.0, 4.0)),
+        working_mib=size * draw(st.floats(0.01, 1.0)),
+        random=draw(st.booleans()),
+    )
+
+
+@st.composite
+def options(draw):
+    return request.Options(
+        auto_converge=draw(st.booleans()),
+        max_throttle_percent=draw(st.integers(0, 99)),
+        max_downtime_ms=draw(st.integers(20, 3000)),
+        profile=draw(st.sampled_from(request.Profile)),
+    )
+
+
+def budget_seconds(guest, wanted):
+    patience = adaptive.PATIENCE[wanted.profile]
+    return patience.budget * guest.memory_mib / guest.bandwidth_mib_s
+
+
+class TestEveryRun(unittest.TestCase):
+    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.given(guests(), options())
+    def test_who_would_converge_is_not_given_up(self, guest, wanted):
+        settled = adaptive.settle_throttle(wanted)
+        hypothesis.assume(
+            memory.would_converge(
+                guest, settled, budget_seconds(guest, wanted) * 0.9
+            )
+        )
+        run = memory.migrate(guest, adaptive.Adaptive(), wanted)
+        self.assertEqual('switched', run.end, run)
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(guests(), options(), st.floats(1.0, 600.0))
+    def test_a_limit_in_time_is_used_to_its_end(self, guest, wanted, limit):
+        wanted = dataclasses.replace(wanted, time_limit_seconds=limit)
+        settled = adaptive.settle_throttle(wanted)
+        run = memory.migrate(guest, adaptive.Adaptive(), wanted)
+        if memory.would_converge(guest, settled, limit * 0.999):
+            self.assertEqual('switched', run.end, run)
+
+    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.given(guests(), options())
+    def test_every_copy_ends_within_its_limits(self, guest, wanted):
+        run = memory.migrate(guest, adaptive.Adaptive(), wanted)
+        self.assertLessEqual(run.limit_ms, wanted.max_downtime_ms)
+        if run.end == 'switched':
+            self.assertLessEqual(run.pause_ms, wanted.max_downtime_ms + 1)
+        else:
+            self.assertTrue(run.reason)
+
+    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.given(guests(), options())
+    def test_with_post_copy_no_copy_takes_long(self, guest, wanted):
+        wanted = dataclasses.replace(wanted, post_copy=True)
+        run = memory.migrate(guest, adaptive.Adaptive(), wanted)
+        self.assertIn(run.end, ('switched', 'post-copy'))
+        full = guest.memory_mib / guest.bandwidth_mib_s
+        # two passes, and what patience and one more pass add to them
+        self.assertLessEqual(run.seconds, 6 * full + 3.1)
+
+
+class TestLadder(unittest.TestCase):
+    """Guests of 1 GiB over 100 MiB/s: a pass takes about ten seconds."""
+
+    def run_guest(self, ratio, working=1024.0, **wanted):
+        wanted.setdefault('auto_converge', False)
+        guest = memory.Guest(1024.0, 100.0, 100.0 * ratio, working)
+        return memory.migrate(
+            guest, adaptive.Adaptive(), request.Options(**wanted)
+        )
+
+    def test_post_copy_comes_with_the_end_of_the_first_pass(self):
+        for ratio in (0.9, 1.0, 1.5, 4.0):
+            run = self.run_guest(ratio, post_copy=True)
+            self.assertEqual(('post-copy', 1), (run.end, run.passes), ratio)
+
+    def test_a_small_hot_set_is_known_after_its_second_pass(self):
+        run = self.run_guest(2.0, working=200.0, post_copy=True)
+        self.assertEqual('post-copy', run.end)
+        self.assertLessEqual(run.passes, 6)
+        self.assertLess(run.seconds, 2.2 * 12.2)
+
+    def test_a_guest_that_converges_soon_needs_no_post_copy(self):
+        for ratio in (0.0, 0.1, 0.25, 0.5):
+            run = self.run_guest(ratio, post_copy=True)
+            self.assertEqual('switched', run.end, ratio)
+
+    def test_without_post_copy_it_is_given_up_and_says_why(self):
+        run = self.run_guest(2.0)
+        self.assertEqual('given up', run.end)
+        self.assertIn('post-copy is not allowed', run.reason)
+        self.assertIn('500 ms allowed', run.reason)
+
+    def test_a_drain_tries_for_longer(self):
+        balance = self.run_guest(0.95)
+        drain = self.run_guest(0.95, profile=request.Profile.DRAIN)
+        self.assertEqual('given up', balance.end)
+        self.assertEqual('switched', drain.end)
+
+    def test_the_throttle_gets_its_time(self):
+        run = self.run_guest(2.0, auto_converge=True)
+        self.assertEqual('switched', run.end)
+        self.assertGreater(run.throttle_percent, 20)
+
+    def test_a_throttle_that_is_spent_is_the_end_of_its_rung(self):
+        for allowed in (10, 20, 25, 30, 45):
+            for post_copy, end in ((False, 'given up'), (True, 'post-copy')):
+                run = self.run_guest(
+                    4.0,
+                    auto_converge=True,
+                    max_throttle_percent=allowed,
+                    post_copy=post_copy,
+                )
+                self.assertEqual(end, run.end, run)
+                self.assertLessEqual(run.throttle_percent, allowed, run)
+
+    def test_the_downtime_rises_only_as_far_as_needed(self):
+        run = self.run_guest(3.0, working=80.0, max_downtime_ms=5000)
+        self.assertEqual('switched', run.end)
+        self.assertLess(run.limit_ms, 1000)
+
+    def test_at_the_time_limit_it_switches_or_is_given_up(self):
+        table = (
+            ({'post_copy': True}, 0.85, 'post-copy'),
+            ({}, 0.99, 'given up'),
+        )
+        for wanted, ratio, end in table:
+            run = self.run_guest(ratio, time_limit_seconds=25.0, **wanted)
+            self.assertEqual(end, run.end, wanted)
+            self.assertLess(run.seconds, 60.0)
+
+
+class TestNetworkFault(unittest.TestCase):
+    def judge_passes(self, bandwidths, **wanted):
+        policy = adaptive.Adaptive()
+        policy.begin(request.Options(auto_converge=False, **wanted), None, 0.0)
+        decision = None
+        for number, bandwidth in enumerate(bandwidths):
+            seen = events.Statistics(
+                total_mib=1000.0,
+                remaining_mib=1000.0,
+                bandwidth_mib_s=bandwidth,
+                iteration=number + 1,
+            )
+            decision = policy.judge(seen, 10.0 * number, True)
+            if isinstance(decision, (contract.StartPostCopy, contract.GiveUp)):
+                break
+        return decision
+
+    def test_a_collapsed_bandwidth_does_not_start_post_copy(self):
+        policy = adaptive.Adaptive()
+        policy.begin(request.Options(post_copy=True), None, 0.0)
+        for second in range(10):
+            policy.judge(
+                events.Statistics(
+                    remaining_mib=1000.0,
+                    bandwidth_mib_s=100.0,
+                    iteration=1,
+                ),
+                float(second),
+                False,
+            )
+        for second in range(10, 14):
+            decision = policy.judge(
+                events.Statistics(
+                    remaining_mib=900.0, bandwidth_mib_s=3.0, iteration=2
+                ),
+                float(second),
+                True,
+            )
+        self.assertIsInstance(decision, contract.CarryOn)
+        self.assertIn('network', decision.reason)
+
+    def test_a_fault_that_lasts_is_given_up_as_one(self):
+        decision = self.judge_passes([100.0] * 3 + [100.0] + [1.0] * 20)
+        self.assertIsInstance(decision, contract.GiveUp)
+
+    def test_what_was_refused_is_not_asked_again(self):
+        policy = adaptive.Adaptive()
+        policy.begin(
+            request.Options(auto_converge=False, post_copy=True), None, 0.0
+        )
+        policy.post_copy_refused('no userfaultfd')
+        seen = []
+        for number in range(12):
+            seen.append(
+                policy.judge(
+                    events.Statistics(
+                        remaining_mib=1000.0,
+                        bandwidth_mib_s=100.0,
+                        iteration=number + 1,
+                    ),
+                    10.0 * number,
+                    True,
+                )
+            )
+        self.assertNotIn(
+            contract.StartPostCopy, [type(decision) for decision in seen]
+        )
+        self.assertIsInstance(seen[-1], contract.GiveUp)
+
+
+class TestThrottle(unittest.TestCase):
+    def test_its_steps_end_on_what_is_allowed(self):
+        table = (
+            # allowed, asked first, asked step -> on, first, step
+            (99, 0, 0, True, 20, 10),
+            (0, 0, 0, False, 0, 0),
+            (15, 0, 0, True, 15, 10),
+            (45, 0, 0, True, 20, 8),
+            (50, 0, 0, True, 20, 10),
+            (60, 40, 50, True, 40, 20),
+        )
+        for allowed, first, step, *wanted in table:
+            settled = adaptive.settle_throttle(
+                request.Options(
+                    max_throttle_percent=allowed,
+                    auto_converge_initial_percent=first,
+                    auto_converge_increment_percent=step,
+                )
+            )
+            self.assertEqual(
+                wanted,
+                [
+                    settled.auto_converge,
+                    settled.auto_converge_initial_percent,
+                    settled.auto_converge_increment_percent,
+                ],
+            )
