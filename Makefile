@@ -24,11 +24,11 @@ test: $(VENV)/.installed-for-tests
 	@$(BIN)/python tools/run_tests.py $(GROUPS)
 
 lab: $(VENV)/.installed-for-tests
-	@tools/as-root $(CURDIR)/$(BIN)/kvm-balancer lab up
-	@tools/as-root $(CURDIR)/$(BIN)/kvm-balancer lab status
+	@tools/as-root $(abspath $(BIN))/kvm-balancer lab up
+	@tools/as-root $(abspath $(BIN))/kvm-balancer lab status
 
 lab-down: $(VENV)/.installed-for-tests
-	@tools/as-root $(CURDIR)/$(BIN)/kvm-balancer lab down
+	@tools/as-root $(abspath $(BIN))/kvm-balancer lab down
 
 $(VENV)/.installed: $(REQUIREMENTS)
 	@test -n '$(PYTHON)'
