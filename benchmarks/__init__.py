@@ -1,0 +1,1 @@
+"""What the project can do, in figures, measured side by side."""
