@@ -20,13 +20,13 @@ from kvm_balancer import errors
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import listing
 from kvm_balancer.cmd import migrations
-from kvm_balancer.cmd import plugins
 from kvm_balancer.cmd import progress
 from kvm_balancer.cmd import startup
 from kvm_balancer.conf import migration as options
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations as service
 from kvm_balancer.virt import driver
@@ -110,9 +110,7 @@ class _Errand:
         self._accepted_at = time.time()
         self._asked = asked
         self._options = _options(conf, asked)
-        self._convergence = plugins.load(
-            'convergence', conf[options.GROUP].convergence
-        )
+        self._convergence = load_convergence(conf)
         self._interrupts = 0
         self._ended: outcome.Outcome | None = None
 
@@ -202,6 +200,19 @@ class _Errand:
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
+
+
+def load_convergence(conf: cfg.ConfigOpts) -> type[contract.Convergence]:
+    """Return the plugin that ``[migration] convergence`` names.
+
+    :raises PluginError: when there is none, or it does not load
+    """
+    # It knows the planner as well, which --help has no use for.
+    from kvm_balancer.service import plugins
+
+    return plugins.load_class(
+        'convergence', conf[options.GROUP].convergence, contract.Convergence
+    )
 
 
 def open_driver(uri: str) -> driver.Driver:

@@ -2,9 +2,7 @@
 
 import argparse
 import importlib.metadata
-from typing import Any
 
-from kvm_balancer import errors
 from kvm_balancer.cmd import listing
 
 #: The plugin points of the project.
@@ -24,27 +22,6 @@ _MARGIN = 48
 
 def _wrapped(value: str) -> str:
     return listing.one_per_line([value], _MARGIN)
-
-
-def load(kind: str, name: str) -> Any:
-    """Return the plugin *name* of a kind.
-
-    :raises PluginError: when there is none, or it does not load
-    """
-    known = importlib.metadata.entry_points(group=f'kvm_balancer.{kind}')
-    try:
-        found = known[name]
-    except KeyError as error:
-        raise errors.PluginError(
-            f'there is no plugin {name!r} among the {kind}; there are '
-            f'{", ".join(sorted(known.names))}'
-        ) from error
-    try:
-        return found.load()
-    except Exception as error:
-        raise errors.PluginError(
-            f'the plugin {name!r} of the {kind} does not load: {error}'
-        ) from error
 
 
 class List(listing.Listing):

@@ -62,7 +62,7 @@ TABLE = (
     ((*_MIGRATE, *_THERE, '--bandwidth', '-1'), 'not a whole number', 2),
     (
         ('--config-file', '{no_plugin}', *_MIGRATE, *_THERE),
-        "there is no plugin 'nosuch' among the convergence",
+        "there is no convergence 'nosuch'",
         2,
     ),
 )
