@@ -49,11 +49,18 @@ class Placement:
         in_flight: collections.abc.Iterable[InFlight] = (),
     ) -> None:
         self.fleet = fleet
-        hosts, instances = fleet.hosts, fleet.instances
-        self.host: npt.NDArray[np.int32] = instances.host.copy()
+        self._migrations = tuple(in_flight)
+        instances = fleet.instances
         self.need: columns.Floats = np.stack(
             (instances.memory_mib, instances.vcpus, instances.disk_gib)
         )
+        self.reset()
+
+    def reset(self) -> None:
+        """Put everything back to where it is in the fleet."""
+        fleet = self.fleet
+        hosts, instances = fleet.hosts, fleet.instances
+        self.host: npt.NDArray[np.int32] = instances.host.copy()
         used = np.stack([fleet.sum_by_host(row) for row in self.need])
         self.room: columns.Floats = (
             np.stack(
@@ -72,7 +79,7 @@ class Placement:
         self.outgoing_mib: columns.Floats = np.zeros(len(hosts))
         self.in_flight: columns.Bools = np.zeros(len(instances), np.bool_)
         self.leaving: dict[int, int] = {}
-        for one in in_flight:
+        for one in self._migrations:
             self._hold(one)
 
     def _hold(self, one: InFlight) -> None:

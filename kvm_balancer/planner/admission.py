@@ -93,6 +93,18 @@ class Admission:
             self._mask[kind] = mask
             self._known[kind] = True
 
+    def static(
+        self, instances: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say what the filters allow that look at the fleet alone.
+
+        :returns: shape ``(len(instances), len(hosts))``
+        """
+        kinds = self._class_of[instances]
+        if not self._known[kinds].all():
+            self._masks(kinds, instances)
+        return self._mask[kinds[:, None], hosts]
+
     def allowed(
         self, instances: columns.Ints, hosts: columns.Ints
     ) -> columns.Bools:

@@ -23,7 +23,6 @@ import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import cold
-from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 
@@ -78,8 +77,7 @@ class Descent:
 
     def apply(self, unit: int, source: int, destination: int) -> None:
         """Carry one move out on the workspace."""
-        why = reasons.standing(self.work, unit, destination)
-        self.work.move(unit, destination, why)
+        self.work.move(unit, destination)
         for host in (source, destination):
             self.spread.update(self.work.state, host)
             self._load[host] = self.work.state.cores[host] / self._cpus[host]

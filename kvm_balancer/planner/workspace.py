@@ -168,14 +168,15 @@ class Workspace:
         mib = self.moved_mib + float(self.units.mib[unit])
         return not limits.max_mib or mib <= limits.max_mib
 
-    def until(self, steps: int) -> 'Workspace':
-        """Return a workspace on which only the first *steps* were made."""
-        again = Workspace(self.fleet, self.context)
-        for step in self.steps[:steps]:
-            again.move(step.unit, step.destination, step.why)
-        again.problems.update(self.problems)
-        again.admission.problems.update(self.admission.problems)
-        return again
+    def rewind(self, steps: int) -> None:
+        """Take back all but the first *steps* steps."""
+        kept, taken = self.steps[:steps], self.steps[steps:]
+        for step in taken:
+            self.free[step.unit] = True
+        self.steps, self.moves, self.moved_mib = [], 0, 0.0
+        self.state.reset()
+        for step in kept:
+            self.move(step.unit, step.destination, step.why)
 
     @property
     def spent(self) -> bool:

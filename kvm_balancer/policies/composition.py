@@ -35,6 +35,6 @@ def propose(
                 f'policy {policy.name} is left out: '
                 f'{type(error).__name__}: {error}'
             )
-            work = work.until(done)
+            work.rewind(done)
     name = ','.join(policy.name for policy in policies)
     return assembly.assemble(name, work, found)

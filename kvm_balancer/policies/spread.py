@@ -10,8 +10,11 @@ import dataclasses
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
+from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import greedy
+from kvm_balancer.planner import refine
 from kvm_balancer.planner import score
+from kvm_balancer.planner import sequence
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
 
@@ -55,12 +58,26 @@ class Spread(base.Policy):
         descent = greedy.Descent(work)
         before = descent.spread.stddev
         done = work.moves
+        first = len(work.steps)
         descent.run(target)
-        after = descent.spread.stddev
+        sequence.settle(work, first, self._alternatives(work, first))
+        after = score.spread(work.state.cpu_load, work.fleet.counted)
         return assembly.Findings(
             summary=self._summary(work, before, after, work.moves - done),
             moves_bound=proven,
         )
+
+    def _alternatives(
+        self, work: workspace.Workspace, first: int
+    ) -> list[list[sequence.Way]]:
+        """Return sets of moves to make, better ones first."""
+        target = self.params.target
+        reached = score.spread(work.state.cpu_load, work.fleet.counted)
+        if work.context.prefer is not contexts.Prefer.MOVES:
+            return []
+        if reached > target:
+            return []
+        return [refine.fewer_moves(work, first, target)]
 
     def _summary(
         self,
