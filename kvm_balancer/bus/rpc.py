@@ -42,7 +42,8 @@ class _Endpoint:
         self._who = who
 
     def __getattr__(self, name: str) -> Method:
-        if name.startswith('_'):
+        # oslo.messaging looks for a few names of its own.
+        if name.startswith(('_', 'oslo_')):
             raise AttributeError(name)
         method = self._methods.get(name)
         if method is None:

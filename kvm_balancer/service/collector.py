@@ -92,21 +92,21 @@ class Collector:
 
     def _take_and_publish(self) -> None:
         """Send one sample; say once when that begins or ceases to fail."""
+        trouble = ''
         try:
             self._publish(self.take())
         except errors.KVMBalancerError as error:
-            if str(error) != self._trouble:
-                LOG.error('No sample of this host: %s', error)
-            self._trouble = str(error)
-            return
+            trouble = str(error)
         except Exception:
             # A sampler that has ended looks like a dead host: nothing that
             # one reading does may end it.
             LOG.exception('A sample of this host failed')
             return
-        if self._trouble:
-            LOG.info('Samples of this host are sent again')
-            self._trouble = ''
+        if trouble and trouble != self._trouble:
+            LOG.error('No sample of this host: %s', trouble)
+        elif self._trouble and not trouble:
+            LOG.info('Samples of this host are taken again')
+        self._trouble = trouble
 
 
 def complete(

@@ -32,7 +32,7 @@ class Courier:
         self._retry_seconds = retry_seconds
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._trouble = False
+        self._trouble = ''
         self._thread = threading.Thread(
             target=self._run, name='courier', daemon=True
         )
@@ -60,6 +60,7 @@ class Courier:
 
     def _empty(self) -> bool:
         """Send what waits; return whether nothing is left."""
+        trouble = ''
         try:
             for message in self._memory.pending():
                 if self._stopping.is_set():
@@ -67,11 +68,10 @@ class Courier:
                 self._send(message)
                 self._memory.done(message.id)
         except errors.KVMBalancerError as error:
-            if not self._trouble:
-                LOG.error('Outcomes wait in the outbox: %s', error)
-            self._trouble = True
-            return False
-        if self._trouble:
+            trouble = str(error)
+        if trouble and trouble != self._trouble:
+            LOG.error('Outcomes wait in the outbox: %s', trouble)
+        elif self._trouble and not trouble:
             LOG.info('The broker takes outcomes again')
-            self._trouble = False
-        return True
+        self._trouble = trouble
+        return not trouble

@@ -13,9 +13,10 @@ import logging
 import threading
 import time
 
+import msgspec
+
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.migration import instructions
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
@@ -81,12 +82,12 @@ class Executor:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
-                self._note_progress,
+                self._on_progress,
                 self._note_outcome,
             )
             self._memory.accept(
                 wanted.migration_id,
-                messages.encode_request(wanted),
+                msgspec.json.encode(messages.encode_request(wanted)),
                 runner.state,
                 wanted.accepted_at,
             )
@@ -138,8 +139,10 @@ class Executor:
         """
         for entry in self._memory.unfinished():
             try:
-                wanted = messages.decode_request(entry.request)
-            except errors.DocumentError as error:
+                wanted = messages.decode_request(
+                    msgspec.json.decode(entry.request)
+                )
+            except (errors.DocumentError, msgspec.DecodeError) as error:
                 LOG.error(
                     'Migration %s in the journal cannot be read: %s',
                     entry.migration_id,
@@ -155,13 +158,12 @@ class Executor:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
-                self._note_progress,
+                self._on_progress,
                 self._note_outcome,
-                adopt=True,
             )
             with self._lock:
                 self._running[entry.migration_id] = runner
-            runner.start()
+            runner.adopt()
 
     def stop(self) -> None:
         """Let go; a migration under way goes on without us.
@@ -210,11 +212,6 @@ class Executor:
                 f'instance {view.name} is not to be moved: {view.owner_reason}'
             )
 
-    def _note_progress(
-        self, migration_id: str, progress: instructions.ReportProgress
-    ) -> None:
-        self._on_progress(migration_id, progress)
-
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin."""
         self._memory.conclude(
@@ -222,7 +219,7 @@ class Executor:
             str(ended.outcome),
             ended.ended_at,
             OUTCOME,
-            messages.encode_outcome(ended),
+            msgspec.json.encode(messages.encode_outcome(ended)),
         )
         with self._lock:
             self._running.pop(ended.migration_id, None)

@@ -18,7 +18,8 @@ def load_driver(conf: cfg.ConfigOpts) -> driver.Driver:
     :raises ConfigurationError: when its options do not fit
     """
     kind = plugins.load_class('drivers', conf.executor.driver, driver.Driver)
-    return kind.from_conf(conf)
+    made: driver.Driver = kind.from_conf(conf)
+    return made
 
 
 def host_facts(conf: cfg.ConfigOpts) -> sample.HostFacts:

@@ -22,10 +22,17 @@ from kvm_balancer.virt import driver
 
 LOG = logging.getLogger(__name__)
 
-#: Called with the id of the migration and how far it is.
-OnProgress = collections.abc.Callable[[str, instructions.ReportProgress], None]
+#: Called with what was asked for and how far it is.
+OnProgress = collections.abc.Callable[
+    [request.Request, instructions.ReportProgress], None
+]
 #: Called once, with the record of the finished migration.
 OnOutcome = collections.abc.Callable[[outcome.Outcome], None]
+
+#: How the machine is set going, at a time.
+Beginning = collections.abc.Callable[
+    [float], tuple[instructions.Instruction, ...]
+]
 
 #: How often a migration looks at its limits in time when nothing happens.
 TICK_SECONDS = 1.0
@@ -55,11 +62,6 @@ class MigrationRunner:
         self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._carrier = hypervisor.carrier(life.request, self._events.put)
-        self._thread = threading.Thread(
-            target=self._run,
-            name=f'migration-{life.request.migration_id[:8]}',
-            daemon=True,
-        )
 
     @property
     def request(self) -> request.Request:
@@ -73,7 +75,11 @@ class MigrationRunner:
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._spawn(self._life.begin)
+
+    def adopt(self) -> None:
+        """Take up what an earlier run began: see what became of it."""
+        self._spawn(self._life.adopt)
 
     def cancel(self, cause: str) -> None:
         """Ask for the end of the migration; its outcome says what came."""
@@ -86,9 +92,17 @@ class MigrationRunner:
         """
         return self._ended.wait(timeout)
 
-    def _run(self) -> None:
+    def _spawn(self, beginning: Beginning) -> None:
+        threading.Thread(
+            target=self._run,
+            args=(beginning,),
+            name=f'migration-{self.request.migration_id[:8]}',
+            daemon=True,
+        ).start()
+
+    def _run(self, beginning: Beginning) -> None:
         try:
-            self._carry_out(self._life.begin(self._clock()))
+            self._carry_out(beginning(self._clock()))
             while not self._life.state.ended:
                 self._carry_out(self._step(self._next_event()))
         finally:
@@ -122,7 +136,7 @@ class MigrationRunner:
         for wish in wishes:
             match wish:
                 case instructions.ReportProgress():
-                    self._on_progress(self._life.request.migration_id, wish)
+                    self._on_progress(self._life.request, wish)
                 case instructions.Conclude():
                     self._on_outcome(wish.outcome)
                 case _:

@@ -32,8 +32,6 @@ LOG = logging.getLogger(__name__)
 
 #: how long a policy of others waits before it acts, if nothing else is said
 _HOLD_SECONDS = 300.0
-_Plugin = typing.TypeVar('_Plugin')
-
 _OPTION_TYPES: dict[Any, type[cfg.Opt]] = {
     bool: cfg.BoolOpt,
     float: cfg.FloatOpt,
@@ -141,7 +139,7 @@ def load_weighers(conf: cfg.ConfigOpts) -> list[weigher_base.Weighted]:
     ]
 
 
-def load_class(kind: str, name: str, base: type[_Plugin]) -> type[_Plugin]:
+def load_class(kind: str, name: str, base: type[Any]) -> type[Any]:
     """Load one plugin that nothing can stand in for.
 
     :param kind: the last part of its entry point group, as ``drivers``
@@ -150,8 +148,7 @@ def load_class(kind: str, name: str, base: type[_Plugin]) -> type[_Plugin]:
     classes, problems = _load(kind, [name], base)
     if name in problems:
         raise errors.PluginError(problems[name])
-    found: type[_Plugin] = classes[name]
-    return found
+    return classes[name]
 
 
 def hold_seconds(conf: cfg.ConfigOpts, policy: str) -> float:

@@ -1,0 +1,85 @@
+"""What the programs that stay up have in common: start, wait, stop.
+
+The first SIGTERM or SIGINT ends a program in order; the second at once.
+"""
+
+import collections.abc
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Protocol
+
+from oslo_config import cfg
+from oslo_log import log
+
+from kvm_balancer.cmd import startup
+from kvm_balancer.conf import opts
+
+LOG = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_QUIETER = ('oslo_service=WARN', 'kombu=WARN', 'futurist=WARN')
+
+
+class Service(Protocol):
+    """What such a program runs."""
+
+    def start(self) -> bool:
+        """Begin; False when it was interrupted before it had."""
+
+    def stop(self) -> None:
+        """End in order."""
+
+    def interrupt(self) -> None:
+        """Make a start that waits give up; safe in a signal handler."""
+
+
+def main(
+    program: str,
+    make: collections.abc.Callable[[cfg.ConfigOpts], Service],
+) -> int:
+    """Run a service until it is told to end.
+
+    :returns: the exit code
+    """
+    return startup.run(lambda: _serve(program, make))
+
+
+def _serve(
+    program: str,
+    make: collections.abc.Callable[[cfg.ConfigOpts], Service],
+) -> int:
+    conf = cfg.ConfigOpts()
+    opts.register_opts(conf)
+    log.register_options(conf)
+    log.set_defaults(
+        default_log_levels=[*log.get_default_log_levels(), *_QUIETER]
+    )
+    conf(
+        sys.argv[1:],
+        project='kvm_balancer',
+        prog=program,
+        version=importlib.metadata.version('kvm-balancer'),
+    )
+    log.setup(conf, program)
+    service = make(conf)
+    ending = threading.Event()
+
+    def end(number: int, _frame: object) -> None:
+        if ending.is_set():
+            os._exit(startup.EXIT_INTERRUPTED)
+        ending.set()
+        service.interrupt()
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
+    try:
+        if service.start():
+            ending.wait()
+    finally:
+        service.stop()
+    return 0
