@@ -27,12 +27,14 @@ class Boundary:
     """What was left when a pass ended.
 
     :ivar passes: full passes done by then
+    :ivar sent_mib: what had gone over the network by then; 0 where not told
     """
 
     at: float
     passes: int
     remaining_mib: float
     throttle_percent: int
+    sent_mib: float
 
 
 class Trend:
@@ -69,6 +71,7 @@ class Trend:
                     passes,
                     statistics.remaining_mib,
                     statistics.throttle_percent,
+                    statistics.transferred_mib,
                 )
             )
 
@@ -111,8 +114,16 @@ class Trend:
         return max(
             (first.at - self.started_at) / first.passes,
             # the copy may have been seen late
-            self._seconds(self.total_mib) if self.total_mib else 0.0,
+            self._seconds(first.sent_mib / first.passes),
         )
+
+    @property
+    def first_pass_mib(self) -> float:
+        """What the first pass sent; pages full of zeros cost nothing."""
+        if self.boundaries and self.boundaries[0].sent_mib > 0:
+            first = self.boundaries[0]
+            return min(self.total_mib, first.sent_mib / first.passes)
+        return self.total_mib
 
     @property
     def steady(self) -> list[float]:
@@ -132,15 +143,15 @@ class Trend:
     def ratio(self) -> float:
         """What one pass leaves of what the one before it left.
 
-        After the first pass alone: the share of the memory that was
-        dirtied in it, which the true ratio is not below.
+        After the first pass alone: the share of what it sent that was
+        dirtied meanwhile, which the true ratio is not below.
         """
         steady = self.steady
         if len(steady) < 2:
             before = (
                 self.boundaries[-2].remaining_mib
                 if len(self.boundaries) >= 2
-                else self.total_mib
+                else self.first_pass_mib
             )
             return _ratio(self.remaining_mib, before, 1)
         steps = min(WINDOW, len(steady) - 1)

@@ -99,6 +99,28 @@ class TestLadder(unittest.TestCase):
             run = self.run_guest(ratio, post_copy=True)
             self.assertEqual(('post-copy', 1), (run.end, run.passes), ratio)
 
+    def test_pages_of_zeros_are_no_memory_to_send(self):
+        """A guest of 4 GiB that uses 200 MiB of it, all of them hot."""
+        policy = adaptive.Adaptive()
+        policy.begin(
+            request.Options(auto_converge=False, post_copy=True), None, 0.0
+        )
+        first = events.Statistics(
+            remaining_mib=4096.0, bandwidth_mib_s=100.0, iteration=1
+        )
+        policy.judge(first, 0.1, False)
+        decision = policy.judge(
+            events.Statistics(
+                remaining_mib=200.0,
+                transferred_mib=200.0,
+                bandwidth_mib_s=100.0,
+                iteration=2,
+            ),
+            2.1,
+            True,
+        )
+        self.assertIsInstance(decision, contract.StartPostCopy)
+
     def test_a_small_hot_set_is_known_after_its_second_pass(self):
         run = self.run_guest(2.0, working=200.0, post_copy=True)
         self.assertEqual('post-copy', run.end)
