@@ -1,9 +1,9 @@
 """Guests for migrations: a few bytes of machine code and no device.
 
 The guest is a flat multiboot image, which QEMU loads as a kernel: it writes
-one byte in every page of a range, with a delay after each, for ever. No
-compiler, disk or network is needed, and libvirt sees nothing that could not
-be migrated.
+one byte in every page of a range, with a delay after each, for ever, and a
+dot to its serial port at the end of every round. No compiler, disk or
+network is needed, and libvirt sees nothing that could not be migrated.
 """
 
 import pathlib
@@ -35,7 +35,9 @@ def image(working_set_mib: int, delay: int) -> bytes:
             b'\x81\xc7' + struct.pack('<I', _PAGE),  # add edi, page
             b'\x81\xff' + struct.pack('<I', end),  # cmp edi, end
             b'\x72\xe8',  # jb page
-            b'\xeb\xe1',  # jmp start
+            b'\x66\xba\xf8\x03',  # mov dx, first serial port
+            b'\xb0.\xee',  # mov al, '.'; out dx, al
+            b'\xeb\xda',  # jmp start
         )
     )
     magic, flags = 0x1BADB002, 0x10000
@@ -77,6 +79,7 @@ def definition(
   </os>
   <cpu mode='custom' match='exact'><model>qemu64</model></cpu>
   <devices>
+    <serial type='pty'/>
     <memballoon model='none'/>
     {devices}
   </devices>

@@ -82,7 +82,9 @@ class LibvirtGround(ground.Ground):
         return self.start('calm')
 
     def busy(self) -> str:
-        return self.start('busy')
+        uid = self.start('busy')
+        self._wait_for_round(uid)
+        return uid
 
     def of_nova(self) -> str:
         return self.start('calm', metadata=guests.NOVA)
@@ -101,6 +103,14 @@ class LibvirtGround(ground.Ground):
         self._guests.append(uid)
         self._handles[0].createXML(xml)
         return uid
+
+    def _wait_for_round(self, uid: str) -> None:
+        """Wait until a guest has written to all of its pages."""
+        stream = self._handles[0].newStream(0)
+        self.domain(uid).openConsole(None, stream, 0)
+        while b'.' not in stream.recv(1):
+            pass
+        stream.abort()
 
     def domain(self, uid: str, host: int = 0) -> libvirt.virDomain:
         """Return libvirt's own object of a guest, past the driver."""

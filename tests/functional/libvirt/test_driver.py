@@ -1,0 +1,265 @@
+"""What is the libvirt driver's own, on real libvirtd and QEMU."""
+
+import signal
+import threading
+import unittest
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import driver
+from tests.contract import ground as grounds
+from tests.functional.libvirt import hosts
+
+_OURS = ownership.NAMESPACE
+
+
+class _Case(unittest.TestCase):
+    manage = ownership.BY_HAND
+
+    def setUp(self):
+        self.ground = hosts.LibvirtGround(self.manage)
+        self.addCleanup(self.ground.close)
+
+    def story(self, *args, **options):
+        story = grounds.Story(
+            self.ground.source, self.ground.wanted(*args, **options)
+        )
+        self.addCleanup(story.carrier.close)
+        return story
+
+    def row(self, source, uid):
+        reading = source.read().instances
+        at = reading.id.index(uid)
+        return {
+            name: getattr(reading, name)[at]
+            for name in ('owner', 'state', 'cpu_usage', 'vcpus')
+        }
+
+
+class SamplingTest(_Case):
+    manage = ownership.Manage(ownership.Rule.METADATA)
+
+    def test_a_mark_that_changes_is_heard_of(self):
+        uid = self.ground.calm()
+        self.assertEqual('none', self.row(self.ground.source, uid)['owner'])
+        heard = threading.Event()
+        link = connection.Connection(
+            self.ground.here.uri,
+            on_open=lambda handle: [
+                handle.domainEventRegisterAny(
+                    None,
+                    libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+                    lambda *_: heard.set(),
+                    None,
+                )
+            ],
+        )
+        self.addCleanup(link.close)
+        link.call(
+            lambda handle: handle.lookupByUUIDString(uid).setMetadata(
+                libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+                '<instance><manage>true</manage></instance>',
+                'b',
+                _OURS,
+                libvirt.VIR_DOMAIN_AFFECT_LIVE,
+            )
+        )
+        self.assertTrue(heard.wait(grounds.PATIENCE_SECONDS))
+        self.assertEqual(
+            'balancer', self.row(self.ground.source, uid)['owner']
+        )
+
+    def test_a_guest_that_started_anew_has_no_rate_of_its_past(self):
+        uid = self.ground.busy()
+        self.row(self.ground.source, uid)
+        domain = self.ground.domain(uid)
+        xml = domain.XMLDesc(0)
+        domain.destroy()
+        domain.connect().createXML(xml)
+        usage = self.row(self.ground.source, uid)['cpu_usage']
+        self.assertGreaterEqual(usage, 0.0)
+        self.assertLess(usage, 4.0)
+
+    def test_both_ends_are_read_while_a_migration_runs(self):
+        uid = self.ground.busy()
+        ground = hosts.LibvirtGround()
+        self.addCleanup(ground.close)
+        story = grounds.Story(ground.source, ground.wanted(uid))
+        self.addCleanup(story.carrier.close)
+        story.perform(instructions.SetDowntime(1), instructions.Start())
+        story.until(events.PassEnded)
+        self.assertEqual(
+            'outgoing', self.row(self.ground.source, uid)['state']
+        )
+        self.assertEqual(
+            'incoming', self.row(self.ground.destination, uid)['state']
+        )
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
+        reading = self.ground.destination.read()
+        self.assertNotIn(uid, reading.instances.id)
+
+
+class PreflightTest(_Case):
+    def failure(self, story):
+        (failure,) = story.failures()
+        return failure
+
+    def test_a_local_disk_is_not_there_on_the_other_host(self):
+        path = self.ground.lab.directory / 'disk.img'
+        path.write_bytes(bytes(2**20))
+        uid = self.ground.start(
+            'calm',
+            devices=f'<disk type="file" device="disk"><source file="{path}"/>'
+            '<target dev="vda" bus="virtio"/></disk>',
+        )
+        # From afar the file system of the source cannot be seen.
+        check = self.story(uid).check()['storage']
+        self.assertEqual(events.Verdict.UNKNOWN, check.verdict)
+        story = self.story(uid)
+        story.perform(instructions.Start())
+        error = story.until(events.CallReturned).error
+        self.assertIn('storage is unsafe', error)
+
+    def test_a_host_is_no_destination_for_itself(self):
+        story = self.story(self.ground.calm(), self.ground.here.uri)
+        self.assertEqual('hosts', self.failure(story).name)
+
+    def test_a_namesake_on_the_destination_stands_in_the_way(self):
+        uid = self.ground.calm()
+        xml = self.ground.domain(uid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        link = connection.Connection(self.ground.there.uri)
+        self.addCleanup(link.close)
+        link.call(lambda handle: handle.defineXML(xml))
+        self.addCleanup(
+            link.call,
+            lambda handle: handle.lookupByUUIDString(uid).undefine(),
+        )
+        self.assertEqual('identity', self.failure(self.story(uid)).name)
+
+    def test_an_instance_that_is_being_migrated_is_left_to_that(self):
+        uid = self.ground.busy()
+        first = self.story(uid)
+        first.perform(instructions.SetDowntime(1), instructions.Start())
+        first.until(events.PassEnded)
+        names = [one.name for one in self.story(uid).failures()]
+        self.assertEqual(['state', 'identity'], names)
+        first.perform(instructions.Abort())
+        first.until(events.CallReturned)
+
+    def test_parallel_streams_and_post_copy_need_a_newer_qemu(self):
+        story = self.story(
+            self.ground.calm(), post_copy=True, parallel_connections=2
+        )
+        self.assertEqual('options', self.failure(story).name)
+
+
+class MeansTest(_Case):
+    def test_a_persistent_paused_instance_arrives_paused_and_leaves_no_twin(
+        self,
+    ):
+        uid = self.ground.calm()
+        domain = self.ground.domain(uid)
+        domain.connect().defineXML(
+            domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        )
+        domain.suspend()
+        story = self.story(uid, post_copy=True)
+        self.assertEqual([], story.failures())
+        story.perform(instructions.Start())
+        self.assertEqual('', story.until(events.CallReturned).error)
+        self.assertEqual(
+            (events.EndState.ABSENT, events.EndState.PAUSED), story.ends()
+        )
+        arrived = self.ground.domain(uid, host=1)
+        self.assertTrue(arrived.isPersistent())
+        arrived.undefine()
+
+    def test_parallel_streams_and_compression_carry_a_guest_over(self):
+        for means in (
+            {'parallel_connections': 2},
+            {'compression': 'xbzrle'},
+            {
+                'auto_converge': True,
+                'auto_converge_initial_percent': 30,
+                'auto_converge_increment_percent': 5,
+            },
+        ):
+            with self.subTest(**means):
+                story = self.story(self.ground.calm(), **means)
+                story.perform(instructions.Start())
+                self.assertEqual('', story.until(events.CallReturned).error)
+
+
+class FaultTest(_Case):
+    def params(self, **timing):
+        return driver.Params(
+            uri=self.ground.there.uri, timing=connection.Timing(**timing)
+        )
+
+    def test_a_libvirtd_that_comes_back_is_found_again(self):
+        link = connection.Connection(self.ground.there.uri)
+        self.addCleanup(link.close)
+        link.call(lambda handle: handle.getHostname())
+        self.ground.there.kill('libvirtd')
+        with self.assertRaises(errors.HypervisorUnreachable) as raised:
+            while True:
+                link.call(lambda handle: handle.getHostname())
+        self.assertNotIn('\n', str(raised.exception))
+        self.ground.there.start_libvirtd()
+        self.ground.there.wait()
+        self.assertTrue(link.call(lambda handle: handle.getHostname()))
+
+    def test_a_libvirtd_that_hangs_is_waited_for_a_bounded_time(self):
+        hung = driver.LibvirtDriver(self.params(open_seconds=0.5))
+        self.addCleanup(hung.close)
+        self.ground.there.kill('libvirtd', signal.SIGSTOP)
+        self.addCleanup(self.ground.there.kill, 'libvirtd', signal.SIGCONT)
+        for _ in range(2):
+            with self.assertRaises(errors.HypervisorUnreachable):
+                hung.connect()
+
+    def test_keepalive_ends_a_call_that_gets_no_answer(self):
+        hung = driver.LibvirtDriver(
+            self.params(keepalive_seconds=1, keepalive_count=1)
+        )
+        self.addCleanup(hung.close)
+        hung.connect()
+        self.ground.there.kill('libvirtd', signal.SIGSTOP)
+        self.addCleanup(self.ground.there.kill, 'libvirtd', signal.SIGCONT)
+        with self.assertRaises(errors.HypervisorUnreachable):
+            hung.connect()
+
+    def test_a_destination_that_died_is_unreachable_and_not_absent(self):
+        uid = self.ground.busy()
+        story = self.story(uid)
+        story.perform(instructions.SetDowntime(1), instructions.Start())
+        story.until(events.PassEnded)
+        self.ground.there.kill('libvirtd')
+        self.addCleanup(self.ground.there.wait)
+        self.addCleanup(self.ground.there.start_libvirtd)
+        returned = story.until(events.CallReturned)
+        self.assertTrue(returned.error)
+        self.assertFalse(returned.events_lost)
+        self.assertEqual(
+            (events.EndState.RUNNING, events.EndState.UNREACHABLE),
+            story.ends(),
+        )
+
+    def test_a_source_that_died_takes_its_events_along(self):
+        uid = self.ground.busy()
+        story = self.story(uid)
+        story.perform(instructions.SetDowntime(1), instructions.Start())
+        story.until(events.PassEnded)
+        self.ground.here.kill('libvirtd')
+        returned = story.until(events.CallReturned)
+        self.assertTrue(returned.events_lost)
+        self.assertEqual(events.EndState.UNREACHABLE, story.ends()[0])
+        self.ground.here.start_libvirtd()
+        self.ground.here.wait()
+        self.assertEqual(events.EndState.RUNNING, story.ends()[0])
