@@ -86,11 +86,14 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """The ``transport_url``, with user and password."""
+        """The ``transport_url``, with user and password.
+
+        With TLS, ``[oslo_messaging_rabbit] ssl`` and ``ssl_ca_file`` (the
+        authority's ``cacert.pem``) have to say so.
+        """
         password = self._kept_text('password')
         place = f'{self.address}:{self.port}'
-        query = f'?ssl=1&ssl_ca_file={self.pki}/cacert.pem' if self.pki else ''
-        return f'rabbit://{_USER}:{password}@{place}//{query}'
+        return f'rabbit://{_USER}:{password}@{place}//'
 
     def start(self, wait_seconds: float = 60.0) -> None:
         """Start it and wait until it answers AMQP; also after a kill.
@@ -129,11 +132,12 @@ class Broker:
         """Say whether it speaks AMQP now."""
         place = (self.address, self.port)
         try:
-            with socket.create_connection(place, timeout=2.0) as plain:
-                with self._wrapped(plain) as connection:
-                    connection.settimeout(5.0)
-                    connection.sendall(_GREETING)
-                    return connection.recv(1) == b'\x01'
+            with (
+                socket.create_connection(place, timeout=5.0) as plain,
+                self._wrapped(plain) as connection,
+            ):
+                connection.sendall(_GREETING)
+                return connection.recv(1) == b'\x01'
         except OSError:
             return False
 

@@ -7,6 +7,7 @@ whatever was made is found again.
 
 import hashlib
 import ipaddress
+import math
 import pathlib
 import re
 import uuid
@@ -14,6 +15,7 @@ import uuid
 import msgspec
 
 from kvm_balancer import errors
+from kvm_balancer.lab import bootsector
 
 SCHEMA = 'kvm-balancer/lab/1'
 
@@ -22,6 +24,13 @@ SCHEMA = 'kvm-balancer/lab/1'
 _NAME = re.compile(r'[a-z][a-z0-9]{0,9}')
 
 _MAX_HOSTS = 100
+_MAX_GUESTS = 1000
+
+#: The port that the protocol of network block devices has, and those after.
+_FIRST_STORAGE_PORT = 10809
+
+#: How much memory the guests write to a second, in turn.
+_DIRTY_MIB_S = (2.0, 10.0, 20.0, 5.0)
 
 #: Directories that a host covers with its own; a laboratory that lived in
 #: one would not be seen by its hosts.
@@ -46,9 +55,8 @@ class Guest(msgspec.Struct, frozen=True):
     """One guest.
 
     :ivar host: where it is started first
-    :ivar cpu: the share of a core it burns at first
-    :ivar dirty_mib_s: MiB of memory it writes a second at first
-    :ivar working_set_mib: over how much memory it writes
+    :ivar load: what it does; changed by :meth:`kvm_balancer.lab.fleet.\
+Lab.set_load`
     :ivar storage_port: where its disk is served
     """
 
@@ -56,11 +64,8 @@ class Guest(msgspec.Struct, frozen=True):
     uuid: str
     host: str
     memory_mib: int
-    cpu: float
-    dirty_mib_s: float
-    working_set_mib: int
+    load: bootsector.Load
     storage_port: int
-    mac: str
 
 
 class Lab(msgspec.Struct, frozen=True):
@@ -70,6 +75,9 @@ class Lab(msgspec.Struct, frozen=True):
     :ivar address: of the bridge, where broker and storage answer
     :ivar keepalive_seconds: after how long without an answer libvirt asks,
         and between five such questions; raised, a dead host is noticed later
+    :ivar virtualisation: type of the guests' domains
+    :ivar turns_per_core: turns of the guests' loop that take a core's second
+    :ivar services: whether broker, agent and executors are part of it
     """
 
     name: str
@@ -81,6 +89,9 @@ class Lab(msgspec.Struct, frozen=True):
     guests: tuple[Guest, ...] = ()
     tls: bool = False
     keepalive_seconds: int = 5
+    virtualisation: str = 'qemu'
+    turns_per_core: float = 300e6
+    services: bool = False
     schema: str = SCHEMA
 
     @property
@@ -152,6 +163,66 @@ def describe(
         tls=tls,
         keepalive_seconds=keepalive_seconds,
     )
+
+
+def with_guests(
+    lab: Lab, number: int, burn: float = 0.8, memory_mib: int = 256
+) -> Lab:
+    """Return *lab* with guests, of which the first host has too many.
+
+    By default the guests of the first host burn 0.8 of a core together,
+    which with what the host needs itself is more than the 0.8 of its one
+    core at which it is to be relieved; the others have room. All of it fits
+    on a machine with two cores.
+
+    :param burn: cores' worth that the first host's guests burn together
+    :raises LabError: when there are more than ports for their disks
+    """
+    if not 0 <= number <= _MAX_GUESTS:
+        raise errors.LabError(
+            f'{number} guests: 0 to {_MAX_GUESTS} are possible'
+        )
+    first, *others = lab.hosts
+    crowded = number if not others else math.ceil(number * 0.6)
+    guests = []
+    for index in range(number):
+        if index < crowded:
+            host, cpu = first, burn * _share(index, crowded)
+        else:
+            host, cpu = others[(index - crowded) % len(others)], 0.06
+        dirty = _DIRTY_MIB_S[index % len(_DIRTY_MIB_S)]
+        guests.append(
+            Guest(
+                name=f'guest-{index + 1}',
+                uuid=str(uuid.uuid4()),
+                host=host.name,
+                memory_mib=memory_mib,
+                load=bootsector.Load(
+                    cpu=min(1.0, round(cpu, 3)),
+                    dirty_mib_s=dirty,
+                    # A round takes two seconds.
+                    working_set_mib=min(round(2 * dirty), memory_mib // 2),
+                ),
+                storage_port=storage_port(index),
+            )
+        )
+    return msgspec.structs.replace(lab, guests=tuple(guests))
+
+
+def storage_port(index: int) -> int:
+    """Return the port at which the disk of the guest *index* is served."""
+    return _FIRST_STORAGE_PORT + index
+
+
+def _share(index: int, number: int) -> float:
+    """Return the part of guest *index* of *number* that are not alike.
+
+    The largest is three times the smallest; together they make 1.
+    """
+    if number == 1:
+        return 1.0
+    weight = 3.0 - 2.0 * index / (number - 1)
+    return weight / (2.0 * number)
 
 
 def _network(text: str) -> ipaddress.IPv4Network:

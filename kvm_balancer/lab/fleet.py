@@ -9,16 +9,25 @@ mistaken (:mod:`kvm_balancer.lab.processes`); so ``down`` clears away what an
 import collections.abc
 import concurrent.futures
 import pathlib
-import shutil
 import time
 
+import msgspec
+
 from kvm_balancer import errors
+from kvm_balancer.lab import bootsector
+from kvm_balancer.lab import broker
+from kvm_balancer.lab import calibration
 from kvm_balancer.lab import certificates
 from kvm_balancer.lab import description
+from kvm_balancer.lab import guests
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import ledger
 from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
+from kvm_balancer.lab import readings
+from kvm_balancer.lab import services
+
+_BROKER_PORT = 5672
 
 #: Takes one line of progress.
 Tell = collections.abc.Callable[[str], None]
@@ -27,23 +36,36 @@ Tell = collections.abc.Callable[[str], None]
 class Lab:
     """A laboratory in a directory, up or not.
 
-    :param lab: what it consists of; of one that is up, from
-        :meth:`Lab.find`
+    :param lab: what it consists of (see
+        :func:`kvm_balancer.lab.description.describe`)
     :param tell: is told what happens while it comes up
     """
 
     def __init__(
         self, lab: description.Lab, tell: Tell = lambda line: None
     ) -> None:
+        self._tell = tell
+        self._began = time.monotonic()
+        self._take(lab)
+
+    def _take(self, lab: description.Lab) -> None:
+        """Be the laboratory that *lab* describes."""
         self.description = lab
         self.directory = lab.path
         self.hosts = [hosts.Host(lab, host) for host in lab.hosts]
-        self._tell = tell
-        self._began = time.monotonic()
+        self.guests = [guests.Guest(lab, guest) for guest in lab.guests]
+        self.broker: broker.Broker | None = None
+        self.services: services.Services | None = None
+        if lab.services:
+            pki = lab.path / 'pki' if lab.tls else None
+            self.broker = broker.Broker(
+                lab.path / 'broker', lab.address, _BROKER_PORT, pki
+            )
+            self.services = services.Services(lab, self.broker)
 
     @classmethod
     def find(cls, directory: pathlib.Path) -> 'Lab':
-        """Return the laboratory that is up in *directory*.
+        """Return the laboratory that is up in *directory*, or half-way up.
 
         :raises LabError: when there is none
         """
@@ -63,19 +85,39 @@ class Lab:
         known = ', '.join(host.name for host in self.hosts)
         raise errors.LabError(f'there is no host {name}, only {known}')
 
-    def up(self) -> None:
-        """Bring up the bridge and the hosts.
+    def guest(self, name: str) -> guests.Guest:
+        """Return one guest, by name or uuid.
 
+        :raises LabError: when there is none of this name
+        """
+        for guest in self.guests:
+            if name in (guest.name, guest.uuid):
+                return guest
+        known = ', '.join(guest.name for guest in self.guests) or 'none'
+        raise errors.LabError(f'there is no guest {name}, only {known}')
+
+    def up(self, mode: str = 'automatic') -> None:
+        """Bring up everything that it consists of.
+
+        :param mode: of the agent, where there is one
         :raises LabError: when a name or address is taken, or something
             does not start; what was made stays for ``down``
         """
         self._claim()
         lab = self.description
-        address = f'{lab.address}/{lab.prefix_length}'
-        network.add_bridge(lab.bridge, address)
+        network.add_bridge(lab.bridge, f'{lab.address}/{lab.prefix_length}')
         if lab.tls:
             certificates.found(lab.path / 'pki')
-        self._start_hosts()
+        if self.broker:
+            self.broker.begin()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            measured = pool.submit(self._calibrate) if lab.guests else None
+            self._start_hosts()
+            if measured:
+                self._rewrite(**measured.result())
+        self._start_guests()
+        if self.services:
+            self._start_services(self.services, mode)
 
     def down(self) -> None:
         """Clear away everything, also of a laboratory half-way up."""
@@ -83,7 +125,29 @@ class Lab:
         for host in self.description.hosts:
             network.remove(host.interface)
         network.remove(self.description.bridge)
-        shutil.rmtree(self.directory)
+        ledger.clear(self.directory)
+
+    def say(self, line: str) -> None:
+        """Tell *line*, with the seconds since the beginning."""
+        self._tell(f'[{time.monotonic() - self._began:5.1f} s] {line}')
+
+    def set_load(
+        self, guest: guests.Guest, host: hosts.Host, load: bootsector.Load
+    ) -> None:
+        """Give a guest that runs on *host* another load, and note it."""
+        guest.set_load(host, load)
+        changed = msgspec.structs.replace(guest.description, load=load)
+        self._rewrite(
+            guests=tuple(
+                changed if one.uuid == changed.uuid else one
+                for one in self.description.guests
+            )
+        )
+
+    def set_readings(self, host: hosts.Host, **figures: object) -> None:
+        """Let a host claim other figures (see :mod:`.readings`)."""
+        now = readings.read(host.readings)
+        readings.write(host.readings, msgspec.structs.replace(now, **figures))
 
     def _claim(self) -> None:
         """Write down what will be made, none of which may be there yet."""
@@ -111,12 +175,24 @@ class Lab:
             )
         ledger.write(lab)
 
+    def _rewrite(self, **changes: object) -> None:
+        lab = msgspec.structs.replace(self.description, **changes)
+        ledger.write(lab)
+        self._take(lab)
+
+    def _calibrate(self) -> dict[str, object]:
+        kind = calibration.virtualisation(self.directory)
+        turns = calibration.turns_per_core(self.directory, kind)
+        return {'virtualisation': kind, 'turns_per_core': turns}
+
     def _start_hosts(self) -> None:
         first, *others = self.hosts
         first.up()
         first.start_libvirtd()
         for host in others:
             host.up()
+        for host in self.hosts:
+            readings.write(host.readings, readings.Readings())
         first.wait()
         self.say(f'{first.name}: libvirtd answers at {first.uri}')
         for host in others:
@@ -127,6 +203,25 @@ class Lab:
         for host in others:
             self.say(f'{host.name}: libvirtd answers at {host.uri}')
 
-    def say(self, line: str) -> None:
-        """Tell *line*, with the seconds since the beginning."""
-        self._tell(f'[{time.monotonic() - self._began:5.1f} s] {line}')
+    def _start_guests(self) -> None:
+        if not self.guests:
+            return
+
+        def start(guest: guests.Guest) -> None:
+            guest.start(self.host(guest.description.host))
+            guest.wait_for_rounds()
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(start, self.guests))
+        kind = self.description.virtualisation
+        self.say(f'{len(self.guests)} guests run ({kind})')
+
+    def _start_services(self, programs: services.Services, mode: str) -> None:
+        programs.bus.wait()
+        self.say(f'RabbitMQ answers at {programs.bus.address}')
+        programs.configure(self.hosts, mode)
+        programs.prepare_database()
+        programs.start_agent()
+        for host in self.hosts:
+            programs.start_executor(host)
+        self.say(f'agent ({mode}) and {len(self.hosts)} executors started')

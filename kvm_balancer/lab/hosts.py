@@ -72,6 +72,7 @@ class Host:
         self.address = host.address
         self.description = host
         self.directory = lab.path / 'hosts' / host.name
+        self.readings = self.directory / 'readings.json'
         self.processes = processes.Processes(self.directory)
 
     @property

@@ -1,6 +1,8 @@
 """The file in which a laboratory writes down what it is about to make."""
 
+import contextlib
 import pathlib
+import shutil
 
 import msgspec
 
@@ -31,3 +33,15 @@ def read(directory: pathlib.Path) -> description.Lab | None:
         return None
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise errors.LabError(f'{path}: {error}') from None
+
+
+def clear(directory: pathlib.Path) -> None:
+    """Remove the directory, and what says that it is ours last of all."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _FILE:
+            path.unlink()
+    (directory / _FILE).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,122 @@
+"""The guest's program: what it is told, and what it tells.
+
+Owns the layout of ``guest.bin``, its commands and the lines on its serial
+port, which ``guest.S`` explains. Pure: bytes in, bytes out.
+"""
+
+import dataclasses
+import pathlib
+import struct
+
+from kvm_balancer import errors
+
+_HERTZ = 50
+_PAGES_PER_MIB = 256
+
+# Where the first values stand in the sector, and what their commands are.
+_VALUES = struct.Struct('<3I')
+_VALUES_AT = 496
+_FIRST_COMMAND = 0x10
+
+#: Room below the working set and above it that the guest leaves alone.
+_RESERVED_MIB = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Load:
+    """What a guest does.
+
+    :ivar cpu: cores' worth that it computes, 0 to 1
+    :ivar dirty_mib_s: MiB of pages that it writes to a second
+    :ivar working_set_mib: over how much memory, one page after another
+    """
+
+    cpu: float
+    dirty_mib_s: float
+    working_set_mib: int
+
+    def check(self, memory_mib: int) -> None:
+        """Raise LabError unless a guest of *memory_mib* can do it."""
+        most = memory_mib - _RESERVED_MIB
+        if not 0 <= self.cpu <= 1:
+            raise errors.LabError(f'cpu {self.cpu:g}: 0 to 1 core is possible')
+        if not 0 <= self.dirty_mib_s <= 10_000:
+            raise errors.LabError(
+                f'dirty rate {self.dirty_mib_s:g}: 0 to 10000 MiB/s'
+            )
+        if not 1 <= self.working_set_mib <= most:
+            raise errors.LabError(
+                f'working set {self.working_set_mib:g}: 1 to {most} MiB of '
+                f'{memory_mib} MiB'
+            )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What a guest has told of itself so far.
+
+    :ivar rounds: how often it went over its working set
+    :ivar damaged: pages that did not hold what it had written
+    :ivar settings: commands that it has taken
+    :ivar in_order: whether its rounds came one after another; they do not
+        when it ran twice, or went back in time
+    """
+
+    rounds: int = 0
+    damaged: int = 0
+    settings: int = 0
+    in_order: bool = True
+
+
+def values(load: Load, turns_per_core: float) -> tuple[int, int, int]:
+    """Return pages, pages a second and turns a tick for *load*.
+
+    :param turns_per_core: turns of the guest's empty loop that take one
+        second of a core
+    """
+    return (
+        load.working_set_mib * _PAGES_PER_MIB,
+        round(load.dirty_mib_s * _PAGES_PER_MIB),
+        round(load.cpu * turns_per_core / _HERTZ),
+    )
+
+
+def sector(first: tuple[int, int, int]) -> bytes:
+    """Return the boot sector, which starts with the values *first*."""
+    program = pathlib.Path(__file__).with_name('guest.bin').read_bytes()
+    data = bytearray(program)
+    _VALUES.pack_into(data, _VALUES_AT, *first)
+    return bytes(data)
+
+
+def commands(wanted: tuple[int, int, int]) -> bytes:
+    """Return what to send to a running guest to give it other values."""
+    told = bytearray()
+    for which, value in enumerate(wanted, _FIRST_COMMAND):
+        told += bytes(int(digit, 16) for digit in f'{value:x}')
+        told.append(which)
+    return bytes(told)
+
+
+def read(told: str) -> Report:
+    """Return what the lines on a guest's serial port say.
+
+    A line that is not complete yet is left for the next time.
+    """
+    rounds = damaged = settings = 0
+    in_order = True
+    for line in told.split('\n')[:-1]:
+        try:
+            letter, number, value = line.split(' ')
+            told_round, told_value = int(number, 16), int(value, 16)
+        except ValueError:
+            in_order = False
+            continue
+        if letter == 'R':
+            in_order = in_order and told_round == rounds + 1
+            rounds, damaged = told_round, max(damaged, told_value)
+        elif letter == 'D':
+            damaged = max(damaged, 1)
+        elif letter == 'S':
+            settings += 1
+    return Report(rounds, damaged, settings, in_order)

@@ -1,0 +1,115 @@
+"""What this machine can do: found by running the guest, not by looking.
+
+A device ``/dev/kvm`` says little: there are machines that have it and on
+which no guest boots. And how much of a core an empty loop takes differs from
+machine to machine. So the guest's own program is run for a moment.
+"""
+
+import os
+import pathlib
+import time
+
+from kvm_balancer import errors
+from kvm_balancer.lab import bootsector
+from kvm_balancer.lab import processes
+
+_NAME = 'calibration'
+
+# So many turns a tick that they outweigh everything else that QEMU does, and
+# so few that they fit on a slow machine that is busy besides.
+_TURNS = 1_000_000
+_TICKS = 30
+_WINDOWS = 3
+_BOOT_SECONDS = 15.0
+
+
+def virtualisation(directory: pathlib.Path) -> str:
+    """Return the domain type to use: ``kvm`` if a guest boots with it."""
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return 'qemu'
+    with _Trial(directory, 'kvm') as trial:
+        return 'kvm' if trial.reaches(1, 3.0) else 'qemu'
+
+
+def turns_per_core(directory: pathlib.Path, kind: str) -> float:
+    """Return how many turns of the guest's loop take a core's second.
+
+    :param kind: ``kvm`` or ``qemu``
+    :raises LabError: when the guest does not run
+    """
+    with _Trial(directory, 'kvm' if kind == 'kvm' else 'tcg') as trial:
+        if not trial.reaches(5, _BOOT_SECONDS):
+            told = trial.daemons.last_words(_NAME)
+            raise errors.LabError(f'QEMU runs no guest here: {told}')
+        # What else runs on the machine makes a turn dearer, never cheaper.
+        return max(trial.turns_per_core() for _ in range(_WINDOWS))
+
+
+class _Trial:
+    """A guest without a host, which tells one round a tick."""
+
+    def __init__(self, directory: pathlib.Path, accelerator: str) -> None:
+        self.daemons = processes.Processes(directory)
+        self._accelerator = accelerator
+        self._folder = directory / _NAME
+        self._log = self._folder / f'{accelerator}.log'
+
+    def __enter__(self) -> '_Trial':
+        self._folder.mkdir(parents=True, exist_ok=True)
+        disk = self._folder / f'{self._accelerator}.raw'
+        self._log.unlink(missing_ok=True)
+        # One page, and one a tick.
+        disk.write_bytes(bootsector.sector((1, 50, _TURNS)).ljust(1 << 20))
+        self._process = self.daemons.start(
+            _NAME,
+            [
+                'qemu-system-x86_64',
+                '-nodefaults',
+                '-display',
+                'none',
+                '-machine',
+                f'pc,accel={self._accelerator}',
+                '-m',
+                '32',
+                '-drive',
+                f'file={disk},format=raw,if=virtio',
+                '-serial',
+                f'file:{self._log}',
+                # Without a second port the guest would read noise.
+                '-serial',
+                'null',
+            ],
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.daemons.stop(_NAME)
+
+    def rounds(self) -> int:
+        try:
+            return bootsector.read(self._log.read_text()).rounds
+        except FileNotFoundError:
+            return 0
+
+    def reaches(self, rounds: int, seconds: float) -> bool:
+        """Wait until it has told *rounds*; False when it does not."""
+        until = time.monotonic() + seconds
+        while self.rounds() < rounds:
+            if time.monotonic() > until or not self.daemons.is_alive(_NAME):
+                return False
+            time.sleep(0.02)
+        return True
+
+    def turns_per_core(self) -> float:
+        """Return how many turns took a core's second, over some ticks."""
+        ticks, seconds = self.rounds(), self.cpu_seconds()
+        self.reaches(ticks + _TICKS, _BOOT_SECONDS)
+        ticks = self.rounds() - ticks
+        seconds = self.cpu_seconds() - seconds
+        return ticks * _TURNS / max(seconds, 0.01)
+
+    def cpu_seconds(self) -> float:
+        stat = pathlib.Path(f'/proc/{self._process.pid}/stat').read_text()
+        fields = stat.rpartition(')')[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf('SC_CLK_TCK')

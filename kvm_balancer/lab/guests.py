@@ -1,0 +1,143 @@
+"""A guest: its domain, and how its load is changed while it runs."""
+
+import contextlib
+import pathlib
+import socket
+import time
+import xml.sax.saxutils
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.lab import bootsector
+from kvm_balancer.lab import description
+from kvm_balancer.lab import hosts
+from kvm_balancer.lab import storage
+
+_DOMAIN = """\
+<domain type='{kind}'>
+  <name>{guest.name}</name>
+  <uuid>{guest.uuid}</uuid>
+  <metadata>
+    <kvm_balancer:instance
+        xmlns:kvm_balancer='https://kvm-balancer.org/xmlns/1'>
+      <kvm_balancer:manage>true</kvm_balancer:manage>
+    </kvm_balancer:instance>
+  </metadata>
+  <memory unit='MiB'>{guest.memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+  <features><acpi/></features>
+  <devices>
+    <controller type='usb' model='none'/>
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      <source protocol='nbd' name='{guest.name}'>
+        <host name='{lab.address}' port='{guest.storage_port}'/>
+      </source>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <serial type='file'>
+      <source path='{log}' append='on'/>
+      <target port='0'/>
+    </serial>
+    <serial type='unix'>
+      <source mode='bind' path='/run/kvm-balancer-lab/{guest.name}.sock'/>
+      <target port='1'/>
+    </serial>
+    <video><model type='none'/></video>
+  </devices>
+</domain>
+"""
+
+
+class Guest:
+    """One guest of a laboratory.
+
+    :param lab: the laboratory, whose bridge is up
+    :param guest: this guest's part of it
+    """
+
+    def __init__(self, lab: description.Lab, guest: description.Guest) -> None:
+        self.lab = lab
+        self.name = guest.name
+        self.uuid = guest.uuid
+        self.description = guest
+
+    @property
+    def log(self) -> pathlib.Path:
+        """What it writes on its first serial port, on whichever host."""
+        return storage.folder(self.lab, self.name) / 'serial.log'
+
+    def start(self, host: hosts.Host) -> None:
+        """Serve its disk and start it on *host*.
+
+        :raises LabError: when libvirt refuses
+        """
+        guest = self.description
+        wanted = bootsector.values(guest.load, self.lab.turns_per_core)
+        storage.serve(self.lab, guest, bootsector.sector(wanted))
+        with contextlib.closing(host.connect()) as connection:
+            try:
+                connection.defineXML(self.xml()).create()
+            except libvirt.libvirtError as error:
+                raise errors.LabError(
+                    f'{self.name} on {host.name}: {error}'
+                ) from None
+
+    def xml(self) -> str:
+        """Return its domain, for libvirt."""
+        return _DOMAIN.format(
+            kind=self.lab.virtualisation,
+            guest=self.description,
+            lab=self.lab,
+            log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
+        )
+
+    def report(self) -> bootsector.Report:
+        """Return what it has told so far."""
+        try:
+            return bootsector.read(self.log.read_text(errors='replace'))
+        except FileNotFoundError:
+            return bootsector.Report()
+
+    def wait_for_rounds(self, more: int = 1, seconds: float = 30.0) -> None:
+        """Wait until it has ended *more* rounds than now.
+
+        :raises LabError: when it does not
+        """
+        wanted = self.report().rounds + more
+        until = time.monotonic() + seconds
+        while self.report().rounds < wanted:
+            if time.monotonic() > until:
+                raise errors.LabError(
+                    f'{self.name} has not come to round {wanted} in '
+                    f'{seconds:g} seconds'
+                )
+            time.sleep(0.05)
+
+    def set_load(self, host: hosts.Host, load: bootsector.Load) -> None:
+        """Give it another load; it runs on *host*.
+
+        :raises LabError: when it does not take it
+        """
+        load.check(self.description.memory_mib)
+        wanted = bootsector.values(load, self.lab.turns_per_core)
+        before = self.report().settings
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(host.runtime(f'{self.name}.sock')))
+                connection.sendall(bootsector.commands(wanted))
+            except OSError as error:
+                raise errors.LabError(
+                    f'{self.name} does not run on {host.name}: {error}'
+                ) from None
+            # Only now may the connection close: QEMU forgets what it has not
+            # read yet of one that is closed.
+            until = time.monotonic() + 30.0
+            while self.report().settings < before + len(wanted):
+                if time.monotonic() > until:
+                    raise errors.LabError(
+                        f'{self.name} does not take its new load'
+                    )
+                time.sleep(0.05)

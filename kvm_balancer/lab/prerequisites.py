@@ -1,0 +1,69 @@
+"""What a machine needs to carry a laboratory, and how to get it.
+
+Imports nothing that may be missing, and touches nothing.
+"""
+
+import importlib.util
+import os
+import pathlib
+import shutil
+
+from kvm_balancer import errors
+from kvm_balancer.lab import broker
+
+# Program, and the Debian package that has it.
+_ALWAYS = {
+    'ip': 'iproute2',
+    'tc': 'iproute2',
+    'mount': 'mount',
+    'unshare': 'util-linux',
+    'nsenter': 'util-linux',
+    'hostname': 'hostname',
+    'libvirtd': 'libvirt-daemon',
+    'qemu-system-x86_64': 'qemu-system-x86',
+}
+_GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
+_TLS = {'openssl': 'openssl'}
+
+_QEMU_DRIVER = (
+    'lib*/libvirt/connection-driver/libvirt_driver_qemu.so',
+    'lib/*/libvirt/connection-driver/libvirt_driver_qemu.so',
+)
+
+
+def check(
+    guests: bool = True, services: bool = True, tls: bool = False
+) -> None:
+    """Check that the machine has everything.
+
+    :raises LabError: names in one line what is missing, and the command
+        that installs it
+    """
+    if os.geteuid():
+        raise errors.LabError(
+            'the lab makes network namespaces: run it as root'
+        )
+    needed = dict(_ALWAYS)
+    needed.update(_GUESTS if guests else {})
+    needed.update(_TLS if tls else {})
+    lacks = {
+        program: package
+        for program, package in needed.items()
+        if shutil.which(program) is None
+    }
+    usr = pathlib.Path('/usr')
+    if not any(found for place in _QEMU_DRIVER for found in usr.glob(place)):
+        lacks["libvirt's QEMU driver"] = 'libvirt-daemon-driver-qemu'
+    if services and broker.program() is None:
+        lacks['rabbitmq-server'] = 'rabbitmq-server'
+    if lacks:
+        packages = ' '.join(sorted(set(lacks.values())))
+        raise errors.LabError(
+            f'this machine lacks {", ".join(lacks)}: apt-get install '
+            f'--no-install-recommends {packages}'
+        )
+    if importlib.util.find_spec('libvirt') is None:
+        raise errors.LabError(
+            "libvirt's Python binding is missing: apt-get install libvirt-dev "
+            "pkg-config gcc python3-dev && pip install 'kvm-balancer[libvirt]'"
+        )
