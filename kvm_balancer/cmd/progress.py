@@ -39,8 +39,8 @@ class Lines(Display):
         if now == self._last:
             return
         self._last = now
-        parts = (progress.text, figures(progress.statistics))
-        self.note(f'{progress.state}: {"; ".join(filter(None, parts))}')
+        parts = filter(None, (figures(progress.statistics), news(progress)))
+        self.note(f'{progress.state}: {"; ".join(parts)}'.rstrip(' :'))
 
     def note(self, text: str) -> None:
         self._stream.write(f'{text}\n')
@@ -85,9 +85,10 @@ class Bar(Display):
             figures=figures(seen),
             **known,
         )
-        if progress.text and progress.text != self._said:
-            self._said = progress.text
-            self.note(f'{progress.state}: {progress.text}')
+        said = news(progress)
+        if said and said != self._said:
+            self._said = said
+            self.note(f'{progress.state}: {said}')
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -104,6 +105,12 @@ def display(stream: TextIO | None = None) -> Display:
     """Return the display that fits *stream*, standard error if None."""
     stream = stream or sys.stderr
     return Bar(stream) if stream.isatty() else Lines(stream)
+
+
+def news(progress: instructions.ReportProgress) -> str:
+    """Return what a report says beyond its state and figures."""
+    told = progress.text == progress.state or progress.text.startswith('pass ')
+    return '' if told else progress.text
 
 
 def figures(seen: events.Statistics) -> str:

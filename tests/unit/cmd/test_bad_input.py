@@ -37,6 +37,15 @@ TABLE = (
     (('--config-file', '{garbage}', 'hosts'), 'garbage', 2),
     (('--config-file', '{wrong_type}', *_MIGRATE, *_THERE), 'post_copy', 2),
     (('--config-file', '{bad_url}', 'hosts'), 'nosuch', 2),
+    # A plan from a file
+    (('plan', '--fleet', '/nonexistent'), 'No such file', 2),
+    (('plan', '--fleet', '{broken_fleet}'), 'not JSON', 1),
+    (('plan', '--fleet', '{wrong_fleet}'), 'nowhere', 1),
+    (('plan', '--fleet', '{fleet}', '--policy', 'nosuch'), "'nosuch'", 2),
+    (('plan', '--fleet', '{fleet}', '--target', '2'), 'not a number', 2),
+    (('plan', '--fleet', '{fleet}', '--limit', 'x'), 'not a number', 2),
+    (('plan', '--fleet', '{fleet}', '--max-moves', '0'), 'whole number', 2),
+    (('plan',), '127.0.0.1:1 refuses connections', 1),
     # The bus
     (('hosts',), '127.0.0.1:1 refuses connections', 1),
     (('instances',), '127.0.0.1:1 refuses connections', 1),
@@ -82,9 +91,18 @@ class BadInputTest(base.CommandCase):
             'no_dialect': '[database]\nconnection = nosuch://host/x\n',
             'no_url': '[database]\nconnection = nonsense\n',
         }
+        host = '{"name": "a", "cpus": 8, "memory_mib": 8192}'
+        lost = '{"id": "i", "host": "nowhere", "vcpus": 1, "memory_mib": 1}'
+        schema = '"schema": "kvm-balancer/fleet/1"'
+        fleets = {
+            'broken_fleet': '{',
+            'wrong_fleet': f'{{{schema}, "hosts": [{host}], '
+            f'"instances": [{lost}]}}',
+            'fleet': f'{{{schema}, "hosts": [{host}], "instances": []}}',
+        }
         self.files = {
-            name: self.write(f'{name}.conf', text)
-            for name, text in texts.items()
+            name: self.write(name, text)
+            for name, text in {**texts, **fleets}.items()
         }
 
     def test_everything_in_the_table(self):

@@ -1,8 +1,12 @@
 """The schema: its version, its upgrade, and that models and it agree."""
 
+import unittest
+
 from alembic import autogenerate
 from alembic import migration as alembic_migration
 import sqlalchemy
+from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import postgresql
 
 from kvm_balancer import errors
 from kvm_balancer.store import database as db
@@ -10,6 +14,25 @@ from kvm_balancer.store import schema
 from kvm_balancer.store import store
 from kvm_balancer.store import tables
 from tests.unit.store import base
+
+
+class DialectsTest(unittest.TestCase):
+    def test_every_table_can_be_made_on_mysql_and_postgresql(self):
+        """Documents longer than 64 KiB and microseconds fit on both."""
+        for dialect, document, moment in (
+            (mysql.dialect(), 'document LONGTEXT', 'DATETIME(6)'),
+            (postgresql.dialect(), 'document TEXT', 'TIMESTAMP'),
+        ):
+            made = ''.join(
+                str(
+                    sqlalchemy.schema.CreateTable(table).compile(
+                        dialect=dialect
+                    )
+                )
+                for table in tables.Base.metadata.sorted_tables
+            )
+            self.assertIn(document, made)
+            self.assertIn(moment, made)
 
 
 class SchemaTest(base.StoreCase):
