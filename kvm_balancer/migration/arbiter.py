@@ -218,6 +218,9 @@ TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
     for destination, case in zip(events.EndState, row, strict=True)
 }
 
+#: The verdict over a job that still runs.
+UNDER_WAY = _Case.UNDER_WAY.value
+
 #: What a job that is still there does not put in doubt.
 _WHATEVER_THE_JOB = frozenset(
     {_C.value, _P.value, _T.value, _B.value, _U.value}

@@ -46,6 +46,7 @@ class Course:
     :ivar post_copy_asked_at: None while there is a way back by abort
     :ivar post_copy_asks: how often the hypervisor was told
     :ivar switched: the guest may have been stopped on the source
+    :ivar adopted: an earlier run of the executor began it
     :ivar call_error: what the call said in the end; a hint
     :ivar looks: how often the ends were looked at again
     :ivar verdict: what they last meant, and
@@ -66,6 +67,7 @@ class Course:
         self.post_copy_asked_at: float | None = None
         self.post_copy_asks = 0
         self.switched = False
+        self.adopted = False
         self.call_error = ''
         self.looks = 0
         self.verdict: arbiter.Verdict | None = None

@@ -91,6 +91,14 @@ def _take_post_copy_back(life: course.Course, text: str) -> None:
         life.policy.post_copy_refused(text)
 
 
+def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
+    """Look at both ends, to find out what became of it."""
+    life.adopted = True
+    # What was seen by whoever carried it is lost.
+    life.switched = True
+    return look(life, event, 'the executor ended while it was under way')
+
+
 def verify(life: course.Course, event: events.CallReturned) -> course.Wishes:
     """Look at both ends, whatever the call says."""
     life.switched |= event.events_lost
@@ -151,6 +159,9 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
             f' {_said(event.destination)}: {verdict.reason}',
         )
     life.agreed += 1
+    if life.adopted and verdict == arbiter.UNDER_WAY:
+        # The hypervisors carry it on by themselves, for as long as it takes.
+        return _look_again(life)
     if life.agreed < verdict.looks and life.looks < LOOKS_AT_MOST:
         return _look_again(life)
     end, reason = _end_of(life, verdict)

@@ -103,6 +103,11 @@ class Accepted(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted(Event):
+    """An earlier run took it on and ended; what became of it is not known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Checked(Event):
     """Pre-flight is over."""
 

@@ -61,6 +61,10 @@ class Machine:
         """Set out: the same as handling :class:`.events.Accepted`."""
         return self.handle(events.Accepted(at=at, cause=cause))
 
+    def adopt(self, at: float) -> course.Wishes:
+        """Take it up after its executor ended: see what became of it."""
+        return self.handle(events.Adopted(at=at, cause='the executor is back'))
+
     def handle(self, event: events.Event) -> course.Wishes:
         """Take *event* in, and say what is to be done about it.
 

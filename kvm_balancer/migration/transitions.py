@@ -42,6 +42,7 @@ class Rule:
 #: Every event that can reach a machine.
 EVENTS: tuple[type[events.Event], ...] = (
     events.Accepted,
+    events.Adopted,
     events.Checked,
     events.Progressed,
     events.PassEnded,
@@ -66,6 +67,7 @@ def _stays(state: states.State, *kinds: type[events.Event]) -> _Row:
 
 _REQUESTED: _Row = {
     events.Accepted: Rule(starting.check, (_S.PRE_FLIGHT,)),
+    events.Adopted: Rule(ending.adopt, (_S.VERIFYING,)),
     events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
 }
 
@@ -206,7 +208,7 @@ _ENDED: dict[states.State, _Row] = {
     end: {
         kind: Rule(switching.ignore, (end,))
         for kind in EVENTS
-        if kind is not events.Accepted
+        if kind not in (events.Accepted, events.Adopted)
     }
     for end in sorted(states.ENDS)
 }
