@@ -73,6 +73,11 @@ class Decider:
         """The policies that are on, in order of precedence."""
         return tuple(watch.policy for watch in self._watches)
 
+    @property
+    def limits(self) -> contexts.Limits:
+        """How much a plan may ask for."""
+        return self._template.limits
+
     def decide(
         self, fleet: columns.Fleet, around: Surroundings, now: float
     ) -> plans.Plan | None:

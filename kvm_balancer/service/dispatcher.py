@@ -17,6 +17,7 @@ import uuid
 
 from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
@@ -31,6 +32,9 @@ from kvm_balancer.service import flights
 from kvm_balancer.store import store as stores
 
 LOG = logging.getLogger(__name__)
+
+#: How often what is under way is looked after.
+STEP_SECONDS = 1.0
 
 #: Says what a host last told of itself; None where it is not known.
 FactsOf = collections.abc.Callable[[str], sample.HostFacts | None]
@@ -170,6 +174,18 @@ class Dispatcher:
         return self._executors.cancel(
             flight.wanted.source, migration_id, reason
         )
+
+    def note_progress(self, told: messages.Progress) -> None:
+        """Note how far a migration is; its story keeps changes of state.
+
+        :raises StoreError: when it could not be kept
+        """
+        if self.flights.heard(
+            told.migration_id, told.at, told.state.value, told.statistics
+        ):
+            self._store.migrations.record_progress(
+                told.migration_id, told.state.value, told.text, told.at
+            )
 
     def note_outcome(self, ended: outcome.Outcome) -> None:
         """Keep how a migration ended, and let its plan go on.

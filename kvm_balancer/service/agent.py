@@ -1,0 +1,181 @@
+"""The agent's loop: look at the fleet, decide, carry out.
+
+One thread of decisions. Everything that it needs is handed in; what reaches
+it from the bus is noted elsewhere and wakes it where a free slot may be the
+consequence.
+"""
+
+import collections.abc
+import logging
+import threading
+import time
+import uuid
+
+from kvm_balancer import errors
+from kvm_balancer.model import execution
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import cooldown
+from kvm_balancer.service import decision
+from kvm_balancer.service import dispatcher
+from kvm_balancer.service import watch
+from kvm_balancer.store import store as stores
+
+LOG = logging.getLogger(__name__)
+
+_DAY_SECONDS = 86_400.0
+
+
+class Agent:
+    """Decides every *interval_seconds* until it is stopped.
+
+    :param mode: whether plans are carried out
+    :param keep_days: for how long plans and outcomes are kept
+    """
+
+    def __init__(
+        self,
+        fleet: watch.FleetWatch,
+        decider: decision.Decider,
+        carrier: dispatcher.Dispatcher,
+        cooldowns: cooldown.Cooldowns,
+        store: stores.Store,
+        mode: execution.PlanMode,
+        interval_seconds: float,
+        keep_days: int,
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
+        self.fleet = fleet
+        self.decider = decider
+        self.dispatcher = carrier
+        self.mode = mode
+        self._cooldowns = cooldowns
+        self._store = store
+        self._interval_seconds = interval_seconds
+        self._keep_seconds = keep_days * _DAY_SECONDS
+        self._clock = clock
+        self._advised: tuple[tuple[str, str], ...] = ()
+        self._trouble = ''
+        self._purged_at = 0.0
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='decisions', daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the decision that is being made."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wake(self) -> None:
+        """Say that a slot may be free."""
+        self._wake.set()
+
+    def surroundings(self, fleet: columns.Fleet) -> decision.Surroundings:
+        """Return what a plan has to leave alone now."""
+        now = self._clock()
+        return decision.Surroundings(
+            cooling_instances=self._cooldowns.instances(fleet, now),
+            cooling_hosts=self._cooldowns.hosts(fleet, now),
+            in_flight=self.dispatcher.flights.rows(fleet),
+        )
+
+    def _run(self) -> None:
+        due = 0.0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            now = time.monotonic()
+            decide = now >= due
+            if decide:
+                due = now + self._interval_seconds
+            self._turn(decide)
+            # What was dispatched is watched more often than is decided.
+            self._wake.wait(
+                min(max(due - time.monotonic(), 0.0), dispatcher.STEP_SECONDS)
+            )
+
+    def _turn(self, decide: bool) -> None:
+        """Do what is due; say once when that begins or ceases to fail."""
+        trouble = ''
+        try:
+            self.step(decide)
+        except errors.KVMBalancerError as error:
+            trouble = str(error)
+        except Exception:
+            # An agent whose loop has ended looks alive and does nothing.
+            LOG.exception('A decision failed')
+            return
+        if trouble and trouble != self._trouble:
+            LOG.error('Nothing is decided: %s', trouble)
+        elif self._trouble and not trouble:
+            LOG.info('Decisions are made again')
+        self._trouble = trouble
+
+    def step(self, decide: bool = True) -> plans.Plan | None:
+        """Carry on what is being carried out, and decide if it is time.
+
+        :returns: the plan that was made, if any
+        """
+        fleet = self.fleet.snapshot()
+        self.dispatcher.step(fleet)
+        if not decide:
+            return None
+        self._keep_house()
+        if not self.dispatcher.idle:
+            return None
+        plan = self.decider.decide(
+            fleet, self.surroundings(fleet), self._clock()
+        )
+        if plan is None:
+            self._advised = ()
+            return None
+        self._adopt(plan)
+        self.dispatcher.step(fleet)
+        return plan
+
+    def _adopt(self, plan: plans.Plan) -> None:
+        """Keep a plan, and carry it out where that is wanted."""
+        moves = tuple((move.instance, move.destination) for move in plan.moves)
+        if self.mode is execution.PlanMode.ADVISE and moves == self._advised:
+            # The same advice again is no news.
+            return
+        self._advised = moves
+        plan_id = str(uuid.uuid4())
+        self._store.plans.save(plan_id, self._clock(), self.mode, plan)
+        LOG.info(
+            'Plan %s (%s, %s): %d moves; %s',
+            plan_id,
+            plan.policy,
+            self.mode,
+            len(plan.moves),
+            plan.summary,
+        )
+        for number, move in enumerate(plan.moves):
+            LOG.info(
+                'Plan %s, move %d: %s from %s to %s: %s',
+                plan_id,
+                number,
+                move.instance,
+                move.source,
+                move.destination,
+                move.reason,
+            )
+        if self.mode is execution.PlanMode.AUTOMATIC:
+            self.dispatcher.begin(plan_id, plan)
+
+    def _keep_house(self) -> None:
+        now = self._clock()
+        self._cooldowns.forget(now)
+        if now - self._purged_at < _DAY_SECONDS:
+            return
+        self._purged_at = now
+        purged = self._store.purge(now - self._keep_seconds)
+        if purged:
+            LOG.info('%d old plans and migrations were forgotten', purged)

@@ -1,0 +1,258 @@
+"""What the agent answers to the command line: rows of plain types.
+
+Every public method is an RPC method, called with keyword arguments; the
+names and keys are what :mod:`kvm_balancer.cmd.agent_client` documents.
+"""
+
+import collections.abc
+import dataclasses
+import time
+from typing import Any
+
+import msgspec
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.messages import fleet_document
+from kvm_balancer.messages import plan_document
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.service import agent
+from kvm_balancer.service import decision
+from kvm_balancer.service import flights
+from kvm_balancer.service import plugins
+from kvm_balancer.store import migrations as migration_store
+from kvm_balancer.store import plans as plan_store
+from kvm_balancer.store import store as stores
+
+Row = dict[str, Any]
+
+
+class AgentApi:
+    """Questions to the agent, and the few wishes that it grants."""
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, worker: agent.Agent, store: stores.Store
+    ) -> None:
+        self._conf = conf
+        self._agent = worker
+        self._store = store
+        self._started_at = time.time()
+
+    def methods(self) -> dict[str, collections.abc.Callable[..., Any]]:
+        """Return what may be called, by name."""
+        return {
+            method.__name__: method
+            for method in (
+                self.list_hosts,
+                self.list_instances,
+                self.list_plans,
+                self.show_plan,
+                self.make_plan,
+                self.list_migrations,
+                self.show_migration,
+                self.cancel_migration,
+                self.status,
+                self.export_fleet,
+            )
+        }
+
+    def list_hosts(self) -> list[Row]:
+        """Return the hosts and their load."""
+        fleet = self._agent.fleet.snapshot()
+        counts = fleet.sum_by_host(fleet.instances.vcpus * 0.0 + 1.0)
+        return [
+            {
+                'name': name,
+                'state': columns.HostState(
+                    fleet.hosts.state[row]
+                ).name.lower(),
+                'zone': fleet.zones[fleet.hosts.zone[row]],
+                'cpus': float(fleet.hosts.cpus[row]),
+                'cpu_load': float(fleet.cpu_load[row]),
+                'memory_load': float(fleet.memory_load[row]),
+                'instances': int(counts[row]),
+                'sample_age_seconds': float(
+                    fleet.hosts.sample_age_seconds[row]
+                ),
+                'silent': bool(fleet.hosts.silent[row]),
+                'pressure_cpu': self._pressure(name),
+            }
+            for row, name in enumerate(fleet.hosts.name)
+        ]
+
+    def list_instances(self, host: str | None = None) -> list[Row]:
+        """Return the instances, all or those of one host.
+
+        :raises NotFound: when there is no such host
+        """
+        fleet = self._agent.fleet.snapshot()
+        if host is not None and host not in fleet.host_row:
+            raise errors.NotFound(
+                f'there is no host {host}; see kvm-balancer hosts'
+            )
+        rows: list[Row] = []
+        for row, uid in enumerate(fleet.instances.id):
+            where = fleet.hosts.name[fleet.instances.host[row]]
+            if host in (None, where):
+                rows.append(self._instance(fleet, row, uid, where))
+        return rows
+
+    def list_plans(self, limit: int = 20) -> list[Row]:
+        """Return the latest plans, newest first."""
+        return [_plain(one) for one in self._store.plans.latest(limit)]
+
+    def show_plan(self, plan_id: str) -> Row:
+        """Return one plan: as it was made, and where its moves stand.
+
+        :raises NotFound: when there is none of that id
+        """
+        kept = self._store.plans.get(plan_id)
+        return {
+            **_plain(kept.summary),
+            'moves': [_plain(move) for move in kept.moves],
+            'document': plan_document.to_builtins(kept.plan),
+        }
+
+    def make_plan(
+        self,
+        policies: list[str] | None = None,
+        target: float | None = None,
+        limit: float | None = None,
+        max_moves: int | None = None,
+    ) -> Row:
+        """Plan now, and show what would be done; nothing is kept or moved.
+
+        :raises PluginError: when there is no such policy
+        """
+        fleet = self._agent.fleet.snapshot()
+        wanted = plugins.load_policies(
+            self._conf,
+            policies or self._conf.agent.policies,
+            target=target,
+            limit=limit,
+        )
+        limits = self._agent.decider.limits
+        if max_moves is not None:
+            limits = dataclasses.replace(limits, max_moves=max_moves)
+        made = self._agent.decider.propose(
+            wanted, fleet, self._agent.surroundings(fleet), limits
+        )
+        return plan_document.to_builtins(made)
+
+    def list_migrations(
+        self,
+        unknown: bool = False,
+        instance: str | None = None,
+        host: str | None = None,
+        limit: int = 20,
+    ) -> list[Row]:
+        """Return the latest migrations, newest first, without stories."""
+        return [
+            self._migration(record, story=False)
+            for record in self._store.migrations.latest(
+                limit, unknown, instance, host
+            )
+        ]
+
+    def show_migration(self, migration_id: str) -> Row:
+        """Return one migration with its story.
+
+        :raises NotFound: when there is none of that id
+        """
+        return self._migration(
+            self._store.migrations.get(migration_id), story=True
+        )
+
+    def cancel_migration(self, migration_id: str, reason: str) -> Row:
+        """Ask for the end of a migration.
+
+        :raises NotFound: when it is not under way
+        """
+        known = self._store.migrations.get(migration_id)
+        if known.outcome is not None:
+            raise errors.NotFound(
+                f'migration {known.id} is over: {known.outcome}'
+            )
+        state = self._agent.dispatcher.cancel(known.id, reason)
+        return {'id': known.id, 'asked': True, 'state': state}
+
+    def status(self) -> Row:
+        """Return what the agent is doing."""
+        accepted, refused = self._agent.fleet.counts()
+        fleet = self._agent.fleet.snapshot()
+        return {
+            'mode': str(self._agent.mode),
+            'up_seconds': time.time() - self._started_at,
+            'hosts': len(fleet.hosts),
+            'silent_hosts': int(fleet.hosts.silent.sum()),
+            'instances': len(fleet.instances),
+            'samples_accepted': accepted,
+            'samples_refused': dict(refused),
+            'migrations': len(self._agent.dispatcher.flights.all()),
+            'policies': [
+                _finding(one) for one in self._agent.decider.findings
+            ],
+        }
+
+    def export_fleet(self) -> Row:
+        """Return the fleet document of the fleet as it is now."""
+        document: Row = msgspec.json.decode(
+            fleet_document.encode(self._agent.fleet.snapshot())
+        )
+        return document
+
+    def _pressure(self, host: str) -> float | None:
+        try:
+            return self._agent.fleet.host(host).usage.pressure.cpu_some
+        except errors.NotFound:
+            # It was forgotten since the snapshot.
+            return None
+
+    def _instance(
+        self, fleet: columns.Fleet, row: int, uid: str, where: str
+    ) -> Row:
+        found = self._agent.fleet.instance(uid)
+        instances = fleet.instances
+        return {
+            'id': uid,
+            'name': instances.name[row],
+            'host': where,
+            'owner': found.owner,
+            'state': found.state,
+            'vcpus': float(instances.vcpus[row]),
+            'memory_mib': float(instances.memory_mib[row]),
+            'cpu_usage': float(instances.cpu_usage[row]),
+            'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]),
+            'movable': bool(instances.movable[row]),
+        }
+
+    def _migration(
+        self, record: migration_store.MigrationRecord, story: bool
+    ) -> Row:
+        row = _plain(record)
+        if not story:
+            del row['story']
+        flight = self._agent.dispatcher.flights.get(record.id)
+        if flight is not None:
+            row.update(_progress(flight))
+        return row
+
+
+def _progress(flight: flights.Flight) -> Row:
+    row: Row = {'state': flight.state}
+    if flight.statistics is not None:
+        row['statistics'] = msgspec.to_builtins(flight.statistics)
+    return row
+
+
+def _finding(one: decision.Finding) -> Row:
+    return {'policy': one.policy, 'mood': str(one.mood), 'text': one.text}
+
+
+def _plain(
+    record: plan_store.PlanSummary
+    | plan_store.MoveRecord
+    | migration_store.MigrationRecord,
+) -> Row:
+    row: Row = msgspec.to_builtins(record)
+    return row

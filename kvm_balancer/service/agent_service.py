@@ -1,0 +1,171 @@
+"""The agent as a service: its parts, wired to the bus and the store."""
+
+import logging
+import threading
+
+import msgspec
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.bus import notifications
+from kvm_balancer.bus import progress
+from kvm_balancer.bus import rpc
+from kvm_balancer.bus import samples
+from kvm_balancer.bus import transport
+from kvm_balancer.conf import migration as migration_options
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.model import execution
+from kvm_balancer.planner import cooldown
+from kvm_balancer.service import agent
+from kvm_balancer.service import agent_api
+from kvm_balancer.service import decision
+from kvm_balancer.service import dispatcher
+from kvm_balancer.service import executor_client
+from kvm_balancer.service import plugins
+from kvm_balancer.service import watch
+from kvm_balancer.store import store as stores
+
+LOG = logging.getLogger(__name__)
+
+#: Name under which the agent answers questions.
+SERVER = 'agent'
+
+
+class AgentService:
+    """Everything that runs in the control plane.
+
+    :raises ConfigurationError: when *conf* cannot be carried out
+    :raises StoreError: when the database cannot be used
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._stopping = threading.Event()
+        options = migration_options.options(conf)
+        context = plugins.make_context(conf, options)
+        decider = decision.Decider(_watches(conf), context)
+        self.store = stores.Store(conf)
+        self._executors = executor_client.ExecutorClient(
+            conf, conf.agent.rpc_timeout_seconds
+        )
+        cooldowns = cooldown.Cooldowns(
+            cooldown.Params(
+                conf.agent.instance_cooldown_seconds,
+                conf.agent.host_cooldown_seconds,
+            )
+        )
+        self.fleet = watch.FleetWatch(watch.params(conf))
+        self.dispatcher = dispatcher.Dispatcher(
+            self.store,
+            self._executors,
+            cooldowns,
+            context.filters,
+            self.fleet.facts,
+            dispatcher.Params(
+                options=options,
+                max_migrations=conf.agent.max_migrations,
+                command_retry_seconds=conf.agent.command_retry_seconds,
+            ),
+        )
+        self.agent = agent.Agent(
+            self.fleet,
+            decider,
+            self.dispatcher,
+            cooldowns,
+            self.store,
+            execution.PlanMode(conf.agent.mode),
+            conf.agent.interval,
+            conf.agent.keep_days,
+        )
+        self._readers = [
+            samples.reader(
+                conf,
+                self.fleet.take,
+                conf.samples.queue_length,
+                conf.samples.queue_ttl_seconds,
+                conf.samples.batch_size,
+                conf.samples.batch_seconds,
+            ),
+            progress.reader(
+                conf,
+                self._take_progress,
+                conf.bus.progress_length,
+                conf.bus.progress_ttl_seconds,
+            ),
+        ]
+        self._reading = [
+            threading.Thread(
+                target=reader.run,
+                args=(self._stopping,),
+                name=name,
+                daemon=True,
+            )
+            for reader, name in zip(
+                self._readers, ('samples', 'progress'), strict=True
+            )
+        ]
+        self._listener = notifications.OutcomeListener(
+            conf, self._take_outcome
+        )
+        self._server = rpc.Server(
+            conf,
+            rpc.AGENT_TOPIC,
+            SERVER,
+            agent_api.AgentApi(conf, self.agent, self.store).methods(),
+        )
+
+    def start(self) -> bool:
+        """Begin to watch, to answer and to decide.
+
+        Waits for the broker, for as long as it takes.
+
+        :returns: False when it was stopped while it waited
+        """
+        self.dispatcher.recover()
+        if not transport.wait(self._conf, self._stopping):
+            return False
+        for thread in self._reading:
+            thread.start()
+        self._listener.start()
+        self._server.start()
+        self.agent.start()
+        LOG.info('The agent is up, in the mode %s', self._conf.agent.mode)
+        return True
+
+    def stop(self) -> None:
+        """Decide no more, and let go of everything."""
+        self._stopping.set()
+        self.agent.stop()
+        self._server.stop()
+        self._listener.stop()
+        for thread in self._reading:
+            if thread.is_alive():
+                thread.join()
+        self._executors.close()
+        self.store.close()
+
+    def interrupt(self) -> None:
+        """Make :meth:`start` give up waiting; safe in a signal handler."""
+        self._stopping.set()
+
+    def _take_outcome(self, payload: dict[str, object]) -> None:
+        """Keep an outcome; whatever is raised makes it come again."""
+        self.dispatcher.note_outcome(messages.decode_outcome(payload))
+        self.agent.wake()
+
+    def _take_progress(self, bodies: list[bytes]) -> None:
+        """Note how far migrations are; what cannot be read is passed over."""
+        for body in bodies:
+            try:
+                told = messages.decode_progress(msgspec.json.decode(body))
+            except (errors.DocumentError, msgspec.DecodeError) as error:
+                LOG.warning('A progress report was refused: %s', error)
+                continue
+            self.dispatcher.note_progress(told)
+
+
+def _watches(conf: cfg.ConfigOpts) -> list[decision.Watch]:
+    return [
+        decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
+        for policy in plugins.load_policies(conf, conf.agent.policies)
+    ]

@@ -1,0 +1,110 @@
+"""The fleet as the agent sees it: samples in, snapshots out.
+
+A lock around :class:`kvm_balancer.model.observed.ObservedFleet`, and the log
+of what was refused. Samples come on the reader's thread; decisions and
+questions ask from theirs.
+"""
+
+import collections
+import collections.abc
+import logging
+import threading
+import time
+
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.messages import sample as messages
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import observed
+from kvm_balancer.model import sample
+
+LOG = logging.getLogger(__name__)
+
+#: A host that sends rubbish does so every few seconds: it is told this often.
+_TELL_SECONDS = 300.0
+
+
+def params(conf: cfg.ConfigOpts) -> observed.Params:
+    """Return how samples become a fleet, as ``[samples]`` has it."""
+    group = conf.samples
+    return observed.Params(
+        window_samples=group.window_samples,
+        ewma_seconds=group.ewma_seconds,
+        percentile=group.percentile,
+        estimate=observed.Estimate(group.estimate),
+        silent_after_seconds=group.silent_after_seconds,
+        future_tolerance_seconds=group.future_tolerance_seconds,
+        forget_after_seconds=group.forget_after_seconds,
+    )
+
+
+class FleetWatch:
+    """Everything that is known of the fleet from its samples."""
+
+    def __init__(
+        self,
+        limits: observed.Params,
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
+        self._fleet = observed.ObservedFleet(limits)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+
+    def take(self, bodies: collections.abc.Sequence[bytes]) -> None:
+        """Take a batch of samples as they came from the bus."""
+        now = self._clock()
+        readings: list[sample.Sample] = []
+        refusals: list[errors.SampleRefused] = []
+        for body in bodies:
+            try:
+                readings.append(messages.decode_sample(body))
+            except errors.SampleRefused as refused:
+                refusals.append(refused)
+        with self._lock:
+            for refusal in refusals:
+                self._fleet.refuse(refusal)
+            refusals += self._fleet.apply(readings, now)
+        for refusal in refusals:
+            self._tell(refusal, now)
+
+    def snapshot(self) -> columns.Fleet:
+        """Return the fleet as it is now."""
+        with self._lock:
+            return self._fleet.snapshot(self._clock())
+
+    def facts(self, host: str) -> sample.HostFacts | None:
+        """Return what a host last said of itself; None if it never did."""
+        try:
+            return self.host(host).facts
+        except errors.NotFound:
+            return None
+
+    def host(self, name: str) -> observed.ObservedHost:
+        """Return a host as its last sample has it.
+
+        :raises NotFound: when it was never heard of
+        """
+        with self._lock:
+            return self._fleet.host(name, self._clock())
+
+    def instance(self, uid: str) -> observed.ObservedInstance:
+        """Return an instance as it was last reported.
+
+        :raises NotFound: when it was never heard of
+        """
+        with self._lock:
+            return self._fleet.instance(uid)
+
+    def counts(self) -> tuple[int, collections.Counter[str]]:
+        """Return how many samples were taken, and refused by cause."""
+        with self._lock:
+            return self._fleet.accepted, self._fleet.refused.copy()
+
+    def _tell(self, refused: errors.SampleRefused, now: float) -> None:
+        """Log a refusal, but the same cause only once in a while."""
+        if now - self._told.get(refused.cause, 0.0) < _TELL_SECONDS:
+            return
+        self._told[refused.cause] = now
+        LOG.warning('A sample was refused (%s): %s', refused.cause, refused)
