@@ -122,6 +122,7 @@ def describe(
     network: str | None = None,
     tls: bool = False,
     keepalive_seconds: int = 5,
+    services: bool = False,
 ) -> Lab:
     """Describe a laboratory without guests.
 
@@ -162,6 +163,7 @@ def describe(
         ),
         tls=tls,
         keepalive_seconds=keepalive_seconds,
+        services=services,
     )
 
 

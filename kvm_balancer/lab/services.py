@@ -78,30 +78,30 @@ class Services:
         :raises LabError: when that fails
         """
         programs.run(
-            [*self._program('cli', self.agent_configuration), 'db', 'upgrade']
+            [
+                *self._program('kvm-balancer', self.agent_configuration),
+                'db',
+                'upgrade',
+            ]
         )
 
     def start_agent(self) -> None:
         """Start the agent on the machine; also again, after it was killed."""
         self.processes.start(
-            'agent', self._program('agent', self.agent_configuration)
+            'agent',
+            self._program('kvm-balancer-agent', self.agent_configuration),
         )
 
     def start_executor(self, host: hosts.Host) -> None:
         """Start the executor in its host; also again."""
         path = self.executor_configuration(host)
-        host.start('executor', self._program('executor', path))
+        host.start('executor', self._program('kvm-balancer-executor', path))
 
     @staticmethod
     def _program(name: str, configuration: pathlib.Path) -> list[str]:
-        module = f'kvm_balancer.cmd.{name}'
-        return [
-            sys.executable,
-            '-m',
-            module,
-            '--config-file',
-            str(configuration),
-        ]
+        """Return how to call a program that is installed beside Python."""
+        script = pathlib.Path(sys.executable).with_name(name)
+        return [str(script), '--config-file', str(configuration)]
 
     def _bus(self) -> dict[str, dict[str, object]]:
         settings: dict[str, dict[str, object]] = {
