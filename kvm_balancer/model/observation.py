@@ -1,0 +1,95 @@
+"""How samples become a fleet, and what is told of single hosts and instances.
+
+Words and parameters only; the work is done in :mod:`.observed`.
+"""
+
+import dataclasses
+import enum
+
+import numpy as np
+
+from kvm_balancer.model import fleet
+from kvm_balancer.model import sample
+from kvm_balancer.model import windows
+
+
+class Estimate(enum.StrEnum):
+    """What is taken for the usage of an instance."""
+
+    EWMA = 'ewma'
+    PERCENTILE = 'percentile'
+    #: the higher of both
+    HIGHEST = 'highest'
+    LAST = 'last'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """How samples become a fleet.
+
+    :ivar window_samples: readings kept for the percentile
+    :ivar ewma_seconds: time constant of the moving average
+    :ivar percentile: 0 to 100
+    :ivar silent_after_seconds: age of the last sample from which a host is
+        silent
+    :ivar future_tolerance_seconds: how far a host's clock may be ahead
+    :ivar forget_after_seconds: age from which a host is forgotten
+    """
+
+    window_samples: int = 30
+    ewma_seconds: float = 60.0
+    percentile: float = 90.0
+    estimate: Estimate = Estimate.EWMA
+    silent_after_seconds: float = 45.0
+    future_tolerance_seconds: float = 5.0
+    forget_after_seconds: float = 86_400.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObservedHost:
+    """A host as its last sample has it.
+
+    :ivar age_seconds: of that sample
+    """
+
+    name: str
+    facts: sample.HostFacts
+    usage: sample.HostUsage
+    boot: str
+    age_seconds: float
+    silent: bool
+    instances: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ObservedInstance:
+    """An instance as the host that holds it has it.
+
+    :ivar host: empty while no host reports it
+    :ivar owner: ``balancer``, ``nova`` or ``none``
+    :ivar state: as in a sample
+    """
+
+    id: str
+    name: str
+    host: str
+    owner: str
+    state: str
+    cpu_last: float
+    cpu_average: float
+    cpu_percentile: float
+    cpu_steal: float
+
+
+def estimated(
+    params: Params, usage: windows.Windows, rows: windows.Rows
+) -> fleet.Floats:
+    """Return the usage of *rows* as the parameters want it."""
+    if params.estimate is Estimate.LAST:
+        return usage.last[rows]
+    if params.estimate is Estimate.EWMA:
+        return usage.average[rows]
+    percentile = usage.percentile(rows, params.percentile)
+    if params.estimate is Estimate.PERCENTILE:
+        return percentile
+    return np.maximum(percentile, usage.average[rows])

@@ -1,0 +1,201 @@
+"""The instances that were heard of: where they are and what they use."""
+
+import collections.abc
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from kvm_balancer import errors
+from kvm_balancer.model import fleet
+from kvm_balancer.model import observation
+from kvm_balancer.model import sample
+from kvm_balancer.model import whereabouts
+from kvm_balancer.model import windows
+
+#: Columns of a sample that are kept as they are.
+_KEPT = ('vcpus', 'memory_mib', 'disk_gib', 'cpu_steal', 'memory_usage_mib')
+_OWNERS = ('none', 'balancer', 'nova')
+_OWNER = {name: code for code, name in enumerate(_OWNERS)}
+_STATES = tuple(one.name.lower() for one in whereabouts.State)
+_STATE = {name: code for code, name in enumerate(_STATES)}
+#: Nobody lists it for this long: it is gone, and no migration is under way.
+_ABSENT_SECONDS = 300.0
+
+
+class ObservedInstances:
+    """Whereabouts of instances, and columns beside them by slot."""
+
+    def __init__(self, params: observation.Params) -> None:
+        self._params = params
+        self._where = whereabouts.Whereabouts()
+        self._cpu = windows.Windows(params.window_samples, params.ewma_seconds)
+        self._dirty = windows.Windows(1, params.ewma_seconds)
+        self._kept = {name: np.zeros(0) for name in _KEPT}
+        self._owner: npt.NDArray[np.int8] = np.zeros(0, np.int8)
+
+    def listed(self, host: int) -> whereabouts.Slots:
+        """Return the slots of the instances in the host's last sample."""
+        return self._where.members(host)
+
+    def list_on(
+        self, host: int, found: sample.InstanceUsages, now: float
+    ) -> whereabouts.Slots:
+        """Set what the host in row *host* lists; return their slots."""
+        return self._where.list_on(host, found.id, found.name, now)
+
+    def load(
+        self,
+        readings: collections.abc.Sequence[sample.Sample],
+        slots: collections.abc.Sequence[whereabouts.Slots],
+        rows: npt.NDArray[np.int32],
+        seen_at: fleet.Floats,
+        now: float,
+    ) -> None:
+        """Take what samples of different hosts say of their instances.
+
+        :param slots: of the instances of each sample
+        :param rows: of the hosts, shape ``(len(readings),)``
+        :param seen_at: times of the samples, of the same shape
+        """
+        columns = [one.instances for one in readings]
+        lengths = [len(one.id) for one in columns]
+        total = sum(lengths)
+        if not total:
+            return
+        self._grow()
+
+        def joined(name: str) -> fleet.Floats:
+            parts = (getattr(one, name) for one in columns)
+            return np.fromiter(
+                itertools.chain.from_iterable(parts), np.float64, total
+            )
+
+        spoken_of = np.concatenate(slots)
+        counts = self._where.claim(
+            spoken_of,
+            np.repeat(rows, lengths),
+            _codes(_STATE, (one.state for one in columns), total),
+            np.repeat(seen_at, lengths),
+            now - self._params.silent_after_seconds,
+        )
+        ours = spoken_of[counts]
+        owners = _codes(_OWNER, (one.owner for one in columns), total)
+        self._owner[ours] = owners[counts]
+        for name, column in self._kept.items():
+            column[ours] = joined(name)[counts]
+        intervals = np.array([one.interval_seconds for one in readings])
+        seconds = np.repeat(intervals, lengths)
+        # Without an interval, no rate is known yet.
+        counts &= seconds > 0
+        ours = spoken_of[counts]
+        seconds = seconds[counts]
+        self._cpu.add(ours, joined('cpu_usage')[counts], seconds)
+        self._dirty.add(ours, joined('dirty_rate_mib_s')[counts], seconds)
+
+    def forget_host(self, host: int, now: float) -> None:
+        """Let the host in row *host* list nothing any more."""
+        self._where.forget_host(host, now)
+
+    def forget_absent(self, now: float) -> None:
+        """Forget the instances that no host has listed for long."""
+        gone = self._where.forget_absent(now - _ABSENT_SECONDS)
+        self._cpu.clear(gone)
+        self._dirty.clear(gone)
+
+    def columns(
+        self,
+        places: npt.NDArray[np.int32],
+        silent: fleet.Bools,
+        hosts: collections.abc.Iterable[int],
+    ) -> fleet.Instances:
+        """Return the instances that are on a host, for a fleet.
+
+        An instance is movable when it is ours, runs, and only one host that
+        is not silent reports it.
+
+        :param places: by row of a host, its place in the fleet
+        :param silent: by place, whether it is silent
+        :param hosts: rows of the hosts that are not silent
+        """
+        slots = np.flatnonzero(self._where.holder >= 0)
+        on = places[self._where.holder[slots]]
+        kept = {name: column[slots] for name, column in self._kept.items()}
+        used = kept['memory_usage_mib']
+        # A host that cannot tell says 0; no more than all is copied.
+        used = np.where(used > 0, used, np.inf)
+        movable = (
+            (self._owner[slots] == _OWNER['balancer'])
+            & (self._where.state[slots] == whereabouts.State.RUNNING)
+            & (self._cpu.count[slots] > 0)
+            & ~silent[on]
+            & (self._listings(hosts)[slots] == 1)
+        )
+        at = slots.tolist()
+        ids, names = self._where.ids, self._where.names
+        return fleet.Instances(
+            id=tuple([ids[slot] for slot in at]),
+            name=tuple([names[slot] or ids[slot] for slot in at]),
+            host=on.astype(np.int32),
+            vcpus=kept['vcpus'],
+            memory_mib=kept['memory_mib'],
+            disk_gib=kept['disk_gib'],
+            cpu_usage=observation.estimated(self._params, self._cpu, slots),
+            memory_usage_mib=np.minimum(used, kept['memory_mib']),
+            dirty_rate_mib_s=self._dirty.average[slots],
+            movable=movable,
+            requirement=np.zeros(len(slots), np.int32),
+        )
+
+    def find(
+        self, uid: str, host_name: collections.abc.Callable[[int], str]
+    ) -> observation.ObservedInstance:
+        """Return an instance as it was last reported.
+
+        :param host_name: returns the name of the host in a row
+        :raises NotFound: when it was never heard of, or is forgotten
+        """
+        slot = self._where.slot(uid)
+        if slot is None:
+            raise errors.NotFound(f'no host has reported an instance {uid!r}')
+        rows = np.array([slot], np.intp)
+        percentile = self._cpu.percentile(rows, self._params.percentile)
+        return observation.ObservedInstance(
+            uid,
+            self._where.names[slot],
+            host_name(int(self._where.holder[slot])),
+            _OWNERS[self._owner[slot]],
+            _STATES[self._where.state[slot]],
+            float(self._cpu.last[slot]),
+            float(self._cpu.average[slot]),
+            float(percentile[0]),
+            float(self._kept['cpu_steal'][slot]),
+        )
+
+    def _listings(
+        self, hosts: collections.abc.Iterable[int]
+    ) -> npt.NDArray[np.intp]:
+        """Return, by slot, how many of *hosts* list it."""
+        lists = [self._where.members(host) for host in hosts]
+        listed = np.concatenate(lists) if lists else np.zeros(0, np.intp)
+        return np.bincount(listed, minlength=self._where.capacity)
+
+    def _grow(self) -> None:
+        size = self._where.capacity
+        more = size - len(self._cpu)
+        if more <= 0:
+            return
+        self._cpu.grow(size)
+        self._dirty.grow(size)
+        self._owner = np.concatenate((self._owner, np.zeros(more, np.int8)))
+        for name, column in self._kept.items():
+            self._kept[name] = np.concatenate((column, np.zeros(more)))
+
+
+def _codes(
+    codes: dict[str, int],
+    columns: collections.abc.Iterable[tuple[str, ...]],
+    total: int,
+) -> npt.NDArray[np.int8]:
+    words = itertools.chain.from_iterable(columns)
+    return np.fromiter(map(codes.__getitem__, words), np.int8, total)

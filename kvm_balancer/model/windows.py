@@ -1,0 +1,85 @@
+"""Usage over time: moving averages and the last readings of many things.
+
+Owns rows of numbers; what a row stands for is its owner's. Rows are given
+out and taken back by number, and all of them grow together.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from kvm_balancer.model import fleet
+
+#: Readings are kept in half the size: no reading has more digits.
+_Readings = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+
+
+class Windows:
+    """For each row a moving average and the last *length* readings.
+
+    :param length: readings that are kept, for the percentile
+    :param time_constant_seconds: of the average: after this time, a step
+        counts to 63 %
+    """
+
+    def __init__(self, length: int, time_constant_seconds: float) -> None:
+        self._length = length
+        self._time_constant_seconds = time_constant_seconds
+        self.average: fleet.Floats = np.zeros(0)
+        self.last: fleet.Floats = np.zeros(0)
+        #: readings ever taken by each row
+        self.count: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._ring: _Readings = np.zeros((0, length), np.float32)
+
+    def __len__(self) -> int:
+        return len(self.average)
+
+    def grow(self, rows: int) -> None:
+        """Make room for *rows* rows in all."""
+        more = rows - len(self)
+        self.average = np.concatenate((self.average, np.zeros(more)))
+        self.last = np.concatenate((self.last, np.zeros(more)))
+        self.count = np.concatenate((self.count, np.zeros(more, np.int64)))
+        empty = np.zeros((more, self._length), np.float32)
+        self._ring = np.concatenate((self._ring, empty))
+
+    def clear(self, rows: Rows) -> None:
+        """Forget what *rows* have read."""
+        self.average[rows] = 0.0
+        self.last[rows] = 0.0
+        self.count[rows] = 0
+
+    def add(
+        self, rows: Rows, readings: fleet.Floats, seconds: fleet.Floats
+    ) -> None:
+        """Take one reading for each of *rows*, none of them twice.
+
+        :param seconds: the time over which each was taken
+        """
+        if not len(rows):
+            return
+        weight = -np.expm1(-seconds / self._time_constant_seconds)
+        weight[self.count[rows] == 0] = 1.0
+        before = self.average[rows]
+        self.average[rows] = before + weight * (readings - before)
+        self.last[rows] = readings
+        self._ring[rows, self.count[rows] % self._length] = readings
+        self.count[rows] += 1
+
+    def percentile(self, rows: Rows, percent: float) -> fleet.Floats:
+        """Return a percentile of the last readings of *rows*.
+
+        By nearest rank: one of the readings, and of few the highest; 0 for
+        a row without any.
+
+        :param percent: 0 to 100
+        :returns: shape ``(len(rows),)``
+        """
+        held = np.minimum(self.count[rows], self._length)
+        readings = self._ring[rows]
+        # What was never written sorts behind all that was.
+        readings[np.arange(self._length) >= held[:, None]] = np.inf
+        readings.sort(axis=1)
+        rank = np.ceil(held * (percent / 100.0)).astype(np.intp) - 1
+        found = readings[np.arange(len(rows)), np.maximum(rank, 0)]
+        return np.where(held > 0, found, 0.0).astype(np.float64)

@@ -1,0 +1,64 @@
+"""Windows of usage: the average and the percentile of the last readings."""
+
+import math
+import unittest
+
+import hypothesis
+from hypothesis import strategies
+import numpy as np
+
+from kvm_balancer.model import windows
+
+READINGS = strategies.lists(
+    strategies.floats(0, 1000, width=32), min_size=1, max_size=20
+)
+
+
+def fed(values, length=5):
+    """Return windows of two rows, of which the second got *values*."""
+    made = windows.Windows(length, 60.0)
+    made.grow(2)
+    for value in values:
+        made.add(np.array([1]), np.array([value]), np.array([10.0]))
+    return made
+
+
+class TestWindows(unittest.TestCase):
+    """What a row tells of its readings."""
+
+    @hypothesis.given(READINGS, strategies.floats(0, 100))
+    def test_a_percentile_is_the_nearest_rank_of_the_last_readings(
+        self, values, percent
+    ):
+        """As the textbook has it, over at most as many as are kept."""
+        kept = sorted(values[-5:])
+        rank = max(1, math.ceil(len(kept) * (percent / 100.0)))
+        found = fed(values).percentile(np.array([0, 1]), percent)
+        self.assertEqual([0.0, kept[rank - 1]], found.tolist())
+
+    @hypothesis.given(READINGS)
+    def test_an_average_stays_between_the_lowest_and_the_highest(self, values):
+        """And starts at the first reading."""
+        found = fed(values).average[1]
+        self.assertLessEqual(min(values) - 1e-9, found)
+        self.assertGreaterEqual(max(values) + 1e-9, found)
+        self.assertEqual(values[0], fed(values[:1]).average[1])
+
+    def test_a_step_counts_to_63_percent_after_the_time_constant(self):
+        """However the time is cut into readings."""
+        for pieces in (1, 6, 60):
+            made = fed([0.0])
+            for _ in range(pieces):
+                made.add(
+                    np.array([1]), np.array([1.0]), np.array([60.0 / pieces])
+                )
+            self.assertAlmostEqual(1 - math.exp(-1), made.average[1])
+
+    def test_a_cleared_row_knows_nothing(self):
+        """Nor does what comes next remember."""
+        made = fed([5.0, 6.0])
+        made.clear(np.array([1]))
+        self.assertEqual([0.0], made.percentile(np.array([1]), 90).tolist())
+        made.add(np.array([1]), np.array([2.0]), np.array([10.0]))
+        self.assertEqual(2.0, made.average[1])
+        self.assertEqual([2.0], made.percentile(np.array([1]), 0).tolist())
