@@ -22,7 +22,12 @@ LOG = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_QUIETER = ('oslo_service=WARN', 'kombu=WARN', 'futurist=WARN')
+_QUIETER = (
+    'alembic=WARN',
+    'futurist=WARN',
+    'kombu=WARN',
+    'oslo_service=WARN',
+)
 
 
 class Service(Protocol):

@@ -1,0 +1,321 @@
+"""Plans reach the executors, whatever is lost on the way."""
+
+import dataclasses
+
+from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration import states
+from kvm_balancer.model import execution
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan as plans
+from kvm_balancer.model import records
+from kvm_balancer.model import sample
+from kvm_balancer.planner import cooldown
+from kvm_balancer.service import dispatcher
+from kvm_balancer.store import store as stores
+from tests.unit.store import base
+
+PREDICTION = plans.Prediction(seconds=2.0, downtime_ms=20.0, mib=200.0)
+LOADS = plans.LoadSummary(0.2, 0.9, 0.1, 0.5)
+FACTS = sample.HostFacts(
+    cpus=8,
+    memory_mib=8192,
+    peer_uri='qemu+tls://there/system',
+    migration_address='10.0.0.2',
+)
+
+
+def build_fleet(**where):
+    """Make three hosts, and instances as instance=host."""
+    return records.build_fleet(
+        [
+            records.HostRecord(name=name, cpus=8, memory_mib=8192)
+            for name in ('hot', 'cold', 'other')
+        ],
+        [
+            records.InstanceRecord(
+                id=uid, host=host, vcpus=2, memory_mib=1024, cpu_usage=2.0
+            )
+            for uid, host in where.items()
+        ],
+    )
+
+
+class Executors:
+    """Executors that answer what a test says; they remember what came."""
+
+    def __init__(self):
+        self.commands = []
+        self.answer = 'pre-flight'
+        self.states = {}
+
+    def migrate(self, wanted):
+        self.commands.append(wanted)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def state(self, host, migration_id):
+        found = self.states.get(migration_id)
+        if found is None:
+            raise errors.NotFound(f'{host} knows no migration')
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def cancel(self, host, migration_id, reason):
+        return 'pre-copy'
+
+
+class DispatcherTest(base.StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.now = 1_000_000.0
+        self.store = stores.Store(self.conf, create=True)
+        self.addCleanup(self.store.close)
+        self.executors = Executors()
+        self.dispatcher = self.build_dispatcher()
+        self.fleet = build_fleet(a='hot', b='hot', c='cold')
+
+    def build_dispatcher(self):
+        self.cooldowns = cooldown.Cooldowns(cooldown.Params())
+        return dispatcher.Dispatcher(
+            self.store,
+            self.executors,
+            self.cooldowns,
+            (),
+            lambda host: FACTS,
+            dispatcher.Params(
+                options=request.Options(post_copy=True),
+                max_migrations=4,
+                command_retry_seconds=30.0,
+                command_lifetime_seconds=120.0,
+            ),
+            clock=lambda: self.now,
+        )
+
+    def begin(self, *moves):
+        """Begin a plan of (instance, source, destination, after)."""
+        plan = plans.Plan(
+            policy='relieve',
+            moves=tuple(
+                plans.Move(one, source, there, PREDICTION, 'hot', after)
+                for one, source, there, after in moves
+            ),
+            before=LOADS,
+            after=LOADS,
+        )
+        self.store.plans.save(
+            'plan-1', self.now, execution.PlanMode.AUTOMATIC, plan
+        )
+        self.dispatcher.begin('plan-1', plan)
+        self.dispatcher.step(self.fleet)
+
+    def end(self, wanted, kind=outcome.OutcomeKind.COMPLETED, reason=''):
+        self.dispatcher.note_outcome(
+            outcome.Outcome(
+                migration_id=wanted.migration_id,
+                instance=wanted.instance,
+                source=wanted.source,
+                destination=wanted.destination,
+                outcome=kind,
+                mode=plans.Mode.PRE_COPY,
+                reason=reason,
+                accepted_at=self.now,
+                ended_at=self.now + 2.0,
+                total_ms=2000.0,
+                downtime_ms=12.0,
+                transferred_mib=200.0,
+                iterations=2,
+                max_throttle_percent=0,
+                predicted=PREDICTION,
+                plan_id=wanted.plan_id,
+            )
+        )
+
+    def move_states(self):
+        return [m.state.value for m in self.store.plans.get('plan-1').moves]
+
+    def plan_state(self):
+        return self.store.plans.get('plan-1').summary.state
+
+    def test_a_command_says_all_that_an_executor_needs(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.assertEqual(
+            ('a', 'hot', 'cold', 'plan-1', '10.0.0.2', True, PREDICTION),
+            (
+                wanted.instance,
+                wanted.source,
+                wanted.destination,
+                wanted.plan_id,
+                wanted.migration_address,
+                wanted.options.post_copy,
+                wanted.predicted,
+            ),
+        )
+        self.assertEqual('qemu+tls://there/system', wanted.destination_uri)
+        self.assertEqual(self.now + 120.0, wanted.expires_at)
+        self.assertEqual(['dispatched'], self.move_states())
+
+    def test_a_plan_goes_on_as_its_moves_end_and_then_is_finished(self):
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
+        self.assertEqual(1, len(self.executors.commands))
+        self.end(self.executors.commands[0])
+        self.dispatcher.step(build_fleet(a='cold', b='hot', c='cold'))
+        self.assertEqual('b', self.executors.commands[1].instance)
+        self.assertFalse(self.dispatcher.idle)
+        self.end(self.executors.commands[1])
+        self.assertTrue(self.dispatcher.idle)
+        self.assertEqual(['completed', 'completed'], self.move_states())
+        self.assertEqual(execution.PlanState.FINISHED, self.plan_state())
+
+    def test_what_waits_for_a_failed_move_is_dropped_with_the_reason(self):
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
+        self.end(
+            self.executors.commands[0],
+            outcome.OutcomeKind.FAILED,
+            'the link broke',
+        )
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(['failed', 'dropped'], self.move_states())
+        detail = self.store.plans.get('plan-1').moves[1].detail
+        self.assertIn('the link broke', detail)
+        self.assertTrue(self.dispatcher.idle)
+
+    def test_a_move_that_the_fleet_has_overtaken_is_dropped(self):
+        table = [
+            (build_fleet(a='other'), 'the instance is on other now'),
+            (build_fleet(b='hot'), 'not in the fleet any more'),
+        ]
+        for fleet, reason in table:
+            with self.subTest(reason=reason):
+                plan = plans.Plan(
+                    policy='relieve',
+                    moves=(plans.Move('a', 'hot', 'cold', PREDICTION, 'hot'),),
+                    before=LOADS,
+                    after=LOADS,
+                )
+                name = f'plan {reason}'
+                self.store.plans.save(
+                    name, self.now, execution.PlanMode.AUTOMATIC, plan
+                )
+                self.dispatcher.begin(name, plan)
+                self.dispatcher.step(fleet)
+                (move,) = self.store.plans.get(name).moves
+                self.assertIn(reason, move.detail)
+                self.assertEqual([], self.executors.commands)
+
+    def test_a_refusal_ends_the_move_with_the_executors_reason(self):
+        self.executors.answer = errors.MigrationError('it belongs to Nova')
+        self.begin(('a', 'hot', 'cold', ()))
+        self.assertEqual(['failed'], self.move_states())
+        (record,) = self.store.migrations.latest()
+        self.assertEqual('it belongs to Nova', record.reason)
+        self.assertTrue(self.dispatcher.idle)
+
+    def test_a_command_without_an_answer_is_sent_again_under_its_id(self):
+        self.executors.answer = errors.BusError('silence')
+        self.begin(('a', 'hot', 'cold', ()))
+        self.assertFalse(self.dispatcher.idle)
+        self.executors.answer = 'pre-copy'
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        first, second = self.executors.commands
+        self.assertEqual(first, second)
+        self.now += 31.0
+        self.executors.states[first.migration_id] = 'pre-copy'
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(2, len(self.executors.commands))
+
+    def test_an_expired_command_is_asked_after_and_not_sent_again(self):
+        self.executors.answer = errors.BusError('silence')
+        self.begin(('a', 'hot', 'cold', ()))
+        self.now += 121.0
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.executors.commands))
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.FAILED, record.outcome)
+        self.assertIn('never begun', record.reason)
+
+    def test_what_an_executor_began_and_forgot_is_unknown(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.UNKNOWN, record.outcome)
+        self.assertEqual(['unknown'], self.move_states())
+
+    def test_a_silent_executor_leaves_the_migration_in_the_air(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.executors.states[wanted.migration_id] = errors.BusError('gone')
+        self.now += 1000.0
+        self.dispatcher.step(self.fleet)
+        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.assertIsNone(self.store.migrations.latest()[0].outcome)
+
+    def test_the_same_outcome_twice_is_one(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.end(wanted)
+        self.end(wanted)
+        self.assertEqual(1, len(self.store.migrations.latest()))
+
+    def test_progress_reaches_the_story_when_the_state_changes(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        told = messages.Progress(
+            migration_id=wanted.migration_id,
+            instance='a',
+            source='hot',
+            destination='cold',
+            at=self.now,
+            state=states.State.PRE_COPY,
+            statistics=events.Statistics(remaining_mib=100.0),
+            text='first pass',
+        )
+        self.dispatcher.note_progress(told)
+        self.dispatcher.note_progress(
+            dataclasses.replace(told, text='still the first pass')
+        )
+        story = self.store.migrations.get(wanted.migration_id).story
+        texts = [line.text for line in story]
+        self.assertIn('first pass', texts)
+        self.assertNotIn('still the first pass', texts)
+        flight = self.dispatcher.flights.get(wanted.migration_id)
+        self.assertEqual(100.0, flight.statistics.remaining_mib)
+
+    def test_instance_and_hosts_cool_down_after_an_outcome(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        self.end(self.executors.commands[0])
+        fleet = build_fleet(a='cold', b='hot')
+        self.assertEqual(
+            [True, False],
+            self.cooldowns.instances(fleet, self.now + 10.0).tolist(),
+        )
+        self.assertEqual(
+            [True, True, False],
+            self.cooldowns.hosts(fleet, self.now + 10.0).tolist(),
+        )
+
+    def test_an_agent_that_is_started_anew_watches_what_was_in_the_air(self):
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
+        (wanted,) = self.executors.commands
+        self.dispatcher = self.build_dispatcher()
+        self.dispatcher.recover()
+        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.assertEqual(['dispatched', 'dropped'], self.move_states())
+        self.assertEqual(execution.PlanState.STOPPED, self.plan_state())
+        self.executors.states[wanted.migration_id] = 'pre-copy'
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.executors.commands))
+        self.end(wanted)
+        self.assertEqual([], self.dispatcher.flights.busy())
+        self.assertEqual(['completed', 'dropped'], self.move_states())
+
+    def test_cancel_of_what_is_not_under_way_is_refused(self):
+        with self.assertRaisesRegex(errors.NotFound, 'not under way'):
+            self.dispatcher.cancel('nothing', 'because')
