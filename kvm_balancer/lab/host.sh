@@ -9,6 +9,8 @@ mount --make-rprivate /
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 "$source" /run
 mkdir -p /run/lock /run/kvm-balancer-lab
+# A machine that has the daemon alone lacks some of the places to mount on.
+mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
 mount --bind "$directory/etc" /etc/libvirt
 mount --bind "$directory/lib" /var/lib/libvirt
 mount --bind "$directory/cache" /var/cache/libvirt
