@@ -1,0 +1,1 @@
+"""A fleet that exists in memory only, behind the contract of a driver."""

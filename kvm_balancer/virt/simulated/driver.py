@@ -1,0 +1,152 @@
+"""The simulated driver: one host of a world, as its executor sees it."""
+
+import dataclasses
+from typing import Self
+
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.virt import driver
+from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.simulated import hosts
+from kvm_balancer.virt.simulated import readings
+from kvm_balancer.virt.simulated import stage as stages
+from kvm_balancer.virt.simulated import world as worlds
+
+VERSION = 'simulated 1.0'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """Which host of which world, and what may be moved away from it."""
+
+    host: str
+    manage: ownership.Manage = dataclasses.field(
+        default_factory=ownership.Manage
+    )
+
+
+class SimulatedDriver(driver.Driver):
+    """Samples a simulated host and migrates its instances."""
+
+    def __init__(self, params: Params, stage: stages.Stage) -> None:
+        self._params = params
+        self._stage = stage
+        self._read_at: float | None = None
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        group = conf.simulated
+        if not group.fleet:
+            raise errors.ConfigurationError(
+                'The simulated driver needs a fleet: set [simulated] fleet '
+                'to a file of the form kvm-balancer/fleet/1.'
+            )
+        stage = stages.shared(
+            group.fleet,
+            worlds.Params(
+                speed=group.speed,
+                seed=group.seed,
+                failure_rate=group.failure_rate,
+            ),
+        )
+        names = stage.use(lambda world: world.host_names)
+        if conf.host.name not in names:
+            raise errors.ConfigurationError(
+                f'The simulated fleet in {group.fleet} has no host '
+                f'{conf.host.name}: set [host] name to one of its hosts.'
+            )
+        manage = ownership.Manage.from_words(
+            conf.executor.manage, conf.executor.manage_names
+        )
+        return cls(Params(conf.host.name, manage), stage)
+
+    def connect(self) -> None:
+        self._stage.use(lambda world: self._host(world).answer())
+
+    def read(self) -> driver.Reading:
+        return self._stage.use(self._read)
+
+    def view(self, instance: str) -> driver.InstanceView:
+        return self._stage.use(lambda world: self._view(world, instance))
+
+    def carrier(
+        self, wanted: request.Request, sink: driver.Sink
+    ) -> driver.Carrier:
+        return SimulatedCarrier(self._params, self._stage, wanted, sink)
+
+    def close(self) -> None:
+        """Nothing is held on to: the world goes on without this driver."""
+
+    def _host(self, world: worlds.World) -> hosts.Host:
+        return world.host(self._params.host)
+
+    def _read(self, world: worlds.World) -> driver.Reading:
+        host = self._host(world)
+        host.answer()
+        when = readings.Moment(world.now, self._read_at, world.speed)
+        self._read_at = world.now
+        instances = readings.read_instances(host, when, self._params.manage)
+        facts = host.facts
+        seen = host_readings.HostReading(
+            cpus=facts.cpus,
+            memory_mib=facts.memory_mib,
+            cpu_overhead=facts.cpu_overhead,
+            memory_free_mib=host.memory_free_mib,
+        )
+        return driver.Reading(
+            taken_at=when.now,
+            interval_seconds=(
+                0.0 if when.since is None else when.now - when.since
+            ),
+            usage=host_readings.host_usage(seen, instances),
+            instances=instances,
+            cpus=facts.cpus,
+            memory_mib=facts.memory_mib,
+            cpu_model=facts.cpu_model,
+            hypervisor_version=VERSION,
+            library_version=VERSION,
+        )
+
+    def _view(self, world: worlds.World, instance: str) -> driver.InstanceView:
+        held = self._host(world).find(instance)
+        owner, reason = ownership.owner_of(
+            held.instance.marks, self._params.manage
+        )
+        return driver.InstanceView(
+            id=held.instance.id,
+            name=held.instance.name,
+            owner=str(owner),
+            owner_reason=reason,
+            end=hosts.end_of(held),
+            vcpus=held.instance.vcpus,
+            memory_mib=held.instance.guest.memory_mib,
+        )
+
+
+class SimulatedCarrier(driver.Carrier):
+    """One migration away from a simulated host."""
+
+    def __init__(
+        self,
+        params: Params,
+        stage: stages.Stage,
+        wanted: request.Request,
+        sink: driver.Sink,
+    ) -> None:
+        self._params = params
+        self._stage = stage
+        self._wanted = wanted
+        self._sink = sink
+        stage.attach(wanted.migration_id, sink)
+
+    def perform(self, instruction: instructions.Instruction) -> None:
+        self._stage.perform(
+            self._params.host, self._wanted, self._params.manage, instruction
+        )
+
+    def close(self) -> None:
+        self._stage.detach(self._wanted.migration_id, self._sink)

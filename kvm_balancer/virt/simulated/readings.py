@@ -1,0 +1,80 @@
+"""What a simulated host says of itself and its instances. Pure."""
+
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.model import sample
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.simulated import hosts
+
+_State = events.EndState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moment:
+    """When a host is read.
+
+    :ivar now: world time, seconds
+    :ivar since: when it was read before; None the first time
+    :ivar speed: of the world
+    """
+
+    now: float
+    since: float | None
+    speed: float
+
+
+def read_instances(
+    host: hosts.Host, when: Moment, manage: ownership.Manage
+) -> sample.InstanceUsages:
+    """Return the instances of a host as columns.
+
+    The first time usages are not yet known, and 0.
+    """
+    got = host.share(when.now * when.speed)
+    held = list(host.holdings.values())
+    having = [one.instance for one in held]
+    wanted = [
+        one.cores(when.now * when.speed) * _presence(one, when) for one in held
+    ]
+    nothing = (0.0,) * len(held)
+    return sample.InstanceUsages(
+        id=tuple(one.id for one in having),
+        name=tuple(one.name for one in having),
+        owner=tuple(
+            str(ownership.owner_of(one.marks, manage)[0]) for one in having
+        ),
+        state=tuple(_state(one) for one in held),
+        vcpus=tuple(one.vcpus for one in having),
+        memory_mib=tuple(one.guest.memory_mib for one in having),
+        disk_gib=tuple(one.disk_gib for one in having),
+        cpu_usage=tuple(cores * got for cores in wanted),
+        cpu_steal=tuple(cores * (1.0 - got) for cores in wanted),
+        memory_usage_mib=tuple(one.guest.in_use_mib for one in having),
+        dirty_rate_mib_s=tuple(
+            one.guest.dirty_rate_mib_s * when.speed for one in having
+        ),
+        network_rx_mib_s=nothing,
+        network_tx_mib_s=nothing,
+        block_read_mib_s=nothing,
+        block_write_mib_s=nothing,
+    )
+
+
+def _presence(held: hosts.Holding, when: Moment) -> float:
+    """Return for which share of the interval an instance was here."""
+    if when.since is None or when.now <= when.since:
+        return 0.0
+    here = when.now - max(held.since, when.since)
+    return min(1.0, max(0.0, here / (when.now - when.since)))
+
+
+def _state(held: hosts.Holding) -> str:
+    """Return the word of a sample for what an instance is doing."""
+    if held.state is _State.RUNNING:
+        return 'outgoing' if held.job_active else 'running'
+    if held.state is _State.PAUSED:
+        return 'outgoing' if held.job_active else 'paused'
+    if held.state in (_State.PAUSED_MIGRATION, _State.POST_COPY):
+        return 'incoming' if held.arriving else 'outgoing'
+    return 'other'
