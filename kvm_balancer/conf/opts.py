@@ -21,6 +21,7 @@ _MODULES: tuple[str, ...] = (
     'planner',
     'relieve',
     'samples',
+    'simulated',
     'spread',
 )
 
