@@ -11,11 +11,14 @@ writer was faster.
 
 import collections.abc
 import contextlib
+import functools
 import logging
 import os
 import pathlib
 import threading
 from typing import Any
+from typing import ParamSpec
+from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_db import exception as db_exception
@@ -25,6 +28,11 @@ from sqlalchemy import exc as sa_exception
 from sqlalchemy import orm
 
 from kvm_balancer import errors
+
+LOG = logging.getLogger(__name__)
+
+ParamsT = ParamSpec('ParamsT')
+AnswerT = TypeVar('AnswerT')
 
 #: A writer holds the lock for milliseconds; who waits this long has found
 #: a stuck disk or a foreign process.
@@ -49,7 +57,33 @@ _ENGINE_OPTIONS = (
 #: oslo.db logs, with a traceback, errors that it raises all the same.
 _NOISE = 'oslo_db.sqlalchemy.exc_filters'
 
+#: Two writers meet at most once over the same row, as a rule.
+_TRIES = 3
+
+_OVERTAKEN = (db_exception.DBDuplicateEntry, db_exception.DBDeadlock)
+
 UPGRADE_REMEDY = "run 'kvm-balancer db upgrade'"
+
+
+class Overtaken(errors.StoreError):
+    """Another transaction was faster; the same one again will do."""
+
+
+def tried_again(
+    method: collections.abc.Callable[ParamsT, AnswerT],
+) -> collections.abc.Callable[ParamsT, AnswerT]:
+    """Repeat a method that is one transaction when it was overtaken."""
+
+    @functools.wraps(method)
+    def repeated(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> AnswerT:
+        for _ in range(_TRIES - 1):
+            try:
+                return method(*args, **kwargs)
+            except Overtaken:
+                LOG.debug('%s was overtaken', method.__name__)
+        return method(*args, **kwargs)
+
+    return repeated
 
 
 @enginefacade.transaction_context_provider
@@ -207,7 +241,9 @@ class Database:
             sa_exception.SQLAlchemyError,
             ImportError,
         ) as error:
-            raise errors.StoreError(
+            overtaken = isinstance(error, _OVERTAKEN)
+            kind = Overtaken if overtaken else errors.StoreError
+            raise kind(
                 f'the database {self.name} failed: {_one_line(error)}; look '
                 'at [database] connection and at the database itself'
             ) from error

@@ -10,6 +10,7 @@ import dataclasses
 
 import msgspec
 import sqlalchemy
+from sqlalchemy import orm
 
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
@@ -77,6 +78,7 @@ class MigrationStore:
     def __init__(self, database: db.Database) -> None:
         self._database = database
 
+    @db.tried_again
     def record_dispatch(
         self,
         wanted: request.Request,
@@ -99,6 +101,7 @@ class MigrationStore:
                     move.migration_id = wanted.migration_id
             return True
 
+    @db.tried_again
     def record_progress(
         self, migration_id: str, state: str, text: str, at: float
     ) -> bool:
@@ -108,7 +111,7 @@ class MigrationStore:
             late says nothing new
         """
         with self._database.writer() as session:
-            row = session.get(tables.Migration, migration_id)
+            row = _locked(session, migration_id)
             if row is None or row.outcome is not None:
                 return False
             line = outcomes.StoryLine(at=at, state=state, text=text)
@@ -116,13 +119,14 @@ class MigrationStore:
             row.story = _encode_story((*_decode_story(row.story), line))
             return True
 
+    @db.tried_again
     def record_outcome(self, ended: outcomes.Outcome) -> bool:
         """Keep how a migration ended, also of one never dispatched here.
 
         :returns: whether it said anything new
         """
         with self._database.writer() as session:
-            row = session.get(tables.Migration, ended.migration_id)
+            row = _locked(session, ended.migration_id)
             if row is None:
                 row = tables.Migration(
                     id=ended.migration_id,
@@ -244,6 +248,13 @@ class MigrationStore:
     ) -> list[MigrationRecord]:
         with self._database.reader() as session:
             return [_record(row) for row in session.scalars(query)]
+
+
+def _locked(
+    session: orm.Session, migration_id: str
+) -> tables.Migration | None:
+    """Return a row that no other transaction changes meanwhile."""
+    return session.get(tables.Migration, migration_id, with_for_update=True)
 
 
 def _dispatched_row(wanted: request.Request, at: float) -> tables.Migration:

@@ -35,8 +35,11 @@ class StoreCase(unittest.TestCase):
         made = tempfile.TemporaryDirectory()
         self.addCleanup(made.cleanup)
         self.directory = pathlib.Path(made.name)
-        self.url = f'sqlite:///{self.directory}/agent.sqlite'
+        self.url = self.make_url()
         self.conf = make_conf(self.url)
+
+    def make_url(self):
+        return f'sqlite:///{self.directory}/agent.sqlite'
 
 
 def make_plan(moves=2):

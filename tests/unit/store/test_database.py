@@ -81,9 +81,40 @@ class ConcurrencyTest(base.StoreCase):
         self.assertEqual(60, len(kept.migrations.latest(limit=100)))
         self.assertEqual([], kept.migrations.unfinished())
 
-    def test_threads_share_a_file(self):
+    def test_threads_share_one(self):
         """No writer fails because another one was faster."""
         self._share(self.url)
+
+    def test_threads_that_say_the_same_at_once_are_heard_once(self):
+        kept = store.Store(self.conf, create=True)
+        self.addCleanup(kept.close)
+        gate = threading.Barrier(4)
+
+        def tell(number):
+            heard = []
+            for turn in range(5):
+                gate.wait()
+                wanted = base.make_request(f'd{turn}')
+                heard.append(kept.migrations.record_dispatch(wanted, 1001))
+                gate.wait()
+                kept.migrations.record_progress(
+                    f'd{turn}', 'pre-copy', str(number), 1002
+                )
+                gate.wait()
+                ended = base.make_outcome(f'o{turn}')
+                heard.append(kept.migrations.record_outcome(ended))
+            return heard
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            told = list(pool.map(tell, range(4)))
+        self.assertEqual(
+            [1] * 10, [sum(heard) for heard in zip(*told, strict=True)]
+        )
+        for turn in range(5):
+            story = kept.migrations.get(f'd{turn}').story
+            self.assertEqual(
+                ['0', '1', '2', '3'], sorted(line.text for line in story[1:])
+            )
 
     def test_threads_share_a_database_in_memory(self):
         self._share('sqlite://')
