@@ -25,13 +25,17 @@ class GroupsFilter(base.Filter):
     ) -> columns.Bools:
         passed = np.ones((len(instances), len(hosts)), np.bool_)
         groups_of = state.fleet.groups_of
-        if not groups_of:
-            return passed
+        place: columns.Ints | None = None
         for index, one in enumerate(instances.tolist()):
             for group in groups_of.get(one, ()):
                 full = _full_hosts(state, group)
-                if full is not None:
-                    passed[index] &= ~np.isin(hosts, full)
+                if full is None:
+                    continue
+                if place is None:
+                    place = np.full(len(state.fleet.hosts), -1, np.int32)
+                    place[hosts] = np.arange(len(hosts))
+                refused = place[full]
+                passed[index, refused[refused >= 0]] = False
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
@@ -49,8 +53,10 @@ def _full_hosts(state: placement.Placement, group: int) -> columns.Ints | None:
     groups = state.fleet.groups
     if groups.policy[group] != columns.GroupPolicy.ANTI_AFFINITY:
         return None
-    hosts, count = np.unique(
-        state.hosts_of(groups.members(group)), return_counts=True
-    )
-    full: columns.Ints = hosts[count >= groups.max_per_host[group]]
+    hosts = state.hosts_of(groups.members(group))
+    most = int(groups.max_per_host[group])
+    if most == 1:
+        return hosts
+    distinct, count = np.unique(hosts, return_counts=True)
+    full: columns.Ints = distinct[count >= most]
     return full

@@ -12,10 +12,10 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import workspace
 
-#: destinations that are looked at in one go
-CHUNK = 256
+#: destinations that are looked at first, and by how much more then
+_FIRST, _GROWTH = 32, 4
 #: moves after which hosts are sorted again
-_REFRESH = 64
+_REFRESH = 16
 
 
 class ColdHosts:
@@ -50,7 +50,12 @@ class ColdHosts:
 def chunks(
     hosts: columns.Ints,
 ) -> collections.abc.Iterator[tuple[columns.Ints, columns.Ints]]:
-    """Split *hosts*, and give with each part what comes after it."""
-    for first in range(0, len(hosts), CHUNK):
-        last = first + CHUNK
+    """Split *hosts* into parts that grow; with each, give what is after it.
+
+    Most often the first part will do.
+    """
+    first, size = 0, _FIRST
+    while first < len(hosts):
+        last = first + size
         yield hosts[first:last], hosts[last:]
+        first, size = last, size * _GROWTH

@@ -26,6 +26,9 @@ from kvm_balancer.planner import cold
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 
+#: a move that gains this share of what the next host promises is taken at
+#: once: promises are hardly ever kept to the full
+_GOOD_ENOUGH = 0.98
 #: gains below it are noise of the arithmetic
 _LEAST_GAIN = 1e-9
 
@@ -63,11 +66,14 @@ class Descent:
                 self._changed[host], self._changed[destination]
             ):
                 found = self._best(host)
-                if found is not None:
-                    gain, unit, destination = found
-                    entry = (-gain, host, done, unit, destination)
+                if found is None:
+                    continue
+                gain, unit, destination = found
+                promise = -gain
+                if heap and gain < _GOOD_ENOUGH * -heap[0][0]:
+                    entry = (promise, host, done, unit, destination)
                     heapq.heappush(heap, entry)
-                continue
+                    continue
             if not self.work.may_move(unit):
                 continue
             self.apply(unit, host, destination)
@@ -140,9 +146,10 @@ class Descent:
         best = (_LEAST_GAIN, -1, -1)
         for hosts, further in cold.chunks(self._cold.in_zone_of(source)):
             best = max(best, self._block(units, source, hosts))
-            if len(further) and best[0] >= self._further(
-                units, source, further[0]
-            ):
+            if not len(further):
+                break
+            units = units[self._further(units, source, further) > best[0]]
+            if not len(units):
                 break
         return best if best[1] >= 0 else None
 
@@ -172,13 +179,18 @@ class Descent:
         return best, int(units[row]), chosen
 
     def _further(
-        self, units: columns.Ints, source: int, boundary: np.int32
-    ) -> float:
-        """Return what a host beyond the *boundary* can gain at most."""
+        self, units: columns.Ints, source: int, hosts: columns.Ints
+    ) -> columns.Floats:
+        """Return what units can gain at most on one of *hosts*.
+
+        :returns: for each of *units*
+        """
         usage = self.work.units.cpu_usage[units]
         largest = float(self._cpus.max())
-        distance = float(self._load[boundary]) - self.spread.mean
+        coldest = float(self._load[hosts].min())
+        distance = coldest - self.spread.mean
         gain = self._gain(
             usage, source, usage / largest, np.full_like(usage, distance)
         )
-        return float((gain / self._price[units]).max())
+        most: columns.Floats = gain / self._price[units]
+        return most
