@@ -1,0 +1,124 @@
+import unittest
+
+from kvm_balancer.virt.libvirt import documents
+
+_DOMAIN = """
+<domain type='kvm' id='7'>
+  <name>web-1</name>
+  <uuid>bdf1e3bf-ce17-40ca-8b24-16c0f93ed9bf</uuid>
+  <metadata>{metadata}</metadata>
+  <memory unit='KiB'>2097152</memory>
+  <vcpu placement='static' current='2'>4</vcpu>
+  <sysinfo type='smbios'><system>
+    <entry name='manufacturer'>OpenStack Foundation</entry>
+    <entry name='product'>{product}</entry>
+  </system></sysinfo>
+  <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>
+  <cpu mode='custom'><model>Skylake-Server</model></cpu>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <disk type='file' device='disk'>
+      <source file='/srv/web.img'/><target dev='vda'/>
+    </disk>
+    <disk type='network' device='disk'>
+      <source protocol='rbd' name='pool/web'/><target dev='vdb'/>
+    </disk>
+    <disk type='block' device='disk'>
+      <source dev='/dev/sdb'/><target dev='vdc'/><shareable/>
+    </disk>
+    <disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>
+    <interface type='bridge'><source bridge='br0'/></interface>
+    <interface type='hostdev'><source/></interface>
+    <hostdev mode='subsystem' type='pci'/>
+    <filesystem type='mount'><target dir='share'/></filesystem>
+  </devices>
+</domain>
+"""
+
+
+def _domain(metadata='', product=''):
+    return documents.read_domain(
+        _DOMAIN.format(metadata=metadata, product=product)
+    )
+
+
+class ReadDomainTest(unittest.TestCase):
+    def test_what_a_domain_is_made_of(self):
+        facts = _domain()
+        self.assertEqual('web-1', facts.name)
+        self.assertEqual('bdf1e3bf-ce17-40ca-8b24-16c0f93ed9bf', facts.uuid)
+        self.assertEqual('kvm', facts.virt_type)
+        self.assertEqual(('x86_64', 'pc-q35-7.2'), (facts.arch, facts.machine))
+        self.assertEqual(2.0, facts.vcpus)
+        self.assertEqual(2048.0, facts.memory_mib)
+        self.assertIn('Skylake-Server', facts.cpu)
+        self.assertEqual(('br0',), facts.bridges)
+        self.assertEqual(
+            ('pci subsystem', 'hostdev interface'), facts.pass_through
+        )
+        self.assertEqual(('share',), facts.file_systems)
+        self.assertEqual(
+            (
+                documents.Disk('vda', 'file', '/srv/web.img'),
+                documents.Disk('vdb', 'network', 'pool/web'),
+                documents.Disk('vdc', 'block', '/dev/sdb', shareable=True),
+                documents.Disk('sda', 'file', '', read_only=True),
+            ),
+            facts.disks,
+        )
+
+    def test_memory_in_any_unit_of_libvirt(self):
+        for unit, expected in (
+            ('KiB', 1.0),
+            ('MiB', 1024.0),
+            ('M', 1024.0),
+            ('GiB', 1024.0**2),
+            ('b', 1 / 1024),
+        ):
+            text = f"<domain><memory unit='{unit}'>1024</memory></domain>"
+            with self.subTest(unit):
+                facts = documents.read_domain(text)
+                self.assertEqual(expected, facts.memory_mib)
+
+    def test_marks_of_owners(self):
+        nova = 'http://openstack.org/xmlns/libvirt/nova'
+        ours = 'https://kvm-balancer.org/xmlns/1'
+        cases = (
+            ('', '', (False, None)),
+            (f'<n:instance xmlns:n="{nova}/1.1"/>', '', (True, None)),
+            (f'<n:instance xmlns:n="{nova}/2.0"/>', '', (True, None)),
+            (
+                f'<x xmlns="urn:x"><y xmlns="{nova}/1.0"/></x>',
+                '',
+                (True, None),
+            ),
+            (
+                f'<instance xmlns="{ours}"><manage>true</manage></instance>',
+                '',
+                (False, True),
+            ),
+            (
+                f'<instance xmlns="{ours}"><manage> No </manage></instance>',
+                '',
+                (False, False),
+            ),
+            ('<manage>true</manage>', '', (False, None)),
+        )
+        for metadata, product, expected in cases:
+            with self.subTest(metadata):
+                marks = _domain(metadata, product).marks
+                self.assertEqual(expected, (marks.nova, marks.consent))
+
+    def test_product_of_the_smbios(self):
+        self.assertEqual(
+            'OpenStack Nova', _domain(product='OpenStack Nova').marks.product
+        )
+
+
+class ReadCapabilitiesTest(unittest.TestCase):
+    def test_host_and_its_cpu(self):
+        found = documents.read_capabilities(
+            '<capabilities><host><uuid>u</uuid><cpu><arch>x86_64</arch>'
+            '<model>EPYC</model></cpu></host></capabilities>'
+        )
+        self.assertEqual(documents.HostCapabilities('u', 'EPYC'), found)
