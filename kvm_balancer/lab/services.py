@@ -7,6 +7,7 @@ import collections.abc
 import pathlib
 import sys
 
+from kvm_balancer import errors
 from kvm_balancer.lab import broker
 from kvm_balancer.lab import description
 from kvm_balancer.lab import hosts
@@ -97,6 +98,20 @@ class Services:
         path = self.executor_configuration(host)
         host.start('executor', self._program('kvm-balancer-executor', path))
 
+    def check(self, fleet: collections.abc.Iterable[hosts.Host]) -> None:
+        """Check that agent and executors still run.
+
+        :raises LabError: names one that has ended, and its last words
+        """
+        daemons = {'the agent': (self.processes, 'agent')}
+        for host in fleet:
+            what = f'the executor of {host.name}'
+            daemons[what] = (host.processes, 'executor')
+        for what, (where, name) in daemons.items():
+            if not where.is_alive(name):
+                told = where.last_words(name) or 'without a word'
+                raise errors.LabError(f'{what} has ended: {told}')
+
     @staticmethod
     def _program(name: str, configuration: pathlib.Path) -> list[str]:
         """Return how to call a program that is installed beside Python."""
@@ -116,7 +131,6 @@ class Services:
 
     def _agent(self, mode: str) -> Settings:
         settings = self._bus()
-        settings['DEFAULT']['host'] = 'lab'
         store = self.lab.path / 'agent.sqlite'
         return settings | {
             'database': {'connection': f'sqlite:///{store}'},
@@ -127,6 +141,7 @@ class Services:
                 'instance_cooldown_seconds': 60,
                 'host_cooldown_seconds': 5,
             },
+            'migration': {'post_copy': True},
             'relieve': {'limit': 0.8, 'margin': 0.1, 'hold_seconds': 10},
             'samples': {
                 'silent_after_seconds': 5 * _SAMPLE_SECONDS,
@@ -136,7 +151,6 @@ class Services:
 
     def _executor(self, host: hosts.Host) -> Settings:
         settings = self._bus()
-        settings['DEFAULT']['host'] = host.name
         return settings | {
             'executor': {
                 'driver': 'libvirt',
@@ -145,6 +159,7 @@ class Services:
                 'state_path': host.directory / 'executor.sqlite',
             },
             'host': {
+                'name': host.name,
                 'zone': 'lab',
                 'migration_address': host.address,
                 'migration_mib_s': _MIGRATION_MIB_S,
@@ -152,5 +167,4 @@ class Services:
                 'readings_file': host.readings,
             },
             'libvirt': {'uri': 'qemu:///system', 'peer_uri': host.uri},
-            'migration': {'post_copy': True},
         }

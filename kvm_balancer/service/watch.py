@@ -16,6 +16,7 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.messages import sample as messages
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import observation
 from kvm_balancer.model import observed
 from kvm_balancer.model import sample
 
@@ -25,14 +26,14 @@ LOG = logging.getLogger(__name__)
 _TELL_SECONDS = 300.0
 
 
-def params(conf: cfg.ConfigOpts) -> observed.Params:
+def params(conf: cfg.ConfigOpts) -> observation.Params:
     """Return how samples become a fleet, as ``[samples]`` has it."""
     group = conf.samples
-    return observed.Params(
+    return observation.Params(
         window_samples=group.window_samples,
         ewma_seconds=group.ewma_seconds,
         percentile=group.percentile,
-        estimate=observed.Estimate(group.estimate),
+        estimate=observation.Estimate(group.estimate),
         silent_after_seconds=group.silent_after_seconds,
         future_tolerance_seconds=group.future_tolerance_seconds,
         forget_after_seconds=group.forget_after_seconds,
@@ -44,7 +45,7 @@ class FleetWatch:
 
     def __init__(
         self,
-        limits: observed.Params,
+        limits: observation.Params,
         clock: collections.abc.Callable[[], float] = time.time,
     ) -> None:
         self._fleet = observed.ObservedFleet(limits)
@@ -81,7 +82,7 @@ class FleetWatch:
         except errors.NotFound:
             return None
 
-    def host(self, name: str) -> observed.ObservedHost:
+    def host(self, name: str) -> observation.ObservedHost:
         """Return a host as its last sample has it.
 
         :raises NotFound: when it was never heard of
@@ -89,7 +90,7 @@ class FleetWatch:
         with self._lock:
             return self._fleet.host(name, self._clock())
 
-    def instance(self, uid: str) -> observed.ObservedInstance:
+    def instance(self, uid: str) -> observation.ObservedInstance:
         """Return an instance as it was last reported.
 
         :raises NotFound: when it was never heard of
