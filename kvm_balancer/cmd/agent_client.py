@@ -84,9 +84,9 @@ class AgentClient:
 
     def cancel_migration(
         self, migration_id: str, reason: str = 'cancelled by an operator'
-    ) -> Any:
+    ) -> Row:
         """Ask for the end of a migration that runs."""
-        return self._caller.call(
+        return self._row(
             'cancel_migration', migration_id=migration_id, reason=reason
         )
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from cliff import command
 
@@ -40,14 +41,34 @@ class Export(command.Command):
             ) from error
 
 
+def _pairs(value: Any) -> str:
+    """Show a dictionary of counts on one line."""
+    shown = [f'{key} {count}' for key, count in (value or {}).items()]
+    return ', '.join(shown) or 'none'
+
+
+def _findings(value: Any) -> str:
+    return listing.one_per_line(
+        f'{one.get("policy")} ({one.get("mood")}): {one.get("text")}'
+        for one in value or ()
+    ) or listing.text(None)
+
+
 class Status(listing.Record):
     """Show what the agent is doing."""
 
+    columns = (
+        listing.Column('mode', 'Mode'),
+        listing.Column('up_seconds', 'Up s', listing.number(0)),
+        listing.Column('hosts', 'Hosts'),
+        listing.Column('silent_hosts', 'Silent hosts'),
+        listing.Column('instances', 'Instances'),
+        listing.Column('samples_accepted', 'Samples accepted'),
+        listing.Column('samples_refused', 'Samples refused', _pairs),
+        listing.Column('migrations', 'Migrations under way'),
+        listing.Column('policies', 'Policies', _findings),
+    )
+
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
-            row = agent.status()
-        self.columns = tuple(
-            listing.Column(key, key.replace('_', ' ').capitalize())
-            for key in row
-        )
-        return row
+            return agent.status()

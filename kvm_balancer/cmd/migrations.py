@@ -30,6 +30,17 @@ def _prediction(value: Any) -> str:
     )
 
 
+def _now(value: Any) -> str:
+    """Show where a copy that runs stands."""
+    if not value:
+        return listing.text(None)
+    return (
+        f'pass {value["iteration"]}, {value["remaining_mib"]:,.0f} MiB left, '
+        f'{value["bandwidth_mib_s"]:,.0f} MiB/s, '
+        f'throttle {value["throttle_percent"]} %'
+    )
+
+
 #: The fields of one migration, also of one that was made by hand.
 RECORD = (
     listing.Column('id', 'Id'),
@@ -106,7 +117,11 @@ class _OneMigration(listing.Record):
 class Show(_OneMigration):
     """Show one migration and its story."""
 
-    columns = RECORD
+    columns = (
+        *RECORD[:-1],
+        listing.Column('statistics', 'Now', _now),
+        RECORD[-1],
+    )
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
@@ -123,6 +138,7 @@ class Cancel(_OneMigration):
     columns = (
         listing.Column('id', 'Id'),
         listing.Column('asked', 'Asked', listing.yes),
+        listing.Column('state', 'State'),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -136,5 +152,4 @@ class Cancel(_OneMigration):
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
             found = agent.migration(parsed_args.migration)
-            agent.cancel_migration(found['id'], parsed_args.reason)
-        return {'id': found['id'], 'asked': True}
+            return agent.cancel_migration(found['id'], parsed_args.reason)

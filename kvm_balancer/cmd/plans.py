@@ -8,6 +8,14 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import listing
 
 
+#: What the other columns of a list take of a line.
+_MARGIN = 76
+
+
+def _why(value: Any) -> str:
+    return listing.one_per_line([listing.text(value)], _MARGIN)
+
+
 def _moves(value: Any) -> str:
     return listing.one_per_line(
         f'{place}. {move.get("instance")} from {move.get("source")} to '
@@ -28,7 +36,7 @@ class List(listing.Listing):
         listing.Column('mode', 'Mode'),
         listing.Column('state', 'State'),
         listing.count('moves', 'Moves'),
-        listing.Column('summary', 'Why'),
+        listing.Column('summary', 'Why', _why),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -48,7 +56,7 @@ class Show(listing.Record):
         listing.Column('policy', 'Policy'),
         listing.Column('mode', 'Mode'),
         listing.Column('state', 'State'),
-        listing.Column('summary', 'Why'),
+        listing.Column('summary', 'Why', lambda v: listing.one_per_line([v])),
         listing.Column('moves', 'Moves', _moves),
     )
 

@@ -45,6 +45,12 @@ _MIGRATION = {
 _STORY = {
     **_MIGRATION,
     'plan_id': None,
+    'statistics': {
+        'iteration': 3,
+        'remaining_mib': 12.5,
+        'bandwidth_mib_s': 100.0,
+        'throttle_percent': 20,
+    },
     'predicted': {
         'seconds': 2.5,
         'downtime_ms': 40.0,
@@ -56,13 +62,24 @@ _STORY = {
         {'at': 1700000001.5, 'state': 'pre-copy', 'text': 'word ' * 40},
     ],
 }
+_STATUS = {
+    'mode': 'advise',
+    'up_seconds': 12.5,
+    'hosts': 3,
+    'silent_hosts': 1,
+    'instances': 8,
+    'samples_accepted': 100,
+    'samples_refused': {'future': 2},
+    'migrations': 0,
+    'policies': [{'policy': 'relieve', 'mood': 'calm', 'text': 'x ' * 90}],
+}
 _PLAN = {
     'id': _ID,
     'created_at': 1700000000.5,
     'policy': 'spread',
     'mode': 'advise',
     'moves': 3,
-    'summary': 'spread is 0.25 and should be 0.10',
+    'summary': 'spread is 0.25 and should be 0.10: ' + 'host, ' * 30,
     'state': 'advised',
 }
 
@@ -88,8 +105,8 @@ class TablesTest(base.CommandCase):
             },
             list_migrations=[_MIGRATION],
             show_migration=_STORY,
-            cancel_migration=None,
-            status={'mode': 'advise', 'hosts': 3},
+            cancel_migration={'id': _ID, 'asked': True, 'state': 'pre-copy'},
+            status=_STATUS,
             export_fleet={'schema': 'kvm-balancer/fleet/1', 'hosts': []},
         )
         patched = self.agent.connected()
@@ -120,7 +137,7 @@ class TablesTest(base.CommandCase):
             (('plans',), [_PLAN]),
             (('migrations', 'list'), [_MIGRATION]),
             (('migrations', 'show', _ID), _STORY),
-            (('status',), {'mode': 'advise', 'hosts': 3}),
+            (('status',), _STATUS),
         ):
             with self.subTest(command):
                 ran = self.run_cli(*command, '-f', 'json')
