@@ -12,7 +12,10 @@ from typing import Any
 from cliff import command
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import cli
+from kvm_balancer.cmd import configuration
 from kvm_balancer.cmd import listing
 from kvm_balancer.lab import prerequisites
 
@@ -21,6 +24,7 @@ if typing.TYPE_CHECKING:
 
 _DIRECTORY = '/var/lib/kvm-balancer-lab'
 _NAME = 'kvmlab'
+_FIRST_SAMPLES_SECONDS = 60
 
 
 def _add_directory(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +139,7 @@ class Up(command.Command):
         lab = fleet.Lab(wanted, self._tell)
         try:
             lab.up(parsed_args.mode)
+            _wait_for_samples(lab)
         except errors.LabError as error:
             raise errors.LabError(
                 f'{error} (what is up already goes away by '
@@ -150,6 +155,35 @@ class Up(command.Command):
 
     def _tell(self, line: str) -> None:
         print(line, file=self.app.stdout, flush=True)
+
+
+def _wait_for_samples(lab: 'fleet.Lab') -> None:
+    """Wait until the agent answers and has heard of every host.
+
+    :raises LabError: when it does not, or a program has ended
+    """
+    if lab.services is None:
+        return
+    conf = configuration.load(
+        cli.PROGRAM, [str(lab.services.agent_configuration)]
+    )
+    until = time.monotonic() + _FIRST_SAMPLES_SECONDS
+    heard: set[str] = set()
+    while heard != {host.name for host in lab.hosts}:
+        lab.services.check(lab.hosts)
+        if time.monotonic() > until:
+            silent = {host.name for host in lab.hosts} - heard
+            raise errors.LabError(
+                f'the agent has not heard of {", ".join(sorted(silent))} in '
+                f'{_FIRST_SAMPLES_SECONDS} seconds'
+            )
+        try:
+            with agent_client.connected(conf) as agent:
+                heard = {row['name'] for row in agent.hosts()}
+        except errors.BusError:
+            pass
+        time.sleep(0.2)
+    lab.say('the agent has samples of every host')
 
 
 class Down(command.Command):

@@ -168,11 +168,11 @@ def describe(
 
 
 def with_guests(
-    lab: Lab, number: int, burn: float = 0.8, memory_mib: int = 256
+    lab: Lab, number: int, burn: float = 0.85, memory_mib: int = 256
 ) -> Lab:
     """Return *lab* with guests, of which the first host has too many.
 
-    By default the guests of the first host burn 0.8 of a core together,
+    By default the guests of the first host burn 0.85 of a core together,
     which with what the host needs itself is more than the 0.8 of its one
     core at which it is to be relieved; the others have room. All of it fits
     on a machine with two cores.

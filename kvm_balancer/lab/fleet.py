@@ -121,6 +121,10 @@ class Lab:
 
     def down(self) -> None:
         """Clear away everything, also of a laboratory half-way up."""
+        # While the broker is there, so that they need not wait for it.
+        programs = [processes.Processes(self.directory).find('agent')]
+        programs += [host.processes.find('executor') for host in self.hosts]
+        processes.stop_all(programs, wait_seconds=5.0)
         processes.Processes(self.directory).sweep()
         for host in self.description.hosts:
             network.remove(host.interface)

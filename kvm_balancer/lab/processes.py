@@ -200,6 +200,19 @@ class Processes:
             self._children.discard(pid)
 
 
+def stop_all(
+    wanted: collections.abc.Iterable[Process | None], wait_seconds: float
+) -> None:
+    """End several daemons at once: ask, wait, and then insist."""
+    alive = {one.pid: one for one in wanted if one and is_alive(one)}
+    _end(
+        list(alive),
+        lambda pid: is_alive(alive[pid]),
+        signal.SIGTERM,
+        wait_seconds,
+    )
+
+
 def _end(
     pids: collections.abc.Sequence[int],
     is_ours: collections.abc.Callable[[int], bool],
