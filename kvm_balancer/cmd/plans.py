@@ -7,7 +7,6 @@ from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import listing
 
-
 #: What the other columns of a list take of a line.
 _MARGIN = 76
 
