@@ -34,7 +34,9 @@ def _open(fleet: columns.Fleet) -> columns.Bools:
     return passed
 
 
-def peak(state: placement.Placement, free: columns.Bools) -> float:
+def peak(
+    state: placement.Placement, free: columns.Bools, drained: bool = False
+) -> float:
     """Return the CPU load under which no plan brings the highest.
 
     The mean over the hosts of a zone that are not draining of what they
@@ -42,13 +44,16 @@ def peak(state: placement.Placement, free: columns.Bools) -> float:
     largest host of its zone.
 
     :param free: instances that may be moved, shape ``(instances,)``
+    :param drained: plans have to empty draining hosts; where they do not,
+        what is there may stay, and counts for nobody
     """
     fleet = state.fleet
     hosts = fleet.hosts
     stays = fleet.counted
     fixed = _fixed_cores(state, free)
     highest = float((fixed / hosts.cpus)[stays].max(initial=0.0))
-    usage = np.where(free, fleet.instances.cpu_usage, 0.0)
+    must = free if drained else free & stays[state.host]
+    usage = np.where(must, fleet.instances.cpu_usage, 0.0)
     zone_of = hosts.zone[state.host]
     for zone in range(len(fleet.zones)):
         inside = stays & (hosts.zone == zone)
@@ -58,11 +63,8 @@ def peak(state: placement.Placement, free: columns.Bools) -> float:
         total = float(fixed[inside].sum() + moving.sum())
         highest = max(highest, total / float(hosts.cpus[inside].sum()))
         largest = float(moving.max(initial=0.0))
-        # an instance on a draining host may have to stay there
-        homes = inside | (hosts.state == columns.HostState.DRAINING)
-        if not (homes & ~inside).any():
-            alone = (np.maximum(fixed, 0.0) + largest) / hosts.cpus
-            highest = max(highest, float(alone[inside].min()))
+        alone = (fixed + largest) / hosts.cpus
+        highest = max(highest, float(alone[inside].min()))
     return highest
 
 
