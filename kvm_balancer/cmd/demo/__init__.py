@@ -1,0 +1,1 @@
+"""``kvm-balancer demo``: a simulated fleet is balanced before your eyes."""

@@ -1,0 +1,172 @@
+"""``kvm-balancer demo``: the command line of the demonstration."""
+
+import argparse
+import collections.abc
+import contextlib
+import logging
+import pathlib
+import sys
+import time
+
+from cliff import command
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import startup
+from kvm_balancer.cmd.demo import fleet
+from kvm_balancer.cmd.demo import picture
+from kvm_balancer.cmd.demo import record
+from kvm_balancer.cmd.demo import theatre
+from kvm_balancer.cmd.demo import verdict
+from kvm_balancer.cmd.demo import view
+
+_LOOK_SECONDS = 0.25
+#: Everything that there is in the store of a demonstration.
+_ALL = 1000
+#: The first look waits so long until all hosts have told of themselves.
+_FIRST_SECONDS = 30.0
+
+
+class Demo(command.Command):
+    """Balance a simulated fleet, with the real agent and executors.
+
+    Needs neither root nor libvirt nor a broker. Leaves a picture of it.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.epilog = (
+            'Exit codes: 0 when the fleet was balanced and every instance '
+            'exists exactly once; 1 otherwise; 130 after Ctrl-C.'
+        )
+        parser.add_argument(
+            '--seconds',
+            type=arguments.whole_number(5, 3600),
+            default=60,
+            metavar='N',
+            help='End after so long at the latest (default: %(default)s).',
+        )
+        parser.add_argument(
+            '--result',
+            type=pathlib.Path,
+            default=pathlib.Path('demo-result'),
+            metavar='DIR',
+            help='Leave the picture and the log there (default: %(default)s).',
+        )
+        parser.add_argument(
+            '--seed',
+            type=arguments.whole_number(0, 2**31 - 1),
+            default=1,
+            metavar='N',
+            help='Another seed makes another fleet (default: %(default)s).',
+        )
+        parser.add_argument(
+            '--no-live',
+            dest='live',
+            action='store_false',
+            help='Print lines, on a terminal as well.',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        result: pathlib.Path = parsed_args.result
+        try:
+            result.mkdir(parents=True, exist_ok=True)
+            log = logging.FileHandler(result / 'demo.log', mode='w')
+        except OSError as error:
+            raise errors.ConfigurationError(
+                f'the result cannot be left in {result}: {error.strerror}'
+            ) from None
+        goals = theatre.Goals()
+        made = fleet.make_fleet(parsed_args.seed)
+        shown = view.view(sys.stdout, goals, parsed_args.live)
+        shown.note(
+            f'{len(made.hosts)} simulated hosts, {len(made.instances)} '
+            'instances; starting the agent and an executor for each host'
+        )
+        with (
+            _logged(log),
+            theatre.Theatre(made, goals, parsed_args.seed) as stage,
+        ):
+            seen = _watch(stage, shown, goals, parsed_args.seconds)
+            found = verdict.judge(
+                seen, goals, stage.executions(), len(made.instances)
+            )
+        files = picture.draw(seen, goals, result)
+        _report(found, [*files, result / 'demo.log'])
+        return startup.EXIT_FAILURE if found.problems else 0
+
+
+def _watch(
+    stage: theatre.Theatre,
+    shown: view.View,
+    goals: theatre.Goals,
+    seconds: int,
+) -> record.Record:
+    """Look on until the fleet is balanced, or time is up."""
+    _wait_for_hosts(stage)
+    agent = stage.agent
+    names = {row['id']: row['name'] for row in agent.instances()}
+    began = time.monotonic()
+    seen = record.Record(time.time(), names)
+    with shown:
+        while True:
+            status = agent.status()
+            plans = agent.plans(limit=_ALL)
+            for plan_id in seen.unseen_plans(plans):
+                seen.note_plan(agent.plan(plan_id))
+            changed = seen.note_migrations(agent.migrations(limit=_ALL))
+            idle = not status['migrations'] and not any(
+                one['state'] == 'running' for one in plans
+            )
+            seen.look(time.time(), agent.hosts(), status['policies'], idle)
+            shown.show(seen, changed)
+            left = began + seconds - time.monotonic()
+            if left <= 0.0 or verdict.is_over(seen, goals):
+                return seen
+            time.sleep(min(_LOOK_SECONDS, left))
+
+
+def _wait_for_hosts(stage: theatre.Theatre) -> None:
+    """Wait until every host has sent a sample with its usage in it."""
+    until = time.monotonic() + _FIRST_SECONDS
+    while time.monotonic() < until:
+        hosts = stage.agent.hosts()
+        if len(hosts) == fleet.HOSTS and all(
+            row['cpu_load'] > 0.0 and row['instances'] for row in hosts
+        ):
+            return
+        time.sleep(_LOOK_SECONDS)
+    raise errors.KVMBalancerError(
+        f'only {len(stage.agent.hosts())} of {fleet.HOSTS} hosts have sent '
+        'a sample: see demo.log'
+    )
+
+
+@contextlib.contextmanager
+def _logged(handler: logging.Handler) -> collections.abc.Iterator[None]:
+    """Send what is logged to a file, and nothing of it to the terminal."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    handler.setFormatter(
+        logging.Formatter('%(asctime)s %(levelname)s %(name)s: %(message)s')
+    )
+    root.handlers, root.level = [handler], logging.INFO
+    try:
+        yield
+    finally:
+        root.handlers, root.level = handlers, level
+        handler.close()
+
+
+def _report(found: verdict.Verdict, files: list[pathlib.Path]) -> None:
+    """Print what came of it."""
+    print(f'\n{"":24}{"before":>18}{"after":>18}')
+    for name, before, after in found.figures:
+        print(f'{name:24}{before:>18}{after:>18}')
+    print()
+    for name, value in found.facts:
+        print(f'{name}: {value}')
+    print(f'\nSee {", ".join(str(file) for file in files)}')
+    for problem in found.problems:
+        print(f'kvm-balancer: {problem}', file=sys.stderr)
