@@ -1,0 +1,246 @@
+"""Where an instance may go, filter by filter."""
+
+import unittest
+
+import numpy as np
+
+from kvm_balancer.filters import aggregates
+from kvm_balancer.filters import base
+from kvm_balancer.filters import capacity
+from kvm_balancer.filters import cpu_compatibility
+from kvm_balancer.filters import groups
+from kvm_balancer.filters import host_state
+from kvm_balancer.filters import stale_host
+from kvm_balancer.filters import zone
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from tests.fixtures import fleets
+
+
+def passing(one, fleet, uid='x', in_flight=()):
+    """Return the names of the hosts that *one* lets instance *uid* go to."""
+    state = placement.Placement(fleet, in_flight)
+    row = fleet.instance_row[uid]
+    hosts = np.arange(len(fleet.hosts), dtype=np.int32)
+    hosts = hosts[hosts != fleet.instances.host[row]]
+    passed = np.broadcast_to(
+        one.passes(state, np.array([row], np.int32), hosts), (1, len(hosts))
+    )
+    return [fleet.hosts.name[host] for host in hosts[passed[0]]]
+
+
+def fleet_of(*hosts, x=None, others=(), policies=()):
+    """A fleet with instance x on host home, and the given hosts."""
+    fields = dict(x or {})
+    home = fields.pop('home', {})
+    return fleets.build(
+        [fleets.host('home', **home), *hosts],
+        [fleets.instance('x', 'home', **fields), *others],
+        policies,
+    )
+
+
+class TestStatic(unittest.TestCase):
+    """Filters that look at the fleet alone."""
+
+    def test_zone(self):
+        fleet = fleet_of(
+            fleets.host('near', zone='z1'),
+            fleets.host('far', zone='z2'),
+            x={'home': {'zone': 'z1'}},
+        )
+        self.assertEqual(['near'], passing(zone.ZoneFilter(), fleet))
+
+    def test_host_state(self):
+        fleet = fleet_of(
+            fleets.host('on'),
+            fleets.host('off', state=columns.HostState.DISABLED),
+            fleets.host('out', state=columns.HostState.DRAINING),
+        )
+        self.assertEqual(['on'], passing(host_state.HostStateFilter(), fleet))
+
+    def test_stale_host(self):
+        fleet = fleet_of(fleets.host('heard'), fleets.host('q', silent=True))
+        self.assertEqual(
+            ['heard'], passing(stale_host.StaleHostFilter(), fleet)
+        )
+
+    def test_aggregates(self):
+        fleet = fleet_of(
+            fleets.host('both', aggregates=('ssd', 'gpu')),
+            fleets.host('one', aggregates=('ssd',)),
+            fleets.host('none'),
+            x={'required_aggregates': ('ssd', 'gpu')},
+        )
+        self.assertEqual(
+            ['both'], passing(aggregates.AggregatesFilter(), fleet)
+        )
+
+    def test_cpu_compatibility(self):
+        fleet = fleet_of(
+            fleets.host('same', cpu_model='Rome'),
+            fleets.host(
+                'newer', cpu_model='Milan', cpu_compatible_with=('Rome',)
+            ),
+            fleets.host('other', cpu_model='Skylake'),
+            fleets.host('any'),
+            x={'home': {'cpu_model': 'Rome'}},
+        )
+        self.assertEqual(
+            ['same', 'newer', 'any'],
+            passing(cpu_compatibility.CpuCompatibilityFilter(), fleet),
+        )
+
+    def test_an_instance_of_unknown_cpu_model_goes_anywhere(self):
+        fleet = fleet_of(fleets.host('rome', cpu_model='Rome'))
+        self.assertEqual(
+            ['rome'],
+            passing(cpu_compatibility.CpuCompatibilityFilter(), fleet),
+        )
+
+    def test_classes_share_their_answer(self):
+        """What a class is told, every instance of it would be told."""
+        fleet = fleets.skewed(20, 100, constraints=True)
+        state = placement.Placement(fleet)
+        hosts = np.arange(len(fleet.hosts), dtype=np.int32)
+        every = np.arange(len(fleet.instances), dtype=np.int32)
+        for one in (
+            zone.ZoneFilter(),
+            host_state.HostStateFilter(),
+            stale_host.StaleHostFilter(),
+            aggregates.AggregatesFilter(),
+            cpu_compatibility.CpuCompatibilityFilter(),
+        ):
+            with self.subTest(one.name):
+                number = one.classes(fleet)
+                answers = np.broadcast_to(
+                    one.passes(state, every, hosts), (len(every), len(hosts))
+                )
+                for kind in set(number.tolist()):
+                    same = answers[number == kind]
+                    self.assertTrue((same == same[0]).all())
+
+
+class TestCapacity(unittest.TestCase):
+    """Memory, vCPUs, disk and cores."""
+
+    CASES = (
+        ('fits', {}, {}, True),
+        ('memory', {'memory_gib': 3}, {}, False),
+        ('memory to the last MiB', {'memory_gib': 4}, {}, True),
+        (
+            'reservation',
+            {'memory_gib': 4, 'memory_reserved_mib': 1},
+            {},
+            False,
+        ),
+        (
+            'memory ratio',
+            {'memory_gib': 3, 'memory_allocation_ratio': 1.5},
+            {},
+            True,
+        ),
+        ('vCPUs', {'cpu_allocation_ratio': 0.3}, {}, False),
+        ('disk', {'disk_gib': 10}, {'disk_gib': 20}, False),
+        (
+            'disk ratio',
+            {'disk_gib': 10, 'disk_allocation_ratio': 2},
+            {'disk_gib': 20},
+            True,
+        ),
+        ('disk that nobody knows', {}, {'disk_gib': 20}, True),
+        ('cores', {'cpu_overhead': 9.5}, {}, False),
+    )
+
+    def test_table(self):
+        for name, host, guest, fits in self.CASES:
+            with self.subTest(name):
+                fleet = fleet_of(fleets.host('there', **host), x=guest)
+                self.assertEqual(
+                    ['there'] if fits else [],
+                    passing(capacity.CapacityFilter(), fleet),
+                )
+
+    def test_a_running_migration_holds_room_on_both_ends(self):
+        fleet = fleets.build(
+            [
+                fleets.host('home'),
+                fleets.host('left', memory_gib=4),
+                fleets.host('reached', memory_gib=4),
+            ],
+            [fleets.instance('x', 'home'), fleets.instance('y', 'left')],
+        )
+        running = placement.InFlight(1, fleet.host_row['reached'])
+        self.assertEqual(
+            [], passing(capacity.CapacityFilter(), fleet, 'x', (running,))
+        )
+
+
+class TestGroups(unittest.TestCase):
+    """Hard anti-affinity."""
+
+    def fleet(self, most=1):
+        return fleets.build(
+            [fleets.host(name) for name in ('home', 'a', 'b')],
+            [
+                fleets.instance('x', 'home', groups=('g',)),
+                fleets.instance('y', 'a', groups=('g',)),
+            ],
+            [fleets.group('g', max_per_host=most)],
+        )
+
+    def test_members_do_not_meet(self):
+        self.assertEqual(['b'], passing(groups.GroupsFilter(), self.fleet()))
+
+    def test_as_many_meet_as_may(self):
+        found = passing(groups.GroupsFilter(), self.fleet(most=2))
+        self.assertEqual(['a', 'b'], found)
+
+    def test_a_member_on_its_way_is_on_both_hosts(self):
+        fleet = self.fleet()
+        running = placement.InFlight(1, fleet.host_row['b'])
+        self.assertEqual(
+            [], passing(groups.GroupsFilter(), fleet, 'x', (running,))
+        )
+
+    def test_soft_groups_refuse_nothing(self):
+        fleet = fleets.build(
+            [fleets.host('home'), fleets.host('a')],
+            [
+                fleets.instance('x', 'home', groups=('g',)),
+                fleets.instance('y', 'a', groups=('g',)),
+            ],
+            [fleets.group('g', columns.GroupPolicy.SOFT_ANTI_AFFINITY)],
+        )
+        self.assertEqual(['a'], passing(groups.GroupsFilter(), fleet))
+
+
+class EvenNames(base.OneByOne):
+    """Lets instances go to hosts whose name ends in an even digit."""
+
+    name = 'even'
+
+    def host_passes(self, state, instance, host):
+        return int(state.fleet.hosts.name[host][-1]) % 2 == 0
+
+    def reason(self, state, instance):
+        return 'are odd'
+
+
+class TestOneByOne(unittest.TestCase):
+    """The adapter of plain functions."""
+
+    def test_it_answers_for_blocks(self):
+        fleet = fleet_of(*(fleets.host(f'h{n}') for n in range(4)))
+        self.assertEqual(['h0', 'h2'], passing(EvenNames(), fleet))
+
+    def test_an_empty_block_has_an_empty_answer(self):
+        state = placement.Placement(fleet_of())
+        nothing = np.zeros(0, np.int32)
+        one = np.zeros(1, np.int32)
+        passed = EvenNames().passes(state, one, nothing)
+        self.assertEqual((1, 0), passed.shape)
+
+
+if __name__ == '__main__':
+    unittest.main()

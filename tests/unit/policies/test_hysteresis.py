@@ -1,0 +1,67 @@
+"""When a policy acts, as a table of what it sees over time."""
+
+import unittest
+
+from kvm_balancer.policies import base
+from kvm_balancer.policies import hysteresis
+
+
+def moods(levels, hold=60, start=0.15, stop=0.10):
+    """Return the moods after looks at (time, level) pairs."""
+    state = hysteresis.Hysteresis()
+    found = []
+    for now, level in levels:
+        trigger = base.Trigger(level, start, stop, '')
+        state = hysteresis.step(state, trigger, now, hold)
+        found.append(str(state.mood))
+    return ' '.join(found)
+
+
+class TestHysteresis(unittest.TestCase):
+    """Thresholds at 0.15 and 0.10, held for a minute."""
+
+    CASES = (
+        ('calm', [(0, 0.1), (60, 0.15)], 'content content'),
+        (
+            'long enough',
+            [(0, 0.2), (30, 0.2), (60, 0.2)],
+            'alarmed alarmed acting',
+        ),
+        (
+            'a burst moves nothing',
+            [(0, 0.2), (30, 0.1), (60, 0.2), (90, 0.2)],
+            'alarmed content alarmed alarmed',
+        ),
+        (
+            'acts down to the stop threshold',
+            [(0, 0.2), (60, 0.2), (70, 0.12), (80, 0.10)],
+            'alarmed acting acting content',
+        ),
+        (
+            'does not begin between the thresholds',
+            [(0, 0.12), (100, 0.12)],
+            'content content',
+        ),
+        (
+            'a clock set back starts the wait over',
+            [(1000, 0.2), (10, 0.2), (60, 0.2), (70, 0.2)],
+            'alarmed alarmed alarmed acting',
+        ),
+    )
+
+    def test_table(self):
+        for name, levels, expected in self.CASES:
+            with self.subTest(name):
+                self.assertEqual(expected, moods(levels))
+
+    def test_without_a_hold_time_it_acts_at_first_sight(self):
+        self.assertEqual('acting', moods([(0, 0.2)], hold=0))
+
+    def test_only_acting_is_acting(self):
+        for mood in hysteresis.Mood:
+            state = hysteresis.Hysteresis(mood)
+            self.assertIs(mood is hysteresis.Mood.ACTING, state.acting)
+
+
+if __name__ == '__main__':
+    unittest.main()
