@@ -117,10 +117,19 @@ def _second_look(document: bytes | str, error: Exception) -> _Document:
         loose = json.loads(document)
     except ValueError:
         raise errors.DocumentError(f'not JSON: {error}') from error
+    if isinstance(loose, dict):
+        _check_schema(loose.get('schema', ''))
     try:
         return msgspec.convert(loose, type=_Document)
     except msgspec.ValidationError as wrong:
         raise errors.DocumentError(_in_words(str(wrong), loose)) from wrong
+
+
+def _check_schema(schema: object) -> None:
+    if schema != SCHEMA:
+        raise errors.DocumentError(
+            f'schema: is {schema!r}, must be {SCHEMA!r}'
+        )
 
 
 def _in_words(text: str, loose: Any) -> str:
@@ -142,10 +151,7 @@ def _in_words(text: str, loose: Any) -> str:
 
 
 def _fleet(found: _Document) -> columns.Fleet:
-    if found.schema != SCHEMA:
-        raise errors.DocumentError(
-            f'schema: is {found.schema!r}, expected {SCHEMA!r}'
-        )
+    _check_schema(found.schema)
     hosts = [one.name for one in found.hosts]
     groups = [one.name for one in found.groups]
     _unique('hosts', 'name', hosts)

@@ -242,7 +242,7 @@ def _load(
         namespace=f'kvm_balancer.{kind}',
         names=list(names),
         on_load_failure_callback=failed,
-        warn_on_missing_entrypoint=False,
+        on_missing_entrypoints_callback=lambda missing: None,
     )
     known = sorted(set(manager.entry_points_names()))
     for name in names:

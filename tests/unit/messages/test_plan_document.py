@@ -1,0 +1,105 @@
+"""Plans in and out of their public format."""
+
+import json
+import unittest
+
+from kvm_balancer import errors
+from kvm_balancer.messages import plan_document
+from kvm_balancer.model import plan
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import spread
+from tests.fixtures import fleets
+from tests.unit.planner import plans
+
+
+def made(policy=None):
+    policy = policy or spread.Spread()
+    return policy.propose(fleets.skewed(20, 200), plans.full_context())
+
+
+class TestPlanDocument(unittest.TestCase):
+    """The document has what the format promises."""
+
+    def test_it_has_the_keys_of_the_format(self):
+        document = json.loads(plan_document.encode(made()))
+        self.assertEqual('kvm-balancer/plan/1', document['schema'])
+        self.assertEqual('spread', document['policy'])
+        self.assertLessEqual(
+            {
+                'moves',
+                'before',
+                'after',
+                'bound',
+                'makespan_seconds',
+                'frontier',
+                'unplaced',
+            },
+            document.keys(),
+        )
+        self.assertEqual(
+            {
+                'instance',
+                'source',
+                'destination',
+                'after',
+                'predicted_seconds',
+                'predicted_downtime_ms',
+                'predicted_mib',
+                'convergence',
+                'reason',
+            },
+            document['moves'][0].keys(),
+        )
+        self.assertEqual(
+            {'moves', 'cpu_stddev', 'mib'}, document['frontier'][0].keys()
+        )
+
+    def test_a_bound_that_is_not_proven_is_left_out(self):
+        bare = plan.Plan(
+            'p',
+            (),
+            plan.LoadSummary(0, 0, 0, 0),
+            plan.LoadSummary(0, 0, 0, 0),
+            plan.Bound(cpu_max=0.5),
+        )
+        document = plan_document.to_builtins(bare)
+        self.assertEqual({'cpu_max': 0.5}, document['bound'])
+
+    def test_what_was_written_is_read_back(self):
+        policy = relieve.Relieve(relieve.RelieveParams(limit=0.2))
+        for one in (made(), made(policy)):
+            text = plan_document.encode(one)
+            again = plan_document.decode(text)
+            self.assertEqual(text, plan_document.encode(again))
+            self.assertEqual(
+                again,
+                plan_document.from_builtins(plan_document.to_builtins(one)),
+            )
+
+    def test_what_is_wrong_is_named(self):
+        for change, text in (
+            ({'schema': 'x'}, "schema is 'x'"),
+            ({'moves': 3}, 'Expected `array`, got `int` - at `$.moves`'),
+            (
+                {
+                    'moves': [
+                        {
+                            'instance': 'i',
+                            'source': 'a',
+                            'destination': 'b',
+                            'after': [0],
+                        }
+                    ]
+                },
+                'moves[0].after: [0] names moves that are not before it',
+            ),
+        ):
+            with self.subTest(text):
+                document = plan_document.to_builtins(made()) | change
+                with self.assertRaises(errors.DocumentError) as caught:
+                    plan_document.decode(json.dumps(document))
+                self.assertIn(text, str(caught.exception))
+
+
+if __name__ == '__main__':
+    unittest.main()
