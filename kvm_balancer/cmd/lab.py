@@ -137,8 +137,9 @@ class Up(command.Command):
         )
         wanted = description.with_guests(wanted, parsed_args.guests)
         lab = fleet.Lab(wanted, self._tell)
+        lab.claim()
         try:
-            lab.up(parsed_args.mode)
+            lab.make(parsed_args.mode)
             _wait_for_samples(lab)
         except errors.LabError as error:
             raise errors.LabError(

@@ -103,7 +103,43 @@ class Lab:
         :raises LabError: when a name or address is taken, or something
             does not start; what was made stays for ``down``
         """
-        self._claim()
+        self.claim()
+        self.make(mode)
+
+    def claim(self) -> None:
+        """Write down what will be made, none of which may be there yet.
+
+        :raises LabError: when the directory, a name or an address is taken
+        """
+        lab = self.description
+        there = ledger.read(self.directory)
+        if there is not None:
+            raise errors.LabError(
+                f'a lab "{there.name}" is in {self.directory} already: take '
+                f'it down first'
+            )
+        if self.directory.exists() and any(self.directory.iterdir()):
+            raise errors.LabError(
+                f'{self.directory} is not empty: choose another directory'
+            )
+        for interface in (lab.bridge, *(host.interface for host in lab.hosts)):
+            if network.exists(interface):
+                raise errors.LabError(
+                    f'interface {interface} exists: choose another lab name'
+                )
+        route = network.overlap(lab.network)
+        if route:
+            raise errors.LabError(
+                f'{lab.network} overlaps with the route to {route}: choose '
+                f'another network'
+            )
+        ledger.write(lab)
+
+    def make(self, mode: str = 'automatic') -> None:
+        """Make what was claimed.
+
+        :raises LabError: when something does not start
+        """
         lab = self.description
         network.add_bridge(lab.bridge, f'{lab.address}/{lab.prefix_length}')
         if lab.tls:
@@ -152,32 +188,6 @@ class Lab:
         """Let a host claim other figures (see :mod:`.readings`)."""
         now = readings.read(host.readings)
         readings.write(host.readings, msgspec.structs.replace(now, **figures))
-
-    def _claim(self) -> None:
-        """Write down what will be made, none of which may be there yet."""
-        lab = self.description
-        there = ledger.read(self.directory)
-        if there is not None:
-            raise errors.LabError(
-                f'a lab "{there.name}" is in {self.directory} already: take '
-                f'it down first'
-            )
-        if self.directory.exists() and any(self.directory.iterdir()):
-            raise errors.LabError(
-                f'{self.directory} is not empty: choose another directory'
-            )
-        for interface in (lab.bridge, *(host.interface for host in lab.hosts)):
-            if network.exists(interface):
-                raise errors.LabError(
-                    f'interface {interface} exists: choose another lab name'
-                )
-        route = network.overlap(lab.network)
-        if route:
-            raise errors.LabError(
-                f'{lab.network} overlaps with the route to {route}: choose '
-                f'another network'
-            )
-        ledger.write(lab)
 
     def _rewrite(self, **changes: object) -> None:
         lab = msgspec.structs.replace(self.description, **changes)
