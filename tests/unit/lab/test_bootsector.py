@@ -1,0 +1,100 @@
+"""What the guest is told, and what is read from its serial port."""
+
+import unittest
+
+import hypothesis
+from hypothesis import strategies
+
+from kvm_balancer import errors
+from kvm_balancer.lab import bootsector
+
+_VALUES = strategies.integers(0, 2**32 - 1)
+
+
+def _as_the_guest_reads(commands):
+    """Return what the loop in guest.S makes of *commands*."""
+    values, value = [None] * 3, 0
+    for byte in commands:
+        if byte < 16:
+            value = value << 4 & 0xFFFFFFFF | byte
+        else:
+            values[byte & 3] = value
+            value = 0
+    return tuple(values)
+
+
+class CommandsTest(unittest.TestCase):
+    @hypothesis.given(strategies.tuples(_VALUES, _VALUES, _VALUES))
+    def test_the_guest_understands_the_values_it_is_sent(self, values):
+        told = bootsector.commands(values)
+        self.assertEqual(values, _as_the_guest_reads(told))
+
+    @hypothesis.given(strategies.tuples(_VALUES, _VALUES, _VALUES))
+    def test_a_disk_made_with_values_boots_and_differs_only_in_them(
+        self, values
+    ):
+        sector = bootsector.sector(values)
+        self.assertEqual(512, len(sector))
+        self.assertEqual(b'\x55\xaa', sector[510:])
+        self.assertEqual(sector[:496], bootsector.sector((1, 1, 1))[:496])
+
+    def test_a_load_becomes_pages_and_turns(self):
+        load = bootsector.Load(cpu=0.5, dirty_mib_s=20, working_set_mib=8)
+        self.assertEqual(
+            (2048, 5120, 1_000_000), bootsector.values(load, 100e6)
+        )
+
+
+class LoadTest(unittest.TestCase):
+    def test_a_load_that_no_guest_can_carry_is_refused_in_one_line(self):
+        for load, word in (
+            (bootsector.Load(1.1, 1, 1), 'cpu 1.1'),
+            (bootsector.Load(-0.1, 1, 1), 'cpu -0.1'),
+            (bootsector.Load(float('nan'), 1, 1), 'cpu nan'),
+            (bootsector.Load(0.1, -1, 1), 'dirty rate -1'),
+            (bootsector.Load(0.1, float('nan'), 1), 'dirty rate nan'),
+            (bootsector.Load(0.1, 1, 0), 'working set 0'),
+            (bootsector.Load(0.1, 1, 255), 'working set 255'),
+        ):
+            with (
+                self.subTest(word),
+                self.assertRaisesRegex(errors.LabError, f'^{word}'),
+            ):
+                load.check(256)
+
+
+class ReportTest(unittest.TestCase):
+    def test_what_a_guest_tells(self):
+        for told, report in (
+            ('', bootsector.Report()),
+            (
+                'R 00000001 00000000\nR 00000002 00000000\n',
+                bootsector.Report(rounds=2),
+            ),
+            # The end of a line is still to come.
+            ('R 00000001 00000000\nR 000', bootsector.Report(rounds=1)),
+            (
+                'R 00000001 00000000\nS 00000001 00001000\n',
+                bootsector.Report(rounds=1, settings=1),
+            ),
+            (
+                'D 00000000 00104000\nR 00000001 00000001\n',
+                bootsector.Report(rounds=1, damaged=1),
+            ),
+            ('D 00000000 00104000\n', bootsector.Report(damaged=1)),
+            (
+                'R 00000001 00000000\nR 00000003 00000000\n',
+                bootsector.Report(rounds=3, in_order=False),
+            ),
+            (
+                'R 00000001 00000000\nR 00000001 00000000\n',
+                bootsector.Report(rounds=1, in_order=False),
+            ),
+            # Two guests that write over each other.
+            (
+                'R 0000R 00000001 00000000\n0001 00000000\n',
+                bootsector.Report(in_order=False),
+            ),
+        ):
+            with self.subTest(told):
+                self.assertEqual(report, bootsector.read(told))
