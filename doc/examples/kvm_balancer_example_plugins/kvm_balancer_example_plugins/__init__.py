@@ -1,0 +1,1 @@
+"""Plugins for kvm-balancer, to begin from."""
