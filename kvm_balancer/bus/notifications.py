@@ -11,6 +11,7 @@ queue without a pool is the agent's, and needs a reader.
 
 import collections.abc
 import datetime
+import functools
 import logging
 import threading
 from typing import Any
@@ -113,7 +114,9 @@ class OutcomePublisher:
     def close(self) -> None:
         """Let go of the broker."""
         closing.within(
-            10.0, 'the notification transport', self._transport.cleanup
+            10.0,
+            'the notification transport',
+            functools.partial(transport.release, self._conf, self._transport),
         )
 
 
@@ -174,6 +177,7 @@ class OutcomeListener:
         self, conf: cfg.ConfigOpts, take: Take, pool: str | None = None
     ) -> None:
         self._stop = threading.Event()
+        self._conf = conf
         self._transport = transport.notification(conf)
         self._listener = oslo_messaging.get_notification_listener(
             self._transport,
@@ -203,5 +207,5 @@ class OutcomeListener:
             'the notification listener',
             self._listener.stop,
             self._listener.wait,
-            self._transport.cleanup,
+            functools.partial(transport.release, self._conf, self._transport),
         )

@@ -9,6 +9,8 @@ import time
 
 #: They say it again at every attempt, and for every connection.
 _LOGGERS = (
+    # As oslo.log names it; the others are named as they are.
+    'oslo.messaging._drivers.impl_rabbit',
     'oslo_messaging._drivers.impl_rabbit',
     'oslo_messaging._drivers.amqpdriver',
     'oslo_messaging._drivers.pool',

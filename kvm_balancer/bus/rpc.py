@@ -6,6 +6,7 @@ silence, as one line. A server answers only the methods that it was given.
 """
 
 import collections.abc
+import functools
 import logging
 from typing import Any
 
@@ -102,6 +103,7 @@ class Server:
         threads: int = 8,
     ) -> None:
         self._threads = threads
+        self._conf = conf
         self._transport = transport.rpc(conf)
         self._server = oslo_messaging.get_rpc_server(
             self._transport,
@@ -125,7 +127,7 @@ class Server:
             'the RPC server',
             self._server.stop,
             self._server.wait,
-            self._transport.cleanup,
+            functools.partial(transport.release, self._conf, self._transport),
         )
 
 
@@ -196,7 +198,11 @@ class Client:
 
     def close(self) -> None:
         """Let go of the broker."""
-        closing.within(10.0, 'the RPC client', self._transport.cleanup)
+        closing.within(
+            10.0,
+            'the RPC client',
+            functools.partial(transport.release, self._conf, self._transport),
+        )
 
 
 class AgentCaller:

@@ -83,6 +83,13 @@ def notification(
     return _make(conf, oslo_messaging.get_notification_transport)
 
 
+def release(conf: cfg.ConfigOpts, made: oslo_messaging.Transport) -> None:
+    """Let go of what :func:`rpc` or :func:`notification` returned."""
+    # The in-memory one would empty the queues of the whole process.
+    if not broker(conf).in_memory:
+        made.cleanup()
+
+
 def _make(conf: cfg.ConfigOpts, factory: Any) -> Any:
     parsed = _parse(conf)
     try:

@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from kvm_balancer.bus import closing
 from kvm_balancer.bus import notifications
+from kvm_balancer.bus import outages
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
@@ -38,12 +39,10 @@ def configured(url, **options):
 class BrokerCase(unittest.TestCase):
     """Tests on a RabbitMQ of their own."""
 
-    #: whether it speaks TLS
-    tls = False
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        outages.calm()
         if broker.program() is None:
             raise unittest.SkipTest('rabbitmq-server is not installed')
         folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-bus-')
@@ -52,16 +51,20 @@ class BrokerCase(unittest.TestCase):
         cls.pki = cls.make_pki()
         cls.broker = broker.Broker(cls.folder / 'rabbit', pki=cls.pki)
         cls.addClassCleanup(cls.broker.stop)
-        cls.broker.start()
+        cls.broker.start(wait_seconds=300.0)
 
     @classmethod
     def make_pki(cls):
         """Return the directory of the broker's authority, or None."""
         return
 
+    def options(self):
+        """Return what [oslo_messaging_rabbit] has to say."""
+        return {}
+
     def setUp(self):
         super().setUp()
-        self.conf = configured(self.broker.url)
+        self.conf = configured(self.broker.url, **self.options())
         with self.channel() as channel:
             for name in QUEUES:
                 channel.queue_delete(name)

@@ -5,24 +5,18 @@ import signal
 import threading
 
 from kvm_balancer import errors
-from kvm_balancer.bus import outages
 from tests.functional.bus import base
 
 
 class TestOutcomes(base.BrokerCase):
     """An outcome is kept until it is stored."""
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        outages.calm()
-
     def test_it_waits_for_an_agent_and_survives_the_broker(self):
         """Nobody listens, the broker is killed, and it comes all the same."""
         self.outcome_publisher().publish({'migration_id': 'm-1'})
         self.assertEqual(1, self.depth(base.OUTCOMES))
         self.broker.kill(signal.SIGKILL)
-        self.broker.start()
+        self.broker.start(wait_seconds=300.0)
         self.assertEqual(1, self.depth(base.OUTCOMES))
         got = queue.Queue()
         self.listen(got.put)
@@ -117,6 +111,6 @@ class TestOutcomes(base.BrokerCase):
                     publisher.publish({'n': 2})
                 self.assertNotIn('\n', str(caught.exception))
         finally:
-            self.broker.start()
+            self.broker.start(wait_seconds=300.0)
         publisher.publish({'n': 3})
         self.assertEqual(2, self.depth(base.OUTCOMES))

@@ -105,13 +105,8 @@ class TestTls(RpcTests, base.BrokerCase):
         certificates.found(pki)
         return pki
 
-    def setUp(self):
-        super().setUp()
-        self.conf = base.configured(
-            self.broker.url.split('?')[0],
-            ssl=True,
-            ssl_ca_file=f'{self.pki}/cacert.pem',
-        )
+    def options(self):
+        return {'ssl': True, 'ssl_ca_file': f'{self.pki}/cacert.pem'}
 
     def test_samples_travel_encrypted_by_the_same_options(self):
         """One transport_url, one set of options."""
@@ -127,7 +122,7 @@ class TestTls(RpcTests, base.BrokerCase):
         """Another authority, none, a missing file, no TLS at all."""
         other = self.folder / 'other'
         certificates.found(other)
-        url = self.broker.url.split('?')[0]
+        url = self.broker.url
         table = (
             ({'ssl': True, 'ssl_ca_file': f'{other}/cacert.pem'}, 'certifica'),
             ({'ssl': True, 'ssl_ca_file': '/nowhere.pem'}, 'does not exist'),

@@ -114,7 +114,7 @@ class TestStreams(base.BrokerCase):
             self.broker.kill(signal.SIGKILL)
             while publisher.publish(b'while it is dead'):
                 pass
-            self.broker.start()
+            self.broker.start(wait_seconds=300.0)
             self.assertTrue(got.reader.ready.wait(base.PATIENCE))
             publisher._not_before = 0.0
             while not publisher.publish(b'after'):

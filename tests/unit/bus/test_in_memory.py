@@ -1,0 +1,107 @@
+"""Without a broker, inside one process: as the demo runs."""
+
+import queue
+import threading
+import unittest
+import uuid
+
+from kvm_balancer import errors
+from kvm_balancer.bus import notifications
+from kvm_balancer.bus import progress
+from kvm_balancer.bus import rpc
+from kvm_balancer.bus import samples
+from tests.unit.bus import test_transport
+
+PATIENCE = 60.0
+
+
+class TestInMemory(unittest.TestCase):
+    """Everything travels over fake:// and memory://."""
+
+    def setUp(self):
+        super().setUp()
+        self.conf = test_transport.configured('fake://')
+        # The in-memory transports are those of the whole process.
+        self.conf.set_override('control_exchange', uuid.uuid4().hex)
+
+    def read(self, make):
+        """Run a reader in a thread; return the queue of its batches."""
+        got = queue.Queue()
+        reader = make(self.conf, got.put)
+        stop = threading.Event()
+        thread = threading.Thread(target=reader.run, args=(stop,))
+        thread.start()
+        self.addCleanup(thread.join, PATIENCE)
+        self.addCleanup(stop.set)
+        self.assertTrue(reader.ready.wait(PATIENCE))
+        return got
+
+    def test_samples_and_progress_travel(self):
+        """Both streams bring what was sent."""
+        for make, publisher, sent, body in (
+            (
+                samples.reader,
+                samples.Publisher(self.conf, 'host-1'),
+                b'[1]',
+                b'[1]',
+            ),
+            (
+                progress.reader,
+                progress.Publisher(self.conf, 'host-1'),
+                {'a': 1},
+                b'{"a":1}',
+            ),
+        ):
+            with self.subTest(make.__module__):
+                got = self.read(make)
+                self.assertTrue(publisher.publish(sent))
+                self.assertEqual([body], got.get(timeout=PATIENCE))
+                publisher.close()
+
+    def test_outcomes_travel(self):
+        """Sent before anybody listens, they come all the same."""
+        publisher = notifications.OutcomePublisher(self.conf, 'host-1')
+        publisher.publish({'n': 1})
+        got = queue.Queue()
+        listener = notifications.OutcomeListener(self.conf, got.put)
+        listener.start()
+        self.addCleanup(listener.stop)
+        self.assertEqual({'n': 1}, got.get(timeout=PATIENCE))
+
+    def test_calls_are_answered(self):
+        """With what the method returns, or what it raises."""
+
+        def refuse():
+            raise errors.NotFound('there is no such plan')
+
+        def fail():
+            raise ZeroDivisionError('by zero')
+
+        server = rpc.Server(
+            self.conf,
+            rpc.AGENT_TOPIC,
+            'agent-1',
+            {'echo': lambda **said: said, 'refuse': refuse, 'fail': fail},
+        )
+        server.start()
+        self.addCleanup(server.stop)
+        caller = rpc.AgentCaller(self.conf)
+        self.addCleanup(caller.close)
+        self.assertEqual({'a': 1}, caller.call('echo', a=1))
+        with self.assertRaises(errors.NotFound) as caught:
+            caller.call('refuse')
+        self.assertEqual('there is no such plan', str(caught.exception))
+        with self.assertRaisesRegex(errors.KVMBalancerError, 'release'):
+            caller.call('no_such_method')
+        with (
+            self.assertLogs('kvm_balancer.bus.rpc'),
+            self.assertRaisesRegex(errors.KVMBalancerError, 'by zero'),
+        ):
+            caller.call('fail')
+
+    def test_silence_is_told(self):
+        """When nobody answers in time."""
+        client = rpc.Client(self.conf, rpc.EXECUTOR_TOPIC)
+        self.addCleanup(client.close)
+        with self.assertRaisesRegex(errors.BusError, 'did not answer'):
+            client.call('echo', server='host-9', timeout_seconds=0.01)

@@ -1,0 +1,48 @@
+"""One line for an outage of the broker."""
+
+import logging
+import unittest
+
+from kvm_balancer.bus import outages
+
+UNREACHABLE = (
+    '[%(connection_id)s] AMQP server on %(hostname)s:%(port)s is '
+    'unreachable: %(err_str)s.'
+)
+RECONNECTED = '[%(connection_id)s] Reconnected to AMQP server on %(hostname)s'
+
+
+def record(text, exc_info=None):
+    """Return what a library would log."""
+    return logging.LogRecord('oslo', logging.ERROR, '', 1, text, (), exc_info)
+
+
+class TestOncePerOutage(unittest.TestCase):
+    """What passes, and what does not."""
+
+    def test_an_outage_is_told_once_and_so_is_its_end(self):
+        """Whatever the attempts and connections."""
+        once = outages.OncePerOutage()
+        story = (
+            (RECONNECTED, False),
+            (UNREACHABLE, True),
+            (UNREACHABLE, False),
+            ('Connection failed: %s (retrying in %s seconds)', False),
+            ('Unable to connect to AMQP server on h:1 after 1 tries', False),
+            ('Queue %s could not be declared', True),
+            (RECONNECTED, True),
+            (RECONNECTED, False),
+            (UNREACHABLE, True),
+        )
+        for text, passes in story:
+            with self.subTest(text):
+                self.assertEqual(passes, once.filter(record(text)))
+
+    def test_an_outage_is_told_without_a_traceback(self):
+        """One line is one line."""
+        told = record(
+            'Failed to process incoming message, retrying..',
+            (ValueError, ValueError('x'), None),
+        )
+        self.assertTrue(outages.OncePerOutage().filter(told))
+        self.assertIsNone(told.exc_info)
