@@ -25,6 +25,7 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import notes
 from kvm_balancer.virt.libvirt import preflight
 from kvm_balancer.virt.libvirt import watch
 
@@ -80,12 +81,17 @@ class LibvirtCarrier(driver.Carrier):
         self._sink = sink
         self._telling = threading.Lock()
         self._closed = threading.Event()
-        self._watch = watch.Watch(wanted.instance, self._tell, poll_seconds)
+        heard = notes.Notes(wanted.instance)
+        self._watch = watch.Watch(
+            wanted.instance, heard, self._tell, poll_seconds
+        )
         self._source = connection.Connection(
-            source_uri, timing, self._watch.listen_source
+            source_uri, timing, heard.listen_source
         )
         self._destination = connection.Connection(
-            wanted.destination_uri, timing, self._watch.listen_destination
+            wanted.destination_uri,
+            timing,
+            heard.listen_destination,
         )
         self._manage = manage
         self._local = local

@@ -1,7 +1,7 @@
 """What is known of the domains of a host beside their statistics.
 
 Whose a domain is stands in its XML, which the bulk statistics do not carry.
-It is read once for each domain, in a thread of its own, and again when
+It is read once for each domain, in threads of its own, and again when
 libvirt says that the domain was defined, started or marked anew; no sample
 waits for a domain that does not answer. Which domains are being migrated
 away is heard from libvirt's events as well.
@@ -35,21 +35,30 @@ class DomainBook:
         #: changed again while they were being read
         self._overtaken: set[str] = set()
         self._changed = threading.Condition()
-        self._orders: queue.SimpleQueue[tuple[str, bool] | None] = (
-            queue.SimpleQueue()
-        )
+        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._doubted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._link: connection.Connection | None = None
 
     def start(self, link: connection.Connection) -> None:
-        """Begin to read domains over *link*, in a thread."""
+        """Begin to read domains over *link*, in threads."""
         self._link = link
-        threading.Thread(
-            target=self._run, name='libvirt-domains', daemon=True
-        ).start()
+        # Asking for a job may hang with QEMU; reading an XML may not wait
+        # for that.
+        for work in (
+            (self._unread, self._read),
+            (self._doubted, self._ask_job),
+        ):
+            threading.Thread(
+                target=self._run,
+                args=work,
+                name='libvirt-domains',
+                daemon=True,
+            ).start()
 
     def close(self) -> None:
-        """End the thread."""
-        self._orders.put(None)
+        """End the threads."""
+        self._unread.put(None)
+        self._doubted.put(None)
 
     def listen(self, handle: connection.Handle) -> list[int]:
         """Register for events on a fresh connection.
@@ -85,7 +94,7 @@ class DomainBook:
             missing = set(uuids) - self._marks.keys()
             for uuid in missing - self._pending:
                 self._pending.add(uuid)
-                self._orders.put((uuid, False))
+                self._unread.put(uuid)
             self._changed.wait_for(
                 lambda: not (missing & self._pending), patience_seconds
             )
@@ -104,7 +113,7 @@ class DomainBook:
         with self._changed:
             found = frozenset(self._leaving)
         for uuid in found:
-            self._orders.put((uuid, True))
+            self._doubted.put(uuid)
         return found
 
     def forget_all_but(self, uuids: collections.abc.Collection[str]) -> None:
@@ -114,13 +123,13 @@ class DomainBook:
                 del self._marks[uuid]
             self._leaving &= set(uuids)
 
-    def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
-            uuid, asks_job = order
-            if asks_job:
-                self._ask_job(uuid)
-            else:
-                self._read(uuid)
+    def _run(
+        self,
+        orders: queue.SimpleQueue[str | None],
+        work: collections.abc.Callable[[str], None],
+    ) -> None:
+        while (uuid := orders.get()) is not None:
+            work(uuid)
 
     def _read(self, uuid: str) -> None:
         marks = None
@@ -148,10 +157,10 @@ class DomainBook:
             kind = self._ask(
                 lambda handle: handle.lookupByUUIDString(uuid).jobInfo()[0]
             )
-        except errors.HypervisorUnreachable:
-            return
-        except errors.KVMBalancerError:
+        except errors.NotFound:
             kind = libvirt.VIR_DOMAIN_JOB_NONE
+        except errors.KVMBalancerError:
+            return
         if kind == libvirt.VIR_DOMAIN_JOB_NONE:
             self._stays(uuid)
 

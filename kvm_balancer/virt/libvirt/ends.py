@@ -54,10 +54,12 @@ _REASONS = {
 _INACTIVE = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
 
 #: What libvirt answers when it is asked for the statistics of a job that
-#: brings a domain in: they are told on the source only.
-_NOT_TOLD_HERE = (
+#: brings a domain in: they are told on the source only. And when another
+#: job held the domain for as long as libvirt waits.
+_HELD = (
     libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
     libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_OPERATION_TIMEOUT,
 )
 
 
@@ -92,7 +94,7 @@ def _has_job(domain: connection.Handle) -> bool:
     try:
         kind = domain.jobInfo()[0]
     except libvirt.libvirtError as error:
-        if error.get_error_code() in _NOT_TOLD_HERE:
+        if error.get_error_code() in _HELD:
             return True
         raise
     return bool(kind != libvirt.VIR_DOMAIN_JOB_NONE)

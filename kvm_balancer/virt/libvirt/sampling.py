@@ -5,38 +5,21 @@ query up for 30 s ("cannot acquire state change lock"). What a domain is,
 rather than does, comes from the :mod:`.domains` book.
 """
 
-import collections.abc
 import dataclasses
 import threading
 import time
 from typing import Any
-
-import libvirt
 
 from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import meters
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import bulk
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import statistics
-
-_GROUPS = (
-    libvirt.VIR_DOMAIN_STATS_STATE
-    | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
-    | libvirt.VIR_DOMAIN_STATS_BALLOON
-    | libvirt.VIR_DOMAIN_STATS_VCPU
-    | libvirt.VIR_DOMAIN_STATS_INTERFACE
-    | libvirt.VIR_DOMAIN_STATS_BLOCK
-    | libvirt.VIR_DOMAIN_STATS_DIRTYRATE
-)
-
-_FLAGS = (
-    libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-    | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-)
 
 #: A sample waits so long for the XML of domains that it has not seen yet;
 #: those that take longer count as not managed until the next one.
@@ -75,6 +58,7 @@ class Sampler:
         manage: ownership.Manage,
     ) -> None:
         self._link = link
+        self._bulk = bulk.BulkCall(link)
         self._book = book
         self._source = source
         self._manage = manage
@@ -95,9 +79,7 @@ class Sampler:
         :raises ConfigurationError: when the host's own readings are missing
         """
         with self._lock:
-            records = self._link.call(
-                lambda handle: handle.getAllDomainStats(_GROUPS, _FLAGS)
-            )
+            records = self._bulk.ask()
             self._meters.begin(time.monotonic())
             taken_at = time.time()
             host = self._source.read()
@@ -116,9 +98,7 @@ class Sampler:
                 library_version=told.library_version,
             )
 
-    def _instances(
-        self, records: collections.abc.Sequence[tuple[Any, Any]]
-    ) -> sample.InstanceUsages:
+    def _instances(self, records: bulk.Records) -> sample.InstanceUsages:
         read = [
             (domain, statistics.read_domain(fields))
             for domain, fields in records

@@ -9,20 +9,16 @@ leave a note for it.
 import collections.abc
 import contextlib
 import dataclasses
-import enum
 import logging
-import queue
 import threading
 import time
-from typing import Any
-
-import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import notes
 
 LOG = logging.getLogger(__name__)
 
@@ -33,30 +29,12 @@ Call = collections.abc.Callable[[connection.Handle], None]
 
 _EVENT = "libvirt's event"
 
-#: The final figures travel beside the answer of the call, and may come
-#: after it; so long they are waited for.
+#: The final figures, or the word that post-copy broke, travel beside the
+#: answer of the call and may come after it; so long they are waited for.
 _SETTLE_SECONDS = 1.0
 
 #: How often a job is told again to end that did not hear it.
 _ABORT_AGAIN_SECONDS = 1.0
-
-
-class _Kind(enum.Enum):
-    PASS = enum.auto()
-    STOPPED = enum.auto()
-    POST_COPY = enum.auto()
-    BROKEN = enum.auto()
-    SETTLED = enum.auto()
-    RETURNED = enum.auto()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Note:
-    """Something seen, for the watching thread."""
-
-    kind: _Kind
-    at: float
-    value: Any = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,43 +45,25 @@ class _Return:
     lost: bool
 
 
-#: Lifecycle events that mean something to a migration, by event and detail.
-#: Each end sends its own.
-_LIFECYCLE = {
-    (
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED,
-    ): _Kind.STOPPED,
-    (
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY,
-    ): _Kind.POST_COPY,
-    (
-        libvirt.VIR_DOMAIN_EVENT_RESUMED,
-        libvirt.VIR_DOMAIN_EVENT_RESUMED_POSTCOPY,
-    ): _Kind.POST_COPY,
-    (
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
-        libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED,
-    ): _Kind.BROKEN,
-}
-
-
 class Watch:
     """The life of one migration in libvirt, told as events.
 
-    Give :meth:`listen_source` and :meth:`listen_destination` as ``on_open``
-    to the connections of the two ends.
-
     :param instance: uuid of the domain
+    :param heard: notes of what its two ends say
     :param tell: takes the events, from any thread
     """
 
-    def __init__(self, instance: str, tell: Tell, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        instance: str,
+        heard: notes.Notes,
+        tell: Tell,
+        poll_seconds: float,
+    ) -> None:
         self._instance = instance
+        self._heard = heard
         self._tell = tell
         self._poll_seconds = poll_seconds
-        self._notes: queue.SimpleQueue[_Note] = queue.SimpleQueue()
         self._last = events.Statistics()
         self._abort_wanted = False
         self._abort_tried_at = 0.0
@@ -111,31 +71,6 @@ class Watch:
         self._in_post_copy = False
         self._settled = False
         self._closed = threading.Event()
-
-    def listen_source(self, handle: connection.Handle) -> list[int]:
-        """Register for the source's events on a fresh connection."""
-        return [
-            handle.domainEventRegisterAny(None, event, callback, None)
-            for event, callback in (
-                (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
-                (
-                    libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
-                    self._on_pass,
-                ),
-                (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_settled),
-            )
-        ]
-
-    def listen_destination(self, handle: connection.Handle) -> list[int]:
-        """Register for the destination's events on a fresh connection."""
-        return [
-            handle.domainEventRegisterAny(
-                None,
-                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                self._on_arrival,
-                None,
-            )
-        ]
 
     def start(self, link: connection.Connection, call: Call) -> None:
         """Make the call and watch it, until it returns."""
@@ -166,6 +101,7 @@ class Watch:
     def close(self) -> None:
         """Look away."""
         self._closed.set()
+        self._heard.take(notes.Kind.CLOSED)
 
     # The call
 
@@ -184,44 +120,40 @@ class Watch:
             # Whatever it was, the machine must not wait for ever.
             LOG.exception('The call that migrates broke')
             error = f'internal error: {found}'
-        self._note(_Kind.RETURNED, _Return(error, lost))
+        self._heard.take(notes.Kind.RETURNED, _Return(error, lost))
 
     # The eyes
 
     def _watch(self, link: connection.Connection, _call: Call) -> None:
+        wait: float | None = self._poll_seconds
         while not self._closed.is_set():
-            note = self._next(self._poll_seconds)
+            note = self._heard.next(wait)
             if note is None:
                 self._look(link)
-            elif note.kind == _Kind.RETURNED:
-                self._finish(note)
-                return
+            elif note.kind == notes.Kind.RETURNED:
+                self._finish(link, note)
+                # What was said before the call returned may come after.
+                wait = None
             else:
                 self._take(link, note)
 
-    def _next(self, seconds: float) -> _Note | None:
-        try:
-            return self._notes.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-    def _take(self, link: connection.Connection, note: _Note) -> None:
+    def _take(self, link: connection.Connection, note: notes.Note) -> None:
         match note.kind:
-            case _Kind.PASS:
+            case notes.Kind.PASS:
                 self._end_pass(link, note)
-            case _Kind.STOPPED:
+            case notes.Kind.STOPPED:
                 self._stopped = True
                 self._tell(events.SourceStopped(at=note.at, cause=_EVENT))
-            case _Kind.POST_COPY if not self._in_post_copy:
+            case notes.Kind.POST_COPY if not self._in_post_copy:
                 self._in_post_copy = True
                 self._tell(events.PostCopyBegun(at=note.at, cause=_EVENT))
-            case _Kind.BROKEN if self._in_post_copy:
+            case notes.Kind.BROKEN if self._in_post_copy:
                 self._in_post_copy = False
                 self._tell(events.PostCopyBroke(at=note.at, cause=_EVENT))
-            case _Kind.SETTLED:
+            case notes.Kind.SETTLED:
                 self._settle(note)
 
-    def _end_pass(self, link: connection.Connection, note: _Note) -> None:
+    def _end_pass(self, link: connection.Connection, note: notes.Note) -> None:
         # The remaining memory is accurate right now: ask at once. Where
         # libvirt has no answer the boundary still is one.
         self._read(link)
@@ -267,7 +199,7 @@ class Watch:
         self._last = found
         return True
 
-    def _settle(self, note: _Note) -> None:
+    def _settle(self, note: notes.Note) -> None:
         self._settled = True
         self._tell(
             events.JobSettled(
@@ -278,16 +210,17 @@ class Watch:
             )
         )
 
-    def _finish(self, returned: _Note) -> None:
-        deadline = time.monotonic() + _SETTLE_SECONDS
+    def _finish(
+        self, link: connection.Connection, returned: notes.Note
+    ) -> None:
         answer: _Return = returned.value
-        while not (answer.error or self._settled or self._closed.is_set()):
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._awaits_word(answer) and not self._closed.is_set():
             left = deadline - time.monotonic()
-            note = self._next(left) if left > 0 else None
+            note = self._heard.next(left) if left > 0 else None
             if note is None:
                 break
-            if note.kind == _Kind.SETTLED:
-                self._settle(note)
+            self._take(link, note)
         self._tell(
             events.CallReturned(
                 at=returned.at,
@@ -296,6 +229,12 @@ class Watch:
                 events_lost=answer.lost,
             )
         )
+
+    def _awaits_word(self, answer: _Return) -> bool:
+        """Tell whether libvirt has more to say about how it ended."""
+        if answer.error:
+            return self._in_post_copy and not answer.lost
+        return not self._settled
 
     # The end of it, on demand
 
@@ -318,38 +257,3 @@ class Watch:
     def _abort_quietly(self, link: connection.Connection) -> None:
         with contextlib.suppress(errors.KVMBalancerError):
             self._try_abort(link)
-
-    # Called from libvirt's event loop
-
-    def _note(self, kind: _Kind, value: Any = None) -> None:
-        self._notes.put(_Note(kind, time.time(), value))
-
-    def _is_ours(self, domain: Any) -> bool:
-        return bool(domain.UUIDString() == self._instance)
-
-    def _on_lifecycle(
-        self, _handle: Any, domain: Any, event: int, detail: int, _data: Any
-    ) -> None:
-        kind = _LIFECYCLE.get((event, detail))
-        if kind is not None and self._is_ours(domain):
-            self._note(kind)
-
-    def _on_arrival(
-        self, _handle: Any, domain: Any, event: int, detail: int, _data: Any
-    ) -> None:
-        kind = _LIFECYCLE.get((event, detail))
-        # The destination is "suspended for migration" from the start.
-        if kind in (_Kind.POST_COPY, _Kind.BROKEN) and self._is_ours(domain):
-            self._note(kind)
-
-    def _on_pass(
-        self, _handle: Any, domain: Any, iteration: int, _data: Any
-    ) -> None:
-        if self._is_ours(domain):
-            self._note(_Kind.PASS, iteration)
-
-    def _on_settled(
-        self, _handle: Any, domain: Any, fields: Any, _data: Any
-    ) -> None:
-        if self._is_ours(domain) and jobs.is_migration(fields):
-            self._note(_Kind.SETTLED, dict(fields))

@@ -112,6 +112,12 @@ class LibvirtGround(ground.Ground):
             pass
         stream.abort()
 
+    def process(self, uid: str) -> int:
+        """Return the process of a guest on the source."""
+        path = '/run/libvirt/qemu'
+        name = self.domain(uid).name()
+        return int(self.here.run(['cat', f'{path}/{name}.pid']))
+
     def domain(self, uid: str, host: int = 0) -> libvirt.virDomain:
         """Return libvirt's own object of a guest, past the driver."""
         return self._handles[host].lookupByUUIDString(uid)

@@ -1,5 +1,6 @@
 """What is the libvirt driver's own, on real libvirtd and QEMU."""
 
+import os
 import signal
 import threading
 import unittest
@@ -223,6 +224,41 @@ class FaultTest(_Case):
         for _ in range(2):
             with self.assertRaises(errors.HypervisorUnreachable):
                 hung.connect()
+
+    def test_a_guest_whose_qemu_hangs_is_read_around(self):
+        hung, well = self.ground.calm(), self.ground.calm()
+        self.ground.source.read()
+        pid = self.ground.process(hung)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        for _ in range(5):
+            found = self.ground.source.read().instances
+            self.assertLessEqual({hung, well}, set(found.id))
+            memory = found.memory_mib[found.id.index(hung)]
+            self.assertEqual(64.0, memory)
+
+    def test_a_stream_that_breaks_in_post_copy_leaves_both_ends_waiting(self):
+        uid = self.ground.busy()
+        story = self.story(uid, post_copy=True, bandwidth_mib_s=4)
+        story.perform(instructions.SetDowntime(1), instructions.Start())
+        story.until(events.PassEnded)
+        story.perform(instructions.StartPostCopy())
+        story.until(events.PostCopyBegun)
+        self.ground.here.run(
+            [
+                'ss',
+                '-K',
+                'dst',
+                self.ground.there.address,
+                'dport',
+                'ge',
+                '49152',
+            ]
+        )
+        story.until(events.PostCopyBroke)
+        self.assertTrue(story.until(events.CallReturned).error)
+        broken = events.EndState.POST_COPY_FAILED
+        self.assertEqual((broken, broken), story.ends())
 
     def test_keepalive_ends_a_call_that_gets_no_answer(self):
         hung = driver.LibvirtDriver(
