@@ -1,0 +1,96 @@
+"""Decisions wait for their hold time, and survive policies that raise."""
+
+import unittest
+
+import numpy as np
+
+from kvm_balancer.filters import capacity
+from kvm_balancer.model import records
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.policies import base
+from kvm_balancer.policies import relieve
+from kvm_balancer.service import decision
+
+
+class Broken(base.Policy):
+    """A policy that raises, as a plugin of others may."""
+
+    name = 'broken'
+
+    def trigger(self, fleet):
+        raise ZeroDivisionError('a defect of others')
+
+    def search(self, work):
+        raise ZeroDivisionError('a defect of others')
+
+
+def build_fleet(load):
+    """Make a host under *load* and an idle one."""
+    return records.build_fleet(
+        [
+            records.HostRecord(name=name, cpus=10, memory_mib=8192)
+            for name in ('hot', 'cold')
+        ],
+        [
+            records.InstanceRecord(
+                id=f'i{number}',
+                host='hot',
+                vcpus=2,
+                memory_mib=512,
+                cpu_usage=load,
+            )
+            for number in range(10)
+        ],
+    )
+
+
+class DeciderTest(unittest.TestCase):
+    def decide(self, decider, fleet, now):
+        return decider.decide(
+            fleet,
+            decision.Surroundings(
+                np.zeros(len(fleet.instances), np.bool_),
+                np.zeros(len(fleet.hosts), np.bool_),
+                (),
+            ),
+            now,
+        )
+
+    def build(self, *policies, hold_seconds=60.0):
+        return decision.Decider(
+            [decision.Watch(one, hold_seconds) for one in policies],
+            contexts.Context(filters=(capacity.CapacityFilter(),)),
+        )
+
+    def test_a_policy_acts_when_it_has_wanted_to_for_long_enough(self):
+        decider = self.build(relieve.Relieve())
+        hot, calm = build_fleet(0.95), build_fleet(0.3)
+        table = [
+            (calm, 0.0, False),
+            (hot, 10.0, False),
+            (hot, 60.0, False),
+            (hot, 70.0, True),
+            (calm, 80.0, False),
+            (hot, 90.0, False),
+        ]
+        for fleet, now, expected in table:
+            with self.subTest(now=now):
+                plan = self.decide(decider, fleet, now)
+                self.assertEqual(expected, plan is not None)
+
+    def test_a_policy_that_raises_costs_only_itself(self):
+        decider = self.build(Broken(), relieve.Relieve(), hold_seconds=0.0)
+        with self.assertLogs('kvm_balancer.service.decision', 'ERROR') as log:
+            plan = self.decide(decider, build_fleet(0.95), 0.0)
+            self.assertIsNotNone(plan)
+            self.decide(decider, build_fleet(0.95), 1.0)
+        told = [one for one in log.output if 'Policy broken' in one]
+        self.assertEqual(1, len(told))
+
+    def test_what_the_policies_think_is_told(self):
+        decider = self.build(relieve.Relieve())
+        self.decide(decider, build_fleet(0.95), 0.0)
+        (finding,) = decider.findings
+        self.assertEqual('relieve', finding.policy)
+        self.assertEqual('alarmed', finding.mood)
+        self.assertIn('hot', finding.text)

@@ -1,0 +1,170 @@
+"""An executor accepts a migration once, refuses what is not its, and tells."""
+
+import pathlib
+import tempfile
+import threading
+import time
+import unittest
+import uuid
+
+import msgspec
+
+from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.model import outcome
+from kvm_balancer.service import executor
+from kvm_balancer.store import outbox
+from tests.unit.service import worlds
+
+TIMEOUT_SECONDS = 60.0
+
+
+class ExecutorTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.world = worlds.World('here', 'there')
+        self.addCleanup(self.world.close)
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.path = pathlib.Path(made.name) / 'executor.sqlite'
+        self.told = threading.Condition()
+        self.outcomes = 0
+        self.progress = []
+        self.executor = self.build()
+
+    def build(self, max_outgoing=2):
+        self.memory = outbox.Outbox(self.path)
+        self.addCleanup(self.memory.close)
+        return executor.Executor(
+            'here',
+            self.world.driver('here'),
+            self.memory,
+            lambda wanted: machine.Machine(wanted, adaptive.Adaptive()),
+            lambda wanted, report: self.progress.append(report),
+            self.note_outcome,
+            max_outgoing,
+        )
+
+    def note_outcome(self):
+        with self.told:
+            self.outcomes += 1
+            self.told.notify_all()
+
+    def wait_for_outcomes(self, count):
+        with self.told:
+            self.assertTrue(
+                self.told.wait_for(
+                    lambda: self.outcomes >= count, TIMEOUT_SECONDS
+                )
+            )
+
+    def request(self, instance, **changes):
+        values = {
+            'migration_id': str(uuid.uuid4()),
+            'instance': instance,
+            'source': 'here',
+            'destination': 'there',
+            'destination_uri': self.world.uri('there'),
+            'accepted_at': 0.0,
+        }
+        return request.Request(**{**values, **changes})
+
+    def kept(self):
+        """Return the outcomes in the outbox."""
+        return [
+            messages.decode_outcome(msgspec.json.decode(message.payload))
+            for message in self.memory.pending()
+        ]
+
+    def test_a_migration_is_carried_to_its_end_and_told(self):
+        wanted = self.request(self.world.start('here'))
+        self.executor.migrate(wanted)
+        self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome)
+        self.assertEqual(wanted.migration_id, ended.migration_id)
+        self.assertGreater(ended.accepted_at, 0.0)
+        self.assertTrue(self.progress)
+        self.assertEqual([], self.executor.running())
+        self.assertEqual('completed', self.executor.state(wanted.migration_id))
+        view = self.world.driver('there').view(wanted.instance)
+        self.assertEqual('running', view.end.state)
+
+    def test_the_same_command_again_changes_nothing(self):
+        wanted = self.request(self.world.start('here'))
+        self.executor.migrate(wanted)
+        self.executor.migrate(wanted)
+        self.wait_for_outcomes(1)
+        self.assertEqual('completed', self.executor.migrate(wanted))
+        self.assertEqual(1, len(self.kept()))
+
+    def test_the_same_command_after_a_restart_changes_nothing(self):
+        wanted = self.request(self.world.start('here'))
+        self.executor.migrate(wanted)
+        self.wait_for_outcomes(1)
+        self.memory.close()
+        self.assertEqual('completed', self.build().migrate(wanted))
+        self.assertEqual(1, len(self.kept()))
+
+    def test_what_is_not_to_be_moved_is_refused_with_the_reason(self):
+        table = [
+            ({'source': 'there'}, 'this is here'),
+            ({'instance': str(uuid.uuid4())}, 'no'),
+            ({'instance': self.world.start('here', nova=True)}, 'Nova'),
+            ({'expires_at': time.time() - 1.0}, 'was to begin earlier'),
+        ]
+        for changes, reason in table:
+            with self.subTest(reason=reason):
+                ours = {'instance': self.world.start('here')}
+                wanted = self.request(**{**ours, **changes})
+                with self.assertRaisesRegex(errors.MigrationError, reason):
+                    self.executor.migrate(wanted)
+                with self.assertRaises(errors.NotFound):
+                    self.executor.state(wanted.migration_id)
+        self.assertEqual([], self.kept())
+
+    def test_an_instance_is_in_one_migration_and_a_host_in_so_many(self):
+        first = self.request(self.world.start('here', dirty_rate_mib_s=3000.0))
+        self.executor = self.build(max_outgoing=1)
+        self.executor.migrate(first)
+        with self.assertRaisesRegex(errors.MigrationError, 'already'):
+            self.executor.migrate(self.request(first.instance))
+        with self.assertRaisesRegex(errors.MigrationError, 'max_outgoing'):
+            self.executor.migrate(self.request(self.world.start('here')))
+        self.executor.cancel(first.migration_id, 'the test is over')
+        self.wait_for_outcomes(1)
+
+    def test_a_cancelled_migration_says_who_wanted_it(self):
+        wanted = self.request(
+            self.world.start('here', dirty_rate_mib_s=3000.0)
+        )
+        self.executor.migrate(wanted)
+        self.executor.cancel(wanted.migration_id, 'a person wants it here')
+        self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.CANCELLED, ended.outcome)
+        self.assertIn('a person wants it here', ended.reason)
+        self.world.driver('here').view(wanted.instance)
+
+    def test_cancel_of_what_was_never_accepted_is_refused(self):
+        with self.assertRaisesRegex(errors.NotFound, 'here knows no'):
+            self.executor.cancel('nothing', 'because')
+
+    def test_what_an_earlier_run_began_is_looked_at_and_told(self):
+        """The journal has it, nobody carries it: both ends tell."""
+        wanted = self.request(self.world.start('here'))
+        self.memory.accept(
+            wanted.migration_id,
+            msgspec.json.encode(messages.encode_request(wanted)),
+            'pre-copy',
+            time.time(),
+        )
+        self.executor.recover()
+        self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('the executor ended', ended.reason)
+        self.assertEqual([], self.memory.unfinished())
