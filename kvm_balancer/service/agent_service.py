@@ -41,10 +41,10 @@ class AgentService:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._stopping = threading.Event()
-        options = migration_options.options(conf)
-        context = plugins.make_context(conf, options)
-        decider = decision.Decider(_watches(conf), context)
+        context = plugins.make_context(conf, migration_options.options(conf))
+        watches = _watches(conf)
         self.store = stores.Store(conf)
+        self.fleet = watch.FleetWatch(watch.params(conf))
         self._executors = executor_client.ExecutorClient(
             conf, conf.agent.rpc_timeout_seconds
         )
@@ -54,22 +54,17 @@ class AgentService:
                 conf.agent.host_cooldown_seconds,
             )
         )
-        self.fleet = watch.FleetWatch(watch.params(conf))
         self.dispatcher = dispatcher.Dispatcher(
             self.store,
             self._executors,
             cooldowns,
             context.filters,
             self.fleet.facts,
-            dispatcher.Params(
-                options=options,
-                max_migrations=conf.agent.max_migrations,
-                command_retry_seconds=conf.agent.command_retry_seconds,
-            ),
+            _dispatch_params(conf),
         )
         self.agent = agent.Agent(
             self.fleet,
-            decider,
+            decision.Decider(watches, context),
             self.dispatcher,
             cooldowns,
             self.store,
@@ -77,33 +72,7 @@ class AgentService:
             conf.agent.interval,
             conf.agent.keep_days,
         )
-        self._readers = [
-            samples.reader(
-                conf,
-                self.fleet.take,
-                conf.samples.queue_length,
-                conf.samples.queue_ttl_seconds,
-                conf.samples.batch_size,
-                conf.samples.batch_seconds,
-            ),
-            progress.reader(
-                conf,
-                self._take_progress,
-                conf.bus.progress_length,
-                conf.bus.progress_ttl_seconds,
-            ),
-        ]
-        self._reading = [
-            threading.Thread(
-                target=reader.run,
-                args=(self._stopping,),
-                name=name,
-                daemon=True,
-            )
-            for reader, name in zip(
-                self._readers, ('samples', 'progress'), strict=True
-            )
-        ]
+        self._reading = self._make_readers()
         self._listener = notifications.OutcomeListener(
             conf, self._take_outcome
         )
@@ -148,6 +117,35 @@ class AgentService:
         """Make :meth:`start` give up waiting; safe in a signal handler."""
         self._stopping.set()
 
+    def _make_readers(self) -> list[threading.Thread]:
+        """Make the threads that read samples and progress."""
+        conf = self._conf
+        readers = {
+            'samples': samples.reader(
+                conf,
+                self.fleet.take,
+                conf.samples.queue_length,
+                conf.samples.queue_ttl_seconds,
+                conf.samples.batch_size,
+                conf.samples.batch_seconds,
+            ),
+            'progress': progress.reader(
+                conf,
+                self._take_progress,
+                conf.bus.progress_length,
+                conf.bus.progress_ttl_seconds,
+            ),
+        }
+        return [
+            threading.Thread(
+                target=reader.run,
+                args=(self._stopping,),
+                name=name,
+                daemon=True,
+            )
+            for name, reader in readers.items()
+        ]
+
     def _take_outcome(self, payload: dict[str, object]) -> None:
         """Keep an outcome; whatever is raised makes it come again."""
         self.dispatcher.note_outcome(messages.decode_outcome(payload))
@@ -169,3 +167,11 @@ def _watches(conf: cfg.ConfigOpts) -> list[decision.Watch]:
         decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
         for policy in plugins.load_policies(conf, conf.agent.policies)
     ]
+
+
+def _dispatch_params(conf: cfg.ConfigOpts) -> dispatcher.Params:
+    return dispatcher.Params(
+        options=migration_options.options(conf),
+        max_migrations=conf.agent.max_migrations,
+        command_retry_seconds=conf.agent.command_retry_seconds,
+    )
