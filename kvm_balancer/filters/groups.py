@@ -10,6 +10,8 @@ from kvm_balancer.filters import base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 
+_ANTI_AFFINITY = int(columns.GroupPolicy.ANTI_AFFINITY)
+
 
 class GroupsFilter(base.Filter):
     """Lets an instance go where its groups have a place left for it."""
@@ -43,7 +45,7 @@ class GroupsFilter(base.Filter):
         names = ', '.join(
             groups.name[group]
             for group in state.fleet.groups_of.get(instance, ())
-            if groups.policy[group] == columns.GroupPolicy.ANTI_AFFINITY
+            if groups.policy[group] == _ANTI_AFFINITY
         )
         return f'already run as many members of group {names} as they may'
 
@@ -51,7 +53,7 @@ class GroupsFilter(base.Filter):
 def _full_hosts(state: placement.Placement, group: int) -> columns.Ints | None:
     """Return the hosts that may take no more of *group*; None: no rule."""
     groups = state.fleet.groups
-    if groups.policy[group] != columns.GroupPolicy.ANTI_AFFINITY:
+    if groups.policy[group] != _ANTI_AFFINITY:
         return None
     hosts = state.hosts_of(groups.members(group))
     most = int(groups.max_per_host[group])

@@ -23,6 +23,7 @@ import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import cold
+from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 
@@ -39,8 +40,16 @@ class Descent:
     :ivar spread: the spread of CPU load as it is now
     """
 
-    def __init__(self, work: workspace.Workspace) -> None:
+    def __init__(
+        self, work: workspace.Workspace, explain: bool = False
+    ) -> None:
+        """Begin where *work* is.
+
+        :param explain: say of every move what its destination has before
+            others; not worth the time where moves are sorted out later
+        """
         self.work = work
+        self._explain = explain
         self.spread = score.RunningSpread(work.state)
         hosts = work.fleet.hosts
         self._cpus = hosts.cpus
@@ -83,7 +92,10 @@ class Descent:
 
     def apply(self, unit: int, source: int, destination: int) -> None:
         """Carry one move out on the workspace."""
-        self.work.move(unit, destination)
+        why = ''
+        if self._explain:
+            why = reasons.standing(self.work, unit, destination)
+        self.work.move(unit, destination, why)
         for host in (source, destination):
             self.spread.update(self.work.state, host)
             self._load[host] = self.work.state.cores[host] / self._cpus[host]

@@ -27,6 +27,10 @@ from kvm_balancer.planner import workspace
 _MOST_CELLS = 20_000_000
 #: cells of one array
 _CELLS = 200_000
+#: units that may go instead of others: those with the most to do
+_MOST_SPARE = 512
+#: hosts that moves are redirected to at one look
+_MOST_HOSTS = 512
 #: changes that may be tried to do without one more move
 _MOST_CHANGES = 12
 #: gains below it are noise of the arithmetic
@@ -76,19 +80,38 @@ class Refinement:
         load = work.state.cpu_load
         self._away = load - float(load[counted].mean())
         self._hosts = np.flatnonzero(work.may_take).astype(np.int32)
+        self._fixed = self._in_groups()
         self._spare = self._spare_units()
         self._random = np.random.default_rng(work.context.seed)
         self._cells = 0
+
+    def _in_groups(self) -> columns.Bools:
+        """Return the units whose groups say where they may not meet.
+
+        They keep their ways: what they may do hangs on others' ways.
+        """
+        grouped = np.zeros(len(self._work.state.host), np.bool_)
+        grouped[list(self._work.fleet.groups_of)] = True
+        units = self._units
+        fixed: columns.Bools = np.logical_or.reduceat(
+            grouped[units.members], units.offset[:-1]
+        )
+        return fixed
 
     def _spare_units(self) -> columns.Ints:
         """Return the units that could go instead of others."""
         work = self._work
         units = work.units
         rows = np.flatnonzero(
-            work.free & (units.cpu_usage > 0) & (units.size == 1)
+            work.free
+            & (units.cpu_usage > 0)
+            & (units.size == 1)
+            & ~self._fixed
         ).astype(np.int32)
         home = work.state.host[units.first(rows)]
-        spare: columns.Ints = rows[self._away[home] > 0]
+        rows = rows[self._away[home] > 0]
+        busiest = np.argsort(-units.cpu_usage[rows], kind='stable')
+        spare: columns.Ints = rows[busiest[:_MOST_SPARE]]
         return spare
 
     @property
@@ -179,7 +202,7 @@ class Refinement:
         return np.sort(self._random.choice(count, most, replace=False))
 
     def _best_redirect(self) -> _Change:
-        hosts = self._sample(self._hosts, 1024)
+        hosts = self._sample(self._hosts, _MOST_HOSTS)
         moves = self._some_moves(len(hosts))
         if not len(moves) or not len(hosts):
             return _NONE
@@ -187,7 +210,7 @@ class Refinement:
         usage = self._units.cpu_usage[unit]
         leaves = self._change(self.destination[moves], -usage)
         gain = -leaves[:, None] - self._change(hosts[None, :], usage[:, None])
-        allowed = self._allowed(unit, hosts)
+        allowed = self._allowed(unit, hosts) & ~self._fixed[unit][:, None]
         for need, room in zip(self._units.need, self._room, strict=True):
             allowed &= need[unit][:, None] <= room[hosts][None, :] + _SLACK
         allowed &= hosts[None, :] != self.source[moves][:, None]
@@ -210,6 +233,7 @@ class Refinement:
             there[None, :], -more
         )
         allowed = self._pairs(unit, there) & self._pairs(other, here).T
+        allowed &= ~(self._fixed[unit][:, None] | self._fixed[other][None, :])
         allowed &= here[:, None] != there[None, :]
         allowed &= self.source[rows][:, None] != there[None, :]
         allowed &= self.source[every][None, :] != here[:, None]
@@ -221,7 +245,7 @@ class Refinement:
         return _Change(best, int(rows[row]), other=int(every[column]))
 
     def _best_substitute(self) -> _Change:
-        spare = self._sample(self._spare, 1024)
+        spare = self._spare
         moves = self._some_moves(len(spare))
         if not len(moves) or not len(spare):
             return _NONE
@@ -240,7 +264,7 @@ class Refinement:
         gain = -self._change(here[:, None], more) - np.where(
             same, together, apart
         )
-        allowed = self._pairs(spare, here).T
+        allowed = self._pairs(spare, here).T & ~self._fixed[unit][:, None]
         allowed &= home[None, :] != here[:, None]
         for need, room in zip(units.need, self._room, strict=True):
             mine, its = need[unit][:, None], need[spare][None, :]

@@ -82,24 +82,17 @@ def carry_out(
     return not waiting
 
 
-def settle(
-    work: workspace.Workspace,
-    first: int,
-    better: collections.abc.Iterable[collections.abc.Sequence[Way]],
+def in_any_case(
+    work: workspace.Workspace, ways: collections.abc.Sequence[Way]
 ) -> None:
-    """Put the steps from *first* on in order, or better ones in their place.
+    """Move units the given ways, which are all open in the order given.
 
-    :param better: sets of ways that would do as well, best first; one whose
-        ways are not all open, in any order, is passed over
+    The most useful go first, where that leaves all of them open.
     """
-    steps = work.steps[first:]
-    found = [Way(step.unit, step.destination) for step in steps]
-    for ways in (*better, found):
-        work.rewind(first)
-        if carry_out(work, ways):
-            return
-    # The search found an order in which they all were open: keep to it.
+    first = len(work.steps)
+    if carry_out(work, ways):
+        return
     work.rewind(first)
-    for way in found:
+    for way in ways:
         why = reasons.standing(work, way.unit, way.destination)
         work.move(way.unit, way.destination, why)

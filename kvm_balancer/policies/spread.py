@@ -53,31 +53,44 @@ class Spread(base.Policy):
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         target = self.params.target
-        free = work.free_instances
-        proven = bounds.moves_to_spread(work.state, free, target)
-        descent = greedy.Descent(work)
-        before = descent.spread.stddev
-        done = work.moves
-        first = len(work.steps)
-        descent.run(target)
-        sequence.settle(work, first, self._alternatives(work, first))
-        after = score.spread(work.state.cpu_load, work.fleet.counted)
+        proven = bounds.moves_to_spread(
+            work.state, work.free_instances, target
+        )
+        before = self._spread(work)
+        moves, first = work.moves, len(work.steps)
+        greedy.Descent(work).run(target)
+        self._settle(work, first)
         return assembly.Findings(
-            summary=self._summary(work, before, after, work.moves - done),
+            summary=self._summary(
+                work, before, self._spread(work), work.moves - moves
+            ),
             moves_bound=proven,
         )
 
-    def _alternatives(
-        self, work: workspace.Workspace, first: int
-    ) -> list[list[sequence.Way]]:
-        """Return sets of moves to make, better ones first."""
-        target = self.params.target
-        reached = score.spread(work.state.cpu_load, work.fleet.counted)
-        if work.context.prefer is not contexts.Prefer.MOVES:
-            return []
-        if reached > target:
-            return []
-        return [refine.fewer_moves(work, first, target)]
+    def _settle(self, work: workspace.Workspace, first: int) -> None:
+        """Put the moves in order, fewer of them where fewer will do.
+
+        A refinement that turns out not to be possible as a whole is made
+        up for by a second descent, where that still takes fewer moves.
+        """
+        target, moves = self.params.target, work.moves
+        found = [
+            sequence.Way(step.unit, step.destination)
+            for step in work.steps[first:]
+        ]
+        sparing = work.context.prefer is contexts.Prefer.MOVES
+        if sparing and self._spread(work) <= target:
+            fewer = refine.fewer_moves(work, first, target)
+            work.rewind(first)
+            if not sequence.carry_out(work, fewer):
+                greedy.Descent(work, explain=True).run(target)
+            if self._spread(work) <= target and work.moves < moves:
+                return
+        work.rewind(first)
+        sequence.in_any_case(work, found)
+
+    def _spread(self, work: workspace.Workspace) -> float:
+        return score.spread(work.state.cpu_load, work.fleet.counted)
 
     def _summary(
         self,
