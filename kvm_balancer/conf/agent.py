@@ -26,7 +26,7 @@ A fresh installation only advises. Look at its plans for a while
 """,
     ),
     cfg.FloatOpt(
-        'interval',
+        'interval_seconds',
         default=30.0,
         min=0.5,
         max=86400.0,
@@ -34,7 +34,7 @@ A fresh installation only advises. Look at its plans for a while
 Seconds between two decisions.
 
 Shorter reacts faster and costs more CPU time. Related:
-``[executor] sample_interval``, and the hold times of the policies.
+``[executor] sample_interval_seconds``, and the hold times of the policies.
 """,
     ),
     cfg.ListOpt(

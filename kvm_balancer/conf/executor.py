@@ -48,7 +48,7 @@ Shell-style patterns of instance names that may be moved, for example
 """,
     ),
     cfg.FloatOpt(
-        'sample_interval',
+        'sample_interval_seconds',
         default=10.0,
         min=0.5,
         max=3600.0,

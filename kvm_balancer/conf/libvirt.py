@@ -35,7 +35,7 @@ between hosts, and ``qemu+tcp://`` in laboratories only. Empty:
 """,
     ),
     cfg.FloatOpt(
-        'connect_timeout',
+        'connect_timeout_seconds',
         default=10.0,
         min=0.1,
         max=600.0,
@@ -45,7 +45,7 @@ unreachable. Raised, a migration to a host that is down is given up later.
 """,
     ),
     cfg.IntOpt(
-        'keepalive_interval',
+        'keepalive_interval_seconds',
         default=5,
         min=0,
         max=3600,
@@ -61,12 +61,12 @@ none, with which a host that vanishes is waited for without end.
         max=100,
         help="""
 Keepalive messages without an answer after which a libvirt counts as
-unreachable: ``keepalive_interval`` times this number plus one, in seconds.
+unreachable: ``keepalive_interval_seconds`` times this number plus one, in seconds.
 Should be no more than what libvirtd itself allows its peers.
 """,
     ),
     cfg.FloatOpt(
-        'poll_interval',
+        'poll_interval_seconds',
         default=0.5,
         min=0.05,
         max=60.0,

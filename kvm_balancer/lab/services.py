@@ -136,7 +136,7 @@ class Services:
             'database': {'connection': f'sqlite:///{store}'},
             'agent': {
                 'mode': mode,
-                'interval': 5,
+                'interval_seconds': 5,
                 'policies': 'relieve',
                 'instance_cooldown_seconds': 60,
                 'host_cooldown_seconds': 5,
@@ -155,7 +155,7 @@ class Services:
             'executor': {
                 'driver': 'libvirt',
                 'manage': 'metadata',
-                'sample_interval': _SAMPLE_SECONDS,
+                'sample_interval_seconds': _SAMPLE_SECONDS,
                 'state_path': host.directory / 'executor.sqlite',
             },
             'host': {

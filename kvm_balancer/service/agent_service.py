@@ -69,7 +69,7 @@ class AgentService:
             cooldowns,
             self.store,
             execution.PlanMode(conf.agent.mode),
-            conf.agent.interval,
+            conf.agent.interval_seconds,
             conf.agent.keep_days,
         )
         self._reading = self._make_readers()

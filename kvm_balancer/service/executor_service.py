@@ -82,7 +82,7 @@ class ExecutorService:
             self._publish_sample,
             self.host,
             hypervisor.host_facts(conf),
-            conf.executor.sample_interval,
+            conf.executor.sample_interval_seconds,
         )
         self._server = rpc.Server(
             conf,

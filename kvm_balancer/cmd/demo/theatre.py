@@ -30,7 +30,7 @@ _BOTH = """
 _AGENT = """
     [agent]
     mode = automatic
-    interval = 1.0
+    interval_seconds = 1.0
     instance_cooldown_seconds = 30
     host_cooldown_seconds = 0
     max_migrations = 8
@@ -61,7 +61,7 @@ _EXECUTOR = """
     [executor]
     driver = simulated
     manage = all
-    sample_interval = 0.5
+    sample_interval_seconds = 0.5
     state_path = {folder}/{name}.sqlite
 
     [simulated]

@@ -64,11 +64,11 @@ class LibvirtDriver(driver.Driver):
                 ),
                 readings_file=conf.host.readings_file,
                 timing=connection.Timing(
-                    open_seconds=group.connect_timeout,
-                    keepalive_seconds=group.keepalive_interval,
+                    open_seconds=group.connect_timeout_seconds,
+                    keepalive_seconds=group.keepalive_interval_seconds,
                     keepalive_count=group.keepalive_count,
                 ),
-                poll_seconds=group.poll_interval,
+                poll_seconds=group.poll_interval_seconds,
             )
         )
 
