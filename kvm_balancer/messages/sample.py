@@ -11,8 +11,11 @@ moved.
 """
 
 import dataclasses
+import functools
+import itertools
 import json
 import math
+import operator
 import re
 from typing import Any
 
@@ -44,6 +47,17 @@ _NUMBER_COLUMNS = tuple(
     for field in dataclasses.fields(sample.InstanceUsages)
     if field.name not in _TEXT_COLUMNS
 )
+_COLUMNS = _TEXT_COLUMNS + _NUMBER_COLUMNS
+_numbers = operator.attrgetter(*_NUMBER_COLUMNS)
+_all_columns = operator.attrgetter(*_COLUMNS)
+#: The records that stand beside the columns, and what is in them.
+_FIELDS = {
+    record: tuple(field.name for field in dataclasses.fields(record))
+    for record in (sample.HostFacts, sample.HostUsage, sample.Pressure)
+}
+_usage_numbers = operator.attrgetter(
+    *(name for name in _FIELDS[sample.HostUsage] if name != 'pressure')
+)
 #: Columns that a sender may leave out: the others come without a default.
 _OPTIONAL_COLUMNS = (
     'disk_gib',
@@ -54,11 +68,6 @@ _OPTIONAL_COLUMNS = (
     'block_read_mib_s',
     'block_write_mib_s',
 )
-#: The records that stand beside the columns, and what is in them.
-_FIELDS = {
-    record: tuple(field.name for field in dataclasses.fields(record))
-    for record in (sample.HostFacts, sample.HostUsage, sample.Pressure)
-}
 _POSITIVE = ('cpus', 'memory_mib')
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
 
@@ -117,10 +126,8 @@ def decode_sample(body: bytes) -> sample.Sample:
         raise _wrong_schema(wire.schema, wire.host)
     _check_name(wire.host)
     _check_heading(wire)
-    _check_record(wire.host, 'facts', wire.facts)
     _check_facts(wire.host, wire.facts)
-    _check_record(wire.host, 'usage', wire.usage)
-    _check_record(wire.host, 'usage.pressure', wire.usage.pressure)
+    _check_usage(wire.host, wire.usage)
     return sample.Sample(
         wire.host,
         wire.boot,
@@ -228,7 +235,10 @@ def _check_record(host: str, where: str, record: Any) -> None:
             _check_text(host, f'{where}.{field}', value)
 
 
+@functools.lru_cache(maxsize=16_384)
 def _check_facts(host: str, facts: sample.HostFacts) -> None:
+    """Check what rarely changes, and so only when it has changed."""
+    _check_record(host, 'facts', facts)
     for field in _POSITIVE:
         if getattr(facts, field) <= 0:
             raise _refused(refusal.Cause.ABSURD, host, f'facts.{field} is 0')
@@ -251,6 +261,13 @@ def _check_facts(host: str, facts: sample.HostFacts) -> None:
             _check_text(host, f'facts.{field}', name)
 
 
+def _check_usage(host: str, usage: sample.HostUsage) -> None:
+    numbers = _usage_numbers(usage)
+    if not (min(numbers) >= 0.0 and max(numbers) <= _MAX_NUMBER):
+        _check_record(host, 'usage', usage)
+    _check_record(host, 'usage.pressure', usage.pressure)
+
+
 def _checked_instances(
     host: str, columns: sample.InstanceUsages
 ) -> sample.InstanceUsages:
@@ -262,8 +279,8 @@ def _checked_instances(
             f'{rows} instances, at most {_MAX_INSTANCES} are taken',
         )
     columns = _completed(columns, rows)
-    for field in _TEXT_COLUMNS + _NUMBER_COLUMNS:
-        length = len(getattr(columns, field))
+    for field, column in zip(_COLUMNS, _all_columns(columns), strict=True):
+        length = len(column)
         if length != rows:
             raise _refused(
                 refusal.Cause.UNEQUAL_COLUMNS,
@@ -314,12 +331,12 @@ def _check_columns(host: str, columns: sample.InstanceUsages) -> None:
                 host,
                 f'instances.{field} has a text longer than {_MAX_TEXT}',
             )
+    numbers = tuple(itertools.chain.from_iterable(_numbers(columns)))
+    # JSON as it is read here holds no NaN: two comparisons tell all.
+    if min(numbers) >= 0.0 and max(numbers) <= _MAX_NUMBER:
+        return
     for field in _NUMBER_COLUMNS:
-        column = getattr(columns, field)
-        # JSON as it is read here holds no NaN: two comparisons tell all.
-        if min(column) >= 0.0 and max(column) <= _MAX_NUMBER:
-            continue
-        for row, number in enumerate(column):
+        for row, number in enumerate(getattr(columns, field)):
             _check_number(host, f'instances.{field}[{row}]', number)
 
 
