@@ -6,7 +6,6 @@ import contextlib
 import logging
 import pathlib
 import sys
-import time
 
 from cliff import command
 
@@ -15,16 +14,10 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import startup
 from kvm_balancer.cmd.demo import fleet
 from kvm_balancer.cmd.demo import picture
-from kvm_balancer.cmd.demo import record
 from kvm_balancer.cmd.demo import theatre
 from kvm_balancer.cmd.demo import verdict
 from kvm_balancer.cmd.demo import view
-
-_LOOK_SECONDS = 0.25
-#: Everything that there is in the store of a demonstration.
-_ALL = 1000
-#: The first look waits so long until all hosts have told of themselves.
-_FIRST_SECONDS = 30.0
+from kvm_balancer.cmd.demo import watching
 
 
 class Demo(command.Command):
@@ -88,59 +81,16 @@ class Demo(command.Command):
             _logged(log),
             theatre.Theatre(made, goals, parsed_args.seed) as stage,
         ):
-            seen = _watch(stage, shown, goals, parsed_args.seconds)
+            with shown:
+                seen = watching.watch(
+                    stage, goals, parsed_args.seconds, shown.show
+                )
             found = verdict.judge(
                 seen, goals, stage.executions(), len(made.instances)
             )
         files = picture.draw(seen, goals, result)
         _report(found, [*files, result / 'demo.log'])
         return startup.EXIT_FAILURE if found.problems else 0
-
-
-def _watch(
-    stage: theatre.Theatre,
-    shown: view.View,
-    goals: theatre.Goals,
-    seconds: int,
-) -> record.Record:
-    """Look on until the fleet is balanced, or time is up."""
-    _wait_for_hosts(stage)
-    agent = stage.agent
-    names = {row['id']: row['name'] for row in agent.instances()}
-    began = time.monotonic()
-    seen = record.Record(time.time(), names)
-    with shown:
-        while True:
-            status = agent.status()
-            plans = agent.plans(limit=_ALL)
-            for plan_id in seen.unseen_plans(plans):
-                seen.note_plan(agent.plan(plan_id))
-            changed = seen.note_migrations(agent.migrations(limit=_ALL))
-            idle = not status['migrations'] and not any(
-                one['state'] == 'running' for one in plans
-            )
-            seen.look(time.time(), agent.hosts(), status['policies'], idle)
-            shown.show(seen, changed)
-            left = began + seconds - time.monotonic()
-            if left <= 0.0 or verdict.is_over(seen, goals):
-                return seen
-            time.sleep(min(_LOOK_SECONDS, left))
-
-
-def _wait_for_hosts(stage: theatre.Theatre) -> None:
-    """Wait until every host has sent a sample with its usage in it."""
-    until = time.monotonic() + _FIRST_SECONDS
-    while time.monotonic() < until:
-        hosts = stage.agent.hosts()
-        if len(hosts) == fleet.HOSTS and all(
-            row['cpu_load'] > 0.0 and row['instances'] for row in hosts
-        ):
-            return
-        time.sleep(_LOOK_SECONDS)
-    raise errors.KVMBalancerError(
-        f'only {len(stage.agent.hosts())} of {fleet.HOSTS} hosts have sent '
-        'a sample: see demo.log'
-    )
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ def draw(
         _loads(axes[0], seen, goals, colors)
         _spread(axes[1], seen, goals)
         _trips(axes[2], trips, colors)
-        axes[2].set_xlim(0.0, seen.last.at)
+        # room for what stands behind the last bar
+        axes[2].set_xlim(0.0, 1.08 * seen.last.at)
         axes[2].set_xlabel('seconds since the agent saw the fleet')
         files = [folder / 'demo.png', folder / 'demo.svg']
         for file in files:
@@ -86,11 +87,12 @@ def _title(figure: Any, seen: record.Record) -> None:
     before, after = seen.looks[0], seen.last
     many = len(seen.trips)
     figure.suptitle(
-        f'{len(before.loads)} hosts, balanced in {many} live migrations\n',
+        f'{len(before.loads)} hosts, balanced in {many} live migrations\n\n',
         x=0.01,
         ha='left',
         fontsize=15,
         fontweight='bold',
+        linespacing=0.9,
     )
     figure.text(
         0.01,
@@ -138,7 +140,16 @@ def _loads(
     axis.set_ylim(0.0, 105.0)
     axis.set_ylabel('CPU load (%)')
     axis.set_title('CPU load of each host')
-    axis.legend(frameon=False, ncols=4, loc='upper right', fontsize=9)
+    lines, labels = axis.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda row: labels[row])
+    axis.legend(
+        [lines[row] for row in order],
+        [labels[row] for row in order],
+        frameon=False,
+        ncols=4,
+        loc='upper right',
+        fontsize=9,
+    )
 
 
 def _spread(axis: Any, seen: record.Record, goals: theatre.Goals) -> None:

@@ -54,6 +54,8 @@ class Trip:
     :ivar ended_at: None while it is under way
     :ivar outcome: empty while it is under way
     :ivar share: of its memory that is across, 0 to 1
+    :ivar reason: why it ended as it did
+    :ivar why: why it was planned
     """
 
     id: str
@@ -69,6 +71,7 @@ class Trip:
     downtime_ms: float | None
     throttle_percent: int
     reason: str
+    why: str = ''
 
     @property
     def under_way(self) -> bool:
@@ -82,6 +85,7 @@ class Record:
     :param began_at: seconds since the epoch
     :param names: of the instances, by uuid
     :ivar decisions: one line for each plan and each of its moves
+    :ivar summaries: one line for each plan
     """
 
     def __init__(
@@ -90,9 +94,11 @@ class Record:
         self._began_at = began_at
         self._names = dict(names)
         self._plans: set[str] = set()
+        self._whys: dict[tuple[str, str], str] = {}
         self.looks: list[Look] = []
         self.trips: dict[str, Trip] = {}
         self.decisions: list[tuple[float, str]] = []
+        self.summaries: list[tuple[float, str]] = []
 
     @property
     def last(self) -> Look:
@@ -150,8 +156,10 @@ class Record:
         many = len(plan['moves'])
         moves = '1 move' if many == 1 else f'{many} moves'
         summary = plan['summary']
-        self.decisions.append((at, f'{plan["policy"]}: {moves}; {summary}'))
+        self.summaries.append((at, f'{plan["policy"]}: {moves}; {summary}'))
+        self.decisions.append(self.summaries[-1])
         for move in plan['moves']:
+            self._whys[plan['id'], move['instance']] = move['reason']
             name = self._names.get(move['instance'], move['instance'])
             way = f'{move["source"]} -> {move["destination"]}'
             self.decisions.append((at, f'{name}  {way}: {move["reason"]}'))
@@ -177,4 +185,7 @@ class Record:
             throttle_percent=row.get('max_throttle_percent')
             or seen.get('throttle_percent', 0),
             reason=row.get('reason') or '',
+            why=self._whys.get(
+                (row.get('plan_id') or '', row['instance']), ''
+            ),
         )

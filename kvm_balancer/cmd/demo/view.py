@@ -191,9 +191,15 @@ def _trips(seen: record.Record) -> Any:
 
 
 def _decisions(seen: record.Record) -> Any:
+    """Show the last plans, and why what began last was planned."""
     from rich import text
 
-    lines = [f'{at:5.1f} s  {said}' for at, said in seen.decisions]
-    lines = lines[-_DECISIONS:]
+    plans = [f'{at:5.1f} s  {said}' for at, said in seen.summaries[-2:]]
+    begun = sorted(seen.trips.values(), key=lambda one: one.begun_at)
+    moves = [
+        f'{one.begun_at:5.1f} s  {one.name}: {one.why}'
+        for one in begun[len(plans) - _DECISIONS :]
+    ]
+    lines = [*plans, *moves]
     lines += [''] * (_DECISIONS - len(lines))
     return text.Text('\n'.join(lines), no_wrap=True, overflow='ellipsis')

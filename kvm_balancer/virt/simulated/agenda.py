@@ -44,6 +44,6 @@ class Agenda:
 
     def take(self, until: float) -> Entry | None:
         """Take out the next one that is due by *until*."""
-        if self.next_at > until:
+        if self.next_at > until or not self._heap:
             return None
         return heapq.heappop(self._heap)[2]

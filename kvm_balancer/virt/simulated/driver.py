@@ -87,7 +87,9 @@ class SimulatedDriver(driver.Driver):
     def _read(self, world: worlds.World) -> driver.Reading:
         host = self._host(world)
         host.answer()
-        when = readings.Moment(world.now, self._read_at, world.speed)
+        when = readings.Moment(
+            world.now, self._read_at, world.age, world.speed
+        )
         self._read_at = world.now
         instances = readings.read_instances(host, when, self._params.manage)
         facts = host.facts

@@ -14,7 +14,7 @@ class Load(Protocol):
     """CPU that an instance would use if it got it."""
 
     def cores(self, at: float) -> float:
-        """Return the cores in use at *at*, seconds."""
+        """Return the cores in use at *at*, seconds since it all began."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,11 +16,13 @@ class Moment:
 
     :ivar now: world time, seconds
     :ivar since: when it was read before; None the first time
+    :ivar age: world time since the world began, as its loads know it
     :ivar speed: of the world
     """
 
     now: float
     since: float | None
+    age: float
     speed: float
 
 
@@ -31,12 +33,10 @@ def read_instances(
 
     The first time usages are not yet known, and 0.
     """
-    got = host.share(when.now * when.speed)
+    got = host.share(when.age)
     held = list(host.holdings.values())
     having = [one.instance for one in held]
-    wanted = [
-        one.cores(when.now * when.speed) * _presence(one, when) for one in held
-    ]
+    wanted = [one.cores(when.age) * _presence(one, when) for one in held]
     nothing = (0.0,) * len(held)
     return sample.InstanceUsages(
         id=tuple(one.id for one in having),

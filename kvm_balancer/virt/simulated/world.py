@@ -61,6 +61,7 @@ class World:
             self.dice,
             self._params.speed,
         )
+        self._began_at = now
         self._journeys: dict[str, journey.Journey] = {}
 
     # -- what there is -----------------------------------------------------
@@ -69,6 +70,11 @@ class World:
     def now(self) -> float:
         """The moment it is at, in seconds."""
         return self._scene.now
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began, as its loads count them."""
+        return (self.now - self._began_at) * self._params.speed
 
     @property
     def speed(self) -> float:
