@@ -27,7 +27,7 @@ _WORKING_SET_MIB = 32
 
 
 @functools.cache
-def lab() -> fleet.Lab:
+def lab(tls: bool = False) -> fleet.Lab:
     """Bring two hosts up, once in a process; they go when it ends."""
     for need in ('libvirtd', 'qemu-system-x86_64', 'ip', 'unshare'):
         if not shutil.which(need):
@@ -36,7 +36,12 @@ def lab() -> fleet.Lab:
         raise unittest.SkipTest('namespaces need root')
     folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-libvirt-'))
     found = fleet.Lab(
-        description.describe(folder / 'lab', f'kbl{os.getpid()}', hosts=2)
+        description.describe(
+            folder / 'lab',
+            f'{"kt" if tls else "kl"}{os.getpid()}',
+            hosts=2,
+            tls=tls,
+        )
     )
     atexit.register(_clear, found, folder)
     found.up()
@@ -59,8 +64,12 @@ class LibvirtGround(ground.Ground):
 
     bandwidth_mib_s = 16
 
-    def __init__(self, manage: ownership.Manage = ownership.BY_HAND) -> None:
-        self.lab = lab()
+    def __init__(
+        self,
+        manage: ownership.Manage = ownership.BY_HAND,
+        tls: bool = False,
+    ) -> None:
+        self.lab = lab(tls)
         self.here, self.there = self.lab.hosts
         self.source = self._driver(self.here.uri, manage)
         self.destination = self._driver(self.there.uri, manage)

@@ -197,6 +197,23 @@ class MeansTest(_Case):
                 self.assertEqual('', story.until(events.CallReturned).error)
 
 
+class EncryptionTest(unittest.TestCase):
+    def test_control_and_memory_travel_encrypted(self):
+        ground = hosts.LibvirtGround(tls=True)
+        self.addCleanup(ground.close)
+        self.assertTrue(ground.destination_uri().startswith('qemu+tls:'))
+        story = grounds.Story(
+            ground.source, ground.wanted(ground.calm(), tls=True)
+        )
+        self.addCleanup(story.carrier.close)
+        self.assertEqual([], story.failures())
+        story.perform(instructions.Start())
+        self.assertEqual('', story.until(events.CallReturned).error)
+        self.assertEqual(
+            (events.EndState.ABSENT, events.EndState.RUNNING), story.ends()
+        )
+
+
 class FaultTest(_Case):
     def params(self, **timing):
         return driver.Params(
