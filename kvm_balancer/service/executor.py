@@ -28,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 OUTCOME = 'outcome'
 
+#: Pause before an outcome that the disk did not take is written again.
+RETRY_SECONDS = 1.0
+
 #: Makes the machine of a migration, with the convergence that it asks for.
 MakeMachine = collections.abc.Callable[[request.Request], machine.Machine]
 
@@ -62,6 +65,7 @@ class Executor:
         self._max_outgoing = max_outgoing
         self._clock = clock
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._running: dict[str, migrations.MigrationRunner] = {}
 
     def migrate(self, wanted: request.Request) -> str:
@@ -85,6 +89,8 @@ class Executor:
                 self._on_progress,
                 self._note_outcome,
             )
+            # Written down before it begins: who is killed in between finds
+            # out what became of it.
             self._memory.accept(
                 wanted.migration_id,
                 msgspec.json.encode(messages.encode_request(wanted)),
@@ -171,10 +177,16 @@ class Executor:
         The hypervisors carry it to its end by themselves, and the next run
         finds it in the journal.
         """
-        for migration_id in self.running():
+        self._stopping.set()
+        with self._lock:
+            left = dict(self._running)
+        for migration_id, runner in left.items():
             LOG.warning(
                 'Migration %s goes on while this executor ends', migration_id
             )
+            runner.leave()
+        for runner in left.values():
+            runner.wait()
 
     def _state(self, known: outbox.Entry) -> str:
         runner = self._running.get(known.migration_id)
@@ -214,13 +226,8 @@ class Executor:
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin."""
-        self._memory.conclude(
-            ended.migration_id,
-            str(ended.outcome),
-            ended.ended_at,
-            OUTCOME,
-            msgspec.json.encode(messages.encode_outcome(ended)),
-        )
+        if not self._written_down(ended):
+            return
         with self._lock:
             self._running.pop(ended.migration_id, None)
         LOG.info(
@@ -231,3 +238,33 @@ class Executor:
             ended.reason,
         )
         self._on_outcome()
+
+    def _written_down(self, ended: outcome.Outcome) -> bool:
+        """Try until the outcome is on the disk.
+
+        :returns: False when the executor ends first; the next run finds the
+            migration in the journal and looks at its ends
+        """
+        trouble = ''
+        while not self._stopping.is_set():
+            try:
+                self._memory.conclude(
+                    ended.migration_id,
+                    str(ended.outcome),
+                    ended.ended_at,
+                    OUTCOME,
+                    msgspec.json.encode(messages.encode_outcome(ended)),
+                )
+            except errors.StoreError as error:
+                again = str(error) == trouble
+                trouble = str(error)
+            else:
+                return True
+            if not again:
+                LOG.error(
+                    'The outcome of migration %s cannot be kept: %s',
+                    ended.migration_id,
+                    trouble,
+                )
+            self._stopping.wait(RETRY_SECONDS)
+        return False

@@ -59,7 +59,10 @@ class MigrationRunner:
         self._on_progress = on_progress
         self._on_outcome = on_outcome
         self._clock = clock
-        self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        #: None tells the thread that it is to leave
+        self._events: queue.SimpleQueue[events.Event | None] = (
+            queue.SimpleQueue()
+        )
         self._ended = threading.Event()
         self._carrier = hypervisor.carrier(life.request, self._events.put)
 
@@ -85,8 +88,15 @@ class MigrationRunner:
         """Ask for the end of the migration; its outcome says what came."""
         self._events.put(events.CancelAsked(at=self._clock(), cause=cause))
 
+    def leave(self) -> None:
+        """Let go of the migration as it is; nothing more is told of it.
+
+        The hypervisors carry it on by themselves.
+        """
+        self._events.put(None)
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the outcome was handed over.
+        """Wait until the outcome was handed over, or it was left.
 
         :returns: False when *timeout* seconds went by first
         """
@@ -104,12 +114,15 @@ class MigrationRunner:
         try:
             self._carry_out(beginning(self._clock()))
             while not self._life.state.ended:
-                self._carry_out(self._step(self._next_event()))
+                event = self._next_event()
+                if event is None:
+                    return
+                self._carry_out(self._step(event))
         finally:
             self._carrier.close()
             self._ended.set()
 
-    def _next_event(self) -> events.Event:
+    def _next_event(self) -> events.Event | None:
         try:
             return self._events.get(timeout=TICK_SECONDS)
         except queue.Empty:

@@ -22,6 +22,23 @@ from tests.unit.service import worlds
 TIMEOUT_SECONDS = 60.0
 
 
+class FullOnce:
+    """An outbox whose disk is full for the first three outcomes."""
+
+    def __init__(self, memory):
+        self._memory = memory
+        self._left = 3
+
+    def __getattr__(self, name):
+        return getattr(self._memory, name)
+
+    def conclude(self, *values):
+        if self._left:
+            self._left -= 1
+            raise errors.StoreError('no space left')
+        self._memory.conclude(*values)
+
+
 class ExecutorTest(unittest.TestCase):
     def setUp(self):
         super().setUp()
@@ -168,3 +185,26 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
         self.assertIn('the executor ended', ended.reason)
         self.assertEqual([], self.memory.unfinished())
+
+    def test_an_executor_that_ends_leaves_its_migrations_to_the_next(self):
+        wanted = self.request(
+            self.world.start('here', dirty_rate_mib_s=3000.0)
+        )
+        self.executor.migrate(wanted)
+        self.executor.stop()
+        self.assertEqual([], self.kept())
+        (entry,) = self.memory.unfinished()
+        self.assertEqual(wanted.migration_id, entry.migration_id)
+
+    def test_an_outcome_waits_for_a_disk_that_does_not_take_it(self):
+        wanted = self.request(self.world.start('here'))
+        whole, executor.RETRY_SECONDS = executor.RETRY_SECONDS, 0.01
+        self.addCleanup(setattr, executor, 'RETRY_SECONDS', whole)
+        full = FullOnce(self.memory)
+        self.executor._memory = full
+        with self.assertLogs('kvm_balancer.service.executor', 'ERROR') as log:
+            self.executor.migrate(wanted)
+            self.wait_for_outcomes(1)
+        self.assertEqual(1, len(log.output))
+        self.assertIn('no space', log.output[0])
+        self.assertEqual(1, len(self.kept()))
