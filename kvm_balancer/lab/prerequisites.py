@@ -6,6 +6,7 @@ Imports nothing that may be missing, and touches nothing.
 import importlib.util
 import os
 import pathlib
+import pwd
 import shutil
 
 from kvm_balancer import errors
@@ -19,7 +20,7 @@ _ALWAYS = {
     'unshare': 'util-linux',
     'nsenter': 'util-linux',
     'hostname': 'hostname',
-    'libvirtd': 'libvirt-daemon',
+    'libvirtd': 'libvirt-daemon-system',
     'qemu-system-x86_64': 'qemu-system-x86',
 }
 _GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
@@ -29,6 +30,20 @@ _QEMU_DRIVER = (
     'lib*/libvirt/connection-driver/libvirt_driver_qemu.so',
     'lib/*/libvirt/connection-driver/libvirt_driver_qemu.so',
 )
+
+
+#: Debian's libvirtd does not start without it, though no guest uses it.
+_USER = 'libvirt-qemu'
+_DEBIAN = pathlib.Path('/etc/debian_version')
+
+
+def _has_user() -> bool:
+    if not _DEBIAN.exists():
+        return True
+    try:
+        return bool(pwd.getpwnam(_USER))
+    except KeyError:
+        return False
 
 
 def check(
@@ -54,6 +69,8 @@ def check(
     usr = pathlib.Path('/usr')
     if not any(found for place in _QEMU_DRIVER for found in usr.glob(place)):
         lacks["libvirt's QEMU driver"] = 'libvirt-daemon-driver-qemu'
+    if not _has_user():
+        lacks[f'the user {_USER}'] = 'libvirt-daemon-system'
     if services and broker.program() is None:
         lacks['rabbitmq-server'] = 'rabbitmq-server'
     if lacks:

@@ -42,6 +42,7 @@ class GuestStatus:
 class HostStatus:
     """One host.
 
+    :ivar pid: of the process that holds its namespaces; None when it is down
     :ivar guests: how many run on it; None when libvirtd does not answer
     :ivar cpu_load: what its guests are told to burn and its overhead, as a
         share of its cores
@@ -50,7 +51,7 @@ class HostStatus:
     name: str
     address: str
     uri: str
-    up: bool
+    pid: int | None
     libvirtd: bool
     executor: bool
     guests: int | None
@@ -157,7 +158,7 @@ def _host(
         name=host.name,
         address=host.address,
         uri=host.uri,
-        up=host.is_alive('holder'),
+        pid=host.holder if host.is_alive('holder') else None,
         libvirtd=running is not None,
         executor=host.is_alive('executor'),
         guests=None if running is None else len(running),
@@ -183,7 +184,7 @@ def _problems_of_hosts(
 ) -> list[str]:
     found = []
     for host in fleet_hosts:
-        if not host.up:
+        if host.pid is None:
             found.append(f'{host.name} is down')
         elif not host.libvirtd:
             found.append(f'libvirtd of {host.name} does not answer')

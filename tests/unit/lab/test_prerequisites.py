@@ -18,6 +18,9 @@ class PrerequisitesTest(testtools.TestCase):
             )
         )
         self.useFixture(
+            fixtures.MonkeyPatch('pwd.getpwnam', lambda name: (name,))
+        )
+        self.useFixture(
             fixtures.MonkeyPatch('pathlib.Path.glob', lambda *a: iter([a]))
         )
 
@@ -29,7 +32,7 @@ class PrerequisitesTest(testtools.TestCase):
     def test_each_program_is_named_with_its_package(self):
         rabbit = ('rabbitmq-server', '/usr/lib/rabbitmq/bin/rabbitmq-server')
         for lacks, line in (
-            (('libvirtd',), 'libvirtd: .* libvirt-daemon$'),
+            (('libvirtd',), 'libvirtd: .* libvirt-daemon-system$'),
             (('qemu-system-x86_64',), 'qemu-system-x86_64: .* qemu-system-x8'),
             (('qemu-nbd', 'qemu-img'), 'qemu-nbd, qemu-img: .* qemu-utils$'),
             (('ip', 'tc'), 'ip, tc: .* iproute2$'),
