@@ -1,21 +1,65 @@
-"""Destinations, coldest first: the hosts of every zone sorted by load.
+"""Destinations, coldest first, however many hosts there are.
 
-Sorted again only once in a while. A host that has warmed up since is still a
-host; one that has cooled down was a source and is seldom worth going to. So
-searches look at few hosts a step, however many there are.
+The hosts of every zone are sorted by load, and sorted again only once in a
+while: a host that has warmed up since is still a host, and one that has
+cooled down was a source and is seldom worth going to.
+
+The coldest hosts soon are those that nothing fits on any more. So hosts are
+also put into classes by the memory they have left, and the *front* of a zone
+is made of the coldest few of every class: an instance of any size finds its
+best place there, or can tell that a better one may be further back.
 """
 
 import collections.abc
+import dataclasses
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
 from kvm_balancer.planner import workspace
 
 #: destinations that are looked at first, and by how much more then
 _FIRST, _GROWTH = 32, 4
 #: moves after which hosts are sorted again
 _REFRESH = 16
+#: hosts of every class of memory that make up the front
+_FRONT = 12
+#: shares of the instances that bound the classes: each but the last class
+#: has room for at least so many of them
+_SHARES = (0.0, 0.25, 0.5, 0.7, 0.85, 0.95)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """The hosts of one zone that may take anything.
+
+    :ivar hosts: coldest first
+    :ivar front: the coldest of every class of memory
+    :ivar room_mib: the most memory left on a host behind the front, by
+        class, ascending
+    :ivar coldest: the least load behind the front, in a class or any with
+        more room; as long as ``room_mib`` and one more, which is infinite
+    """
+
+    hosts: columns.Ints
+    front: columns.Ints
+    room_mib: columns.Floats
+    coldest: columns.Floats
+
+    def behind(self, memory_mib: columns.Floats) -> columns.Floats:
+        """Return the least load behind the front where so much fits."""
+        kind = np.searchsorted(self.room_mib, memory_mib, side='left')
+        least: columns.Floats = self.coldest[kind]
+        return least
+
+
+_NO_ZONE = Zone(
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0),
+    np.array([np.inf]),
+)
 
 
 class ColdHosts:
@@ -23,39 +67,65 @@ class ColdHosts:
 
     def __init__(self, work: workspace.Workspace) -> None:
         self._work = work
-        self._by_zone: dict[int, columns.Ints] = {}
+        memory = work.units.need[placement.MEMORY_MIB, work.free]
+        self._edges = (
+            np.unique(np.quantile(memory, _SHARES))
+            if len(memory)
+            else np.zeros(1)
+        )
+        self._zones: dict[int, Zone] = {}
         self._sorted_at = 0
         self._sort()
 
     def _sort(self) -> None:
         work = self._work
+        load = work.state.cpu_load
         zone = work.fleet.hosts.zone
-        order = np.argsort(work.state.cpu_load, kind='stable')
+        order = np.argsort(load, kind='stable')
         order = order[work.may_take[order]]
         order = order[np.argsort(zone[order], kind='stable')]
         sorted_hosts: columns.Ints = order.astype(np.int32)
         zones, first = np.unique(zone[sorted_hosts], return_index=True)
         parts = np.split(sorted_hosts, first[1:])
-        self._by_zone = dict(zip(zones.tolist(), parts, strict=True))
+        self._zones = {
+            name: self._zone(hosts, load)
+            for name, hosts in zip(zones.tolist(), parts, strict=True)
+        }
         self._sorted_at = len(work.steps)
 
-    def in_zone_of(self, host: int) -> columns.Ints:
-        """Return the hosts of the zone of *host*, coldest first."""
+    def _zone(self, hosts: columns.Ints, load: columns.Floats) -> Zone:
+        room = self._work.state.room[placement.MEMORY_MIB]
+        kind = np.searchsorted(self._edges, room[hosts], side='right')
+        front, most, coldest = [], [], []
+        for number in range(len(self._edges) + 1):
+            members = hosts[kind == number]
+            front.append(members[:_FRONT])
+            behind = members[_FRONT:]
+            if len(behind):
+                most.append(float(room[behind].max()))
+                coldest.append(float(load[behind[0]]))
+        # a class is as cold as any that has more room
+        least = np.array([*coldest, np.inf])[::-1]
+        return Zone(
+            hosts=hosts,
+            front=np.concatenate(front),
+            room_mib=np.array(most),
+            coldest=np.minimum.accumulate(least)[::-1],
+        )
+
+    def zone_of(self, host: int) -> Zone:
+        """Return the zone of *host*, with the loads of a short while ago."""
         if len(self._work.steps) >= self._sorted_at + _REFRESH:
             self._sort()
         zone = int(self._work.fleet.hosts.zone[host])
-        return self._by_zone.get(zone, np.zeros(0, np.int32))
+        return self._zones.get(zone, _NO_ZONE)
 
 
 def chunks(
     hosts: columns.Ints,
-) -> collections.abc.Iterator[tuple[columns.Ints, columns.Ints]]:
-    """Split *hosts* into parts that grow; with each, give what is after it.
-
-    Most often the first part will do.
-    """
+) -> collections.abc.Iterator[columns.Ints]:
+    """Split *hosts* into parts that grow: most often the first will do."""
     first, size = 0, _FIRST
     while first < len(hosts):
-        last = first + size
-        yield hosts[first:last], hosts[last:]
-        first, size = last, size * _GROWTH
+        yield hosts[first : first + size]
+        first, size = first + size, size * _GROWTH

@@ -13,8 +13,9 @@ is evaluated again. A promise can only shrink while its source cools down and
 the destinations warm up, so the top is the best move there is (a destination
 that became cooler meanwhile is seen when its host comes up again).
 
-Destinations are looked at coldest first, in chunks, until none further out
-can be better: the cost of a step does not grow with the fleet.
+Destinations are looked at coldest first, those in front of the others (see
+:mod:`.cold`); the others only where one could be better. So the cost of a
+step does not grow with the fleet.
 """
 
 import heapq
@@ -22,6 +23,7 @@ import heapq
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
 from kvm_balancer.planner import cold
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
@@ -53,6 +55,7 @@ class Descent:
         self.spread = score.RunningSpread(work.state)
         hosts = work.fleet.hosts
         self._cpus = hosts.cpus
+        self._largest = float(hosts.cpus.max(initial=1.0))
         self._weight = work.fleet.counted.astype(np.float64)
         self._count = max(1.0, float(self._weight.sum()))
         self._load = work.state.cpu_load
@@ -109,7 +112,7 @@ class Descent:
         hosts = work.fleet.hosts
         home = work.state.host[work.units.first(rows)]
         # no destination is better than an idle one with the most cores
-        largest = float(hosts.cpus.max())
+        largest = self._largest
         coldest = float(self._load.min()) - self.spread.mean
         usage = work.units.cpu_usage[rows]
         bound = self._gain(
@@ -155,20 +158,21 @@ class Descent:
         units = units[self._useful[units]]
         if not len(units):
             return None
-        best = (_LEAST_GAIN, -1, -1)
-        for hosts, further in cold.chunks(self._cold.in_zone_of(source)):
-            best = max(best, self._block(units, source, hosts))
-            if not len(further):
-                break
-            units = units[self._further(units, source, further) > best[0]]
-            if not len(units):
-                break
+        zone = self._cold.zone_of(source)
+        best = max(
+            (_LEAST_GAIN, -1, -1), self._block(units, source, zone.front)
+        )
+        units = units[self._behind(units, source, zone) > best[0]]
+        if len(units):
+            best = max(best, self._block(units, source, zone.hosts))
         return best if best[1] >= 0 else None
 
     def _block(
         self, units: columns.Ints, source: int, hosts: columns.Ints
     ) -> tuple[float, int, int]:
         """Return the best move of *units* to one of *hosts*."""
+        if not len(hosts):
+            return -np.inf, -1, -1
         work = self.work
         usage = work.units.cpu_usage[units][:, None]
         gain = self._gain(
@@ -190,19 +194,21 @@ class Descent:
             chosen = work.best(int(units[row]), hosts[even])
         return best, int(units[row]), chosen
 
-    def _further(
-        self, units: columns.Ints, source: int, hosts: columns.Ints
+    def _behind(
+        self, units: columns.Ints, source: int, zone: cold.Zone
     ) -> columns.Floats:
-        """Return what units can gain at most on one of *hosts*.
+        """Return what units can gain at most behind the front of *zone*.
 
         :returns: for each of *units*
         """
         usage = self.work.units.cpu_usage[units]
-        largest = float(self._cpus.max())
-        coldest = float(self._load[hosts].min())
-        distance = coldest - self.spread.mean
+        memory = self.work.units.need[placement.MEMORY_MIB, units]
+        coldest = zone.behind(memory)
         gain = self._gain(
-            usage, source, usage / largest, np.full_like(usage, distance)
+            usage,
+            source,
+            usage / self._largest,
+            np.where(np.isfinite(coldest), coldest, 0.0) - self.spread.mean,
         )
         most: columns.Floats = gain / self._price[units]
-        return most
+        return np.where(np.isfinite(coldest), most, -np.inf)

@@ -72,7 +72,7 @@ class Relief:
         """Move the cheapest unit that keeps the number of moves least."""
         work = self.work
         candidates = self._candidates(units, excess)
-        for hosts, _ in cold.chunks(self._cold.in_zone_of(host)):
+        for hosts in cold.chunks(self._cold.zone_of(host).hosts):
             hosts = hosts[hosts != host]
             usage = work.units.cpu_usage[candidates]
             idle = self._limit[hosts] - work.state.cores[hosts]
