@@ -27,7 +27,8 @@ _NAME = 'kvmlab'
 _FIRST_SAMPLES_SECONDS = 60
 
 
-def _add_directory(parser: argparse.ArgumentParser) -> None:
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """Add ``--directory``."""
     parser.add_argument(
         '--directory',
         type=pathlib.Path,
@@ -37,7 +38,7 @@ def _add_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _found(parsed_args: argparse.Namespace) -> 'fleet.Lab':
+def found(parsed_args: argparse.Namespace) -> 'fleet.Lab':
     """Return the lab that is up.
 
     :raises LabError: when there is none, or this machine cannot have one
@@ -58,7 +59,7 @@ class Up(command.Command):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        _add_directory(parser)
+        add_directory(parser)
         parser.add_argument(
             '--name',
             default=_NAME,
@@ -72,47 +73,8 @@ class Up(command.Command):
             help='Addresses of its own (default: some of 10.96.0.0/11 that '
             'follow from the name).',
         )
-        parser.add_argument(
-            '--hosts',
-            type=arguments.whole_number(1, 100),
-            default=3,
-            metavar='N',
-            help='Number of hosts (default: %(default)s).',
-        )
-        parser.add_argument(
-            '--guests',
-            type=arguments.whole_number(0, 1000),
-            default=8,
-            metavar='N',
-            help='Number of guests (default: %(default)s); more than half of '
-            'them start on the first host.',
-        )
-        parser.add_argument(
-            '--mode',
-            choices=('automatic', 'advise'),
-            default='automatic',
-            help='What the agent does with its plans (default: %(default)s).',
-        )
-        parser.add_argument(
-            '--no-services',
-            action='store_true',
-            help='Hosts and guests only: no broker, agent nor executors.',
-        )
-        parser.add_argument(
-            '--tls',
-            action='store_true',
-            help='libvirt and RabbitMQ answer by TLS only, with certificates '
-            "of the lab's own authority.",
-        )
-        parser.add_argument(
-            '--keepalive',
-            type=arguments.whole_number(1, 3600),
-            default=5,
-            metavar='SECONDS',
-            help='After how long without an answer, and then five times '
-            'more, libvirt asks whether its peer lives (default: '
-            '%(default)s).',
-        )
+        _add_size(parser)
+        _add_manner(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
@@ -158,6 +120,55 @@ class Up(command.Command):
         print(line, file=self.app.stdout, flush=True)
 
 
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    """Add what says how large a lab is, and what its agent does."""
+    parser.add_argument(
+        '--hosts',
+        type=arguments.whole_number(1, 100),
+        default=3,
+        metavar='N',
+        help='Number of hosts (default: %(default)s).',
+    )
+    parser.add_argument(
+        '--guests',
+        type=arguments.whole_number(0, 1000),
+        default=8,
+        metavar='N',
+        help='Number of guests (default: %(default)s); more than half of '
+        'them start on the first host.',
+    )
+    parser.add_argument(
+        '--mode',
+        choices=('automatic', 'advise'),
+        default='automatic',
+        help='What the agent does with its plans (default: %(default)s).',
+    )
+
+
+def _add_manner(parser: argparse.ArgumentParser) -> None:
+    """Add what says of which parts a lab consists."""
+    parser.add_argument(
+        '--no-services',
+        action='store_true',
+        help='Hosts and guests only: no broker, agent nor executors.',
+    )
+    parser.add_argument(
+        '--tls',
+        action='store_true',
+        help='libvirt and RabbitMQ answer by TLS only, with certificates '
+        "of the lab's own authority.",
+    )
+    parser.add_argument(
+        '--keepalive',
+        type=arguments.whole_number(1, 3600),
+        default=5,
+        metavar='SECONDS',
+        help='After how long without an answer, and then five times '
+        'more, libvirt asks whether its peer lives (default: '
+        '%(default)s).',
+    )
+
+
 def _wait_for_samples(lab: 'fleet.Lab') -> None:
     """Wait until the agent answers and has heard of every host.
 
@@ -192,11 +203,11 @@ class Down(command.Command):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        _add_directory(parser)
+        add_directory(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        _found(parsed_args).down()
+        found(parsed_args).down()
 
 
 class Status(listing.Record):
@@ -220,10 +231,10 @@ class Status(listing.Record):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        _add_directory(parser)
+        add_directory(parser)
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
-        lab = _found(parsed_args)
+        lab = found(parsed_args)
         from kvm_balancer.lab import status
 
         seen = status.look(lab)
@@ -259,107 +270,3 @@ def _guests(rows: collections.abc.Iterable[dict[str, Any]]) -> str:
         f'{row["damaged"]} damaged'
         for row in rows
     )
-
-
-class Load(command.Command):
-    """Change what guests or hosts of a lab do, while it runs.
-
-    A guest's load, or that of every guest on a host, changes at once. A
-    host's cores, memory and overhead are what it claims to have: the
-    machine's are shared by all.
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        _add_directory(parser)
-        parser.add_argument(
-            'target', metavar='HOST|GUEST', help='A host or a guest.'
-        )
-        guest = parser.add_argument_group('guests')
-        guest.add_argument(
-            '--cpu', type=float, metavar='CORES', help='0 to 1 core.'
-        )
-        guest.add_argument(
-            '--dirty',
-            type=float,
-            metavar='MIB_S',
-            help='Memory written a second.',
-        )
-        guest.add_argument(
-            '--working-set',
-            type=int,
-            metavar='MIB',
-            help='Memory that it writes over and over.',
-        )
-        host = parser.add_argument_group('hosts')
-        host.add_argument('--cpus', type=float, help='Cores it claims.')
-        host.add_argument(
-            '--memory', type=float, metavar='MIB', help='Memory it claims.'
-        )
-        host.add_argument(
-            '--overhead',
-            type=float,
-            metavar='CORES',
-            help='Cores in use by anything but guests.',
-        )
-        host.add_argument(
-            '--bandwidth',
-            type=float,
-            metavar='MIB_S',
-            help='Limit its network to so much each way; 0: no limit.',
-        )
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        lab = _found(parsed_args)
-        target = parsed_args.target
-        is_host = target in {host.name for host in lab.hosts}
-        claims = {
-            name: value
-            for name, value in (
-                ('cpus', parsed_args.cpus),
-                ('memory_mib', parsed_args.memory),
-                ('cpu_overhead', parsed_args.overhead),
-            )
-            if value is not None
-        }
-        if is_host:
-            host = lab.host(target)
-            if claims:
-                lab.set_readings(host, **claims)
-            if parsed_args.bandwidth is not None:
-                host.limit_bandwidth(parsed_args.bandwidth or None)
-        elif claims or parsed_args.bandwidth is not None:
-            raise errors.ConfigurationError(
-                f'{target} is no host of this lab: cores, memory, overhead '
-                f'and bandwidth are set for hosts'
-            )
-        self._set_loads(lab, target, is_host, parsed_args)
-
-    @staticmethod
-    def _set_loads(
-        lab: 'fleet.Lab',
-        target: str,
-        is_host: bool,
-        parsed_args: argparse.Namespace,
-    ) -> None:
-        wanted = {
-            name: value
-            for name, value in (
-                ('cpu', parsed_args.cpu),
-                ('dirty_mib_s', parsed_args.dirty),
-                ('working_set_mib', parsed_args.working_set),
-            )
-            if value is not None
-        }
-        if not is_host:
-            lab.guest(target)
-        if not wanted:
-            return
-        from kvm_balancer.lab import status
-
-        for row in status.look(lab).guests:
-            if target in (row.name, row.uuid, *(row.hosts if is_host else ())):
-                guest = lab.guest(row.name)
-                load = dataclasses.replace(guest.description.load, **wanted)
-                lab.set_load(guest, lab.host(row.hosts[0]), load)

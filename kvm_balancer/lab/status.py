@@ -43,6 +43,7 @@ class HostStatus:
     """One host.
 
     :ivar pid: of the process that holds its namespaces; None when it is down
+    :ivar executor: whether it runs; None where there is none
     :ivar guests: how many run on it; None when libvirtd does not answer
     :ivar cpu_load: what its guests are told to burn and its overhead, as a
         share of its cores
@@ -53,7 +54,7 @@ class HostStatus:
     uri: str
     pid: int | None
     libvirtd: bool
-    executor: bool
+    executor: bool | None
     guests: int | None
     cpus: float
     memory_mib: float
@@ -84,14 +85,15 @@ def look(lab: fleet.Lab) -> LabStatus:
     running = {host.name: _running(host) for host in lab.hosts}
     fleet_guests = tuple(_guest(guest, running) for guest in lab.guests)
     fleet_hosts = tuple(
-        _host(host, running[host.name], fleet_guests) for host in lab.hosts
+        _host(host, running[host.name], fleet_guests, lab.services is not None)
+        for host in lab.hosts
     )
     services = lab.services
     broker = services.bus.answers() if services else None
     agent = services.processes.is_alive('agent') if services else None
     problems = [
         *_problems_of_services(broker, agent),
-        *_problems_of_hosts(fleet_hosts, services is not None),
+        *_problems_of_hosts(fleet_hosts),
         *_problems_of_guests(fleet_guests),
     ]
     return LabStatus(
@@ -146,6 +148,7 @@ def _host(
     host: hosts.Host,
     running: set[str] | None,
     fleet_guests: tuple[GuestStatus, ...],
+    with_executor: bool,
 ) -> HostStatus:
     try:
         figures = readings.read(host.readings)
@@ -160,7 +163,7 @@ def _host(
         uri=host.uri,
         pid=host.holder if host.is_alive('holder') else None,
         libvirtd=running is not None,
-        executor=host.is_alive('executor'),
+        executor=host.is_alive('executor') if with_executor else None,
         guests=None if running is None else len(running),
         cpus=figures.cpus,
         memory_mib=figures.memory_mib,
@@ -179,16 +182,14 @@ def _problems_of_services(
     return found
 
 
-def _problems_of_hosts(
-    fleet_hosts: tuple[HostStatus, ...], with_executors: bool
-) -> list[str]:
+def _problems_of_hosts(fleet_hosts: tuple[HostStatus, ...]) -> list[str]:
     found = []
     for host in fleet_hosts:
         if host.pid is None:
             found.append(f'{host.name} is down')
         elif not host.libvirtd:
             found.append(f'libvirtd of {host.name} does not answer')
-        if with_executors and not host.executor:
+        if host.executor is False:
             found.append(f'the executor of {host.name} does not run')
     return found
 
