@@ -15,6 +15,7 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log
 
+from kvm_balancer.bus import outages
 from kvm_balancer.cmd import startup
 from kvm_balancer.conf import opts
 
@@ -71,6 +72,7 @@ def _serve(
         version=importlib.metadata.version('kvm-balancer'),
     )
     log.setup(conf, program)
+    outages.calm()
     service = make(conf)
     ending = threading.Event()
 
