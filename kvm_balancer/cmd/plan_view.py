@@ -53,7 +53,9 @@ def _bound(value: Any) -> str:
         if found.get(key)
     ]
     if found.get('moves'):
-        parts.append(f'nor gets there with fewer than {found["moves"]} moves')
+        parts.append(
+            f'no plan gets there with fewer than {found["moves"]} moves'
+        )
     if found.get('makespan_seconds'):
         parts.append(
             f'these moves take at least {found["makespan_seconds"]:.0f} s'

@@ -85,7 +85,7 @@ def encode(made: plan.Plan) -> bytes:
 
 def to_builtins(made: plan.Plan) -> dict[str, Any]:
     """Return *made* as the dictionary that its document decodes to."""
-    found: dict[str, Any] = msgspec.to_builtins(_document(made))
+    found: dict[str, Any] = msgspec.json.decode(encode(made))
     return found
 
 
