@@ -114,6 +114,8 @@ def _mean_is_fixed(state: placement.Placement, free: columns.Bools) -> bool:
     """Say whether no move changes the mean load of the hosts that count."""
     fleet = state.fleet
     hosts = fleet.hosts
+    if not len(hosts):
+        return False
     usage = fleet.instances.cpu_usage
     if (free & (usage > 0) & ~fleet.counted[state.host]).any():
         return False

@@ -79,6 +79,9 @@ class ColdHosts:
 
     def _sort(self) -> None:
         work = self._work
+        self._sorted_at = len(work.steps)
+        if not work.may_take.any():
+            return
         load = work.state.cpu_load
         zone = work.fleet.hosts.zone
         order = np.argsort(load, kind='stable')
@@ -91,7 +94,6 @@ class ColdHosts:
             name: self._zone(hosts, load)
             for name, hosts in zip(zones.tolist(), parts, strict=True)
         }
-        self._sorted_at = len(work.steps)
 
     def _zone(self, hosts: columns.Ints, load: columns.Floats) -> Zone:
         room = self._work.state.room[placement.MEMORY_MIB]

@@ -64,6 +64,8 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     fleet = work.fleet
     if fleet.hosts.silent[host]:
         return 'it has gone silent: nobody knows what it runs now'
+    if not fleet.hosts.max_outgoing[host]:
+        return 'no migration may leave it (max_outgoing is 0)'
     if not work.may_leave[host]:
         return 'it cools down after a move'
     if work.spent:
@@ -74,6 +76,8 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     unit = int(units[np.argmax(work.units.cpu_usage[units])])
     instance = int(work.units.of(unit)[0])
     hosts = work.destinations(host)
+    if not len(hosts):
+        return 'there is no other host that takes anything now'
     refused = work.admission.refusals(instance, hosts)
     zone = fleet.zones[fleet.hosts.zone[host]]
     where = f' of zone {zone}' if zone else ''

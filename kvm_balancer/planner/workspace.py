@@ -58,11 +58,12 @@ class Workspace:
         movable = movable & cost.converges(fleet, context.migration)
         if context.cooling_instances is not None:
             movable = movable & ~context.cooling_instances
-        self.may_leave = ~fleet.hosts.silent
-        self.may_take = np.ones(len(fleet.hosts), np.bool_)
+        hosts = fleet.hosts
+        self.may_leave = ~hosts.silent & (hosts.max_outgoing > 0)
+        self.may_take = hosts.max_incoming > 0
         if context.cooling_hosts is not None:
             self.may_leave = self.may_leave & ~context.cooling_hosts
-            self.may_take = ~context.cooling_hosts
+            self.may_take = self.may_take & ~context.cooling_hosts
         self.units = grouping.make_units(self.state, movable)
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
         self.free: columns.Bools = self.units.movable & self.may_leave[home]

@@ -78,6 +78,8 @@ class Spread(base.Policy):
             sequence.Way(step.unit, step.destination)
             for step in work.steps[first:]
         ]
+        if not found:
+            return
         sparing = work.context.prefer is contexts.Prefer.MOVES
         if sparing and self._spread(work) <= target:
             fewer = refine.fewer_moves(work, first, target)

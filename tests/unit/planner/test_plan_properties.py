@@ -2,6 +2,7 @@
 
 import statistics
 import unittest
+import warnings
 
 import hypothesis
 from hypothesis import strategies as st
@@ -167,6 +168,39 @@ class TestEveryPlan(unittest.TestCase):
         made = propose((SPREAD,), fleet)
         if made.bound.moves is not None and made.after.cpu_stddev <= 0.05:
             self.assertLessEqual(made.bound.moves, len(made.moves))
+
+
+class TestEdges(unittest.TestCase):
+    """Fleets with hardly anything in them."""
+
+    def plan(self, hosts, instances):
+        policies = (relieve.Relieve(), spread.Spread())
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            made = propose(policies, fleets.build(hosts, instances))
+        self.assertEqual((), made.warnings)
+        return made
+
+    def test_without_hosts_there_is_nothing_to_do(self):
+        self.assertEqual((), self.plan([], []).moves)
+
+    def test_a_host_alone_has_nowhere_to_send_anything(self):
+        guest = fleets.instance('x', 'a', cpu=9)
+        made = self.plan([fleets.host('a')], [guest])
+        self.assertEqual((), made.moves)
+        self.assertEqual('a', made.still_hot[0].host)
+
+    def test_hosts_without_slots_neither_give_nor_take(self):
+        guests = [fleets.instance(str(n), 'a', cpu=1) for n in range(9)]
+        for fields, reason in (
+            ({'max_outgoing': 0}, 'no migration may leave it'),
+            ({'max_incoming': 0}, 'there is no other host'),
+        ):
+            with self.subTest(fields):
+                hosts = [fleets.host(name, **fields) for name in 'ab']
+                made = self.plan(hosts, guests)
+                self.assertEqual((), made.moves)
+                self.assertIn(reason, made.still_hot[0].reason)
 
 
 class TestLargerFleets(unittest.TestCase):
