@@ -38,6 +38,7 @@ _EPILOG = (
     'migration to the hypervisors.'
 )
 
+_WAKE_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -189,7 +190,10 @@ class _Errand:
         before = {one: signal.signal(one, interrupted) for one in _SIGNALS}
         try:
             runner.start()
-            runner.wait()
+            # A signal that another thread is interrupted by is seen here
+            # only when this one wakes up.
+            while not runner.wait(_WAKE_SECONDS):
+                pass
         except KeyboardInterrupt:
             shown.note(
                 f'migration {runner.request.migration_id} of '
