@@ -38,6 +38,10 @@ class Ground(abc.ABC):
     bandwidth_mib_s: int
 
     @abc.abstractmethod
+    def unread(self) -> driver.Driver:
+        """Return a driver of the source that was never read."""
+
+    @abc.abstractmethod
     def calm(self) -> str:
         """Start an instance that hardly writes, and return its uuid."""
 

@@ -33,14 +33,19 @@ class SimulatedGround(ground.Ground):
             )
         self._stage = stages.Stage(world)
         self._numbers = itertools.count(1)
-        manage = ownership.Manage(ownership.Rule.ALL)
         self.source, self.destination = (
-            driver.SimulatedDriver(driver.Params(name, manage), self._stage)
-            for name in ('source', 'destination')
+            self._driver(name) for name in ('source', 'destination')
         )
 
     def close(self) -> None:
         self._stage.close()
+
+    def unread(self) -> driver.SimulatedDriver:
+        return self._driver('source')
+
+    def _driver(self, name: str) -> driver.SimulatedDriver:
+        manage = ownership.Manage(ownership.Rule.ALL)
+        return driver.SimulatedDriver(driver.Params(name, manage), self._stage)
 
     def calm(self) -> str:
         return self._start(dirty_rate_mib_s=1.0)

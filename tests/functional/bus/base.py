@@ -44,7 +44,7 @@ class BrokerCase(unittest.TestCase):
         super().setUpClass()
         outages.calm()
         if broker.program() is None:
-            raise unittest.SkipTest('rabbitmq-server is not installed')
+            raise RuntimeError('rabbitmq-server is not installed')
         folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-bus-')
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)

@@ -18,7 +18,7 @@ class AgentTest(unittest.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         if broker.program() is None:
-            raise unittest.SkipTest('rabbitmq-server is not installed')
+            raise RuntimeError('rabbitmq-server is not installed')
         made = tempfile.TemporaryDirectory(prefix='kvm-balancer-cmd-')
         cls.addClassCleanup(made.cleanup)
         folder = pathlib.Path(made.name)

@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import tempfile
-import unittest
 
 import libvirt
 
@@ -31,9 +30,9 @@ def lab(tls: bool = False) -> fleet.Lab:
     """Bring two hosts up, once in a process; they go when it ends."""
     for need in ('libvirtd', 'qemu-system-x86_64', 'ip', 'unshare'):
         if not shutil.which(need):
-            raise unittest.SkipTest(f'{need} is not installed')
+            raise RuntimeError(f'{need} is not installed')
     if os.geteuid():
-        raise unittest.SkipTest('namespaces need root')
+        raise RuntimeError('namespaces need root')
     folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-libvirt-'))
     found = fleet.Lab(
         description.describe(
@@ -71,6 +70,7 @@ class LibvirtGround(ground.Ground):
     ) -> None:
         self.lab = lab(tls)
         self.here, self.there = self.lab.hosts
+        self._drivers: list[driver.LibvirtDriver] = []
         self.source = self._driver(self.here.uri, manage)
         self.destination = self._driver(self.there.uri, manage)
         self._handles = [libvirt.open(one.uri) for one in self.lab.hosts]
@@ -84,8 +84,11 @@ class LibvirtGround(ground.Ground):
                     handle.lookupByUUIDString(uid).destroy()
         for handle in self._handles:
             handle.close()
-        self.source.close()
-        self.destination.close()
+        for made in self._drivers:
+            made.close()
+
+    def unread(self) -> driver.LibvirtDriver:
+        return self._driver(self.here.uri, ownership.BY_HAND)
 
     def calm(self) -> str:
         return self.start('calm')
@@ -137,5 +140,6 @@ class LibvirtGround(ground.Ground):
         made = driver.LibvirtDriver(
             driver.Params(uri=uri, manage=manage, poll_seconds=0.1)
         )
+        self._drivers.append(made)
         made.connect()
         return made

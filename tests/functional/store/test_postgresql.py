@@ -35,7 +35,7 @@ def _program(name):
         pathlib.Path('/usr/lib/postgresql').glob(f'*/bin/{name}'), None
     )
     if found is None:
-        raise unittest.SkipTest(f'{name} of PostgreSQL is not installed')
+        raise RuntimeError(f'{name} of PostgreSQL is not installed')
     return str(found)
 
 
@@ -51,14 +51,14 @@ def _server():
     """Start the server once in a process; returns the socket's directory."""
     initdb, control = _program('initdb'), _program('pg_ctl')
     if importlib.util.find_spec('psycopg') is None:
-        raise unittest.SkipTest('psycopg is not installed')
+        raise RuntimeError('psycopg is not installed')
     folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-pg-'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if not os.geteuid():
         try:
             shutil.chown(folder, pwd.getpwnam(_USER).pw_uid)
         except KeyError:
-            raise unittest.SkipTest(f'there is no user {_USER}') from None
+            raise RuntimeError(f'there is no user {_USER}') from None
     data = str(folder / 'data')
     _run(initdb, '--username', 'kvm', '--auth', 'trust', '-N', '-D', data)
     _run(
