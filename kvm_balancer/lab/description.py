@@ -168,14 +168,14 @@ def describe(
 
 
 def with_guests(
-    lab: Lab, number: int, burn: float = 0.85, memory_mib: int = 256
+    lab: Lab, number: int, burn: float = 0.9, memory_mib: int = 256
 ) -> Lab:
     """Return *lab* with guests, of which the first host has too many.
 
-    By default the guests of the first host burn 0.85 of a core together,
+    By default the guests of the first host burn 0.9 of a core together,
     which with what the host needs itself is more than the 0.8 of its one
-    core at which it is to be relieved; the others have room. All of it fits
-    on a machine with two cores.
+    core at which it is to be relieved, by so much that one guest less does
+    not do; the others have room. All of it fits on a machine with two cores.
 
     :param burn: cores' worth that the first host's guests burn together
     :raises LabError: when there are more than ports for their disks
@@ -219,12 +219,12 @@ def storage_port(index: int) -> int:
 def _share(index: int, number: int) -> float:
     """Return the part of guest *index* of *number* that are not alike.
 
-    The largest is three times the smallest; together they make 1.
+    The largest is one and a half times the smallest; together they make 1.
     """
     if number == 1:
         return 1.0
-    weight = 3.0 - 2.0 * index / (number - 1)
-    return weight / (2.0 * number)
+    weight = 3.0 - index / (number - 1)
+    return weight / (2.5 * number)
 
 
 def _network(text: str) -> ipaddress.IPv4Network:
