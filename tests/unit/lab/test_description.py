@@ -77,11 +77,11 @@ class GuestsTest(unittest.TestCase):
         lab = self._lab(hosts, guests)
         first = [one for one in lab.guests if one.host == lab.hosts[0].name]
         self.assertAlmostEqual(
-            0.85, sum(one.load.cpu for one in first), places=1
+            0.9, sum(one.load.cpu for one in first), places=1
         )
         self.assertGreater(2 * len(first), guests)
         if hosts == 3 and guests == 8:
-            others = sum(one.load.cpu for one in lab.guests) - 0.85
+            others = sum(one.load.cpu for one in lab.guests) - 0.9
             self.assertLess(others, 0.3)
 
     def test_too_many_guests_are_refused(self):
