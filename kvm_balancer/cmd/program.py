@@ -41,7 +41,7 @@ class Service(Protocol):
         """End in order."""
 
     def interrupt(self) -> None:
-        """Make a start that waits give up; safe in a signal handler."""
+        """Make a start that waits give up."""
 
 
 def main(
@@ -59,6 +59,9 @@ def _serve(
     program: str,
     make: collections.abc.Callable[[cfg.ConfigOpts], Service],
 ) -> int:
+    # Threads inherit it, so that only the one that listens is told: a signal
+    # that another thread is interrupted by does not wake the main thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     conf = cfg.ConfigOpts()
     opts.register_opts(conf)
     log.register_options(conf)
@@ -75,18 +78,21 @@ def _serve(
     outages.calm()
     service = make(conf)
     ending = threading.Event()
-
-    def end(number: int, _frame: object) -> None:
-        if ending.is_set():
-            os._exit(startup.EXIT_INTERRUPTED)
-        ending.set()
-        service.interrupt()
-
-    for number in _SIGNALS:
-        signal.signal(number, end)
+    threading.Thread(
+        target=_listen, args=(service, ending), name='signals', daemon=True
+    ).start()
     try:
         if service.start():
             ending.wait()
     finally:
         service.stop()
     return 0
+
+
+def _listen(service: Service, ending: threading.Event) -> None:
+    """Wait for the signals that end the program."""
+    signal.sigwait(_SIGNALS)
+    ending.set()
+    service.interrupt()
+    signal.sigwait(_SIGNALS)
+    os._exit(startup.EXIT_INTERRUPTED)
