@@ -143,22 +143,27 @@ class _Endpoint:
     ) -> str:
         if self._stop.is_set():
             return str(oslo_messaging.NotificationResult.REQUEUE)
+        refused = trouble = ''
         try:
             self._take(payload)
         except errors.DocumentError as error:
-            # Coming again would not make it better.
-            LOG.error('An outcome was refused: %s', error)
+            refused = str(error)
         except Exception as error:
-            return self._again(error)
+            trouble = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        if trouble:
+            return self._again(trouble)
+        if refused:
+            # Coming again would not make it better.
+            LOG.error('An outcome was refused: %s: %s', refused, payload)
         self._pauses.reset()
         self._trouble.ends('Outcomes are stored again')
         return str(oslo_messaging.NotificationResult.HANDLED)
 
-    def _again(self, error: Exception) -> str:
+    def _again(self, trouble: str) -> str:
         """Give it back to the broker, which hands it out again at once."""
         self._trouble.begins(
             f'An outcome could not be stored, and is kept on the broker: '
-            f'{type(error).__name__}: {" ".join(str(error).split())}'
+            f'{trouble}'
         )
         self._stop.wait(self._pauses.next())
         return str(oslo_messaging.NotificationResult.REQUEUE)

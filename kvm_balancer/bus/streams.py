@@ -107,21 +107,23 @@ class Publisher:
         if self._producer is None and time.monotonic() < self._not_before:
             self.dropped += 1
             return False
+        trouble = ''
         try:
             self._send(body, key)
         except errors.BusError as error:
-            self._failed(str(error))
+            trouble = str(error)
         except transport.FAILURES as error:
-            self._failed(str(self._broker.explain(error)))
-        else:
-            self._pauses.reset()
-            self._trouble.ends(
-                f'The message broker {self._broker.name} answers again; '
-                f'{self.dropped} messages of {self._stream.name} were dropped'
-            )
-            self.dropped = 0
-            return True
-        return False
+            trouble = str(self._broker.explain(error))
+        if trouble:
+            self._failed(trouble)
+            return False
+        self._pauses.reset()
+        self._trouble.ends(
+            f'The message broker {self._broker.name} answers again; '
+            f'{self.dropped} messages of {self._stream.name} were dropped'
+        )
+        self.dropped = 0
+        return True
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -207,17 +209,20 @@ class Reader:
     def run(self, stop: threading.Event) -> None:
         """Read until *stop* is set; reconnects for ever."""
         while not stop.is_set():
+            trouble = ''
             try:
                 self._read(stop)
             except errors.BusError as error:
-                self._trouble.begins(str(error))
+                trouble = str(error)
             except amqp_errors.PreconditionFailed:
-                self._trouble.begins(self._other_limits())
+                trouble = self._other_limits()
             except transport.FAILURES as error:
-                self._trouble.begins(str(self._broker.explain(error)))
+                trouble = str(self._broker.explain(error))
             finally:
                 self.ready.clear()
                 self._pending.clear()
+            if trouble:
+                self._trouble.begins(trouble)
             if not stop.is_set():
                 stop.wait(self._pauses.next())
 

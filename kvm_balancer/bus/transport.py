@@ -349,19 +349,25 @@ def wait(conf: cfg.ConfigOpts, stop: threading.Event) -> bool:
     trouble = Trouble(LOG)
     pauses = Pauses()
     while not stop.is_set():
+        text = ''
         try:
             reached(there, 5.0).release()
         except errors.BusError as error:
-            trouble.begins(str(error))
-            stop.wait(pauses.next())
-        else:
+            text = str(error)
+        if not text:
             trouble.ends(f'The message broker {there.name} answers again')
             return True
+        trouble.begins(text)
+        stop.wait(pauses.next())
     return False
 
 
 class Trouble:
-    """Logs when trouble begins, changes or ends, and not while it lasts."""
+    """Logs when trouble begins, changes or ends, and not while it lasts.
+
+    Not to be called while an exception is handled: oslo.log appends it to the
+    line.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
