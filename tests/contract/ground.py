@@ -140,3 +140,14 @@ class Story:
         self.perform(instructions.LookAtEnds())
         seen = self.until(events.EndsSeen)
         return seen.source.state, seen.destination.state
+
+    def until_ends(
+        self, source: events.EndState, destination: events.EndState
+    ) -> None:
+        """Look at both ends until they are as wanted."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        seen = self.ends()
+        while seen != (source, destination):
+            if time.monotonic() > until:
+                raise AssertionError(f'the ends stay as they are: {seen}')
+            seen = self.ends()

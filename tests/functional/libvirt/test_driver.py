@@ -261,6 +261,9 @@ class FaultTest(_Case):
         story.until(events.PassEnded)
         story.perform(instructions.StartPostCopy())
         story.until(events.PostCopyBegun)
+        # The source says so first; a stream that is cut before the
+        # destination runs takes the destination's QEMU with it.
+        story.until_ends(events.EndState.POST_COPY, events.EndState.POST_COPY)
         self.ground.here.run(
             [
                 'ss',
