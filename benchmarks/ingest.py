@@ -22,6 +22,7 @@ from oslo_config import cfg
 from rich import console
 from rich import table
 
+from kvm_balancer import cmd  # noqa: F401 - keeps libraries quiet
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import streams
 from kvm_balancer.bus import transport
