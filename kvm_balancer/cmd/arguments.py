@@ -37,6 +37,27 @@ def share(text: str) -> float:
     return value
 
 
+def amount(text: str) -> float:
+    """Parse a finite number, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number of 0 or more'
+        )
+    return value
+
+
+def size(text: str) -> float:
+    """Parse a finite number above 0."""
+    value = amount(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f'{text!r} is not above 0')
+    return value
+
+
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--limit``."""
     parser.add_argument(

@@ -158,7 +158,12 @@ class Application(app.App):
         command = factory(self, self.options, **options)
         parser = command.get_parser(f'{PROGRAM} {name}')
         _complain_in_one_line(parser)
-        return int(command.run(parser.parse_args(rest)) or 0)
+        try:
+            return int(command.run(parser.parse_args(rest)) or 0)
+        except ValueError as error:
+            if 'No recognized column names' not in str(error):
+                raise
+            raise errors.ConfigurationError(f'--column: {error}') from None
 
     def _helps(self, words: list[str]) -> bool:
         """Say whether ``help`` finds something; else it would raise."""

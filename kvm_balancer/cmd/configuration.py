@@ -5,6 +5,7 @@ import importlib.metadata
 
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.conf import opts
 
 _PROJECT = 'kvm_balancer'
@@ -26,10 +27,15 @@ def load(
     opts.register_opts(conf)
     arguments = [f'--config-file={name}' for name in files or ()]
     arguments += [f'--config-dir={name}' for name in directories or ()]
-    conf(
-        arguments,
-        project=_PROJECT,
-        prog=program,
-        version=importlib.metadata.version('kvm-balancer'),
-    )
+    try:
+        conf(
+            arguments,
+            project=_PROJECT,
+            prog=program,
+            version=importlib.metadata.version('kvm-balancer'),
+        )
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f'{error.filename} cannot be read: {error.strerror}'
+        ) from None
     return conf

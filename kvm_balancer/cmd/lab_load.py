@@ -7,6 +7,7 @@ import typing
 from cliff import command
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import lab
 
 if typing.TYPE_CHECKING:
@@ -29,34 +30,42 @@ class Load(command.Command):
         )
         guest = parser.add_argument_group('guests')
         guest.add_argument(
-            '--cpu', type=float, metavar='CORES', help='0 to 1 core.'
+            '--cpu',
+            type=arguments.amount,
+            metavar='CORES',
+            help='0 to 1 core.',
         )
         guest.add_argument(
             '--dirty',
-            type=float,
+            type=arguments.amount,
             metavar='MIB_S',
             help='Memory written a second.',
         )
         guest.add_argument(
             '--working-set',
-            type=int,
+            type=arguments.whole_number(1, 1_000_000),
             metavar='MIB',
             help='Memory that it writes over and over.',
         )
         host = parser.add_argument_group('hosts')
-        host.add_argument('--cpus', type=float, help='Cores it claims.')
         host.add_argument(
-            '--memory', type=float, metavar='MIB', help='Memory it claims.'
+            '--cpus', type=arguments.size, help='Cores it claims.'
+        )
+        host.add_argument(
+            '--memory',
+            type=arguments.size,
+            metavar='MIB',
+            help='Memory it claims.',
         )
         host.add_argument(
             '--overhead',
-            type=float,
+            type=arguments.amount,
             metavar='CORES',
             help='Cores in use by anything but guests.',
         )
         host.add_argument(
             '--bandwidth',
-            type=float,
+            type=arguments.amount,
             metavar='MIB_S',
             help='Limit its network to so much each way; 0: no limit.',
         )

@@ -15,6 +15,7 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log
 
+from kvm_balancer import errors
 from kvm_balancer.bus import outages
 from kvm_balancer.cmd import startup
 from kvm_balancer.conf import opts
@@ -68,13 +69,23 @@ def _serve(
     log.set_defaults(
         default_log_levels=[*log.get_default_log_levels(), *_QUIETER]
     )
-    conf(
-        sys.argv[1:],
-        project='kvm_balancer',
-        prog=program,
-        version=importlib.metadata.version('kvm-balancer'),
-    )
-    log.setup(conf, program)
+    try:
+        conf(
+            sys.argv[1:],
+            project='kvm_balancer',
+            prog=program,
+            version=importlib.metadata.version('kvm-balancer'),
+            # The file that the command reads as well, and one of its own.
+            default_config_files=[
+                *cfg.find_config_files('kvm_balancer', 'kvm-balancer'),
+                *cfg.find_config_files(None, program),
+            ],
+        )
+        log.setup(conf, program)
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f'{error.filename} cannot be opened: {error.strerror}'
+        ) from None
     outages.calm()
     service = make(conf)
     ending = threading.Event()

@@ -9,6 +9,7 @@ ends in ``return startup.run(...)``.
 """
 
 from collections.abc import Callable
+import os
 import pathlib
 import sys
 import warnings
@@ -60,6 +61,11 @@ def run(program: Callable[[], int | None]) -> int:
         return _complain(error, EXIT_FAILURE)
     except KeyboardInterrupt:
         return _complain('interrupted', EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Who read the output, as head does, has seen enough. What is left of
+        # it goes nowhere, or the interpreter complains when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
 
 
 def _complain(error: object, code: int) -> int:

@@ -97,7 +97,7 @@ def decode(document: bytes | str) -> columns.Fleet:
     """
     try:
         found = msgspec.json.decode(document, type=_Document)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         found = _second_look(document, error)
     return _fleet(found)
 
@@ -117,6 +117,8 @@ def _second_look(document: bytes | str, error: Exception) -> _Document:
         loose = json.loads(document)
     except ValueError:
         raise errors.DocumentError(f'not JSON: {error}') from error
+    except RecursionError:
+        raise errors.DocumentError('nested too deeply') from None
     if isinstance(loose, dict):
         _check_schema(loose.get('schema', ''))
     try:

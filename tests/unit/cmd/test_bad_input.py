@@ -29,17 +29,23 @@ TABLE = (
     (('plans', '--limit', 'x'), "'x' is not a whole number from 1", 2),
     (('migrations', 'list', '--limit', '-1'), 'not a whole number', 2),
     (('plugins', '--kind', 'nosuch'), "invalid choice: 'nosuch'", 2),
+    (('plugins', '-c', 'nosuch'), "No recognized column names in ['nosuch", 2),
+    (('lab', 'load', 'host-1', '--cpus', '0'), "'0' is not above 0", 2),
+    (('lab', 'load', 'host-1', '--memory', 'nan'), 'of 0 or more', 2),
+    (('lab', 'load', 'guest-1', '--cpu', '-1'), 'of 0 or more', 2),
     (('migrations', 'show'), 'arguments are required: ID', 2),
     (('migrations', 'cancel'), 'arguments are required: ID', 2),
     # Configuration
     (('--config-file', '/nonexistent', 'hosts'), '/nonexistent', 2),
     (('--config-dir', '/nonexistent', 'hosts'), '/nonexistent', 2),
+    (('--config-file', '/', 'hosts'), '/ cannot be read: Is a directory', 2),
     (('--config-file', '{garbage}', 'hosts'), 'garbage', 2),
     (('--config-file', '{wrong_type}', *_MIGRATE, *_THERE), 'post_copy', 2),
     (('--config-file', '{bad_url}', 'hosts'), 'nosuch', 2),
     # A plan from a file
     (('plan', '--fleet', '/nonexistent'), 'No such file', 2),
     (('plan', '--fleet', '{broken_fleet}'), 'not JSON', 1),
+    (('plan', '--fleet', '{deep_fleet}'), 'nested too deeply', 1),
     (('plan', '--fleet', '{wrong_fleet}'), 'nowhere', 1),
     (('plan', '--fleet', '{fleet}', '--policy', 'nosuch'), "'nosuch'", 2),
     (('plan', '--fleet', '{fleet}', '--target', '2'), 'not a number', 2),
@@ -96,6 +102,7 @@ class BadInputTest(base.CommandCase):
         schema = '"schema": "kvm-balancer/fleet/1"'
         fleets = {
             'broken_fleet': '{',
+            'deep_fleet': '[' * 100_000,
             'wrong_fleet': f'{{{schema}, "hosts": [{host}], '
             f'"instances": [{lost}]}}',
             'fleet': f'{{{schema}, "hosts": [{host}], "instances": []}}',
