@@ -45,4 +45,5 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed test-requirements.txt bindep.tx
 	@touch $@
 
 clean:
-	@rm -rf $(VENV) .test-results .mypy_cache .ruff_cache build dist
+	@rm -rf $(VENV) .test-results .mypy_cache .ruff_cache build dist \
+		demo-result
