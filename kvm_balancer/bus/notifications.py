@@ -182,6 +182,7 @@ class OutcomeListener:
         self, conf: cfg.ConfigOpts, take: Take, pool: str | None = None
     ) -> None:
         self._stop = threading.Event()
+        self._started = False
         self._conf = conf
         self._transport = transport.notification(conf)
         self._listener = oslo_messaging.get_notification_listener(
@@ -202,15 +203,18 @@ class OutcomeListener:
         Blocks while the broker cannot be reached: :func:`.transport.wait`
         for it first.
         """
+        self._started = True
         self._listener.start(override_pool_size=1)
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
         """Take what was begun, and no more; let go of the broker."""
         self._stop.set()
+        listener = self._listener
+        # oslo.messaging waits for a start that never comes.
+        ends = (listener.stop, listener.wait) if self._started else ()
         closing.within(
             timeout_seconds,
             'the notification listener',
-            self._listener.stop,
-            self._listener.wait,
+            *ends,
             functools.partial(transport.release, self._conf, self._transport),
         )

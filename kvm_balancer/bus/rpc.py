@@ -103,6 +103,7 @@ class Server:
         threads: int = 8,
     ) -> None:
         self._threads = threads
+        self._started = False
         self._conf = conf
         self._transport = transport.rpc(conf)
         self._server = oslo_messaging.get_rpc_server(
@@ -118,15 +119,17 @@ class Server:
         Blocks while the broker cannot be reached: :func:`.transport.wait`
         for it first.
         """
+        self._started = True
         self._server.start(override_pool_size=self._threads)
 
     def stop(self, timeout_seconds: float = 10.0) -> None:
         """Answer what was begun, and no more; let go of the broker."""
+        # oslo.messaging waits for a start that never comes.
+        ends = (self._server.stop, self._server.wait) if self._started else ()
         closing.within(
             timeout_seconds,
             'the RPC server',
-            self._server.stop,
-            self._server.wait,
+            *ends,
             functools.partial(transport.release, self._conf, self._transport),
         )
 

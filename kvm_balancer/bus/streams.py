@@ -114,6 +114,11 @@ class Publisher:
             trouble = str(error)
         except transport.FAILURES as error:
             trouble = str(self._broker.explain(error))
+        except Exception as error:
+            # Libraries stumble over connections that are gone, too; what
+            # is left of this one would fail for ever.
+            LOG.debug('%s', self._stream.name, exc_info=True)
+            trouble = str(self._broker.explain(error))
         if trouble:
             self._failed(trouble)
             return False
@@ -136,7 +141,7 @@ class Publisher:
         if connection is not None:
             try:
                 connection.release()
-            except transport.FAILURES as error:
+            except Exception as error:
                 LOG.debug('The connection did not end cleanly: %s', error)
 
     def _send(self, body: bytes, key: str) -> None:
@@ -217,6 +222,10 @@ class Reader:
             except amqp_errors.PreconditionFailed:
                 trouble = self._other_limits()
             except transport.FAILURES as error:
+                trouble = str(self._broker.explain(error))
+            except Exception as error:
+                # A reader that has ended makes every host look silent.
+                LOG.debug('%s', self._stream.name, exc_info=True)
                 trouble = str(self._broker.explain(error))
             finally:
                 self.ready.clear()

@@ -16,6 +16,7 @@ import ssl
 import threading
 from typing import Any
 from urllib import parse
+import weakref
 
 from amqp import exceptions as amqp_errors
 import kombu
@@ -46,6 +47,12 @@ _IN_MEMORY = ('fake', 'kombu+memory')
 FAILURES = (amqp_errors.AMQPError, kombu_errors.KombuError, OSError)
 
 
+#: Who has them, by id: listing the options copies every one, each time.
+_HAVE_DEFAULTS: weakref.WeakValueDictionary[int, cfg.ConfigOpts] = (
+    weakref.WeakValueDictionary()
+)
+
+
 def set_defaults(conf: cfg.ConfigOpts) -> None:
     """Give *conf* the project's defaults for the options of oslo.messaging.
 
@@ -53,6 +60,8 @@ def set_defaults(conf: cfg.ConfigOpts) -> None:
     an outcome must survive a restart of the broker; ``rabbit_quorum_queue``
     makes them replicated as well.
     """
+    if _HAVE_DEFAULTS.get(id(conf)) is conf:
+        return
     for group, options in opts.list_opts():
         conf.register_opts(options, group=group)
     # These two register themselves on the global configuration only.
@@ -63,6 +72,7 @@ def set_defaults(conf: cfg.ConfigOpts) -> None:
             conf.register_opts(getattr(client, group), group=group)
     conf.set_default('control_exchange', EXCHANGE)
     conf.set_default('amqp_durable_queues', True, group=_RABBIT)
+    _HAVE_DEFAULTS[id(conf)] = conf
 
 
 def rpc(conf: cfg.ConfigOpts) -> oslo_messaging.Transport:

@@ -36,6 +36,12 @@ class TestInMemory(unittest.TestCase):
         self.assertTrue(reader.ready.wait(PATIENCE))
         return got
 
+    def test_what_was_never_started_is_not_waited_for(self):
+        """A program may be told to end while it waits for the broker."""
+        with self.assertNoLogs('kvm_balancer.bus.closing', 'WARNING'):
+            rpc.Server(self.conf, 'topic', 'here', {}).stop(5.0)
+            notifications.OutcomeListener(self.conf, dict).stop(5.0)
+
     def test_samples_and_progress_travel(self):
         """Both streams bring what was sent."""
         for make, publisher, sent, body in (

@@ -153,3 +153,16 @@ class TestUnreachable(unittest.TestCase):
         self.assertFalse(reached)
         self.assertEqual([1.0, 2.0, 4.0], attempts)
         self.assertEqual(1, len(logs.output))
+
+
+class TestDefaults(unittest.TestCase):
+    """The defaults of the options of oslo.messaging."""
+
+    def test_they_are_set_once_for_each_configuration(self):
+        """Listing the options copies all of them."""
+        conf = configured('fake://')
+        other = configured('fake://')
+        conf.set_default('control_exchange', 'of an operator')
+        transport.set_defaults(conf)
+        self.assertEqual('of an operator', conf.control_exchange)
+        self.assertEqual(transport.EXCHANGE, other.control_exchange)
