@@ -54,9 +54,10 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.clear()
             empty = self._empty()
             self._wake.wait(None if empty else self._retry_seconds)
+            # Only now: who woke it has put a message, or the end, before.
+            self._wake.clear()
 
     def _empty(self) -> bool:
         """Send what waits; return whether nothing is left."""
@@ -69,6 +70,11 @@ class Courier:
                 self._memory.done(message.id)
         except errors.KVMBalancerError as error:
             trouble = str(error)
+        except Exception as error:
+            # A courier that has ended would keep every outcome to itself.
+            trouble = f'{type(error).__name__}: {error}'
+            if trouble != self._trouble:
+                LOG.exception('An outcome could not be sent')
         if trouble and trouble != self._trouble:
             LOG.error('Outcomes wait in the outbox: %s', trouble)
         elif self._trouble and not trouble:

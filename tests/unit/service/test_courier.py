@@ -21,6 +21,7 @@ class CourierTest(unittest.TestCase):
         self.addCleanup(self.memory.close)
         self.changed = threading.Condition()
         self.broken = 0
+        self.trouble = errors.BusError('the broker is gone')
         self.tries = 0
         self.sent = []
 
@@ -30,7 +31,7 @@ class CourierTest(unittest.TestCase):
             self.changed.notify_all()
             if self.broken:
                 self.broken -= 1
-                raise errors.BusError('the broker is gone')
+                raise self.trouble
             self.sent.append(message.key)
 
     def start(self):
@@ -60,6 +61,15 @@ class CourierTest(unittest.TestCase):
         self.start()
         self.wait_for(lambda: self.sent == ['a', 'b'])
         self.assertEqual(5, self.tries)
+
+    def test_an_error_that_nobody_expects_does_not_end_it(self):
+        self.broken = 3
+        self.trouble = AttributeError('no channel')
+        self.memory.put('outcome', 'a', b'{}')
+        with self.assertLogs('kvm_balancer.service.courier') as log:
+            self.start()
+            self.wait_for(lambda: self.sent == ['a'])
+        self.assertEqual(1, sum('Traceback' in one for one in log.output))
 
     def test_what_was_not_confirmed_is_there_when_it_ends(self):
         self.broken = 1_000_000
