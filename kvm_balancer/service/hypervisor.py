@@ -44,6 +44,17 @@ def host_facts(conf: cfg.ConfigOpts) -> sample.HostFacts:
         cpu_compatible_with=tuple(group.cpu_compatible_with),
         state=group.state,
         migration_address=group.migration_address,
-        peer_uri=conf.libvirt.peer_uri or f'qemu+tls://{group.name}/system',
+        peer_uri=_peer_uri(conf),
         driver=conf.executor.driver,
     )
+
+
+def _peer_uri(conf: cfg.ConfigOpts) -> str:
+    """Return how other hosts reach this one; empty where libvirt does not.
+
+    Other drivers find their hosts by name.
+    """
+    if conf.executor.driver != 'libvirt':
+        return ''
+    given: str = conf.libvirt.peer_uri
+    return given or f'qemu+tls://{conf.host.name}/system'

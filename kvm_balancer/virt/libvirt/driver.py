@@ -7,6 +7,7 @@ import uuid as uuids
 
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
@@ -84,6 +85,12 @@ class LibvirtDriver(driver.Driver):
     def carrier(
         self, wanted: request.Request, sink: driver.Sink
     ) -> driver.Carrier:
+        if not wanted.destination_uri:
+            # libvirt would take it for the hypervisor of this host.
+            raise errors.MigrationError(
+                f'it is not known how {wanted.destination} is reached: set '
+                '[libvirt] peer_uri there'
+            )
         return carrier.LibvirtCarrier(
             wanted,
             sink,
