@@ -7,6 +7,7 @@ it. Commands for instances that are not ours to move are refused here, too,
 whatever the agent believes.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import logging
@@ -30,6 +31,10 @@ OUTCOME = 'outcome'
 
 #: Pause before an outcome that the disk did not take is written again.
 RETRY_SECONDS = 1.0
+
+#: For so long a command that comes again finds its migration.
+_KEEP_SECONDS = 30 * 86_400.0
+_DENIED_AT_MOST = 10_000
 
 #: Makes the machine of a migration, with the convergence that it asks for.
 MakeMachine = collections.abc.Callable[[request.Request], machine.Machine]
@@ -67,6 +72,10 @@ class Executor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._running: dict[str, migrations.MigrationRunner] = {}
+        #: migrations that were said not to be here: so they stay away
+        self._denied: collections.deque[str] = collections.deque(
+            maxlen=_DENIED_AT_MOST
+        )
 
     def migrate(self, wanted: request.Request) -> str:
         """Accept a migration and begin it.
@@ -77,6 +86,14 @@ class Executor:
         :raises MigrationError: when it is refused, with the reason
         :raises StoreError: when it cannot be remembered
         """
+        with self._lock:
+            known = self._memory.entry(wanted.migration_id)
+            if known is not None:
+                return self._state(known)
+            self._refuse_unfit(wanted)
+        # Without the lock: a hypervisor may take its time, and meanwhile
+        # others ask, cancel and end.
+        self._refuse_foreign(wanted)
         with self._lock:
             known = self._memory.entry(wanted.migration_id)
             if known is not None:
@@ -111,7 +128,7 @@ class Executor:
         """Ask for the end of a migration; its outcome says what came of it.
 
         :returns: the state it is in now
-        :raises NotFound: when it was never accepted here
+        :raises NotFound: when it was never accepted here, and never will
         """
         with self._lock:
             runner = self._running.get(migration_id)
@@ -123,11 +140,13 @@ class Executor:
     def state(self, migration_id: str) -> str:
         """Say where a migration stands.
 
-        :raises NotFound: when it was never accepted here
+        :raises NotFound: when it was never accepted here; nor will it be:
+            who asked relies on that, and the command may still be on its way
         """
         with self._lock:
             known = self._memory.entry(migration_id)
             if known is None:
+                self._denied.append(migration_id)
                 raise errors.NotFound(
                     f'{self._host} knows no migration {migration_id}'
                 )
@@ -143,6 +162,7 @@ class Executor:
 
         Both ends are looked at, and nothing is done to them.
         """
+        self._memory.purge(self._clock() - _KEEP_SECONDS)
         for entry in self._memory.unfinished():
             try:
                 wanted = messages.decode_request(
@@ -193,7 +213,7 @@ class Executor:
         return known.state if runner is None else runner.state
 
     def _refuse_unfit(self, wanted: request.Request) -> None:
-        """Refuse what this host must not or cannot begin now."""
+        """Refuse what this host cannot begin now."""
         if wanted.source != self._host:
             raise errors.MigrationError(
                 f'this is {self._host}, and the migration starts at '
@@ -203,6 +223,11 @@ class Executor:
             raise errors.MigrationError(
                 f'migration {wanted.migration_id} was to begin earlier: the '
                 'command was held up, or the clocks of agent and host differ'
+            )
+        if wanted.migration_id in self._denied:
+            raise errors.MigrationError(
+                f'migration {wanted.migration_id} was asked about before its '
+                'command came, and called off by that'
             )
         for runner in self._running.values():
             if runner.request.instance == wanted.instance:
@@ -215,6 +240,9 @@ class Executor:
                 f'{self._host} has {len(self._running)} migrations under '
                 f'way, and [host] max_outgoing is {self._max_outgoing}'
             )
+
+    def _refuse_foreign(self, wanted: request.Request) -> None:
+        """Refuse what is not here, or not ours to move."""
         try:
             view = self._hypervisor.view(wanted.instance)
         except errors.NotFound as error:

@@ -118,6 +118,12 @@ class MigrationRunner:
                 if event is None:
                     return
                 self._carry_out(self._step(event))
+        except Exception:
+            LOG.exception(
+                'Migration %s is not looked after any more; the next run of '
+                'this executor looks at both of its ends',
+                self.request.migration_id,
+            )
         finally:
             self._carrier.close()
             self._ended.set()
@@ -133,24 +139,56 @@ class MigrationRunner:
     ) -> tuple[instructions.Instruction, ...]:
         """Let the machine answer one event.
 
-        An event that its tables do not allow is a defect of ours or a
-        surprise of the hypervisor's: the guest must not pay for it, so it is
-        logged with the whole story and the migration goes on.
+        An event that its tables do not allow, and one that its rules stumble
+        over, is a defect of ours or a surprise of the hypervisor's: the guest
+        must not pay for it, so it is logged and the migration goes on.
         """
         try:
             return self._life.handle(event)
         except errors.MigrationError as error:
-            LOG.error(
-                'Migration %s: %s', self._life.request.migration_id, error
+            LOG.error('Migration %s: %s', self.request.migration_id, error)
+        except Exception:
+            LOG.exception(
+                'Migration %s: %s could not be answered',
+                self.request.migration_id,
+                type(event).__name__,
             )
-            return ()
+        return ()
 
     def _carry_out(self, wishes: tuple[instructions.Instruction, ...]) -> None:
         for wish in wishes:
             match wish:
                 case instructions.ReportProgress():
-                    self._on_progress(self._life.request, wish)
+                    self._report(wish)
                 case instructions.Conclude():
                     self._on_outcome(wish.outcome)
                 case _:
-                    self._carrier.perform(wish)
+                    self._perform(wish)
+
+    def _report(self, report: instructions.ReportProgress) -> None:
+        """Tell whoever watches; a migration does not end with its watchers."""
+        try:
+            self._on_progress(self.request, report)
+        except Exception:
+            LOG.exception(
+                'The progress of migration %s could not be told',
+                self.request.migration_id,
+            )
+
+    def _perform(self, wish: instructions.Instruction) -> None:
+        """Let the carrier perform a wish; one that it cannot is refused."""
+        try:
+            self._carrier.perform(wish)
+        except Exception as error:
+            name = type(wish).__name__
+            LOG.exception(
+                'Migration %s: %s failed', self.request.migration_id, name
+            )
+            self._events.put(
+                events.Refused(
+                    at=self._clock(),
+                    cause=name,
+                    instruction=name,
+                    text=f'{type(error).__name__}: {error}',
+                )
+            )

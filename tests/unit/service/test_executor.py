@@ -39,6 +39,41 @@ class FullOnce:
         self._memory.conclude(*values)
 
 
+class Slow:
+    """A driver that answers when it is allowed to."""
+
+    def __init__(self, whole):
+        self._whole = whole
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def view(self, instance):
+        self.asked.set()
+        self.go_on.wait(TIMEOUT_SECONDS)
+        return self._whole.view(instance)
+
+
+class Broken:
+    """A driver whose carriers stumble over every check."""
+
+    def __init__(self, whole):
+        self._whole = whole
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def carrier(self, wanted, sink):
+        made = self._whole.carrier(wanted, sink)
+        made.perform = self.fail
+        return made
+
+    def fail(self, instruction):
+        raise KeyError(type(instruction).__name__)
+
+
 class ExecutorTest(unittest.TestCase):
     def setUp(self):
         super().setUp()
@@ -169,6 +204,63 @@ class ExecutorTest(unittest.TestCase):
     def test_cancel_of_what_was_never_accepted_is_refused(self):
         with self.assertRaisesRegex(errors.NotFound, 'here knows no'):
             self.executor.cancel('nothing', 'because')
+
+    def test_a_command_that_comes_after_its_denial_is_refused(self):
+        """Who was told that it was never begun may move the instance."""
+        table = [
+            lambda uid: self.executor.state(uid),
+            lambda uid: self.executor.cancel(uid, 'too late'),
+        ]
+        for ask in table:
+            wanted = self.request(self.world.start('here'))
+            with self.assertRaises(errors.NotFound):
+                ask(wanted.migration_id)
+            with self.assertRaisesRegex(errors.MigrationError, 'called off'):
+                self.executor.migrate(wanted)
+        self.assertEqual([], self.executor.running())
+
+    def test_a_slow_hypervisor_keeps_nobody_else_waiting(self):
+        first = self.request(self.world.start('here', dirty_rate_mib_s=3000.0))
+        self.executor.migrate(first)
+        slow = Slow(self.world.driver('here'))
+        self.addCleanup(slow.go_on.set)
+        self.executor._hypervisor = slow
+        second = self.request(self.world.start('here'))
+        waiting = threading.Thread(
+            target=self.executor.migrate, args=(second,), daemon=True
+        )
+        waiting.start()
+        self.assertTrue(slow.asked.wait(TIMEOUT_SECONDS))
+        self.executor.cancel(first.migration_id, 'the test is over')
+        self.wait_for_outcomes(1)
+        slow.go_on.set()
+        self.wait_for_outcomes(2)
+
+    def test_a_watcher_that_fails_does_not_end_a_migration(self):
+        def fail(wanted, report):
+            raise RuntimeError('no way')
+
+        self.executor._on_progress = fail
+        with self.assertLogs('kvm_balancer.service.migrations', 'ERROR'):
+            self.executor.migrate(self.request(self.world.start('here')))
+            self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome)
+
+    def test_a_driver_that_fails_ends_a_migration_with_the_reason(self):
+        self.executor._hypervisor = Broken(self.world.driver('here'))
+        with self.assertLogs('kvm_balancer.service.migrations', 'ERROR'):
+            self.executor.migrate(self.request(self.world.start('here')))
+            self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('KeyError', ended.reason)
+
+    def test_what_ended_long_ago_is_forgotten(self):
+        self.memory.accept('old', b'{}', 'completed', 1.0)
+        self.memory.note('old', 'completed', 1.0, ended=True)
+        self.executor.recover()
+        self.assertIsNone(self.memory.entry('old'))
 
     def test_what_an_earlier_run_began_is_looked_at_and_told(self):
         """The journal has it, nobody carries it: both ends tell."""
