@@ -89,6 +89,10 @@ class Dispatch:
         self._states[index] = state
         self._reasons[index] = reason
 
+    def put_back(self, index: int) -> None:
+        """Let a move wait again: what was decided of it was not done."""
+        self.ended(index, execution.MoveState.PLANNED, '')
+
     def drop_waiting(self, reason: str) -> tuple[Drop, ...]:
         """Give up every move that has not started."""
         return tuple(
@@ -102,6 +106,7 @@ class Dispatch:
         fleet: columns.Fleet,
         busy: collections.abc.Iterable[tuple[str, str]],
         objection: Objection,
+        unsettled: collections.abc.Container[str] = (),
     ) -> tuple[Start | Drop, ...]:
         """Decide what starts now and what is dropped.
 
@@ -109,6 +114,9 @@ class Dispatch:
         :param busy: source and destination of every migration under way,
             those of this plan included
         :param objection: says why a move no longer makes sense
+        :param unsettled: hosts that a migration has changed and that were
+            not looked at since: what speaks against a move from or to them
+            may be over, and so it waits
         :returns: starts and drops, in the order of the plan; the starts
             count as running from now on
         """
@@ -125,7 +133,8 @@ class Dispatch:
                 continue
             reason = objection(fleet, move)
             if reason:
-                decided.append(self._drop(index, reason))
+                if not _touches(move, unsettled):
+                    decided.append(self._drop(index, reason))
                 continue
             slots.take(move)
             self._states[index] = execution.MoveState.DISPATCHED
@@ -150,6 +159,10 @@ class Dispatch:
     def _drop(self, index: int, reason: str) -> Drop:
         self.ended(index, execution.MoveState.DROPPED, reason)
         return Drop(index, self.plan.moves[index], reason)
+
+
+def _touches(move: plans.Move, hosts: collections.abc.Container[str]) -> bool:
+    return move.source in hosts or move.destination in hosts
 
 
 class _Slots:

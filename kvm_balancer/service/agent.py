@@ -70,6 +70,7 @@ class Agent:
     def stop(self) -> None:
         """End after the decision that is being made."""
         self._stopping.set()
+        self.dispatcher.stop()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -90,7 +91,6 @@ class Agent:
     def _run(self) -> None:
         due = 0.0
         while not self._stopping.is_set():
-            self._wake.clear()
             now = time.monotonic()
             decide = now >= due
             if decide:
@@ -100,6 +100,8 @@ class Agent:
             self._wake.wait(
                 min(max(due - time.monotonic(), 0.0), dispatcher.STEP_SECONDS)
             )
+            # Only now: what woke it comes before the next turn.
+            self._wake.clear()
 
     def _turn(self, decide: bool) -> None:
         """Do what is due; say once when that begins or ceases to fail."""
@@ -108,10 +110,11 @@ class Agent:
             self.step(decide)
         except errors.KVMBalancerError as error:
             trouble = str(error)
-        except Exception:
+        except Exception as error:
             # An agent whose loop has ended looks alive and does nothing.
-            LOG.exception('A decision failed')
-            return
+            trouble = f'{type(error).__name__}: {error}'
+            if trouble != self._trouble:
+                LOG.exception('A decision failed')
         if trouble and trouble != self._trouble:
             LOG.error('Nothing is decided: %s', trouble)
         elif self._trouble and not trouble:
@@ -123,12 +126,20 @@ class Agent:
 
         :returns: the plan that was made, if any
         """
+        if not decide and self.dispatcher.idle:
+            # A snapshot of a large fleet is not made for nothing.
+            self.dispatcher.commands.ask_about_silent()
+            return None
         fleet = self.fleet.snapshot()
         self.dispatcher.step(fleet)
         if not decide:
             return None
         self._keep_house()
-        if not self.dispatcher.idle:
+        if not self.dispatcher.idle or self.dispatcher.flights.unsettled(
+            fleet
+        ):
+            # A plan of a fleet that does not show yet what was just moved
+            # would count it where it was.
             return None
         plan = self.decider.decide(
             fleet, self.surroundings(fleet), self._clock()

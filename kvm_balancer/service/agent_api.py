@@ -173,7 +173,7 @@ class AgentApi:
             raise errors.NotFound(
                 f'migration {known.id} is over: {known.outcome}'
             )
-        state = self._agent.dispatcher.cancel(known.id, reason)
+        state = self._agent.dispatcher.commands.cancel(known.id, reason)
         return {'id': known.id, 'asked': True, 'state': state}
 
     def status(self) -> Row:

@@ -18,6 +18,7 @@ from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import agent
 from kvm_balancer.service import agent_api
+from kvm_balancer.service import commands
 from kvm_balancer.service import decision
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import executor_client
@@ -159,7 +160,11 @@ class AgentService:
             except (errors.DocumentError, msgspec.DecodeError) as error:
                 LOG.warning('A progress report was refused: %s', error)
                 continue
-            self.dispatcher.note_progress(told)
+            try:
+                self.dispatcher.note_progress(told)
+            except errors.StoreError as error:
+                # The outcome brings the whole story.
+                LOG.warning('A progress report was not kept: %s', error)
 
 
 def _watches(conf: cfg.ConfigOpts) -> list[decision.Watch]:
@@ -173,5 +178,7 @@ def _dispatch_params(conf: cfg.ConfigOpts) -> dispatcher.Params:
     return dispatcher.Params(
         options=migration_options.options(conf),
         max_migrations=conf.agent.max_migrations,
-        command_retry_seconds=conf.agent.command_retry_seconds,
+        patience=commands.Params(
+            retry_seconds=conf.agent.command_retry_seconds
+        ),
     )

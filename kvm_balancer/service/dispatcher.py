@@ -1,11 +1,10 @@
-"""Plans on their way: commands to the executors, states to the store.
+"""Plans on their way: moves become migrations, their ends reach the store.
 
 Which move may start is decided by :mod:`kvm_balancer.planner.dispatch`; this
-module carries it out. A command is sent with the id of its migration and may
-be lost, so a migration that was not heard of for a while is asked about
-again: an executor that never confirmed it gets the same command, until it
-expires; one that did is asked for its state. What cannot be known stays in
-the air, and its instance is left alone.
+module carries it out. How a command reaches its executor, and what is done
+when it may not have, is :mod:`.commands`'.
+
+No lock is held while an executor is asked or the store written to.
 """
 
 import collections.abc
@@ -15,7 +14,6 @@ import threading
 import time
 import uuid
 
-from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
@@ -27,14 +25,21 @@ from kvm_balancer.model import sample
 from kvm_balancer.planner import cooldown
 from kvm_balancer.planner import dispatch
 from kvm_balancer.planner import revalidation
+from kvm_balancer.service import commands
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
+from kvm_balancer.store import migrations as migration_store
 from kvm_balancer.store import store as stores
 
 LOG = logging.getLogger(__name__)
 
 #: How often what is under way is looked after.
 STEP_SECONDS = 1.0
+
+_WEEK_SECONDS = 7 * 86_400.0
+
+#: What leaves its hosts other than they were.
+_CHANGES = (outcome.OutcomeKind.COMPLETED, outcome.OutcomeKind.UNKNOWN)
 
 #: Says what a host last told of itself; None where it is not known.
 FactsOf = collections.abc.Callable[[str], sample.HostFacts | None]
@@ -46,14 +51,14 @@ class Params:
 
     :ivar options: limits and means of every migration
     :ivar max_migrations: most migrations under way in the fleet
-    :ivar command_retry_seconds: silence after which an executor is asked
-    :ivar command_lifetime_seconds: a command is not begun after it
+    :ivar patience: with executors that do not answer
     """
 
     options: request.Options
     max_migrations: int = 8
-    command_retry_seconds: float = 30.0
-    command_lifetime_seconds: float = 120.0
+    patience: commands.Params = dataclasses.field(
+        default_factory=commands.Params
+    )
 
 
 class Dispatcher:
@@ -73,20 +78,27 @@ class Dispatcher:
         clock: collections.abc.Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._executors = executors
         self._cooldowns = cooldowns
         self._filters = filters
         self._facts_of = facts_of
         self._params = params
         self._clock = clock
-        self._lock = threading.RLock()
+        #: guards the plan that is being carried out, and nothing else
+        self._lock = threading.Lock()
         self._current: dispatch.Dispatch | None = None
         self.flights = flights.Flights()
+        self.commands = commands.Commands(
+            executors, self.flights, self.note_outcome, params.patience, clock
+        )
 
     @property
     def idle(self) -> bool:
         """True when no plan is being carried out."""
         return self._current is None
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.commands.stop()
 
     def recover(self) -> None:
         """Take up what an earlier run of the agent has left.
@@ -94,26 +106,8 @@ class Dispatcher:
         Its migrations are watched on; its plans are not carried on, because
         a new one is soon made of the fleet as it is.
         """
-        now = self._clock()
         for record in self._store.migrations.unfinished():
-            self.flights.add(
-                flights.Flight(
-                    wanted=request.Request(
-                        migration_id=record.id,
-                        instance=record.instance,
-                        source=record.source,
-                        destination=record.destination,
-                        destination_uri='',
-                        accepted_at=record.accepted_at,
-                        plan_id=record.plan_id or '',
-                    ),
-                    position=None,
-                    # It is due to be asked about. The command itself is not
-                    # known any more, so it has expired.
-                    heard_at=0.0,
-                    state=record.state,
-                )
-            )
+            self.flights.add(_flight_of(record))
         for kept in self._store.plans.running():
             for move in kept.moves:
                 if move.state is execution.MoveState.PLANNED:
@@ -126,7 +120,7 @@ class Dispatcher:
             self._store.plans.set_state(
                 kept.summary.id, execution.PlanState.STOPPED
             )
-        last = self._store.migrations.last_moved(now - 7 * 86400.0)
+        last = self._store.migrations.last_moved(self._clock() - _WEEK_SECONDS)
         self._cooldowns.restore(last.instances, last.hosts)
 
     def begin(self, plan_id: str, plan: plans.Plan) -> None:
@@ -137,51 +131,46 @@ class Dispatcher:
             )
 
     def step(self, fleet: columns.Fleet) -> None:
-        """Start what may start now, and ask about what fell silent."""
-        self._ask_about_silent()
-        with self._lock:
-            current = self._current
-            if current is None:
-                return
-            rows = self.flights.rows(fleet)
-            decided = current.next(
-                fleet,
-                self.flights.busy(),
-                lambda now, move: revalidation.objection(
-                    now, move, self._filters, rows
-                ),
-            )
-            for one in decided:
-                if isinstance(one, dispatch.Drop):
-                    self._drop(current, one)
-                else:
-                    self._start(current, one)
-            self._finish_if_done()
+        """Start what may start now, and ask about what fell silent.
 
-    def cancel(self, migration_id: str, reason: str) -> str:
-        """Ask the executor to end a migration.
+        One thread calls it.
 
-        :returns: the state it is in
-        :raises NotFound: when it is not under way
-        :raises BusError: when its executor does not answer
+        :raises StoreError: when what is to be done could not be written
+            down; it is not done then, and is up again at the next step
         """
-        flight = self.flights.get(migration_id)
-        if flight is None:
-            raise errors.NotFound(
-                f'migration {migration_id} is not under way; see '
-                f'kvm-balancer migrations show {migration_id}'
-            )
-        return self._executors.cancel(
-            flight.wanted.source, migration_id, reason
-        )
+        self.commands.ask_about_silent()
+        current = self._current
+        if current is None:
+            return
+        with self._lock:
+            self._pass_over_lost(current)
+            decided = self._decided(current, fleet)
+        begun = 0
+        try:
+            for one in decided:
+                if self.commands.stopping:
+                    break
+                flight = self._write_down(current, one)
+                begun += 1
+                if flight is not None:
+                    self.commands.send(flight)
+        finally:
+            with self._lock:
+                for one in decided[begun:]:
+                    current.put_back(one.index)
+        self._finish_if_done(current)
 
     def note_progress(self, told: messages.Progress) -> None:
         """Note how far a migration is; its story keeps changes of state.
 
         :raises StoreError: when it could not be kept
         """
+        # Its executor's clock may be any.
         if self.flights.heard(
-            told.migration_id, told.at, told.state.value, told.statistics
+            told.migration_id,
+            self._clock(),
+            told.state.value,
+            told.statistics,
         ):
             self._store.migrations.record_progress(
                 told.migration_id, told.state.value, told.text, told.at
@@ -194,9 +183,16 @@ class Dispatcher:
             again
         """
         self._store.migrations.record_outcome(ended)
+        now = self._clock()
         self._cooldowns.note(
-            ended.instance, ended.source, ended.destination, ended.ended_at
+            ended.instance,
+            ended.source,
+            ended.destination,
+            min(ended.ended_at, now),
         )
+        if ended.outcome in _CHANGES:
+            # Before its slots are free: who finds them free sees this, too.
+            self.flights.changed(ended.source, ended.destination, now)
         flight = self.flights.land(ended.migration_id)
         LOG.info(
             'Migration %s of %s from %s to %s: %s, %s',
@@ -207,11 +203,16 @@ class Dispatcher:
             ended.outcome,
             ended.reason,
         )
+        if flight is not None:
+            self._note_end_of_move(flight, ended)
+
+    def _note_end_of_move(
+        self, flight: flights.Flight, ended: outcome.Outcome
+    ) -> None:
         with self._lock:
             current = self._current
             if (
-                flight is None
-                or flight.position is None
+                flight.position is None
                 or current is None
                 or current.plan_id != flight.wanted.plan_id
             ):
@@ -221,38 +222,98 @@ class Dispatcher:
                 execution.MoveState(ended.outcome.value),
                 ended.reason,
             )
-            self._finish_if_done()
+        self._finish_if_done(current)
 
-    def _finish_if_done(self) -> None:
-        if self._current is None or not self._current.done:
-            return
+    def _finish_if_done(self, current: dispatch.Dispatch) -> None:
+        with self._lock:
+            if current is not self._current or not current.done:
+                return
+        # Should it raise, the plan is still the current one at the next step.
         self._store.plans.set_state(
-            self._current.plan_id, execution.PlanState.FINISHED
+            current.plan_id, execution.PlanState.FINISHED
         )
-        LOG.info('Plan %s is finished', self._current.plan_id)
-        self._current = None
+        with self._lock:
+            if current is not self._current:
+                return
+            self._current = None
+        LOG.info('Plan %s is finished', current.plan_id)
 
-    def _drop(self, current: dispatch.Dispatch, drop: dispatch.Drop) -> None:
-        LOG.info(
-            'Plan %s: the move of %s is dropped: %s',
-            current.plan_id,
-            drop.move.instance,
-            drop.reason,
-        )
-        self._store.plans.set_move_state(
-            current.plan_id,
-            drop.index,
-            execution.MoveState.DROPPED,
-            drop.reason,
+    def _pass_over_lost(self, current: dispatch.Dispatch) -> None:
+        """Let a plan go on without the migrations that nobody tells of.
+
+        They stay in the air, and their moves dispatched, until their
+        executors are back: but the fleet does not wait for them.
+        """
+        since = self._clock() - self._params.patience.lost_seconds
+        for flight in self.flights.all():
+            if (
+                flight.position is None
+                or flight.wanted.plan_id != current.plan_id
+                or flight.heard_at >= since
+            ):
+                continue
+            reason = f'the executor of {flight.wanted.source} is silent'
+            LOG.warning(
+                'Plan %s goes on without migration %s: %s',
+                current.plan_id,
+                flight.wanted.migration_id,
+                reason,
+            )
+            current.ended(flight.position, execution.MoveState.UNKNOWN, reason)
+            flight.position = None
+
+    def _decided(
+        self, current: dispatch.Dispatch, fleet: columns.Fleet
+    ) -> tuple[dispatch.Start | dispatch.Drop, ...]:
+        rows = self.flights.rows(fleet)
+        return current.next(
+            fleet,
+            self.flights.busy(),
+            lambda now, move: revalidation.objection(
+                now, move, self._filters, rows
+            ),
+            self.flights.unsettled(fleet),
         )
 
-    def _start(
-        self, current: dispatch.Dispatch, start: dispatch.Start
-    ) -> None:
+    def _write_down(
+        self,
+        current: dispatch.Dispatch,
+        decided: dispatch.Start | dispatch.Drop,
+    ) -> flights.Flight | None:
+        """Write down what is decided of a move before it is done.
+
+        :returns: what is to be sent; None for a move that is dropped
+        """
+        if isinstance(decided, dispatch.Drop):
+            LOG.info(
+                'Plan %s: the move of %s is dropped: %s',
+                current.plan_id,
+                decided.move.instance,
+                decided.reason,
+            )
+            self._store.plans.set_move_state(
+                current.plan_id,
+                decided.index,
+                execution.MoveState.DROPPED,
+                decided.reason,
+            )
+            return None
         now = self._clock()
-        move = start.move
+        wanted = self._request(current.plan_id, decided.move, now)
+        # A command that nobody remembers could move an instance behind our
+        # back.
+        self._store.migrations.record_dispatch(wanted, now, decided.index)
+        flight = flights.Flight(wanted, decided.index, heard_at=now)
+        self.flights.add(flight)
+        return flight
+
+    def _request(
+        self, plan_id: str, move: plans.Move, now: float
+    ) -> request.Request:
+        # A host forgotten this moment has no facts; where they are needed,
+        # its source's driver refuses the request.
         facts = self._facts_of(move.destination)
-        wanted = request.Request(
+        return request.Request(
             migration_id=str(uuid.uuid4()),
             instance=move.instance,
             source=move.source,
@@ -260,103 +321,32 @@ class Dispatcher:
             destination_uri=facts.peer_uri if facts else '',
             migration_address=facts.migration_address if facts else '',
             accepted_at=now,
-            expires_at=now + self._params.command_lifetime_seconds,
+            expires_at=now + self._params.patience.lifetime_seconds,
             options=self._params.options,
             predicted=move.prediction,
-            plan_id=current.plan_id,
-        )
-        # Written down before it is sent: a command that nobody remembers
-        # could move an instance behind our back.
-        self._store.migrations.record_dispatch(wanted, now, start.index)
-        flight = flights.Flight(wanted, start.index, heard_at=now)
-        self.flights.add(flight)
-        self._send(flight)
-
-    def _send(self, flight: flights.Flight) -> None:
-        """Send a command; one that is refused has ended."""
-        wanted = flight.wanted
-        try:
-            state = self._executors.migrate(wanted)
-        except errors.UnreachableError as error:
-            LOG.warning(
-                'Migration %s: the executor of %s did not answer, it is '
-                'asked again: %s',
-                wanted.migration_id,
-                wanted.source,
-                error,
-            )
-            flight.heard_at = self._clock()
-        except errors.KVMBalancerError as error:
-            self._end_unseen(wanted, outcome.OutcomeKind.FAILED, str(error))
-        else:
-            self.flights.heard(wanted.migration_id, self._clock(), state)
-
-    def _end_unseen(
-        self,
-        wanted: request.Request,
-        kind: outcome.OutcomeKind,
-        reason: str,
-    ) -> None:
-        """Record a migration whose outcome no executor will ever tell."""
-        now = self._clock()
-        self.note_outcome(
-            outcome.Outcome(
-                migration_id=wanted.migration_id,
-                instance=wanted.instance,
-                source=wanted.source,
-                destination=wanted.destination,
-                outcome=kind,
-                mode=plans.Mode.PRE_COPY,
-                reason=reason,
-                accepted_at=wanted.accepted_at,
-                ended_at=now,
-                total_ms=(now - wanted.accepted_at) * 1000.0,
-                downtime_ms=None,
-                transferred_mib=0.0,
-                iterations=0,
-                max_throttle_percent=0,
-                predicted=wanted.predicted,
-                story=(outcome.StoryLine(now, kind.value, reason),),
-                plan_id=wanted.plan_id,
-            )
+            plan_id=plan_id,
         )
 
-    def _ask_about_silent(self) -> None:
-        now = self._clock()
-        for flight in self.flights.silent(
-            now - self._params.command_retry_seconds
-        ):
-            expired = now > flight.wanted.expires_at
-            if flight.confirmed or expired:
-                self._ask(flight)
-            else:
-                self._send(flight)
 
-    def _ask(self, flight: flights.Flight) -> None:
-        """Ask an executor what became of a migration."""
-        wanted = flight.wanted
-        try:
-            state = self._executors.state(wanted.source, wanted.migration_id)
-        except errors.NotFound as error:
-            if flight.confirmed:
-                self._end_unseen(
-                    wanted,
-                    outcome.OutcomeKind.UNKNOWN,
-                    f'its executor has forgotten it: {error}; look for the '
-                    'instance on both hosts',
-                )
-            else:
-                self._end_unseen(
-                    wanted,
-                    outcome.OutcomeKind.FAILED,
-                    f'it was never begun: {error}',
-                )
-        except errors.KVMBalancerError as error:
-            LOG.warning(
-                'Migration %s: nothing is known of it: %s',
-                wanted.migration_id,
-                error,
-            )
-            flight.heard_at = self._clock()
-        else:
-            self.flights.heard(wanted.migration_id, self._clock(), state)
+def _flight_of(record: migration_store.MigrationRecord) -> flights.Flight:
+    """Return what an earlier run of the agent had in the air.
+
+    It is due to be asked about. The command itself is not known any more,
+    so it has expired.
+    """
+    return flights.Flight(
+        wanted=request.Request(
+            migration_id=record.id,
+            instance=record.instance,
+            source=record.source,
+            destination=record.destination,
+            destination_uri='',
+            accepted_at=record.accepted_at,
+            plan_id=record.plan_id or '',
+        ),
+        position=None,
+        heard_at=0.0,
+        # Only an executor that has it tells of other states.
+        confirmed=record.state != migration_store.DISPATCHED,
+        state=record.state,
+    )

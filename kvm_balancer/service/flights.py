@@ -1,8 +1,9 @@
 """The migrations that the agent has asked for and not seen the end of.
 
 Owns what is in the air: who holds room on which hosts, when each was last
-heard of, and which is due to be asked about. Threads of the agent (decision,
-listener, API) use it at once.
+heard of, and which is due to be asked about; and, for what has landed, which
+hosts have not been looked at since. Threads of the agent (decision,
+listener, API) use it at once. All times are of the agent's clock.
 """
 
 import collections.abc
@@ -12,7 +13,10 @@ import threading
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import outcome
 from kvm_balancer.model import placement
+
+_ENDS = frozenset(kind.value for kind in outcome.OutcomeKind)
 
 
 @dataclasses.dataclass(slots=True)
@@ -21,7 +25,9 @@ class Flight:
 
     :ivar position: index of its move in its plan; None outside of a plan
     :ivar confirmed: its executor has said that it has accepted it
-    :ivar heard_at: when it was last asked for or heard of
+    :ivar heard_at: when it was last heard of; at first, when it was sent
+    :ivar asked_at: when it was last asked for in vain
+    :ivar over_at: since when its executor says that it has ended
     """
 
     wanted: request.Request
@@ -30,6 +36,8 @@ class Flight:
     confirmed: bool = False
     state: str = 'dispatched'
     statistics: events.Statistics | None = None
+    asked_at: float = 0.0
+    over_at: float | None = None
 
 
 class Flights:
@@ -38,6 +46,8 @@ class Flights:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flights: dict[str, Flight] = {}
+        #: when a migration last changed a host
+        self._changed: dict[str, float] = {}
 
     def add(self, flight: Flight) -> None:
         """Note a migration that is asked for."""
@@ -73,17 +83,53 @@ class Flights:
             flight.confirmed = True
             flight.heard_at = max(flight.heard_at, at)
             flight.state = state
+            if state not in _ENDS:
+                flight.over_at = None
+            elif flight.over_at is None:
+                flight.over_at = at
             flight.statistics = statistics or flight.statistics
             return changed
 
+    def asked(self, migration_id: str, at: float) -> None:
+        """Note that one was asked for and nobody answered."""
+        with self._lock:
+            flight = self._flights.get(migration_id)
+            if flight is not None:
+                flight.asked_at = at
+
     def silent(self, before: float) -> list[Flight]:
-        """Return those not heard of since then."""
+        """Return those neither heard of nor asked for since then."""
         with self._lock:
             return [
                 flight
                 for flight in self._flights.values()
-                if flight.heard_at < before
+                if max(flight.heard_at, flight.asked_at) < before
             ]
+
+    def changed(self, source: str, destination: str, at: float) -> None:
+        """Note that a migration has changed two hosts."""
+        with self._lock:
+            self._changed[source] = self._changed[destination] = at
+
+    def unsettled(self, fleet: columns.Fleet) -> frozenset[str]:
+        """Return the hosts that *fleet* shows as they were before a change.
+
+        Their last samples are older than it. A host that is silent, or not
+        in the fleet, is not waited for.
+        """
+        with self._lock:
+            for host in [
+                name for name in self._changed if self._seen(name, fleet)
+            ]:
+                del self._changed[host]
+            return frozenset(self._changed)
+
+    def _seen(self, host: str, fleet: columns.Fleet) -> bool:
+        row = fleet.host_row.get(host)
+        if row is None or fleet.hosts.silent[row]:
+            return True
+        age = float(fleet.hosts.sample_age_seconds[row])
+        return fleet.taken_at - age > self._changed[host]
 
     def all(self) -> list[Flight]:
         """Return all that are in the air."""

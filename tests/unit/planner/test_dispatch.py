@@ -73,6 +73,23 @@ class DispatchTest(unittest.TestCase):
         )
         self.assertEqual([0, 1], indexes(decided, dispatch.Start))
 
+    def test_an_objection_of_an_older_fleet_makes_a_move_wait(self):
+        plan = build_plan(('i0', 'h0', 'h1', ()), ('i1', 'h2', 'h3', ()))
+        self.dispatch = dispatch.Dispatch('p', plan, 8)
+        for hosts, dropped in (({'h1', 'h3'}, []), ({'h1'}, [1]), ((), [0])):
+            decided = self.dispatch.next(
+                build_fleet(), (), lambda fleet, move: 'no room', hosts
+            )
+            self.assertEqual(dropped, indexes(decided, dispatch.Drop))
+            self.assertEqual([], indexes(decided, dispatch.Start))
+
+    def test_what_was_decided_and_not_done_is_decided_again(self):
+        plan = build_plan(('i0', 'h0', 'h1', ()), ('i1', 'h0', 'h2', ()))
+        self.start_all(plan)
+        self.dispatch.put_back(1)
+        decided = self.dispatch.next(build_fleet(), (), NOTHING_AGAINST)
+        self.assertEqual([1], indexes(decided, dispatch.Start))
+
     def test_a_move_waits_for_what_it_is_after(self):
         plan = build_plan(('i0', 'h0', 'h1', ()), ('i1', 'h2', 'h0', (0,)))
         decided = self.start_all(plan)

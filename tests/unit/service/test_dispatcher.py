@@ -1,6 +1,7 @@
 """Plans reach the executors, whatever is lost on the way."""
 
 import dataclasses
+import threading
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
@@ -13,10 +14,12 @@ from kvm_balancer.model import plan as plans
 from kvm_balancer.model import records
 from kvm_balancer.model import sample
 from kvm_balancer.planner import cooldown
+from kvm_balancer.service import commands
 from kvm_balancer.service import dispatcher
 from kvm_balancer.store import store as stores
 from tests.unit.store import base
 
+TIMEOUT_SECONDS = 60.0
 PREDICTION = plans.Prediction(seconds=2.0, downtime_ms=20.0, mib=200.0)
 LOADS = plans.LoadSummary(0.2, 0.9, 0.1, 0.5)
 FACTS = sample.HostFacts(
@@ -27,8 +30,11 @@ FACTS = sample.HostFacts(
 )
 
 
-def build_fleet(**where):
-    """Make three hosts, and instances as instance=host."""
+def build_fleet(seen_at=0.0, **where):
+    """Make three hosts, and instances as instance=host.
+
+    :param seen_at: when all of them were last looked at
+    """
     return records.build_fleet(
         [
             records.HostRecord(name=name, cpus=8, memory_mib=8192)
@@ -40,7 +46,21 @@ def build_fleet(**where):
             )
             for uid, host in where.items()
         ],
+        taken_at=seen_at,
     )
+
+
+class Full:
+    """A store whose disk is full as long as a test says."""
+
+    def __init__(self, whole):
+        self._whole = whole
+        self.full = False
+
+    def __getattr__(self, name):
+        if self.full:
+            raise errors.StoreError('the disk is full')
+        return getattr(self._whole, name)
 
 
 class Executors:
@@ -66,7 +86,7 @@ class Executors:
         return found
 
     def cancel(self, host, migration_id, reason):
-        return 'pre-copy'
+        return self.state(host, migration_id)
 
 
 class DispatcherTest(base.StoreCase):
@@ -75,6 +95,7 @@ class DispatcherTest(base.StoreCase):
         self.now = 1_000_000.0
         self.store = stores.Store(self.conf, create=True)
         self.addCleanup(self.store.close)
+        self.store.migrations = Full(self.store.migrations)
         self.executors = Executors()
         self.dispatcher = self.build_dispatcher()
         self.fleet = build_fleet(a='hot', b='hot', c='cold')
@@ -90,15 +111,14 @@ class DispatcherTest(base.StoreCase):
             dispatcher.Params(
                 options=request.Options(post_copy=True),
                 max_migrations=4,
-                command_retry_seconds=30.0,
-                command_lifetime_seconds=120.0,
+                patience=commands.Params(30.0, 120.0, 300.0),
             ),
             clock=lambda: self.now,
         )
 
-    def begin(self, *moves):
-        """Begin a plan of (instance, source, destination, after)."""
-        plan = plans.Plan(
+    def build_plan(self, *moves):
+        """Make a plan of (instance, source, destination, after)."""
+        return plans.Plan(
             policy='relieve',
             moves=tuple(
                 plans.Move(one, source, there, PREDICTION, 'hot', after)
@@ -107,10 +127,14 @@ class DispatcherTest(base.StoreCase):
             before=LOADS,
             after=LOADS,
         )
+
+    def begin(self, *moves, plan_id='plan-1'):
+        """Begin a plan of (instance, source, destination, after)."""
+        plan = self.build_plan(*moves)
         self.store.plans.save(
-            'plan-1', self.now, execution.PlanMode.AUTOMATIC, plan
+            plan_id, self.now, execution.PlanMode.AUTOMATIC, plan
         )
-        self.dispatcher.begin('plan-1', plan)
+        self.dispatcher.begin(plan_id, plan)
         self.dispatcher.step(self.fleet)
 
     def end(self, wanted, kind=outcome.OutcomeKind.COMPLETED, reason=''):
@@ -135,8 +159,8 @@ class DispatcherTest(base.StoreCase):
             )
         )
 
-    def move_states(self):
-        return [m.state.value for m in self.store.plans.get('plan-1').moves]
+    def move_states(self, plan_id='plan-1'):
+        return [m.state.value for m in self.store.plans.get(plan_id).moves]
 
     def plan_state(self):
         return self.store.plans.get('plan-1').summary.state
@@ -208,6 +232,85 @@ class DispatcherTest(base.StoreCase):
                 self.assertIn(reason, move.detail)
                 self.assertEqual([], self.executors.commands)
 
+    def test_a_move_that_an_older_fleet_speaks_against_waits(self):
+        """Where b goes is full in the fleet as it was before a left."""
+        self.begin(('a', 'hot', 'cold', ()), ('a', 'cold', 'other', (0,)))
+        self.end(self.executors.commands[0])
+        self.dispatcher.step(build_fleet(self.now, a='hot', b='hot'))
+        self.dispatcher.step(build_fleet(self.now, b='hot'))
+        self.assertEqual(['completed', 'planned'], self.move_states())
+        hosts = self.dispatcher.flights.unsettled(build_fleet(self.now))
+        self.assertEqual({'hot', 'cold'}, hosts)
+        self.dispatcher.step(build_fleet(self.now + 1.0, a='cold', b='hot'))
+        self.assertEqual(['completed', 'dispatched'], self.move_states())
+        hosts = self.dispatcher.flights.unsettled(build_fleet(self.now))
+        self.assertEqual(set(), hosts)
+
+    def test_what_cannot_be_written_down_is_done_later(self):
+        plan = self.build_plan(
+            ('a', 'hot', 'cold', ()),
+            ('gone', 'hot', 'cold', ()),
+            ('b', 'hot', 'other', ()),
+        )
+        self.store.plans.save(
+            'plan-1', self.now, execution.PlanMode.AUTOMATIC, plan
+        )
+        self.dispatcher.begin('plan-1', plan)
+        self.store.migrations.full = True
+        for _ in range(2):
+            with self.assertRaises(errors.StoreError):
+                self.dispatcher.step(self.fleet)
+        self.assertEqual([], self.executors.commands)
+        self.assertEqual([], self.dispatcher.flights.all())
+        self.store.migrations.full = False
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(
+            ['a', 'b'], [one.instance for one in self.executors.commands]
+        )
+        self.assertEqual(
+            ['dispatched', 'dropped', 'dispatched'], self.move_states()
+        )
+
+    def test_an_agent_that_ends_begins_nothing_more(self):
+        self.dispatcher.stop()
+        self.begin(('a', 'hot', 'cold', ()))
+        self.assertEqual([], self.executors.commands)
+        self.assertEqual(['planned'], self.move_states())
+
+    def test_outcomes_and_questions_do_not_wait_for_an_executor(self):
+        """While it thinks about a command, its outcome is there already."""
+
+        def migrate(wanted):
+            told = threading.Thread(target=self.end, args=(wanted,))
+            told.start()
+            told.join(TIMEOUT_SECONDS)
+            self.assertFalse(told.is_alive())
+            return 'completed'
+
+        self.executors.migrate = migrate
+        self.begin(('a', 'hot', 'cold', ()))
+        self.assertTrue(self.dispatcher.idle)
+        self.assertEqual([], self.dispatcher.flights.all())
+        self.assertEqual(['completed'], self.move_states())
+
+    def test_a_failure_that_is_no_refusal_is_asked_about(self):
+        table = [
+            (None, ['failed'], 'it was never begun: its disk is full'),
+            ('pre-copy', ['dispatched'], ''),
+        ]
+        for state, moves, reason in table:
+            with self.subTest(state=state):
+
+                def migrate(wanted, state=state):
+                    self.executors.states[wanted.migration_id] = state
+                    raise errors.StoreError('its disk is full')
+
+                self.executors.migrate = migrate
+                self.begin(('a', 'hot', 'cold', ()), plan_id=f'is {state}')
+                self.assertEqual(moves, self.move_states(f'is {state}'))
+                (move,) = self.store.plans.get(f'is {state}').moves
+                self.assertEqual(reason, move.detail)
+
     def test_a_refusal_ends_the_move_with_the_executors_reason(self):
         self.executors.answer = errors.MigrationError('it belongs to Nova')
         self.begin(('a', 'hot', 'cold', ()))
@@ -256,6 +359,55 @@ class DispatcherTest(base.StoreCase):
         self.dispatcher.step(self.fleet)
         self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
         self.assertIsNone(self.store.migrations.latest()[0].outcome)
+
+    def test_a_plan_goes_on_without_a_silent_executor(self):
+        """Its outcome is kept all the same when it comes at last."""
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
+        (wanted,) = self.executors.commands
+        self.executors.states[wanted.migration_id] = errors.BusError('gone')
+        for _ in range(10):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        self.assertTrue(self.dispatcher.idle)
+        self.assertEqual(['dispatched', 'dropped'], self.move_states())
+        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.end(wanted)
+        self.assertEqual([], self.dispatcher.flights.busy())
+        self.assertEqual(['completed', 'dropped'], self.move_states())
+
+    def test_an_outcome_that_never_comes_is_the_executors_word(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.executors.states[wanted.migration_id] = 'completed'
+        for _ in range(10):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+            self.assertFalse(self.dispatcher.idle)
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(['completed'], self.move_states())
+        self.assertTrue(self.dispatcher.idle)
+
+    def test_the_clock_of_an_executor_does_not_make_it_heard_of(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.dispatcher.note_progress(
+            messages.Progress(
+                migration_id=wanted.migration_id,
+                instance='a',
+                source='hot',
+                destination='cold',
+                at=self.now + 3600.0,
+                state=states.State.PRE_COPY,
+                statistics=events.Statistics(),
+                text='',
+            )
+        )
+        self.executors.states[wanted.migration_id] = 'switchover'
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        flight = self.dispatcher.flights.get(wanted.migration_id)
+        self.assertEqual('switchover', flight.state)
 
     def test_the_same_outcome_twice_is_one(self):
         self.begin(('a', 'hot', 'cold', ()))
@@ -316,6 +468,31 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual([], self.dispatcher.flights.busy())
         self.assertEqual(['completed', 'dropped'], self.move_states())
 
+    def test_what_was_confirmed_to_an_earlier_run_may_have_happened(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.store.migrations.record_progress(
+            wanted.migration_id, 'pre-copy', '', self.now
+        )
+        self.dispatcher = self.build_dispatcher()
+        self.dispatcher.recover()
+        self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.UNKNOWN, record.outcome)
+
+    def test_a_command_that_never_came_is_cancelled_here(self):
+        self.executors.answer = errors.BusError('silence')
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.assertEqual(
+            'cancelled',
+            self.dispatcher.commands.cancel(wanted.migration_id, 'I say so'),
+        )
+        self.assertEqual(['cancelled'], self.move_states())
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.executors.commands))
+
     def test_cancel_of_what_is_not_under_way_is_refused(self):
         with self.assertRaisesRegex(errors.NotFound, 'not under way'):
-            self.dispatcher.cancel('nothing', 'because')
+            self.dispatcher.commands.cancel('nothing', 'because')

@@ -1,0 +1,218 @@
+"""Commands to the executors, and questions about what became of them.
+
+A command is sent with the id of its migration and may be lost, so a
+migration that was not heard of for a while is asked about again: an executor
+that never confirmed it gets the same command, until it expires; one that did
+is asked for its state. An executor that says that it knows no such migration
+will not begin it later either, so that its word is the end of it. What
+cannot be known stays in the air, and its instance is left alone.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import threading
+
+from kvm_balancer import errors
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan as plans
+from kvm_balancer.service import executor_client
+from kvm_balancer.service import flights
+
+LOG = logging.getLogger(__name__)
+
+#: Keeps the end of a migration; raises StoreError when it could not.
+Conclude = collections.abc.Callable[[outcome.Outcome], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """How patient the agent is with executors.
+
+    :ivar retry_seconds: silence after which an executor is asked
+    :ivar lifetime_seconds: a command is not begun after it
+    :ivar lost_seconds: nobody waits longer for an executor, or for an
+        outcome that it says there is
+    """
+
+    retry_seconds: float = 30.0
+    lifetime_seconds: float = 120.0
+    lost_seconds: float = 300.0
+
+
+class Commands:
+    """Sends the command of a migration, and watches over what is in the air.
+
+    :param air: what is under way
+    :param conclude: told the end of a migration that no executor will tell
+    """
+
+    def __init__(
+        self,
+        executors: executor_client.ExecutorClient,
+        air: flights.Flights,
+        conclude: Conclude,
+        params: Params,
+        clock: collections.abc.Callable[[], float],
+    ) -> None:
+        self._executors = executors
+        self._air = air
+        self._conclude = conclude
+        self._params = params
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """True when nothing more is to be sent."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Send nothing more after the command that is being sent."""
+        self._stopping.set()
+
+    def send(self, flight: flights.Flight) -> None:
+        """Send a command; one that is refused has ended.
+
+        :raises StoreError: when its end could not be kept
+        """
+        wanted = flight.wanted
+        try:
+            state = self._executors.migrate(wanted)
+        except errors.UnreachableError as error:
+            LOG.warning(
+                'Migration %s: the executor of %s did not take it on, it is '
+                'asked again: %s',
+                wanted.migration_id,
+                wanted.source,
+                error,
+            )
+            self._air.asked(wanted.migration_id, self._clock())
+        except errors.MigrationError as error:
+            self._end(wanted, outcome.OutcomeKind.FAILED, str(error))
+        except errors.KVMBalancerError as error:
+            # It may have failed before the migration began, or after.
+            self._ask(flight, str(error))
+        else:
+            self._air.heard(wanted.migration_id, self._clock(), state)
+
+    def ask_about_silent(self) -> None:
+        """Ask for what was not heard of for a while.
+
+        :raises StoreError: when an end could not be kept
+        """
+        now = self._clock()
+        for flight in self._air.silent(now - self._params.retry_seconds):
+            if self.stopping:
+                return
+            if flight.confirmed or now > flight.wanted.expires_at:
+                self._ask(flight)
+            else:
+                self.send(flight)
+
+    def cancel(self, migration_id: str, reason: str) -> str:
+        """Ask the executor to end a migration.
+
+        :returns: the state it is in
+        :raises NotFound: when it is not under way
+        :raises BusError: when its executor does not answer
+        """
+        flight = self._air.get(migration_id)
+        if flight is None:
+            raise errors.NotFound(
+                f'migration {migration_id} is not under way; see '
+                f'kvm-balancer migrations show {migration_id}'
+            )
+        try:
+            return self._executors.cancel(
+                flight.wanted.source, migration_id, reason
+            )
+        except errors.NotFound:
+            if flight.confirmed:
+                raise
+            # The command was lost, and is refused from now on.
+            kind = outcome.OutcomeKind.CANCELLED
+            self._end(
+                flight.wanted, kind, f'cancelled before it began: {reason}'
+            )
+            return kind.value
+
+    def _ask(self, flight: flights.Flight, trouble: str = '') -> None:
+        """Ask an executor what became of a migration.
+
+        :param trouble: what it said when it got the command
+        """
+        wanted = flight.wanted
+        try:
+            state = self._executors.state(wanted.source, wanted.migration_id)
+        except errors.NotFound as error:
+            self._end_unknown(flight, trouble or str(error))
+        except errors.KVMBalancerError as error:
+            LOG.warning(
+                'Migration %s: nothing is known of it: %s',
+                wanted.migration_id,
+                error,
+            )
+            self._air.asked(wanted.migration_id, self._clock())
+        else:
+            self._air.heard(wanted.migration_id, self._clock(), state)
+            self._end_overdue(flight)
+
+    def _end_unknown(self, flight: flights.Flight, said: str) -> None:
+        if flight.confirmed:
+            self._end(
+                flight.wanted,
+                outcome.OutcomeKind.UNKNOWN,
+                f'its executor has forgotten it: {said}; look for the '
+                'instance on both hosts',
+            )
+        else:
+            self._end(
+                flight.wanted,
+                outcome.OutcomeKind.FAILED,
+                f'it was never begun: {said}',
+            )
+
+    def _end_overdue(self, flight: flights.Flight) -> None:
+        """Believe an executor whose outcome must have been lost."""
+        over_at = flight.over_at
+        if over_at is None or (
+            self._clock() - over_at < self._params.lost_seconds
+        ):
+            return
+        self._end(
+            flight.wanted,
+            outcome.OutcomeKind(flight.state),
+            'its executor says so; the record of it never came',
+        )
+
+    def _end(
+        self,
+        wanted: request.Request,
+        kind: outcome.OutcomeKind,
+        reason: str,
+    ) -> None:
+        """Record a migration whose outcome no executor will ever tell."""
+        now = self._clock()
+        self._conclude(
+            outcome.Outcome(
+                migration_id=wanted.migration_id,
+                instance=wanted.instance,
+                source=wanted.source,
+                destination=wanted.destination,
+                outcome=kind,
+                mode=plans.Mode.PRE_COPY,
+                reason=reason,
+                accepted_at=wanted.accepted_at,
+                ended_at=now,
+                total_ms=(now - wanted.accepted_at) * 1000.0,
+                downtime_ms=None,
+                transferred_mib=0.0,
+                iterations=0,
+                max_throttle_percent=0,
+                predicted=wanted.predicted,
+                story=(outcome.StoryLine(now, kind.value, reason),),
+                plan_id=wanted.plan_id,
+            )
+        )
