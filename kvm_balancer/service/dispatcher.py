@@ -28,15 +28,13 @@ from kvm_balancer.planner import revalidation
 from kvm_balancer.service import commands
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
-from kvm_balancer.store import migrations as migration_store
+from kvm_balancer.service import recovery
 from kvm_balancer.store import store as stores
 
 LOG = logging.getLogger(__name__)
 
 #: How often what is under way is looked after.
 STEP_SECONDS = 1.0
-
-_WEEK_SECONDS = 7 * 86_400.0
 
 #: What leaves its hosts other than they were.
 _CHANGES = (outcome.OutcomeKind.COMPLETED, outcome.OutcomeKind.UNKNOWN)
@@ -103,25 +101,11 @@ class Dispatcher:
     def recover(self) -> None:
         """Take up what an earlier run of the agent has left.
 
-        Its migrations are watched on; its plans are not carried on, because
-        a new one is soon made of the fleet as it is.
+        :raises StoreError: when that cannot be found out
         """
-        for record in self._store.migrations.unfinished():
-            self.flights.add(_flight_of(record))
-        for kept in self._store.plans.running():
-            for move in kept.moves:
-                if move.state is execution.MoveState.PLANNED:
-                    self._store.plans.set_move_state(
-                        kept.summary.id,
-                        move.position,
-                        execution.MoveState.DROPPED,
-                        'the agent was started anew',
-                    )
-            self._store.plans.set_state(
-                kept.summary.id, execution.PlanState.STOPPED
-            )
-        last = self._store.migrations.last_moved(self._clock() - _WEEK_SECONDS)
-        self._cooldowns.restore(last.instances, last.hosts)
+        recovery.take_up(
+            self._store, self.flights, self._cooldowns, self._clock()
+        )
 
     def begin(self, plan_id: str, plan: plans.Plan) -> None:
         """Carry *plan* out from now on; the store has it already."""
@@ -326,27 +310,3 @@ class Dispatcher:
             predicted=move.prediction,
             plan_id=plan_id,
         )
-
-
-def _flight_of(record: migration_store.MigrationRecord) -> flights.Flight:
-    """Return what an earlier run of the agent had in the air.
-
-    It is due to be asked about. The command itself is not known any more,
-    so it has expired.
-    """
-    return flights.Flight(
-        wanted=request.Request(
-            migration_id=record.id,
-            instance=record.instance,
-            source=record.source,
-            destination=record.destination,
-            destination_uri='',
-            accepted_at=record.accepted_at,
-            plan_id=record.plan_id or '',
-        ),
-        position=None,
-        heard_at=0.0,
-        # Only an executor that has it tells of other states.
-        confirmed=record.state != migration_store.DISPATCHED,
-        state=record.state,
-    )

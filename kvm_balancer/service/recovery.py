@@ -1,0 +1,66 @@
+"""What an earlier run of the agent has left, and what becomes of it.
+
+Its migrations are watched on, and who was touched by them cools down. Its
+plans are not carried on, because a new one is soon made of the fleet as it
+is.
+"""
+
+from kvm_balancer.migration import request
+from kvm_balancer.model import execution
+from kvm_balancer.planner import cooldown
+from kvm_balancer.service import flights
+from kvm_balancer.store import migrations as migration_store
+from kvm_balancer.store import store as stores
+
+#: No cooldown is longer, as a rule.
+_WEEK_SECONDS = 7 * 86_400.0
+
+
+def take_up(
+    store: stores.Store,
+    air: flights.Flights,
+    cooldowns: cooldown.Cooldowns,
+    now: float,
+) -> None:
+    """Put into *air* and *cooldowns* what *store* says of the earlier run.
+
+    :raises StoreError: when the store does not answer
+    """
+    for record in store.migrations.unfinished():
+        air.add(_flight_of(record))
+    for kept in store.plans.running():
+        for move in kept.moves:
+            if move.state is execution.MoveState.PLANNED:
+                store.plans.set_move_state(
+                    kept.summary.id,
+                    move.position,
+                    execution.MoveState.DROPPED,
+                    'the agent was started anew',
+                )
+        store.plans.set_state(kept.summary.id, execution.PlanState.STOPPED)
+    last = store.migrations.last_moved(now - _WEEK_SECONDS)
+    cooldowns.restore(last.instances, last.hosts)
+
+
+def _flight_of(record: migration_store.MigrationRecord) -> flights.Flight:
+    """Return what an earlier run of the agent had in the air.
+
+    It is due to be asked about. The command itself is not known any more,
+    so it has expired.
+    """
+    return flights.Flight(
+        wanted=request.Request(
+            migration_id=record.id,
+            instance=record.instance,
+            source=record.source,
+            destination=record.destination,
+            destination_uri='',
+            accepted_at=record.accepted_at,
+            plan_id=record.plan_id or '',
+        ),
+        position=None,
+        heard_at=0.0,
+        # Only an executor that has it tells of other states.
+        confirmed=record.state != migration_store.DISPATCHED,
+        state=record.state,
+    )
