@@ -32,6 +32,9 @@ class Filter(abc.ABC):
     name: ClassVar[str]
     #: True where the answer changes while a plan grows
     dynamic: ClassVar[bool] = False
+    #: True where what was answered about a host stands until an instance
+    #: arrives there or leaves it: of a dynamic filter, that saves asking
+    local: ClassVar[bool] = False
     #: the class its options are kept in
     params_class: ClassVar[type[Params]] = Params
 

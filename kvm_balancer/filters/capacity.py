@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from kvm_balancer.filters import base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
@@ -29,6 +31,7 @@ class CapacityFilter(base.Filter):
 
     name = 'capacity'
     dynamic = True
+    local = True
     params_class = CapacityParams
     params: CapacityParams
 
@@ -38,17 +41,20 @@ class CapacityFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        passed: columns.Bools | None = None
+        passed = np.ones((len(instances), len(hosts)), np.bool_)
+        if not passed.size:
+            return passed
         for need, room in zip(state.need, state.room, strict=True):
-            fits = need[instances][:, None] <= room[hosts][None, :] + _SLACK
-            passed = fits if passed is None else passed & fits
+            wanted, left = need[instances], room[hosts] + _SLACK
+            # what there is plenty of needs no look at every pair
+            if wanted.max() > left.min():
+                passed &= wanted[:, None] <= left[None, :]
         usage = state.fleet.instances.cpu_usage[instances]
         cpus = state.fleet.hosts.cpus[hosts]
         idle = self.params.cpu_limit * cpus - state.cores[hosts] + _SLACK
-        cool: columns.Bools = (usage[:, None] <= idle[None, :]) | (
-            usage[:, None] <= 0
-        )
-        return cool if passed is None else passed & cool
+        if usage.max() > idle.min():
+            passed &= (usage[:, None] <= idle[None, :]) | (usage[:, None] <= 0)
+        return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         memory = state.need[placement.MEMORY_MIB, instance]

@@ -18,6 +18,7 @@ class GroupsFilter(base.Filter):
 
     name = 'groups'
     dynamic = True
+    local = True
 
     def passes(
         self,
@@ -26,18 +27,17 @@ class GroupsFilter(base.Filter):
         hosts: columns.Ints,
     ) -> columns.Bools:
         passed = np.ones((len(instances), len(hosts)), np.bool_)
-        groups_of = state.fleet.groups_of
-        place: columns.Ints | None = None
-        for index, one in enumerate(instances.tolist()):
-            for group in groups_of.get(one, ()):
-                full = _full_hosts(state, group)
-                if full is None:
-                    continue
-                if place is None:
-                    place = np.full(len(state.fleet.hosts), -1, np.int32)
-                    place[hosts] = np.arange(len(hosts))
-                refused = place[full]
-                passed[index, refused[refused >= 0]] = False
+        rows, groups = _memberships(state.fleet, instances)
+        if not len(rows):
+            return passed
+        place = np.full(len(state.fleet.hosts), -1, np.int32)
+        place[hosts] = np.arange(len(hosts))
+        for group in np.unique(groups).tolist():
+            full = place[_full_hosts(state, group)]
+            full = full[full >= 0]
+            if len(full):
+                mine = rows[groups == group]
+                passed[mine[:, None], full[None, :]] = False
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
@@ -50,11 +50,25 @@ class GroupsFilter(base.Filter):
         return f'already run as many members of group {names} as they may'
 
 
-def _full_hosts(state: placement.Placement, group: int) -> columns.Ints | None:
-    """Return the hosts that may take no more of *group*; None: no rule."""
+def _memberships(
+    fleet: columns.Fleet, instances: columns.Ints
+) -> tuple[columns.Ints, columns.Ints]:
+    """Return the anti-affinity groups of *instances*: indexes, and groups."""
+    groups_of, policy = fleet.groups_of, fleet.groups.policy
+    pairs = [
+        (index, group)
+        for index, one in enumerate(instances.tolist())
+        if one in groups_of
+        for group in groups_of[one]
+        if policy[group] == _ANTI_AFFINITY
+    ]
+    found = np.array(pairs, np.int32).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _full_hosts(state: placement.Placement, group: int) -> columns.Ints:
+    """Return the hosts that may take no more of *group*."""
     groups = state.fleet.groups
-    if groups.policy[group] != _ANTI_AFFINITY:
-        return None
     hosts = state.hosts_of(groups.members(group))
     most = int(groups.max_per_host[group])
     if most == 1:

@@ -59,6 +59,11 @@ class Admission:
                 _, found = np.unique(joint, return_inverse=True)
         return found.astype(np.int32)
 
+    @property
+    def local(self) -> bool:
+        """True where an answer only changes with the host it is about."""
+        return all(one.local or not one.dynamic for one in self._asked)
+
     def _note(self, one: base.Filter, error: Exception) -> None:
         self.problems.setdefault(
             one.name,
@@ -103,7 +108,7 @@ class Admission:
         kinds = self._class_of[instances]
         if not self._known[kinds].all():
             self._masks(kinds, instances)
-        return self._mask[kinds[:, None], hosts]
+        return self._mask[:, hosts][kinds]
 
     def allowed(
         self, instances: columns.Ints, hosts: columns.Ints
@@ -115,13 +120,7 @@ class Admission:
         kinds = self._class_of[instances]
         if not self._known[kinds].all():
             self._masks(kinds, instances)
-        first = kinds[0] if len(kinds) else 0
-        if (kinds == first).all():
-            passed = np.broadcast_to(
-                self._mask[first][hosts], (len(kinds), len(hosts))
-            )
-        else:
-            passed = self._mask[kinds[:, None], hosts]
+        passed = self._mask[:, hosts][kinds]
         for one in self._asked:
             passed = passed & self.ask(one, instances, hosts)
         return passed

@@ -5,9 +5,10 @@ while: a host that has warmed up since is still a host, and one that has
 cooled down was a source and is seldom worth going to.
 
 The coldest hosts soon are those that nothing fits on any more. So hosts are
-also put into classes by the memory they have left, and the *front* of a zone
+also put into classes by the memory they have left, and a *tier* of a zone
 is made of the coldest few of every class: an instance of any size finds its
-best place there, or can tell that a better one may be further back.
+best place in the first tier, or can tell that a better one may be further
+back.
 """
 
 import collections.abc
@@ -21,13 +22,37 @@ from kvm_balancer.planner import workspace
 
 #: destinations that are looked at first, and by how much more then
 _FIRST, _GROWTH = 32, 4
-#: moves after which hosts are sorted again
-_REFRESH = 16
-#: hosts of every class of memory that make up the front
-_FRONT = 12
+#: moves after which hosts are sorted again: at least, and by hosts
+_REFRESH, _HOSTS_A_MOVE = 16, 128
+#: hosts of every class of memory in the first tiers: at least, at most,
+#: and one in so many of the zone
+_LEAST, _MOST, _ONE_IN = 12, 32, 100
+#: by how much a tier is wider than the one before, and how many there are
+_WIDER, _TIERS = 6, 3
 #: shares of the instances that bound the classes: each but the last class
 #: has room for at least so many of them
 _SHARES = (0.0, 0.25, 0.5, 0.7, 0.85, 0.95)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Tier:
+    """The coldest hosts of every class of memory, but for earlier tiers.
+
+    :ivar room_mib: the most memory left on a host of this tier or a later
+        one, by class, ascending
+    :ivar coldest: the least load of them, in a class or any with more
+        room; as long as ``room_mib`` and one more, which is infinite
+    """
+
+    hosts: columns.Ints
+    room_mib: columns.Floats
+    coldest: columns.Floats
+
+    def coldest_for(self, memory_mib: columns.Floats) -> columns.Floats:
+        """Return the least load, from this tier on, where so much fits."""
+        kind = np.searchsorted(self.room_mib, memory_mib, side='left')
+        least: columns.Floats = self.coldest[kind]
+        return least
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -35,31 +60,14 @@ class Zone:
     """The hosts of one zone that may take anything.
 
     :ivar hosts: coldest first
-    :ivar front: the coldest of every class of memory
-    :ivar room_mib: the most memory left on a host behind the front, by
-        class, ascending
-    :ivar coldest: the least load behind the front, in a class or any with
-        more room; as long as ``room_mib`` and one more, which is infinite
+    :ivar tiers: all of them, in parts; the first is the narrowest
     """
 
     hosts: columns.Ints
-    front: columns.Ints
-    room_mib: columns.Floats
-    coldest: columns.Floats
-
-    def behind(self, memory_mib: columns.Floats) -> columns.Floats:
-        """Return the least load behind the front where so much fits."""
-        kind = np.searchsorted(self.room_mib, memory_mib, side='left')
-        least: columns.Floats = self.coldest[kind]
-        return least
+    tiers: tuple[Tier, ...]
 
 
-_NO_ZONE = Zone(
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int32),
-    np.zeros(0),
-    np.array([np.inf]),
-)
+_NO_ZONE = Zone(np.zeros(0, np.int32), ())
 
 
 class ColdHosts:
@@ -73,6 +81,7 @@ class ColdHosts:
             if len(memory)
             else np.zeros(1)
         )
+        self._refresh = max(_REFRESH, len(work.fleet.hosts) // _HOSTS_A_MOVE)
         self._zones: dict[int, Zone] = {}
         self._sorted_at = 0
         self._sort()
@@ -98,29 +107,48 @@ class ColdHosts:
     def _zone(self, hosts: columns.Ints, load: columns.Floats) -> Zone:
         room = self._work.state.room[placement.MEMORY_MIB]
         kind = np.searchsorted(self._edges, room[hosts], side='right')
-        front, most, coldest = [], [], []
-        for number in range(len(self._edges) + 1):
-            members = hosts[kind == number]
-            front.append(members[:_FRONT])
-            behind = members[_FRONT:]
-            if len(behind):
-                most.append(float(room[behind].max()))
-                coldest.append(float(load[behind[0]]))
-        # a class is as cold as any that has more room
-        least = np.array([*coldest, np.inf])[::-1]
-        return Zone(
-            hosts=hosts,
-            front=np.concatenate(front),
-            room_mib=np.array(most),
-            coldest=np.minimum.accumulate(least)[::-1],
-        )
+        classes = [
+            hosts[kind == number] for number in range(len(self._edges) + 1)
+        ]
+        width = min(_MOST, max(_LEAST, len(hosts) // _ONE_IN))
+        tiers: list[Tier] = []
+        before = 0
+        while len(tiers) < _TIERS - 1 and width * len(classes) < len(hosts):
+            tiers.append(_tier(classes, before, width, room, load))
+            before, width = width, width * _WIDER
+        if before < max(map(len, classes)):
+            tiers.append(_tier(classes, before, len(hosts), room, load))
+        return Zone(hosts, tuple(tiers))
 
     def zone_of(self, host: int) -> Zone:
         """Return the zone of *host*, with the loads of a short while ago."""
-        if len(self._work.steps) >= self._sorted_at + _REFRESH:
+        if len(self._work.steps) >= self._sorted_at + self._refresh:
             self._sort()
         zone = int(self._work.fleet.hosts.zone[host])
         return self._zones.get(zone, _NO_ZONE)
+
+
+def _tier(
+    classes: collections.abc.Sequence[columns.Ints],
+    first: int,
+    last: int,
+    room: columns.Floats,
+    load: columns.Floats,
+) -> Tier:
+    """Make a tier of the hosts from *first* to *last* of every class."""
+    most, coldest = [], []
+    for members in classes:
+        behind = members[first:]
+        if len(behind):
+            most.append(float(room[behind].max()))
+            coldest.append(float(load[behind[0]]))
+    # a class is as cold as any that has more room
+    least = np.array([*coldest, np.inf])[::-1]
+    return Tier(
+        hosts=np.concatenate([members[first:last] for members in classes]),
+        room_mib=np.array(most),
+        coldest=np.minimum.accumulate(least)[::-1],
+    )
 
 
 def chunks(

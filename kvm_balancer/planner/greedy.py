@@ -1,21 +1,15 @@
-"""Descent: the best single move again and again, until the target.
+"""Descent: the best single moves again and again, until the target.
 
-The gain of a move is the closed-form change of the sum of squared distances
-from the mean load. With :math:`x` the distance of a host's load from the
-mean, :math:`u` the load an instance puts on a host, and :math:`n` hosts,
-a move from :math:`s` to :math:`d` gains
+Hosts wait in a heap by what they promised last. The few on top are looked
+at together (see :mod:`.survey`), and of what they offer the best is taken,
+then the next best, as long as it beats what the others in the heap promise.
+A promise can only shrink while its source cools down and the destinations
+warm up, so no better move is missed but for one thing: a host moves one
+unit, and takes one, in a round. Its next move waits for the next round,
+while hosts with hardly less to gain go first. In the end all of them go.
 
-    2 u_s x_s - u_s^2  -  2 u_d x_d - u_d^2  +  (u_d - u_s)^2 / n
-
-which is computed for all units of a source against many destinations as one
-array. Hosts wait in a heap by what they promised last; only the one on top
-is evaluated again. A promise can only shrink while its source cools down and
-the destinations warm up, so the top is the best move there is (a destination
-that became cooler meanwhile is seen when its host comes up again).
-
-Destinations are looked at coldest first, those in front of the others (see
-:mod:`.cold`); the others only where one could be better. So the cost of a
-step does not grow with the fleet.
+The cost of a move does not grow with the fleet: the more hosts there are,
+the more moves a round makes.
 """
 
 import heapq
@@ -23,24 +17,22 @@ import heapq
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
-from kvm_balancer.model import placement
-from kvm_balancer.planner import cold
+from kvm_balancer.planner import gain
 from kvm_balancer.planner import reasons
-from kvm_balancer.planner import score
+from kvm_balancer.planner import survey
 from kvm_balancer.planner import workspace
 
 #: a move that gains this share of what the next host promises is taken at
 #: once: promises are hardly ever kept to the full
 _GOOD_ENOUGH = 0.98
-#: gains below it are noise of the arithmetic
-_LEAST_GAIN = 1e-9
+#: hosts that promise this share of what the best does share a round
+_ALIKE = 0.8
+#: hosts of a round: at least, at most, and one in so many
+_FEWEST, _MOST, _ONE_IN = 4, 96, 16
 
 
 class Descent:
-    """One descent on a workspace.
-
-    :ivar spread: the spread of CPU load as it is now
-    """
+    """One descent on a workspace."""
 
     def __init__(
         self, work: workspace.Workspace, explain: bool = False
@@ -52,163 +44,165 @@ class Descent:
         """
         self.work = work
         self._explain = explain
-        self.spread = score.RunningSpread(work.state)
-        hosts = work.fleet.hosts
-        self._cpus = hosts.cpus
-        self._largest = float(hosts.cpus.max(initial=1.0))
-        self._weight = work.fleet.counted.astype(np.float64)
-        self._count = max(1.0, float(self._weight.sum()))
-        self._load = work.state.cpu_load
-        exponent = work.context.prefer.cost_exponent
-        mib = np.maximum(work.units.mib / work.units.size, 1.0)
-        self._price = work.units.size * mib**exponent
-        self._useful = work.units.cpu_usage > 0
-        self._changed = np.zeros(len(hosts), np.int64)
-        self._cold = cold.ColdHosts(work)
+        self._gains = gain.Gains(work)
+        self._survey = survey.Survey(work, self._gains)
+        count = len(work.fleet.hosts)
+        self._width = min(_MOST, max(_FEWEST, count // _ONE_IN))
+        #: steps after which a host was changed last
+        self._changed = np.zeros(count, np.int64)
+        self._offers: dict[int, tuple[survey.Offer, int]] = {}
+        self._heap: list[tuple[float, int]] = []
+
+    @property
+    def spread(self) -> float:
+        """The spread of CPU load as it is now."""
+        return self._gains.spread.stddev
 
     def run(self, target: float) -> None:
         """Move until the spread is at most *target*, or nothing helps."""
-        heap = self._promises()
-        done = len(self.work.steps)
-        while heap and self.spread.stddev > target:
-            if self.work.spent:
-                return
-            promise, host, seen, unit, destination = heapq.heappop(heap)
-            if unit < 0 or seen < max(
-                self._changed[host], self._changed[destination]
-            ):
-                found = self._best(host)
-                if found is None:
-                    continue
-                gain, unit, destination = found
-                promise = -gain
-                if heap and gain < _GOOD_ENOUGH * -heap[0][0]:
-                    entry = (promise, host, done, unit, destination)
-                    heapq.heappush(heap, entry)
-                    continue
-            if not self.work.may_move(unit):
-                continue
-            self.apply(unit, host, destination)
-            done += 1
-            self._changed[host] = self._changed[destination] = done
-            heapq.heappush(heap, (promise, host, done - 1, -1, -1))
+        self._heap = self._promises()
+        while self._heap and self.spread > target and not self.work.spent:
+            self._round(target)
 
-    def apply(self, unit: int, source: int, destination: int) -> None:
-        """Carry one move out on the workspace."""
-        why = ''
-        if self._explain:
-            why = reasons.standing(self.work, unit, destination)
-        self.work.move(unit, destination, why)
-        for host in (source, destination):
-            self.spread.update(self.work.state, host)
-            self._load[host] = self.work.state.cores[host] / self._cpus[host]
-
-    def _promises(self) -> list[tuple[float, int, int, int, int]]:
+    def _promises(self) -> list[tuple[float, int]]:
         """Return a heap of upper bounds of what each host can gain."""
         work = self.work
-        rows = np.flatnonzero(work.free & self._useful).astype(np.int32)
-        if not len(rows):
-            return []
-        hosts = work.fleet.hosts
-        home = work.state.host[work.units.first(rows)]
-        # no destination is better than an idle one with the most cores
-        largest = self._largest
-        coldest = float(self._load.min()) - self.spread.mean
-        usage = work.units.cpu_usage[rows]
-        bound = self._gain(
-            usage, home, usage / largest, np.full_like(usage, coldest)
-        )
-        bound = bound / self._price[rows]
-        best = np.full(len(hosts), -np.inf)
+        rows = np.flatnonzero(work.free & self._gains.useful)
+        units = rows.astype(np.int32)
+        home = work.state.host[work.units.first(units)]
+        bound = self._gains.at_most(units, home, self._gains.coldest)
+        best = np.full(len(work.fleet.hosts), -np.inf)
         np.maximum.at(best, home, bound)
         heap = [
-            (-float(best[host]), host, 0, -1, -1)
-            for host in np.flatnonzero(best > _LEAST_GAIN).tolist()
+            (-float(best[host]), host)
+            for host in np.flatnonzero(best > survey.LEAST_GAIN).tolist()
         ]
         heapq.heapify(heap)
         return heap
 
-    def _gain(
+    def _round(self, target: float) -> None:
+        """Look at the hosts that promise most; take what is good enough."""
+        sources = self._candidates()
+        enough = _GOOD_ENOUGH * -self._heap[0][0] if self._heap else 0.0
+        stale = [host for host in sources if not self._fresh(host)]
+        prospects = self._survey.look(stale, enough) if stale else {}
+        self._take(sources, prospects, enough, target)
+
+    def _candidates(self) -> list[int]:
+        """Take the hosts off the heap that promise most."""
+        least = _ALIKE * -self._heap[0][0]
+        found: list[int] = []
+        while (
+            self._heap
+            and len(found) < self._width
+            and -self._heap[0][0] >= least
+        ):
+            found.append(heapq.heappop(self._heap)[1])
+        return found
+
+    def _fresh(self, host: int) -> bool:
+        """Say whether the last offer of *host* still stands."""
+        if host not in self._offers:
+            return False
+        offer, seen = self._offers[host]
+        if not self.work.admission.local and seen < len(self.work.steps):
+            return False
+        return bool(
+            seen >= self._changed[host]
+            and seen >= self._changed[offer.destination]
+        )
+
+    def _take(
         self,
-        usage: columns.Floats,
-        source: columns.Ints | int,
-        added: columns.Floats,
-        distance: columns.Floats,
-        weight: columns.Floats | float = 1.0,
-    ) -> columns.Floats:
-        """Return the gain of moving *usage* cores from *source*.
-
-        :param added: load that it puts on the destination
-        :param distance: of the destination's load from the mean
-        :param weight: 0 for destinations that do not count
-        """
-        away = self._load[source] - self.spread.mean
-        counts = self._weight[source]
-        taken = usage / self._cpus[source]
-        left: columns.Floats = counts * taken * (2.0 * away - taken)
-        came = weight * added * (2.0 * distance + added)
-        shift = weight * added - counts * taken
-        gain: columns.Floats = left - came + shift * shift / self._count
-        return gain
-
-    def _best(self, source: int) -> tuple[float, int, int] | None:
-        """Return the best move away from *source*: gain, unit, host."""
+        sources: list[int],
+        prospects: dict[int, survey.Prospects],
+        enough: float,
+        target: float,
+    ) -> None:
+        """Take offers, best first; hosts whose turn has not come wait."""
         work = self.work
-        units = work.units_on(source)
-        units = units[self._useful[units]]
-        if not len(units):
-            return None
-        zone = self._cold.zone_of(source)
-        best = max(
-            (_LEAST_GAIN, -1, -1), self._block(units, source, zone.front)
-        )
-        units = units[self._behind(units, source, zone) > best[0]]
-        if len(units):
-            best = max(best, self._block(units, source, zone.hosts))
-        return best if best[1] >= 0 else None
+        began = len(work.steps)
+        busy = np.zeros(len(work.fleet.hosts), np.bool_)
+        queue: list[tuple[float, int, int]] = []
+        for host in sources:
+            if host not in prospects:
+                offer = self._offers[host][0]
+                queue.append((-offer.gain, host, offer.destination))
+                continue
+            self._offers.pop(host, None)
+            self._queue(queue, host, prospects[host], busy)
+        heapq.heapify(queue)
+        while queue:
+            promise, host, destination = heapq.heappop(queue)
+            found = prospects.get(host)
+            if busy[host]:
+                self._wait(host, -promise)
+            elif busy[destination]:
+                if found is None:
+                    self._wait(host, -promise)
+                else:
+                    self._queue(queue, host, found, busy)
+            else:
+                offer = (
+                    found.offer(work, busy) if found else self._offers[host][0]
+                )
+                over = -promise < enough or self.spread <= target
+                if over or work.spent:
+                    self._keep(host, offer, found, began)
+                elif not self._possible(offer, began):
+                    busy[offer.destination] = True
+                    heapq.heappush(queue, (promise, host, destination))
+                elif work.may_move(offer.unit):
+                    self._apply(offer, host)
+                    busy[host] = busy[offer.destination] = True
+                    self._wait(host, -promise)
 
-    def _block(
-        self, units: columns.Ints, source: int, hosts: columns.Ints
-    ) -> tuple[float, int, int]:
-        """Return the best move of *units* to one of *hosts*."""
-        if not len(hosts):
-            return -np.inf, -1, -1
+    def _queue(
+        self,
+        queue: list[tuple[float, int, int]],
+        host: int,
+        found: survey.Prospects,
+        busy: columns.Bools,
+    ) -> None:
+        """Put the best that is left of *host* in the queue."""
+        best = found.best(busy)
+        if best is not None:
+            heapq.heappush(queue, (-best[0], host, best[1]))
+        elif found.rest > survey.LEAST_GAIN or busy.any():
+            self._wait(host, found.rest)
+
+    def _possible(self, offer: survey.Offer, began: int) -> bool:
+        """Say whether a move is still possible after others of a round."""
+        if len(self.work.steps) == began or self.work.admission.local:
+            return True
+        unit = np.array((offer.unit,), np.int32)
+        there = np.array((offer.destination,), np.int32)
+        return bool(self.work.allowed(unit, there)[0, 0])
+
+    def _keep(
+        self,
+        host: int,
+        offer: survey.Offer,
+        found: survey.Prospects | None,
+        seen: int,
+    ) -> None:
+        """Let *host* wait with its offer, unless better may be had there."""
+        rest = found.rest if found else 0.0
+        if offer.gain >= rest:
+            self._offers[host] = offer, seen
+        self._wait(host, max(offer.gain, rest))
+
+    def _wait(self, host: int, promise: float) -> None:
+        heapq.heappush(self._heap, (-promise, host))
+
+    def _apply(self, offer: survey.Offer, source: int) -> None:
+        """Carry one move out on the workspace."""
         work = self.work
-        usage = work.units.cpu_usage[units][:, None]
-        gain = self._gain(
-            usage,
-            source,
-            usage / self._cpus[hosts],
-            self._load[hosts] - self.spread.mean,
-            self._weight[hosts],
-        )
-        gain = gain / self._price[units][:, None]
-        gain[:, hosts == source] = -np.inf
-        gain[~work.allowed(units, hosts)] = -np.inf
-        at = int(gain.argmax())
-        row, column = divmod(at, len(hosts))
-        best = float(gain[row, column])
-        even = np.flatnonzero(gain[row] >= best - _LEAST_GAIN)
-        chosen = int(hosts[column])
-        if len(even) > 1 and best > _LEAST_GAIN:
-            chosen = work.best(int(units[row]), hosts[even])
-        return best, int(units[row]), chosen
-
-    def _behind(
-        self, units: columns.Ints, source: int, zone: cold.Zone
-    ) -> columns.Floats:
-        """Return what units can gain at most behind the front of *zone*.
-
-        :returns: for each of *units*
-        """
-        usage = self.work.units.cpu_usage[units]
-        memory = self.work.units.need[placement.MEMORY_MIB, units]
-        coldest = zone.behind(memory)
-        gain = self._gain(
-            usage,
-            source,
-            usage / self._largest,
-            np.where(np.isfinite(coldest), coldest, 0.0) - self.spread.mean,
-        )
-        most: columns.Floats = gain / self._price[units]
-        return np.where(np.isfinite(coldest), most, -np.inf)
+        why = ''
+        if self._explain:
+            why = reasons.standing(work, offer.unit, offer.destination)
+        work.move(offer.unit, offer.destination, why)
+        for host in (source, offer.destination):
+            self._gains.update(host)
+            self._changed[host] = len(work.steps)
+        self._offers.pop(source, None)

@@ -9,15 +9,21 @@ from kvm_balancer.planner import workspace
 
 #: loads that differ by less are the same to an operator
 _EVEN = 0.005
+#: hosts of a zone that a destination is compared with for every move
+_MOST_COMPARED = 512
 
 
 def standing(work: workspace.Workspace, unit: int, destination: int) -> str:
-    """Say what a destination has before others, before the move is made."""
+    """Say what a destination has before others, before the move is made.
+
+    Nothing in a zone of very many hosts: to compare them all for every move
+    would take longer than the plan.
+    """
     row = np.array((unit,), np.int32)
     home = work.home(unit)
-    zone = work.fleet.hosts.zone
-    hosts = work.destinations(home)
-    hosts = hosts[zone[hosts] == zone[home]]
+    hosts = work.neighbours(home)
+    if len(hosts) > _MOST_COMPARED:
+        return ''
     fit = hosts[work.allowed(row, hosts)[0]]
     if len(fit) <= 1:
         return f'the only one of {len(hosts)} that fits'

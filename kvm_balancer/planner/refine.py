@@ -26,7 +26,7 @@ from kvm_balancer.planner import workspace
 #: cells of arrays that one refinement may compute: a tenth of a second
 _MOST_CELLS = 20_000_000
 #: cells of one array
-_CELLS = 200_000
+_CELLS = 50_000
 #: units that may go instead of others: those with the most to do
 _MOST_SPARE = 512
 #: hosts that moves are redirected to at one look

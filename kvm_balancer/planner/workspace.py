@@ -72,6 +72,7 @@ class Workspace:
         self.moves = 0
         self.moved_mib = 0.0
         self.problems: dict[str, str] = {}
+        self._takers: dict[int, columns.Ints] = {}
         self._by_host = np.argsort(home, kind='stable').astype(np.int32)
         self._first = np.searchsorted(
             home[self._by_host], np.arange(len(fleet.hosts) + 1)
@@ -100,6 +101,19 @@ class Workspace:
         others: columns.Ints = rows[rows != host]
         return others
 
+    def neighbours(self, host: int) -> columns.Ints:
+        """Return the hosts of the zone of *host* that may take anything.
+
+        *host* itself excepted.
+        """
+        zone = int(self.fleet.hosts.zone[host])
+        if zone not in self._takers:
+            inside = self.may_take & (self.fleet.hosts.zone == zone)
+            self._takers[zone] = np.flatnonzero(inside).astype(np.int32)
+        rows = self._takers[zone]
+        others: columns.Ints = rows[rows != host]
+        return others
+
     def allowed(
         self, units: columns.Ints, hosts: columns.Ints
     ) -> columns.Bools:
@@ -114,15 +128,14 @@ class Workspace:
         if not len(several):
             return passed
         passed = passed.copy()
-        for row in several.tolist():
-            unit = units[row]
-            passed[row] &= self.admission.allowed(
-                self.units.of(unit), hosts
-            ).all(axis=0)
-            fits = self.units.need[:, unit][:, None] <= (
-                self.state.room[:, hosts] + _SLACK
+        together = [self.units.of(one) for one in units[several].tolist()]
+        first = np.cumsum([0, *map(len, together[:-1])])
+        each = self.admission.allowed(np.concatenate(together), hosts)
+        passed[several] &= np.logical_and.reduceat(each, first, axis=0)
+        for need, room in zip(self.units.need, self.state.room, strict=True):
+            passed[several] &= (
+                need[units[several]][:, None] <= room[hosts][None, :] + _SLACK
             )
-            passed[row] &= fits.all(axis=0)
         return passed
 
     def best(self, unit: int, hosts: columns.Ints) -> int:

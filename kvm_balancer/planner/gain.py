@@ -1,0 +1,112 @@
+"""What a move gains: the closed form, for many moves at once.
+
+The gain of a move is the change of the sum of squared distances from the
+mean load. With :math:`x` the distance of a host's load from the mean,
+:math:`u` the load an instance puts on a host, and :math:`n` hosts, a move
+from :math:`s` to :math:`d` gains
+
+    2 u_s x_s - u_s^2  -  2 u_d x_d - u_d^2  +  (u_d - u_s)^2 / n
+
+In that sum a unit and its source only ever meet a destination as products,
+so a table of units against hosts is the product of two narrow matrices.
+What a plan is sparing with divides the gain: one for a move, or its MiB.
+"""
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import score
+from kvm_balancer.planner import workspace
+
+
+class Gains:
+    """The gains of moves on a workspace, as it is now.
+
+    :ivar spread: the spread of CPU load as it is now
+    :ivar useful: units that put load on a host at all, shape ``(units,)``
+    """
+
+    def __init__(self, work: workspace.Workspace) -> None:
+        self.spread = score.RunningSpread(work.state)
+        self.useful: columns.Bools = work.units.cpu_usage > 0
+        self._work = work
+        self._cpus = work.fleet.hosts.cpus
+        self._largest = float(self._cpus.max(initial=1.0))
+        self._weight = work.fleet.counted.astype(np.float64)
+        self._count = max(1.0, float(self._weight.sum()))
+        self._load = work.state.cpu_load
+        exponent = work.context.prefer.cost_exponent
+        mib = np.maximum(work.units.mib / work.units.size, 1.0)
+        self._price = work.units.size * mib**exponent
+
+    def update(self, host: int) -> None:
+        """Take over the load that *host* has now."""
+        self.spread.update(self._work.state, host)
+        cores = self._work.state.cores[host]
+        self._load[host] = cores / self._cpus[host]
+
+    def table(
+        self, units: columns.Ints, sources: columns.Ints, hosts: columns.Ints
+    ) -> columns.Floats:
+        """Return what units gain on hosts, per price.
+
+        :param sources: the host of each of *units*
+        :returns: shape ``(len(units), len(hosts))``
+        """
+        rows = self._rows(units, sources)
+        weight, cpus = self._weight[hosts], self._cpus[hosts]
+        per_core = weight / cpus
+        away = self._load[hosts] - self.spread.mean
+        table: columns.Floats = rows @ np.stack(
+            (
+                np.ones(len(hosts)),
+                -2.0 * away * per_core,
+                -per_core * (1.0 / cpus - per_core / self._count),
+                -2.0 * per_core / self._count,
+            )
+        )
+        return table
+
+    def at_most(
+        self,
+        units: columns.Ints,
+        sources: columns.Ints,
+        coldest: columns.Floats | float,
+    ) -> columns.Floats:
+        """Return what units gain at most on hosts not under a load.
+
+        :param coldest: that load, for each of *units*; infinite where
+            there are no such hosts
+        :returns: for each of *units*
+        """
+        rows = self._rows(units, sources)
+        finite = np.isfinite(coldest)
+        away = np.where(finite, coldest, 0.0) - self.spread.mean
+        # no destination is better than one with the most cores
+        share = 1.0 / self._largest
+        most = (
+            rows[:, 0]
+            - rows[:, 1] * 2.0 * away * share
+            - rows[:, 2] * share * share * (1.0 - 1.0 / self._count)
+        )
+        return np.where(finite, most, -np.inf)
+
+    @property
+    def coldest(self) -> float:
+        """The least load of any host."""
+        return float(self._load.min(initial=np.inf))
+
+    def _rows(
+        self, units: columns.Ints, sources: columns.Ints
+    ) -> columns.Floats:
+        """Return the half of the closed form that units bring in."""
+        usage = self._work.units.cpu_usage[units]
+        taken = self._weight[sources] * usage / self._cpus[sources]
+        away = self._load[sources] - self.spread.mean
+        own = usage / self._cpus[sources]
+        left = taken * (2.0 * away - own) + taken * taken / self._count
+        rows: columns.Floats = np.stack(
+            (left, usage, usage * usage, usage * taken), axis=1
+        )
+        rows /= self._price[units][:, None]
+        return rows

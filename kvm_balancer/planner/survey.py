@@ -1,0 +1,190 @@
+"""A look at many hosts at once: what can leave each of them, and where to.
+
+The units of all of them are set against the same few destinations in one
+table, so that the cost of a look is that of its cells and not that of
+calls. Destinations come in tiers (see :mod:`.cold`): a unit is set against
+one only where something good enough may wait there.
+"""
+
+import collections.abc
+import dataclasses
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from kvm_balancer.planner import cold
+from kvm_balancer.planner import gain
+from kvm_balancer.planner import workspace
+
+#: gains below it are noise of the arithmetic
+LEAST_GAIN = 1e-9
+#: the next tier has to promise this many times what there is
+_WORTH_A_LOOK = 1.03
+#: destinations of a host that are remembered, of every tier
+_RANKED = 48
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Offer:
+    """A move: what it gains, which unit, where to."""
+
+    gain: float
+    unit: int
+    destination: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Units of one host against some destinations.
+
+    :ivar table: what they gain, shape ``(units, hosts)``; minus infinity
+        where a unit may not go
+    """
+
+    units: columns.Ints
+    hosts: columns.Ints
+    table: columns.Floats
+
+
+class Prospects:
+    """What one host may gain: by destination, the best first.
+
+    :ivar rest: what the units gain at most that were not looked at
+    """
+
+    def __init__(self) -> None:
+        self.rest = 0.0
+        self._blocks: list[_Block] = []
+        #: gain, block, column of the block; the best last
+        self._ranking: list[tuple[float, int, int]] = []
+
+    def add(
+        self,
+        units: columns.Ints,
+        hosts: columns.Ints,
+        table: columns.Floats,
+        ranking: collections.abc.Iterable[tuple[float, int]],
+    ) -> None:
+        """Add destinations.
+
+        :param ranking: gains and columns of *table*
+        """
+        number = len(self._blocks)
+        self._blocks.append(_Block(units, hosts, table))
+        self._ranking.extend(
+            (most, number, column)
+            for most, column in ranking
+            if most > LEAST_GAIN
+        )
+        self._ranking.sort()
+
+    def best(self, busy: columns.Bools) -> tuple[float, int] | None:
+        """Return the best gain and its destination; None where none is left.
+
+        :param busy: hosts that are left out, shape ``(hosts,)``
+        """
+        while self._ranking:
+            most, number, column = self._ranking[-1]
+            host = int(self._blocks[number].hosts[column])
+            if not busy[host]:
+                return most, host
+            self._ranking.pop()
+        return None
+
+    def offer(self, work: workspace.Workspace, busy: columns.Bools) -> Offer:
+        """Return the move behind what is best."""
+        most, number, column = self._ranking[-1]
+        block = self._blocks[number]
+        row = int(block.table[:, column].argmax())
+        unit, host = int(block.units[row]), int(block.hosts[column])
+        even = block.hosts[block.table[row] >= most - LEAST_GAIN]
+        if len(even) > 1:
+            host = work.best(unit, even[~busy[even]])
+        return Offer(most, unit, host)
+
+
+class Survey:
+    """Looks at hosts of a workspace."""
+
+    def __init__(self, work: workspace.Workspace, gains: gain.Gains) -> None:
+        self._work = work
+        self._gains = gains
+        self._cold = cold.ColdHosts(work)
+
+    def look(
+        self, sources: collections.abc.Sequence[int], enough: float
+    ) -> dict[int, Prospects]:
+        """Return the prospects of every one of *sources*.
+
+        :param enough: units that gain less in any case are not looked at
+        """
+        zone_of = self._work.fleet.hosts.zone
+        by_zone: dict[int, list[int]] = {}
+        for source in sources:
+            by_zone.setdefault(int(zone_of[source]), []).append(source)
+        found = {source: Prospects() for source in sources}
+        for members in by_zone.values():
+            self._look_inside(members, enough, found)
+        return found
+
+    def _look_inside(
+        self, sources: list[int], enough: float, found: dict[int, Prospects]
+    ) -> None:
+        """Look at *sources*, all of one zone."""
+        units, place = self._units_of(sources)
+        home = np.array(sources, np.int32)
+        best = np.full(len(sources), LEAST_GAIN)
+        rest = np.zeros(len(sources))
+        for tier in self._cold.zone_of(sources[0]).tiers:
+            memory = self._work.units.need[placement.MEMORY_MIB, units]
+            most = self._gains.at_most(
+                units, home[place], tier.coldest_for(memory)
+            )
+            worth = most > best[place] * _WORTH_A_LOOK
+            near = most >= enough
+            far = worth & ~near
+            np.maximum.at(rest, place[far], most[far])
+            units, place = units[worth & near], place[worth & near]
+            if not len(units):
+                break
+            table = self._table(units, home[place], tier.hosts)
+            first = np.flatnonzero(np.diff(place, prepend=-1))
+            last = np.append(first[1:], len(place))
+            by_host = np.maximum.reduceat(table, first, axis=0)
+            ranked = np.argsort(-by_host, axis=1)[:, :_RANKED]
+            gains = np.take_along_axis(by_host, ranked, axis=1)
+            for row, at in enumerate(place[first].tolist()):
+                part = slice(first[row], last[row])
+                found[sources[at]].add(
+                    units[part],
+                    tier.hosts,
+                    table[part],
+                    zip(
+                        gains[row].tolist(), ranked[row].tolist(), strict=True
+                    ),
+                )
+            at_all = place[first]
+            best[at_all] = np.maximum(best[at_all], gains[:, 0])
+        for source, most_left in zip(sources, rest.tolist(), strict=True):
+            found[source].rest = most_left
+
+    def _units_of(
+        self, sources: list[int]
+    ) -> tuple[columns.Ints, columns.Ints]:
+        """Return all useful units of *sources*, and whose each is."""
+        parts = [self._work.units_on(one) for one in sources]
+        units = np.concatenate(parts)
+        place = np.repeat(
+            np.arange(len(sources), dtype=np.int32), [len(p) for p in parts]
+        )
+        useful = self._gains.useful[units]
+        return units[useful], place[useful]
+
+    def _table(
+        self, units: columns.Ints, home: columns.Ints, hosts: columns.Ints
+    ) -> columns.Floats:
+        table = self._gains.table(units, home, hosts)
+        table[~self._work.allowed(units, hosts)] = -np.inf
+        table[home[:, None] == hosts[None, :]] = -np.inf
+        return table
