@@ -7,7 +7,7 @@ hypervisors carry on with by themselves.
 """
 
 import argparse
-import dataclasses
+import collections.abc
 import signal
 import time
 from typing import Any
@@ -17,16 +17,16 @@ import uuid
 from oslo_config import cfg
 
 from kvm_balancer import errors
-from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import limits
 from kvm_balancer.cmd import listing
 from kvm_balancer.cmd import migrations
+from kvm_balancer.cmd import preflight
 from kvm_balancer.cmd import progress
 from kvm_balancer.cmd import startup
-from kvm_balancer.conf import migration as options
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import events
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
-from kvm_balancer.migration.convergence import contract
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations as service
 from kvm_balancer.virt import driver
@@ -35,7 +35,8 @@ _EPILOG = (
     'Exit codes: 0 completed; 1 failed, cancelled or unknown; 2 the command '
     'line or the configuration is wrong; 130 cancelled by Ctrl-C. The first '
     'Ctrl-C cancels and waits for the verified end, the second leaves the '
-    'migration to the hypervisors.'
+    'migration to the hypervisors. With --check-only: 0 when no check '
+    'failed, 1 when one did; a check that could not tell is no failure.'
 )
 
 _WAKE_SECONDS = 0.5
@@ -53,6 +54,9 @@ class Migrate(listing.Record):
             if column.key not in ('id', 'plan_id', 'state')
         ),
     )
+
+    #: what the checks found, where nothing else was asked for
+    _found: tuple[events.Check, ...] | None = None
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -83,7 +87,13 @@ class Migrate(listing.Record):
             help="Where the memory is sent to (default: the destination's "
             'own choice).',
         )
-        _add_limits(parser)
+        parser.add_argument(
+            '--check-only',
+            action='store_true',
+            help='Show what every check before the migration finds, and '
+            'migrate nothing.',
+        )
+        limits.add_arguments(parser)
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -93,13 +103,42 @@ class Migrate(listing.Record):
                 'source and destination are the same host'
             )
         self._errand = _Errand(self.app.conf, parsed_args)
+        if parsed_args.check_only:
+            self._found = self._errand.check()
+            return preflight.arranged(self._found, parsed_args.formatter)
         with progress.display(self.app.stderr) as shown:
             ended = self._errand.run(shown)
         row = messages.encode_outcome(ended)
         return listing.arranged(self.columns, row, parsed_args.formatter)
 
+    def produce_output(
+        self,
+        parsed_args: argparse.Namespace,
+        column_names: collections.abc.Sequence[str],
+        data: collections.abc.Sequence[Any],
+    ) -> int:
+        if not parsed_args.check_only:
+            return int(super().produce_output(parsed_args, column_names, data))
+        shown, selector = self._generate_columns_and_selector(
+            parsed_args, column_names
+        )
+        rows = [
+            list(self._compress_iterable(row, selector)) if selector else row
+            for row in data
+        ]
+        preflight.emit(
+            self.formatter, shown, rows, self.app.stdout, parsed_args
+        )
+        return 0
+
     def run(self, parsed_args: argparse.Namespace) -> int:
-        return int(super().run(parsed_args) or self._errand.exit_code)
+        return int(super().run(parsed_args) or self._exit_code)
+
+    @property
+    def _exit_code(self) -> int:
+        if self._found is not None:
+            return preflight.exit_code(self._found)
+        return self._errand.exit_code
 
 
 class _Errand:
@@ -110,8 +149,8 @@ class _Errand:
     ) -> None:
         self._accepted_at = time.time()
         self._asked = asked
-        self._options = _options(conf, asked)
-        self._convergence = load_convergence(conf)
+        self._options = limits.options(conf, asked)
+        self._convergence = limits.load_convergence(conf, asked)
         self._interrupts = 0
         self._ended: outcome.Outcome | None = None
 
@@ -136,7 +175,13 @@ class _Errand:
         hypervisor = open_driver(self._asked.source)
         try:
             hypervisor.connect()
-            wanted = self._request(hypervisor)
+            view = hypervisor.view(self._asked.instance)
+            if view.owner_reason:
+                raise errors.MigrationError(
+                    f'instance {view.name} is not to be moved: '
+                    f'{view.owner_reason}'
+                )
+            wanted = self._request(view)
             runner = service.MigrationRunner(
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
@@ -153,13 +198,22 @@ class _Errand:
             )
         return self._ended
 
-    def _request(self, hypervisor: driver.Driver) -> request.Request:
+    def check(self) -> tuple[events.Check, ...]:
+        """Ask both ends, and return what every check found.
+
+        :raises HypervisorUnreachable: when the source does not answer
+        :raises NotFound: when it has no such instance
+        """
+        hypervisor = open_driver(self._asked.source)
+        try:
+            hypervisor.connect()
+            view = hypervisor.view(self._asked.instance)
+            return preflight.look(hypervisor, self._request(view))
+        finally:
+            hypervisor.close()
+
+    def _request(self, view: driver.InstanceView) -> request.Request:
         asked = self._asked
-        view = hypervisor.view(asked.instance)
-        if view.owner_reason:
-            raise errors.MigrationError(
-                f'instance {view.name} is not to be moved: {view.owner_reason}'
-            )
         return request.Request(
             migration_id=str(uuid.uuid4()),
             instance=view.id,
@@ -206,19 +260,6 @@ class _Errand:
                 signal.signal(one, handler)
 
 
-def load_convergence(conf: cfg.ConfigOpts) -> type[contract.Convergence]:
-    """Return the plugin that ``[migration] convergence`` names.
-
-    :raises PluginError: when there is none, or it does not load
-    """
-    # It knows the planner as well, which --help has no use for.
-    from kvm_balancer.service import plugins
-
-    return plugins.load_class(
-        'convergence', conf[options.GROUP].convergence, contract.Convergence
-    )
-
-
 def open_driver(uri: str) -> driver.Driver:
     """Make the driver of a libvirt; nothing is connected yet.
 
@@ -237,52 +278,6 @@ def open_driver(uri: str) -> driver.Driver:
     return libvirt_driver.LibvirtDriver(
         libvirt_driver.Params(uri=uri, manage=ownership.BY_HAND)
     )
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add what goes before the options of group ``migration``."""
-    parser.add_argument(
-        '--post-copy',
-        action=argparse.BooleanOptionalAction,
-        help='Let the instance run on the destination before all of its '
-        'memory is there, when it does not converge otherwise.',
-    )
-    parser.add_argument(
-        '--auto-converge',
-        action=argparse.BooleanOptionalAction,
-        help='Slow the instance down when it does not converge.',
-    )
-    parser.add_argument(
-        '--bandwidth',
-        dest='bandwidth_mib_s',
-        type=arguments.whole_number(0, 1_000_000),
-        metavar='MIB_S',
-        help='Limit of the memory stream in MiB per second; 0 for none.',
-    )
-    parser.add_argument(
-        '--max-downtime',
-        dest='max_downtime_ms',
-        type=arguments.whole_number(1, 2_000_000),
-        metavar='MS',
-        help='Longest stop that the instance is allowed, in milliseconds.',
-    )
-
-
-def _options(
-    conf: cfg.ConfigOpts, asked: argparse.Namespace
-) -> request.Options:
-    """Return the configured options with what was asked for instead."""
-    given = {
-        name: getattr(asked, name)
-        for name in (
-            'post_copy',
-            'auto_converge',
-            'bandwidth_mib_s',
-            'max_downtime_ms',
-        )
-        if getattr(asked, name) is not None
-    }
-    return dataclasses.replace(options.options(conf), **given)
 
 
 def _libvirt_uri(text: str) -> str:

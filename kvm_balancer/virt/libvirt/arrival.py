@@ -9,6 +9,8 @@ from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import plugs
+from kvm_balancer.virt.libvirt import room
 from kvm_balancer.virt.libvirt import verdicts
 
 
@@ -38,8 +40,8 @@ def checks(
         _identity_check(there, facts),
         _machine_check(there, facts),
         _cpu_check(there, facts),
-        _memory_check(there, facts),
-        *_network_checks(there, facts),
+        *room.checks(there, facts, told),
+        *plugs.checks(there, facts),
     ]
 
 
@@ -131,7 +133,9 @@ def _cpu_check(
             )
         )
     except failures.Refused as error:
-        return verdicts.unknown('cpu', str(error))
+        return verdicts.unknown(
+            'cpu', str(error), 'compare there: virsh hypervisor-cpu-compare'
+        )
     if answer > libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
         return verdicts.passed('cpu')
     return verdicts.failed(
@@ -139,59 +143,3 @@ def _cpu_check(
         "the destination's CPU lacks something that the guest was given",
         'choose another destination, or a CPU model that all hosts offer',
     )
-
-
-def _memory_check(
-    there: connection.Connection,
-    facts: documents.DomainFacts,
-) -> events.Check:
-    try:
-        told = there.call(
-            lambda handle: handle.getMemoryStats(
-                libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS
-            )
-        )
-    except failures.Refused as error:
-        return verdicts.unknown('memory', str(error))
-    # Buffers and caches give way to a guest.
-    free = sum(told.get(n, 0) for n in ('free', 'buffers', 'cached')) / 1024
-    if free >= facts.memory_mib:
-        return verdicts.passed('memory')
-    return verdicts.failed(
-        'memory',
-        f'the instance needs {facts.memory_mib:.0f} MiB, the destination '
-        f'has {free:.0f} MiB free',
-        'choose another destination, or make room there first',
-    )
-
-
-def _network_checks(
-    there: connection.Connection, facts: documents.DomainFacts
-) -> list[events.Check]:
-    if not facts.bridges:
-        return []
-    try:
-        missing = [
-            name for name in facts.bridges if not _has_interface(there, name)
-        ]
-    except failures.Refused as error:
-        return [verdicts.unknown('networks', str(error))]
-    if not missing:
-        return [verdicts.passed('networks')]
-    return [
-        verdicts.failed(
-            'networks',
-            f'the destination has no bridge {", ".join(missing)}',
-            'create it there first',
-        )
-    ]
-
-
-def _has_interface(there: connection.Connection, name: str) -> bool:
-    try:
-        there.call(lambda handle: handle.interfaceLookupByName(name))
-    except failures.Refused as error:
-        if error.code == libvirt.VIR_ERR_NO_INTERFACE:
-            return False
-        raise
-    return True

@@ -3,7 +3,6 @@
 import dataclasses
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import request
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
@@ -11,9 +10,6 @@ from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import storage
 from kvm_balancer.virt.libvirt import verdicts
-
-#: QEMU that takes several streams and post-copy together.
-_PARALLEL_POST_COPY_QEMU = 10_001_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +46,6 @@ def read_subject(handle: connection.Handle, uuid: str) -> Subject:
 
 def checks(
     subject: Subject,
-    options: request.Options,
     manage: ownership.Manage,
     local: bool,
 ) -> list[events.Check]:
@@ -63,7 +58,6 @@ def checks(
         _state_check(subject.end),
         *_blocker_checks(subject),
         storage.check(subject.facts.disks, local),
-        _option_check(options, subject),
     ]
 
 
@@ -100,6 +94,12 @@ def _blocker_checks(subject: Subject) -> list[events.Check]:
             'unplug them first',
         ),
         (
+            'bound',
+            facts.bound,
+            'libvirt keeps it on its host for ',
+            'take it out of the definition first',
+        ),
+        (
             'file systems',
             facts.file_systems,
             'directories shared with the host cannot move: ',
@@ -124,31 +124,3 @@ def _blocker_checks(subject: Subject) -> list[events.Check]:
         else verdicts.passed(name)
         for name, found, text, remedy in blockers
     ]
-
-
-def _option_check(options: request.Options, subject: Subject) -> events.Check:
-    parallel = options.parallel_connections > 1
-    name = 'options'
-    if parallel and options.compression == 'xbzrle':
-        return verdicts.failed(
-            name,
-            'QEMU has no xbzrle over parallel connections',
-            'ask for one of the two',
-        )
-    if (
-        parallel
-        and options.post_copy
-        and subject.host.hypervisor < _PARALLEL_POST_COPY_QEMU
-    ):
-        return verdicts.failed(
-            name,
-            f'QEMU {subject.host.hypervisor_version} has no post-copy over '
-            'parallel connections',
-            'ask for one of the two',
-        )
-    if options.post_copy and subject.end.state == events.EndState.PAUSED:
-        return verdicts.passed(
-            name,
-            'the instance is paused: it goes without post-copy',
-        )
-    return verdicts.passed(name)

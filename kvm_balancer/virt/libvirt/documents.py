@@ -7,6 +7,7 @@ import dataclasses
 from xml.etree import ElementTree
 
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import backing
 
 #: Disk sources that both ends reach by themselves.
 _NETWORK = 'network'
@@ -35,6 +36,8 @@ class DomainFacts:
     :ivar cpu: the ``<cpu>`` element as text, empty where there is none
     :ivar pass_through: names of host devices that it holds
     :ivar bridges: bridges of the host that it is plugged into
+    :ivar networks: networks of libvirt that it is plugged into
+    :ivar bound: what else of the host it holds on to, in words
     """
 
     uuid: str
@@ -51,6 +54,11 @@ class DomainFacts:
     pass_through: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     file_systems: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
+    memory: backing.Backing = dataclasses.field(
+        default_factory=backing.Backing
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,10 +66,13 @@ class HostCapabilities:
     """What a libvirt says of its host.
 
     :ivar uuid: of the host, as libvirt knows it
+    :ivar page_kib: sizes of the memory pages that it offers, the smallest
+        first
     """
 
     uuid: str
     cpu_model: str
+    page_kib: tuple[int, ...] = ()
 
 
 _SCALES = {
@@ -102,14 +113,24 @@ def read_domain(text: str) -> DomainFacts:
         disks=tuple(_disk(one) for one in root.iterfind('devices/disk')),
         pass_through=tuple(_pass_through(root)),
         bridges=tuple(
-            bridge
+            place
             for one in root.iterfind('devices/interface/source')
-            if (bridge := one.get('bridge'))
+            # A running domain names the bridge of its network here as well;
+            # the destination's network may have another.
+            if not one.get('network')
+            and (place := one.get('bridge') or one.get('dev'))
         ),
         file_systems=tuple(
             _attribute(one, 'target', 'dir')
             for one in root.iterfind('devices/filesystem')
         ),
+        networks=tuple(
+            network
+            for one in root.iterfind('devices/interface/source')
+            if (network := one.get('network'))
+        ),
+        bound=tuple(_bound(root)),
+        memory=backing.read(root),
     )
 
 
@@ -119,6 +140,12 @@ def read_capabilities(text: str) -> HostCapabilities:
     return HostCapabilities(
         uuid=root.findtext('host/uuid', ''),
         cpu_model=root.findtext('host/cpu/model', ''),
+        page_kib=tuple(
+            sorted(
+                int(one.get('size', '0'))
+                for one in root.iterfind('host/cpu/pages')
+            )
+        ),
     )
 
 
@@ -192,6 +219,31 @@ def _pass_through(root: ElementTree.Element) -> list[str]:
         if one.get('type') in ('hostdev', 'vdpa')
     ]
     return devices
+
+
+def _bound(root: ElementTree.Element) -> list[str]:
+    """Return what libvirt's own rules keep on its host, in words."""
+    found = [
+        f'shared memory {one.get("name", "")} that it does not own'
+        for one in root.iterfind('devices/shmem')
+        if one.get('role') != 'master'
+    ]
+    found += [
+        f'the transient disk {_attribute(one, "target", "dev")}'
+        for one in root.iterfind('devices/disk')
+        if one.find('transient') is not None
+    ]
+    invariant = any(
+        one.get('name') == 'invtsc' and one.get('policy') == 'require'
+        for one in root.iterfind('cpu/feature')
+    )
+    known = any(
+        one.get('name') == 'tsc' and one.get('frequency')
+        for one in root.iterfind('clock/timer')
+    )
+    if invariant and not known:
+        found.append('an invariant TSC (invtsc) without a frequency')
+    return found
 
 
 def _attribute(

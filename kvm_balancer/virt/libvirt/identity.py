@@ -13,12 +13,14 @@ class HostIdentity:
     :ivar uuid: of the host, as libvirt knows it
     :ivar hypervisor: version of QEMU as libvirt's number
     :ivar library: version of libvirt as its number
+    :ivar page_kib: sizes of its memory pages, the smallest first
     """
 
     uuid: str
     cpu_model: str
     hypervisor: int
     library: int
+    page_kib: tuple[int, ...] = ()
 
     @property
     def hypervisor_version(self) -> str:
@@ -39,6 +41,7 @@ def identify(handle: connection.Handle) -> HostIdentity:
         cpu_model=capabilities.cpu_model,
         hypervisor=handle.getVersion(),
         library=handle.getLibVersion(),
+        page_kib=capabilities.page_kib,
     )
 
 

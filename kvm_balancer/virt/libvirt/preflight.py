@@ -21,6 +21,7 @@ from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import means
 from kvm_balancer.virt.libvirt import verdicts
 
 
@@ -57,15 +58,17 @@ def check(asked: Situation) -> tuple[events.Check, ...]:
         return (verdicts.failed('source', str(error), 'see to libvirt there'),)
     found = [
         verdicts.passed('source'),
-        *departure.checks(subject, wanted.options, asked.manage, asked.local),
+        *departure.checks(subject, asked.manage, asked.local),
     ]
     try:
         told = asked.destination.call(identity.identify)
         found.append(verdicts.passed('destination'))
         found += arrival.checks(asked.destination, subject, told)
+        found += means.checks(asked.destination, subject, told, wanted.options)
     except errors.HypervisorUnreachable as error:
         return (
             *found,
+            means.option_check(wanted.options, subject.host),
             verdicts.failed(
                 'destination',
                 str(error),

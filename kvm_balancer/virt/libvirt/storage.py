@@ -64,6 +64,8 @@ def check(
             events.Verdict.UNKNOWN,
             f'whether the destination has {", ".join(unknown)} cannot be '
             'seen from here',
+            'have the same images there; libvirt looks again, and refuses '
+            'what is unsafe',
         )
     return events.Check('storage', events.Verdict.PASSED)
 

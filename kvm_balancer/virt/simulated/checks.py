@@ -5,6 +5,7 @@ is not asked about.
 """
 
 from kvm_balancer import errors
+from kvm_balancer.migration import combinations
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.virt import ownership
@@ -95,13 +96,14 @@ def _state_check(held: hosts.Holding) -> events.Check:
 
 
 def _option_check(options: request.Options) -> events.Check:
-    if options.parallel_connections > 1 and options.compression == 'xbzrle':
-        return _failed(
-            'options',
-            'there is no xbzrle over parallel connections',
-            'ask for one of the two',
-        )
-    return _passed('options')
+    refused = combinations.refusals(options)
+    if not refused:
+        return _passed('options')
+    return _failed(
+        'options',
+        '; '.join(one.reason for one in refused),
+        '; '.join(dict.fromkeys(one.remedy for one in refused)),
+    )
 
 
 def _identity_check(

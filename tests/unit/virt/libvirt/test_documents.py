@@ -1,5 +1,6 @@
 import unittest
 
+from kvm_balancer.virt.libvirt import backing
 from kvm_balancer.virt.libvirt import documents
 
 _DOMAIN = """
@@ -66,6 +67,59 @@ class ReadDomainTest(unittest.TestCase):
             ),
             facts.disks,
         )
+
+    def test_networks_are_told_from_bridges(self):
+        facts = documents.read_domain(
+            """<domain><devices>
+            <interface type='network'>
+              <source network='default' bridge='virbr0'/></interface>
+            <interface type='bridge'><source bridge='br0'/></interface>
+            <interface type='direct'><source dev='eth1'/></interface>
+            </devices></domain>"""
+        )
+        self.assertEqual(('br0', 'eth1'), facts.bridges)
+        self.assertEqual(('default',), facts.networks)
+
+    def test_what_its_memory_is_made_of(self):
+        huge = "<hugepages><page size='2' unit='MiB'{}/></hugepages>"
+        nvdimm = "<devices><memory model='nvdimm'/></devices>"
+        cases = (
+            ('', '', backing.Backing()),
+            ('<hugepages/>', '', backing.Backing(huge=True)),
+            (huge.format(''), '', backing.Backing(True, (2048,))),
+            (
+                huge.format(" nodeset='0'"),
+                '',
+                backing.Backing(True, (2048,), partial=True),
+            ),
+            ("<source type='file'/>", '', backing.Backing(file=True)),
+            ("<source type='memfd'/>", '', backing.Backing()),
+            ('', nvdimm, backing.Backing(persistent=True)),
+        )
+        for memory, devices, expected in cases:
+            with self.subTest(memory=memory, devices=devices):
+                facts = documents.read_domain(
+                    f'<domain><memoryBacking>{memory}</memoryBacking>'
+                    f'{devices}</domain>'
+                )
+                self.assertEqual(expected, facts.memory)
+
+    def test_what_libvirt_keeps_on_its_host(self):
+        cpu = "<cpu><feature policy='require' name='invtsc'/></cpu>"
+        clock = "<clock><timer name='tsc' frequency='2000000'/></clock>"
+        shmem = "<devices><shmem name='a' role='{}'/></devices>"
+        cases = (
+            ('', 0),
+            (cpu, 1),
+            (cpu + clock, 0),
+            (shmem.format('peer'), 1),
+            (shmem.format('master'), 0),
+            ('<devices><disk><transient/></disk></devices>', 1),
+        )
+        for text, expected in cases:
+            with self.subTest(text):
+                facts = documents.read_domain(f'<domain>{text}</domain>')
+                self.assertEqual(expected, len(facts.bound))
 
     def test_memory_in_any_unit_of_libvirt(self):
         for unit, expected in (

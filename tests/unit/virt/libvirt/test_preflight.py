@@ -10,10 +10,12 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import arrival
+from kvm_balancer.virt.libvirt import backing
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import means
 
 _CPU = '<cpu mode="custom"><model>Skylake-Server</model></cpu>'
 
@@ -31,7 +33,9 @@ _FACTS = documents.DomainFacts(
     bridges=('br0',),
 )
 
-_HERE = identity.HostIdentity('here', 'Skylake-Server', 7_002_000, 9_000_000)
+_HERE = identity.HostIdentity(
+    'here', 'Skylake-Server', 7_002_000, 9_000_000, (4, 2048, 1048576)
+)
 _THERE = dataclasses.replace(_HERE, uuid='there')
 
 
@@ -72,6 +76,8 @@ class _Link:
                 'lookupByUUIDString': absent,
                 'lookupByName': absent,
                 'compareHypervisorCPU': 2,
+                'networkLookupByName': _Handle(isActive=1),
+                'getAllDomainStats': [],
                 'getMemoryStats': {
                     'free': 2**20,
                     'buffers': 2**19,
@@ -87,6 +93,17 @@ class _Link:
 
 def _refused(code=1):
     return failures.Refused('no', code, 10)
+
+
+_RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED)
+_ARRIVING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+
+
+def _domain(name, memory_mib, state=_ARRIVING):
+    handle = _Handle(name=name, maxMemory=memory_mib * 1024)
+    return handle, dict(
+        zip(('state.state', 'state.reason'), state, strict=True)
+    )
 
 
 class ArrivalTest(unittest.TestCase):
@@ -140,6 +157,37 @@ class ArrivalTest(unittest.TestCase):
                 _THERE,
                 {'networks': unknown},
             ),
+            ({}, {'networks': ('default',)}, _THERE, {}),
+            (
+                {'networkLookupByName': _Handle(isActive=0)},
+                {'networks': ('default',)},
+                _THERE,
+                {'networks': failed},
+            ),
+            (
+                {'networkLookupByName': _refused(libvirt.VIR_ERR_NO_NETWORK)},
+                {'networks': ('default',)},
+                _THERE,
+                {'networks': failed},
+            ),
+            (
+                {'getAllDomainStats': [_domain('web-2', 1024)]},
+                {},
+                _THERE,
+                {'memory': failed},
+            ),
+            (
+                {'getAllDomainStats': [_domain('web-2', 1024)]},
+                {'memory_mib': 1024.0},
+                _THERE,
+                {},
+            ),
+            (
+                {'getAllDomainStats': [_domain('web-2', 1024, _RUNNING)]},
+                {},
+                _THERE,
+                {},
+            ),
             (
                 {'lookupByName': _Handle(UUIDString='other')},
                 {},
@@ -173,6 +221,7 @@ class DepartureTest(unittest.TestCase):
             ({}, {'block_jobs': ('vda',)}, ['block jobs']),
             ({'pass_through': ('pci',)}, {}, ['devices']),
             ({'file_systems': ('share',)}, {}, ['file systems']),
+            ({'bound': ('a transient disk',)}, {}, ['bound']),
             (
                 {'marks': ownership.Marks('web-1', nova=True)},
                 {},
@@ -201,7 +250,7 @@ class DepartureTest(unittest.TestCase):
                     facts=dataclasses.replace(_FACTS, **facts), **changes
                 )
                 checks = departure.checks(
-                    subject, request.Options(), ownership.BY_HAND, local=False
+                    subject, ownership.BY_HAND, local=False
                 )
                 found = [
                     one.name
@@ -210,26 +259,114 @@ class DepartureTest(unittest.TestCase):
                 ]
                 self.assertEqual(expected, found)
 
-    def test_means_that_do_not_go_together(self):
-        new = dataclasses.replace(_HERE, hypervisor=10_001_000)
-        both = {'parallel_connections': 2, 'post_copy': True}
+
+class HugePagesTest(unittest.TestCase):
+    def test_the_destination_has_the_pages_that_it_needs(self):
+        """An instance of 2048 MiB: 1024 pages of 2 MiB, or 2 of 1 GiB."""
+        failed, passed = events.Verdict.FAILED, events.Verdict.PASSED
+        unknown = events.Verdict.UNKNOWN
         cases = (
-            (both, _HERE, events.Verdict.FAILED),
-            (both, new, events.Verdict.PASSED),
-            (
-                {'parallel_connections': 2, 'compression': 'xbzrle'},
-                new,
-                events.Verdict.FAILED,
-            ),
-            ({'compression': 'xbzrle'}, _HERE, events.Verdict.PASSED),
+            # page sizes named, partial, free of 2 MiB and of 1 GiB
+            ((2048,), False, 1024, 0, passed),
+            ((2048,), False, 1023, 9, failed),
+            ((1048576,), False, 9999, 1, failed),
+            ((1048576,), False, 0, 2, passed),
+            ((), False, 0, 2, passed),
+            ((), False, 1, 1, failed),
+            ((64,), False, 9999, 9, failed),
+            ((2048,), True, 1024, 0, passed),
+            ((2048,), True, 512, 0, unknown),
+            ((2048,), True, 0, 0, failed),
+            ((2048, 1048576), True, 512, 1, unknown),
         )
-        for options, host, expected in cases:
-            with self.subTest(options=options, host=host):
-                checks = departure.checks(
-                    _subject(host=host),
-                    request.Options(**options),
-                    ownership.BY_HAND,
-                    local=False,
+        for named, partial, small, large, expected in cases:
+            with self.subTest(named=named, small=small, large=large):
+                free = {2048: small, 1048576: large}
+                link = _Link(
+                    getFreePages={
+                        -1: {size: free[size] for size in named or free}
+                        if 64 not in named
+                        else {}
+                    }
                 )
-                (found,) = [one for one in checks if one.name == 'options']
-                self.assertEqual(expected, found.verdict)
+                facts = dataclasses.replace(
+                    _FACTS,
+                    memory=backing.Backing(True, named, partial),
+                )
+                checks = {
+                    one.name: one
+                    for one in arrival.checks(
+                        link, _subject(facts=facts), _THERE
+                    )
+                }
+                self.assertEqual(expected, checks['hugepages'].verdict)
+                self.assertNotIn('memory', checks)
+
+    def test_what_is_not_told_is_not_known(self):
+        facts = dataclasses.replace(_FACTS, memory=backing.Backing(True))
+        checks = arrival.checks(
+            _Link(getFreePages=_refused()), _subject(facts=facts), _THERE
+        )
+        (found,) = [one for one in checks if one.name == 'hugepages']
+        self.assertEqual(events.Verdict.UNKNOWN, found.verdict)
+        self.assertTrue(found.remedy)
+
+
+class MeansTest(unittest.TestCase):
+    def verdicts(self, options, subject=None, there=_THERE, **answers):
+        checks = means.checks(
+            _Link(**answers),
+            subject or _subject(),
+            there,
+            request.Options(**options),
+        )
+        for one in checks:
+            if one.verdict != events.Verdict.PASSED:
+                self.assertTrue(one.reason and one.remedy, one)
+        return {one.name: one.verdict for one in checks}
+
+    def test_what_no_libvirt_tells_is_not_known(self):
+        unknown, passed = events.Verdict.UNKNOWN, events.Verdict.PASSED
+        plain = {'options': passed, 'bandwidth': passed}
+        self.assertEqual(plain, self.verdicts({}))
+        self.assertEqual(
+            {**plain, 'post-copy': unknown}, self.verdicts({'post_copy': True})
+        )
+        self.assertEqual(
+            {**plain, 'tls': unknown}, self.verdicts({'tls': True})
+        )
+        self.assertEqual(
+            {**plain, 'bandwidth': unknown},
+            self.verdicts({}, getAllDomainStats=[_domain('web-2', 512)]),
+        )
+
+    def test_post_copy_needs_memory_that_can_follow(self):
+        cases = (
+            (backing.Backing(file=True), events.Verdict.FAILED),
+            (backing.Backing(persistent=True), events.Verdict.FAILED),
+            (backing.Backing(True, (1048576,)), events.Verdict.UNKNOWN),
+        )
+        for kind, expected in cases:
+            with self.subTest(kind=kind):
+                facts = dataclasses.replace(_FACTS, memory=kind)
+                found = self.verdicts(
+                    {'post_copy': True}, _subject(facts=facts)
+                )
+                self.assertEqual(expected, found['post-copy'])
+
+    def test_a_paused_instance_goes_without_post_copy(self):
+        paused = _subject(end=events.End(events.EndState.PAUSED))
+        found = self.verdicts({'post_copy': True}, paused)
+        self.assertEqual(events.Verdict.PASSED, found['post-copy'])
+
+    def test_the_older_end_decides_what_goes_together(self):
+        new = dataclasses.replace(_THERE, hypervisor=10_001_000)
+        both = {'parallel_connections': 2, 'post_copy': True}
+        self.assertEqual(
+            events.Verdict.FAILED,
+            self.verdicts(both, there=new)['options'],
+        )
+        self.assertEqual(
+            events.Verdict.PASSED,
+            self.verdicts(both, _subject(host=new), new)['options'],
+        )

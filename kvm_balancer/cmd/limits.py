@@ -1,0 +1,100 @@
+"""Means and limits of one migration, asked for on the command line."""
+
+import argparse
+import dataclasses
+
+from oslo_config import cfg
+
+from kvm_balancer.cmd import arguments
+from kvm_balancer.conf import migration
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what goes before the options of group ``[migration]``."""
+    parser.add_argument(
+        '--post-copy',
+        action=argparse.BooleanOptionalAction,
+        help='Let the instance run on the destination before all of its '
+        'memory is there, when it does not converge otherwise.',
+    )
+    parser.add_argument(
+        '--auto-converge',
+        action=argparse.BooleanOptionalAction,
+        help='Slow the instance down when it does not converge.',
+    )
+    parser.add_argument(
+        '--bandwidth',
+        dest='bandwidth_mib_s',
+        type=arguments.whole_number(0, 1_000_000),
+        metavar='MIB_S',
+        help='Limit of the memory stream in MiB per second; 0 for none.',
+    )
+    parser.add_argument(
+        '--max-downtime',
+        dest='max_downtime_ms',
+        type=arguments.whole_number(1, 2_000_000),
+        metavar='MS',
+        help='Longest stop that the instance is allowed, in milliseconds.',
+    )
+    parser.add_argument(
+        '--max-throttle',
+        dest='max_throttle_percent',
+        type=arguments.whole_number(0, 99),
+        metavar='PERCENT',
+        help='The most the instance may be slowed down, in percent of its '
+        'CPU time; 0 for not at all.',
+    )
+    parser.add_argument(
+        '--parallel-connections',
+        type=arguments.whole_number(0, 255),
+        metavar='N',
+        help='Streams that carry the memory; 0 or 1 for a single one.',
+    )
+    parser.add_argument(
+        '--compression',
+        metavar='METHOD',
+        help='Method that compresses the stream, as xbzrle.',
+    )
+    parser.add_argument(
+        '--tls',
+        action=argparse.BooleanOptionalAction,
+        help='Encrypt the stream.',
+    )
+    parser.add_argument(
+        '--convergence',
+        metavar='NAME',
+        help='Plugin that decides whether the copy converges, and what to do '
+        'where it does not (default: [migration] convergence); '
+        "'kvm-balancer plugins' lists them.",
+    )
+
+
+def options(
+    conf: cfg.ConfigOpts, asked: argparse.Namespace
+) -> request.Options:
+    """Return the configured options with what was asked for instead."""
+    given = {
+        field.name: value
+        for field in dataclasses.fields(request.Options)
+        if (value := getattr(asked, field.name, None)) is not None
+    }
+    return dataclasses.replace(migration.options(conf), **given)
+
+
+def load_convergence(
+    conf: cfg.ConfigOpts, asked: argparse.Namespace
+) -> type[contract.Convergence]:
+    """Return the plugin that was asked for, or that is configured.
+
+    :raises PluginError: when there is none, or it does not load
+    """
+    # It knows the planner as well, which --help has no use for.
+    from kvm_balancer.service import plugins
+
+    return plugins.load_class(
+        'convergence',
+        asked.convergence or conf[migration.GROUP].convergence,
+        contract.Convergence,
+    )

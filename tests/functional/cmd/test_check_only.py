@@ -1,0 +1,127 @@
+"""The checks before a migration, on real libvirtd, for an operator."""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+import libvirt
+
+from tests.functional.libvirt import hosts
+
+_TIMEOUT_SECONDS = 120
+
+
+class CheckOnlyTest(unittest.TestCase):
+    def setUp(self):
+        self.ground = hosts.LibvirtGround()
+        self.addCleanup(self.ground.close)
+
+    def _run(self, instance, *options):
+        ran = subprocess.run(
+            [
+                *(sys.executable, '-m', 'kvm_balancer.cmd.cli'),
+                *('migrate', instance, '--check-only'),
+                *('--source', self.ground.here.uri),
+                *('--destination', self.ground.there.uri),
+                *options,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            env={**os.environ, 'COLUMNS': '120'},
+            check=False,
+        )
+        return ran.returncode, ran.stdout, ran.stderr
+
+    def _found(self, instance, *options):
+        code, out, err = self._run(instance, *options, '-f', 'json')
+        self.assertEqual('', err)
+        return code, {one['check']: one for one in json.loads(out)}
+
+    def test_all_is_well_and_nothing_moves(self):
+        uid = self.ground.calm()
+        code, found = self._found(uid)
+        self.assertEqual(0, code, found)
+        self.assertLessEqual(
+            {
+                *('source', 'owner', 'state', 'devices', 'snapshots'),
+                *('block jobs', 'storage', 'destination', 'hosts'),
+                *('versions', 'identity', 'machine', 'cpu', 'memory'),
+                *('options', 'bandwidth', 'path'),
+            },
+            set(found),
+        )
+        self.assertEqual(
+            {'passed'}, {one['verdict'] for one in found.values()}
+        )
+        self.assertTrue(self.ground.domain(uid).isActive())
+
+    def test_what_nobody_can_tell_is_no_failure_and_has_a_remedy(self):
+        code, found = self._found(self.ground.calm(), '--post-copy', '--tls')
+        self.assertEqual(0, code, found)
+        for name in ('post-copy', 'tls'):
+            self.assertEqual('unknown', found[name]['verdict'])
+            self.assertTrue(found[name]['reason'] and found[name]['remedy'])
+        self.assertIn('userfaultfd', found['post-copy']['reason'])
+
+    def test_means_that_do_not_go_together_fail_with_the_reason(self):
+        code, found = self._found(
+            self.ground.calm(),
+            *('--parallel-connections', '2'),
+            *('--compression', 'xbzrle', '--post-copy'),
+        )
+        self.assertEqual(1, code)
+        self.assertEqual('failed', found['options']['verdict'])
+        self.assertIn('xbzrle', found['options']['reason'])
+        self.assertIn('post-copy over parallel', found['options']['reason'])
+
+    def test_a_network_has_to_be_there_and_active(self):
+        here, there = (
+            self.network(host.uri) for host in self.ground.lab.hosts
+        )
+        made = here()
+        uid = self.ground.start(
+            'calm',
+            devices=f"""
+            <interface type='network'>
+              <source network='{made.name()}'/><rom enabled='no'/>
+            </interface>""",
+        )
+        code, found = self._found(uid)
+        self.assertEqual((1, 'failed'), (code, found['networks']['verdict']))
+        self.assertIn(made.name(), found['networks']['reason'])
+        self.assertTrue(found['networks']['remedy'])
+        there()
+        code, found = self._found(uid)
+        self.assertEqual((0, 'passed'), (code, found['networks']['verdict']))
+
+    def network(self, uri):
+        """Return what makes the same isolated network on a host."""
+        handle = libvirt.open(uri)
+        self.addCleanup(handle.close)
+        name = f'kc{os.getpid()}'
+
+        def make():
+            made = handle.networkCreateXML(
+                f"<network><name>{name}</name><bridge name='{name}'/>"
+                '</network>'
+            )
+            self.addCleanup(made.destroy)
+            return made
+
+        return make
+
+    def test_the_table_says_it_in_words(self):
+        uid = self.ground.of_nova()
+        code, out, err = self._run(uid, '--post-copy')
+        self.assertEqual((1, ''), (code, err))
+        self.assertIn('could not tell', out)
+        self.assertRegex(out, r'owner +\| failed +\| it belongs to Nova')
+        self.assertLessEqual(max(map(len, out.splitlines())), 120)
+
+    def test_a_format_without_rows_is_refused_in_one_line(self):
+        code, out, err = self._run(self.ground.calm(), '-f', 'shell')
+        self.assertEqual((2, ''), (code, out))
+        self.assertEqual(1, len(err.splitlines()), err)
