@@ -220,6 +220,7 @@ TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
 
 #: The verdict over a job that still runs.
 UNDER_WAY = _Case.UNDER_WAY.value
+POST_COPY_UNDER_WAY = _Case.POST_COPY_UNDER_WAY.value
 
 #: What a job that is still there does not put in doubt.
 _WHATEVER_THE_JOB = frozenset(

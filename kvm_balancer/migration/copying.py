@@ -125,7 +125,8 @@ def _ask_again(life: course.Course, at: float) -> course.Wishes:
 
 def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
     """End the job, unless the guest may run on the destination already."""
-    if life.no_way_back:
+    verifying = life.state is states.State.VERIFYING
+    if life.no_way_back or (verifying and not life.carried_on):
         return cancel_late(life, event)
     life.tell(event, 'cancel asked for')
     return ending.end_job(

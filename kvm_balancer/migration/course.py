@@ -47,6 +47,7 @@ class Course:
     :ivar post_copy_asks: how often the hypervisor was told
     :ivar switched: the guest may have been stopped on the source
     :ivar adopted: an earlier run of the executor began it
+    :ivar carried_on: it copies still, without us: it may be aborted
     :ivar call_error: what the call said in the end; a hint
     :ivar looks: how often the ends were looked at again
     :ivar verdict: what they last meant, and
@@ -68,6 +69,7 @@ class Course:
         self.post_copy_asks = 0
         self.switched = False
         self.adopted = False
+        self.carried_on = False
         self.call_error = ''
         self.looks = 0
         self.verdict: arbiter.Verdict | None = None

@@ -17,6 +17,8 @@ LONGEST_DELAY_SECONDS = 5.0
 #: However often the ends change their minds, this many looks are all.
 LOOKS_AT_MOST = 40
 
+_UNDER_WAY = (arbiter.UNDER_WAY, arbiter.POST_COPY_UNDER_WAY)
+
 
 def give_up(
     life: course.Course, reason: str, event: events.Event
@@ -159,7 +161,12 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
             f' {_said(event.destination)}: {verdict.reason}',
         )
     life.agreed += 1
-    if life.adopted and verdict == arbiter.UNDER_WAY:
+    life.carried_on = (
+        life.adopted
+        and event.source.state is events.EndState.RUNNING
+        and event.source.job_active
+    )
+    if life.adopted and verdict in _UNDER_WAY:
         # The hypervisors carry it on by themselves, for as long as it takes.
         return _look_again(life)
     if life.agreed < verdict.looks and life.looks < LOOKS_AT_MOST:

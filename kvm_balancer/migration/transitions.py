@@ -195,7 +195,7 @@ _VERIFYING: _Row = {
     # ends that could not be looked at are ends that cannot be asked
     events.Refused: Rule(ending.refuse, (_S.VERIFYING, _S.UNKNOWN)),
     events.CallReturned: Rule(ending.return_late, (_S.VERIFYING,)),
-    events.CancelAsked: Rule(copying.cancel_late, (_S.VERIFYING,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.VERIFYING,)),
     # the hypervisor's events travel on another thread than its answers
     events.SourceStopped: Rule(switching.stop_late, (_S.VERIFYING,)),
     events.PostCopyBegun: Rule(switching.stop_late, (_S.VERIFYING,)),

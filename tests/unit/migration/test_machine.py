@@ -250,6 +250,39 @@ class TestCancel(unittest.TestCase):
         life.tell(events.Progressed, statistics=lives.seen())
         self.assertEqual(2, life.names.count('Abort'))
 
+    def test_one_that_goes_on_after_its_executor_was_gone_is_cancelled(self):
+        life = lives.Life()
+        life.machine.adopt(100.0)
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.tell(events.CancelAsked)
+        self.assertEqual(1, life.names.count('Abort'))
+        while life.machine.outcome is None:
+            life.ends(End.RUNNING, End.ABSENT)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.CANCELLED, ended.outcome)
+        self.assertIn('cancelled: test', ended.reason)
+
+    def test_one_that_switches_without_its_executor_is_not_aborted(self):
+        for source, active in (
+            (End.RUNNING, False),
+            (End.PAUSED_MIGRATION, True),
+            (End.POST_COPY, True),
+        ):
+            life = lives.Life()
+            life.machine.adopt(100.0)
+            life.ends(source, End.PAUSED_MIGRATION, job_active=active)
+            life.tell(events.CancelAsked)
+            self.assertNotIn('Abort', life.names)
+
+    def test_post_copy_without_its_executor_is_waited_for(self):
+        life = lives.Life()
+        life.machine.adopt(100.0)
+        for _ in range(100):
+            life.ends(End.POST_COPY, End.POST_COPY, job_active=True)
+        while life.machine.outcome is None:
+            life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual(Kind.COMPLETED, life.machine.outcome.outcome)
+
     def test_one_that_came_too_late_is_told(self):
         life = lives.Life()
         life.copying()
