@@ -1,6 +1,7 @@
 """Means and limits of one migration, asked for on the command line."""
 
 import argparse
+import collections.abc
 import dataclasses
 
 from oslo_config import cfg
@@ -85,16 +86,15 @@ def options(
 
 def load_convergence(
     conf: cfg.ConfigOpts, asked: argparse.Namespace
-) -> type[contract.Convergence]:
-    """Return the plugin that was asked for, or that is configured.
+) -> collections.abc.Callable[[], contract.Convergence]:
+    """Load the policy that was asked for, or that is configured.
 
+    :returns: what makes one for a migration
     :raises PluginError: when there is none, or it does not load
     """
     # It knows the planner as well, which --help has no use for.
     from kvm_balancer.service import plugins
 
-    return plugins.load_class(
-        'convergence',
-        asked.convergence or conf[migration.GROUP].convergence,
-        contract.Convergence,
+    return plugins.load_convergence(
+        conf, asked.convergence or conf[migration.GROUP].convergence
     )

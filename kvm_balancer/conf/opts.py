@@ -18,11 +18,13 @@ _MODULES: tuple[str, ...] = (
     'host',
     'libvirt',
     'migration',
+    'nova_convergence',
     'planner',
     'relieve',
     'samples',
     'simulated',
     'spread',
+    'vdsm_convergence',
 )
 
 
@@ -41,6 +43,14 @@ def list_opts() -> list[tuple[str, list[Any]]]:
             f'{__package__}.{name}'
         ).list_opts()
     ]
+
+
+def groups() -> list[str]:
+    """Return the names of all groups of options of the project."""
+    modules = (
+        importlib.import_module(f'{__package__}.{name}') for name in _MODULES
+    )
+    return [str(module.GROUP) for module in modules]
 
 
 def set_defaults() -> None:

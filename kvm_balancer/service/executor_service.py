@@ -25,7 +25,6 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
-from kvm_balancer.migration.convergence import contract
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
 from kvm_balancer.service import courier
@@ -56,10 +55,8 @@ class ExecutorService:
         self.host: str = conf.host.name
         self._stopping = threading.Event()
         self._driver = hypervisor_driver or hypervisor.load_driver(conf)
-        self._convergence: type[contract.Convergence] = plugins.load_class(
-            'convergence',
-            conf[migration_options.GROUP].convergence,
-            contract.Convergence,
+        self._convergence = plugins.load_convergence(
+            conf, conf[migration_options.GROUP].convergence
         )
         self._memory = outbox.Outbox(conf.executor.state_path)
         self._samples = samples.Publisher(conf, self.host)

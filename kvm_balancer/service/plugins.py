@@ -22,6 +22,7 @@ from stevedore import named
 from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract as convergence_base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context as contexts
@@ -71,16 +72,20 @@ def load_policies(
     """Load policies with their options.
 
     :param overrides: options that are set to something else than in *conf*,
-        for the policies that have them; None leaves one as it is
+        for the policies that have them; None leaves one as it is. A limit
+        that is asked for is the one to be met: it comes without margin
     :raises PluginError: when one is not known, or none loads
     :raises ConfigurationError: when an option has a value that it must not
         have, or no policy has one that is overridden
     """
     _at_least_one(names)
     wanted = {name: one for name, one in overrides.items() if one is not None}
+    implied = {'margin': 0.0} if 'limit' in wanted else {}
     classes, problems = _load('policies', names, policy_base.Policy)
     found = [
-        classes[name](_params(conf, name, classes[name].params_class, wanted))
+        classes[name](
+            _params(conf, name, classes[name].params_class, implied | wanted)
+        )
         for name in names
         if name in classes
     ]
@@ -149,6 +154,20 @@ def load_class(kind: str, name: str, base: type[Any]) -> type[Any]:
     if name in problems:
         raise errors.PluginError(problems[name])
     return classes[name]
+
+
+def load_convergence(
+    conf: cfg.ConfigOpts, name: str
+) -> collections.abc.Callable[[], convergence_base.Convergence]:
+    """Load a convergence policy; return what makes one for a migration.
+
+    :raises PluginError: when it is not known, or does not load
+    :raises ConfigurationError: when its options have values that they must
+        not have
+    """
+    found = load_class('convergence', name, convergence_base.Convergence)
+    params = _params(conf, f'{name}_convergence', found.params_class)
+    return lambda: found(params)
 
 
 def hold_seconds(conf: cfg.ConfigOpts, policy: str) -> float:

@@ -78,7 +78,8 @@ ESTIMATE_MARGIN = 1.5
 class Adaptive(contract.Convergence):
     """Decide by what is left at the end of each pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, params: contract.Params | None = None) -> None:
+        super().__init__(params)
         self._options = request.Options()
         self._patience = PATIENCE[request.Profile.BALANCE]
         self._trend = trend.Trend()

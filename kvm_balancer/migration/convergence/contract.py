@@ -1,7 +1,7 @@
 """What a convergence policy promises to the machine of a migration.
 
 A policy is a plugin (entry points ``kvm_balancer.convergence``): a class
-called without arguments, one object for each migration. It is told the
+called with its options, one object for each migration. It is told the
 limits once, and then what the copy looks like; it answers with a decision.
 It has no clock and sends nothing: time comes with what it is shown, and the
 machine turns its decisions into instructions. The machine also holds the
@@ -11,6 +11,7 @@ where it is and after one full pass, and no end by abort once it was begun.
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
@@ -61,8 +62,19 @@ class Settings:
     downtime_ms: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params:
+    """Options of a policy; one with options derives its own."""
+
+
 class Convergence(abc.ABC):
     """Decides over the convergence of one migration."""
+
+    #: the class its options are kept in
+    params_class: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = self.params_class() if params is None else params
 
     @abc.abstractmethod
     def begin(

@@ -50,6 +50,20 @@ class MigrateTest(unittest.TestCase):
         self.assertEqual('completed', ended['story'][-1]['state'])
         self.assertTrue(self.ground.domain(uid, host=1).isActive())
 
+    def test_another_convergence_is_taken_by_name(self):
+        uid = self.ground.busy()
+        code, out, err = self._run(
+            uid,
+            *('--convergence', 'vdsm', '--post-copy', '--no-auto-converge'),
+            *('--bandwidth', '16', '-f', 'json'),
+        )
+        self.assertEqual(0, code, err)
+        ended = json.loads(out)
+        self.assertEqual('post-copy', ended['mode'])
+        told = ' '.join(line['text'] for line in ended['story'])
+        self.assertIn('downtime up to 200 ms', told)
+        self.assertIn('at the end of the schedule', told)
+
     def test_an_instance_of_nova_is_refused_with_the_reason(self):
         uid = self.ground.of_nova()
         code, out, err = self._run(uid)

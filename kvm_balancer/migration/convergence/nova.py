@@ -1,0 +1,152 @@
+"""Convergence as Nova has it: steps of downtime and a timeout, by the clock.
+
+The limit of downtime begins with a share of what is allowed and rises by
+equal steps; how long a step lasts, and after how long the copy is ended,
+goes by the size of the guest. What the copy looks like does not matter.
+
+It differs where Nova would break a limit: where Nova stops the guest to
+force the end, for however long the rest takes, the migration is given up
+when the rest does not fit the downtime that is allowed.
+"""
+
+import dataclasses
+import math
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import familiar
+from kvm_balancer.model import plan
+
+ABORT = 'abort'
+FORCE_COMPLETE = 'force_complete'
+ACTIONS = (ABORT, FORCE_COMPLETE)
+
+_MIB_PER_GIB = 1024.0
+#: Nova takes memory, and disks, for at least this large.
+_LEAST_GIB = 2.0
+#: How long the end of a pass, and the switch, are waited for at the timeout.
+_SWITCH_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Params(contract.Params):
+    """Options, with Nova's defaults.
+
+    :ivar steps: in which the downtime rises to what is allowed
+    :ivar step_seconds: for each step, for each GiB
+    :ivar timeout_seconds: of the copy, for each GiB; 0 for none
+    :ivar timeout_action: what is done then, one of ``ACTIONS``
+    """
+
+    steps: int = 10
+    step_seconds: float = 75.0
+    timeout_seconds: float = 800.0
+    timeout_action: str = ABORT
+
+    def __post_init__(self) -> None:
+        if self.timeout_action not in ACTIONS:
+            raise ValueError(
+                f'timeout_action must be one of {", ".join(ACTIONS)}, and is '
+                f'{self.timeout_action!r}'
+            )
+
+
+class Nova(contract.Convergence):
+    """Raise the downtime by steps, and end the copy at a timeout, as Nova."""
+
+    params_class = Params
+    params: Params
+
+    def __init__(self, params: Params | None = None) -> None:
+        super().__init__(params)
+        self._options = request.Options()
+        self._post_copy = False
+        self._begun_at = 0.0
+        self._limit_ms = 0
+        self._memory_mib = 0.0
+        self._disk_mib = 0.0
+
+    def begin(
+        self,
+        options: request.Options,
+        predicted: plan.Prediction | None,
+        at: float,
+    ) -> contract.Settings:
+        self._options = familiar.settle_throttle(options)
+        if options.post_copy:
+            # Nova takes one of the two.
+            self._options = dataclasses.replace(
+                self._options, auto_converge=False
+            )
+        self._post_copy = options.post_copy
+        self._begun_at = at
+        self._limit_ms = self.downtime_ms(0)
+        return contract.Settings(self._options, self._limit_ms)
+
+    def post_copy_refused(self, reason: str) -> None:
+        self._post_copy = False
+
+    def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> contract.Decision:
+        self._memory_mib = max(self._memory_mib, statistics.total_mib)
+        self._disk_mib = max(self._disk_mib, statistics.disk_total_mib)
+        elapsed = at - self._begun_at
+        timeout = self._timeout_seconds()
+        if 0 < timeout <= elapsed:
+            late = boundary or elapsed > timeout + _SWITCH_SECONDS
+            return self._at_timeout(timeout, statistics, late)
+        wanted = self.downtime_ms(self._step(elapsed))
+        if wanted > self._limit_ms:
+            self._limit_ms = wanted
+            return contract.RaiseDowntime(
+                f'{elapsed:.0f} s since the start', wanted
+            )
+        return contract.CarryOn(
+            f'downtime limit {self._limit_ms} ms for now,'
+            f' {statistics.remaining_mib:.0f} MiB left'
+        )
+
+    def downtime_ms(self, step: int) -> int:
+        """Return the limit of downtime at a step, from 0."""
+        allowed, steps = self._options.max_downtime_ms, self.params.steps
+        first = allowed / steps
+        wanted = first + (allowed - first) / steps * min(step, steps)
+        return max(1, math.floor(wanted))
+
+    def _size_gib(self) -> float:
+        size = max(self._memory_mib / _MIB_PER_GIB, _LEAST_GIB)
+        if self._disk_mib:
+            size += max(self._disk_mib / _MIB_PER_GIB, _LEAST_GIB)
+        return size
+
+    def _step(self, elapsed: float) -> int:
+        seconds = self.params.step_seconds * self._size_gib()
+        return int(elapsed / seconds) if seconds > 0 else self.params.steps
+
+    def _timeout_seconds(self) -> float:
+        limit = self._options.time_limit_seconds
+        return limit or self.params.timeout_seconds * self._size_gib()
+
+    def _at_timeout(
+        self, timeout: float, statistics: events.Statistics, late: bool
+    ) -> contract.Decision:
+        why = (
+            f'the timeout of {timeout:.0f} s passed with'
+            f' {statistics.remaining_mib:.0f} MiB left'
+        )
+        if self.params.timeout_action == ABORT:
+            return contract.GiveUp(why)
+        if self._post_copy:
+            return contract.StartPostCopy(why)
+        allowed = self._options.max_downtime_ms
+        if self._limit_ms < allowed:
+            self._limit_ms = allowed
+            return contract.RaiseDowntime(why, allowed)
+        if not late:
+            return contract.CarryOn(f'{why}: about to switch')
+        return contract.GiveUp(
+            f'{why}, which do not fit the {allowed} ms allowed, and post-copy'
+            ' is not allowed'
+        )
