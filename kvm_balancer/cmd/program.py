@@ -4,7 +4,6 @@ The first SIGTERM or SIGINT ends a program in order; the second at once.
 """
 
 import collections.abc
-import importlib.metadata
 import logging
 import os
 import signal
@@ -17,6 +16,8 @@ from oslo_log import log
 
 from kvm_balancer import errors
 from kvm_balancer.bus import outages
+from kvm_balancer.bus import transport
+from kvm_balancer.cmd import configuration
 from kvm_balancer.cmd import startup
 from kvm_balancer.conf import opts
 
@@ -29,6 +30,8 @@ _QUIETER = (
     'futurist=WARN',
     'kombu=WARN',
     'oslo_service=WARN',
+    # It logs what it also raises, and we say it in one line.
+    'stevedore=CRITICAL',
 )
 
 
@@ -69,23 +72,26 @@ def _serve(
     log.set_defaults(
         default_log_levels=[*log.get_default_log_levels(), *_QUIETER]
     )
+    # Its options are looked for in the files as well.
+    transport.set_defaults(conf)
+    configuration.read(
+        conf,
+        program,
+        sys.argv[1:],
+        # The file that the command reads as well, and one of its own.
+        [
+            *cfg.find_config_files('kvm_balancer', 'kvm-balancer'),
+            *cfg.find_config_files(None, program),
+        ],
+    )
     try:
-        conf(
-            sys.argv[1:],
-            project='kvm_balancer',
-            prog=program,
-            version=importlib.metadata.version('kvm-balancer'),
-            # The file that the command reads as well, and one of its own.
-            default_config_files=[
-                *cfg.find_config_files('kvm_balancer', 'kvm-balancer'),
-                *cfg.find_config_files(None, program),
-            ],
-        )
         log.setup(conf, program)
     except OSError as error:
         raise errors.ConfigurationError(
             f'{error.filename} cannot be opened: {error.strerror}'
         ) from None
+    for line in configuration.unknown(conf):
+        LOG.warning('%s', line)
     outages.calm()
     service = make(conf)
     ending = threading.Event()

@@ -12,6 +12,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import address
 from kvm_balancer.virt.libvirt import carrier
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
@@ -57,6 +58,12 @@ class LibvirtDriver(driver.Driver):
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
         group = conf.libvirt
+        address.check('[libvirt] uri', group.uri)
+        if group.peer_uri:
+            address.check('[libvirt] peer_uri', group.peer_uri)
+        if conf.host.readings_file:
+            # Later it may be away for a moment, while it is written anew.
+            host_readings.FileSource(conf.host.readings_file).read()
         return cls(
             Params(
                 uri=group.uri,
