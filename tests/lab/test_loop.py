@@ -1,11 +1,18 @@
 """The whole loop: a hot host is relieved by real live migration."""
 
+import contextlib
 import json
 import pathlib
+import queue
 import subprocess
 import sys
 import time
 
+from oslo_config import cfg
+
+from kvm_balancer.bus import notifications
+from kvm_balancer.conf import opts
+from kvm_balancer.messages import migration as messages
 from tests.lab import ground
 
 _PROGRAM = str(pathlib.Path(sys.executable).with_name('kvm-balancer'))
@@ -45,16 +52,45 @@ class LoopTest(ground.LabTestCase):
             ).stdout
         )
 
+    @contextlib.contextmanager
+    def _outcomes(self):
+        """Listen in: yield a queue of the ids of migrations that end."""
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        conf([f'--config-file={self.directory}/etc/agent.conf'])
+        ended = queue.SimpleQueue()
+
+        def take(payload):
+            ended.put(messages.decode_outcome(payload).migration_id)
+
+        # A queue of its own: the agent's outcomes are the agent's.
+        listener = notifications.OutcomeListener(conf, take, pool=self.name)
+        try:
+            listener.start()
+            yield ended
+        finally:
+            listener.stop()
+
     def _ended(self):
-        """Wait until the agent has an outcome, and all migrations ended."""
+        """Wait until the agent has outcomes, and all migrations ended."""
         until = time.monotonic() + _RELIEVED_SECONDS
-        rows = []
-        while not rows or not all(row['ended_at'] for row in rows):
-            if time.monotonic() > until:
-                self.fail(f'no migration has ended: {self._ask("status")}')
-            time.sleep(1)
-            rows = self._ask('migrations', 'list')
-        return rows
+        told = set()
+        with self._outcomes() as outcomes:
+            while True:
+                rows = self._ask('migrations', 'list')
+                left = {row['id'] for row in rows if not row['ended_at']}
+                if rows and not left:
+                    return rows
+                seconds = until - time.monotonic()
+                if seconds <= 0:
+                    self.fail(f'the agent has no outcome of {left}')
+                if rows and left <= told:
+                    # The agent is about to take them as well.
+                    continue
+                try:
+                    told.add(outcomes.get(timeout=seconds))
+                except queue.Empty:
+                    self.fail(f'no migration ended: {self._ask("status")}')
 
     def test_the_hot_host_is_relieved_and_no_guest_harmed(self):
         self.addCleanup(self._lab, 'down')
