@@ -127,7 +127,10 @@ def look(
         event,
         f'the call ended: {error}' if error else 'the call succeeded',
     )
-    return (instructions.LookAtEnds(),)
+    return (
+        instructions.LookAtEnds(),
+        *life.report('both ends are looked at'),
+    )
 
 
 def _look_again(life: course.Course) -> course.Wishes:

@@ -9,7 +9,7 @@ from kvm_balancer.migration import states
 def check(life: course.Course, event: events.Accepted) -> course.Wishes:
     """Look at both ends before anything is touched."""
     life.enter(states.State.PRE_FLIGHT, event)
-    return (instructions.Check(),)
+    return (instructions.Check(), *life.report('both ends are asked'))
 
 
 def start(life: course.Course, event: events.Checked) -> course.Wishes:
@@ -33,15 +33,15 @@ def start(life: course.Course, event: events.Checked) -> course.Wishes:
         life.request.options, life.request.predicted, event.at
     )
     life.downtime_ms = life.allowed_ms(settings.downtime_ms)
-    life.enter(
-        states.State.PREPARING,
-        event,
+    ready = (
         f'{len(event.checks)} checks, none failed; downtime limit'
-        f' {life.downtime_ms} ms to begin with',
+        f' {life.downtime_ms} ms to begin with'
     )
+    life.enter(states.State.PREPARING, event, ready)
     return (
         instructions.SetDowntime(life.downtime_ms),
         instructions.Start(settings.options),
+        *life.report(ready),
     )
 
 

@@ -47,6 +47,9 @@ class MigrateTest(unittest.TestCase):
             (ended['instance'], ended['outcome'], ended['mode']),
         )
         self.assertGreater(ended['total_ms'], 0)
+        shown = [line.partition(':')[0] for line in err.splitlines()]
+        self.assertEqual(['pre-flight', 'preparing'], shown[:2])
+        self.assertEqual('verifying', shown[-1])
         self.assertEqual('completed', ended['story'][-1]['state'])
         self.assertTrue(self.ground.domain(uid, host=1).isActive())
 

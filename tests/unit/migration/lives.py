@@ -65,6 +65,15 @@ class Life:
             if type(wish).__name__ != 'ReportProgress'
         ]
 
+    @property
+    def reports(self):
+        """What whoever watches was told so far."""
+        return [
+            wish
+            for wish in self.wishes
+            if type(wish).__name__ == 'ReportProgress'
+        ]
+
     def tell(self, kind, after=1.0, **fields):
         self.now += after
         new = self.machine.handle(kind(at=self.now, cause='test', **fields))

@@ -65,6 +65,17 @@ class TestPlainCases(unittest.TestCase):
             list(dict.fromkeys(line.state for line in ended.story)),
         )
 
+    def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
+        life = lives.Life()
+        life.copying()
+        self.assertEqual(
+            ['pre-flight', 'preparing', 'pre-copy'],
+            list(dict.fromkeys(one.state for one in life.reports)),
+        )
+        self.assertIn('none failed', life.reports[1].text)
+        life.returned()
+        self.assertEqual('verifying', life.reports[-1].state)
+
     def test_post_copy_saves_one_that_does_not(self):
         life = lives.Life(
             contract.CarryOn(''),
