@@ -91,11 +91,6 @@ class Gains:
         )
         return np.where(finite, most, -np.inf)
 
-    @property
-    def coldest(self) -> float:
-        """The least load of any host."""
-        return float(self._load.min(initial=np.inf))
-
     def _rows(
         self, units: columns.Ints, sources: columns.Ints
     ) -> columns.Floats:

@@ -16,7 +16,6 @@ import heapq
 
 import numpy as np
 
-from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import gain
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import survey
@@ -24,11 +23,11 @@ from kvm_balancer.planner import workspace
 
 #: a move that gains this share of what the next host promises is taken at
 #: once: promises are hardly ever kept to the full
-_GOOD_ENOUGH = 0.98
+_GOOD_ENOUGH = 0.95
 #: hosts that promise this share of what the best does share a round
-_ALIKE = 0.8
+_ALIKE = 0.7
 #: hosts of a round: at least, at most, and one in so many
-_FEWEST, _MOST, _ONE_IN = 4, 96, 16
+_FEWEST, _MOST, _ONE_IN = 4, 192, 16
 
 
 class Descent:
@@ -66,13 +65,7 @@ class Descent:
 
     def _promises(self) -> list[tuple[float, int]]:
         """Return a heap of upper bounds of what each host can gain."""
-        work = self.work
-        rows = np.flatnonzero(work.free & self._gains.useful)
-        units = rows.astype(np.int32)
-        home = work.state.host[work.units.first(units)]
-        bound = self._gains.at_most(units, home, self._gains.coldest)
-        best = np.full(len(work.fleet.hosts), -np.inf)
-        np.maximum.at(best, home, bound)
+        best = self._survey.at_most()
         heap = [
             (-float(best[host]), host)
             for host in np.flatnonzero(best > survey.LEAST_GAIN).tolist()
@@ -120,56 +113,62 @@ class Descent:
         target: float,
     ) -> None:
         """Take offers, best first; hosts whose turn has not come wait."""
-        work = self.work
-        began = len(work.steps)
-        busy = np.zeros(len(work.fleet.hosts), np.bool_)
-        queue: list[tuple[float, int, int]] = []
-        for host in sources:
-            if host not in prospects:
-                offer = self._offers[host][0]
-                queue.append((-offer.gain, host, offer.destination))
-                continue
-            self._offers.pop(host, None)
-            self._queue(queue, host, prospects[host], busy)
-        heapq.heapify(queue)
+        began = len(self.work.steps)
+        busy = np.zeros(len(self.work.fleet.hosts), np.bool_)
+        queue = self._queue(sources, prospects)
         while queue:
             promise, host, destination = heapq.heappop(queue)
             found = prospects.get(host)
             if busy[host]:
                 self._wait(host, -promise)
             elif busy[destination]:
-                if found is None:
-                    self._wait(host, -promise)
+                best = found.best(busy) if found else None
+                if best is not None:
+                    heapq.heappush(queue, (-best[0], host, best[1]))
                 else:
-                    self._queue(queue, host, found, busy)
+                    # what is left gains less than enough
+                    self._wait(host, min(-promise, enough or -promise))
             else:
                 offer = (
-                    found.offer(work, busy) if found else self._offers[host][0]
+                    found.offer(self.work, busy)
+                    if found
+                    else self._offers[host][0]
                 )
-                over = -promise < enough or self.spread <= target
-                if over or work.spent:
-                    self._keep(host, offer, found, began)
+                done = self.spread <= target or self.work.spent
+                if done or -promise < enough:
+                    self._offers[host] = offer, began
+                    self._wait(host, -promise)
                 elif not self._possible(offer, began):
                     busy[offer.destination] = True
                     heapq.heappush(queue, (promise, host, destination))
-                elif work.may_move(offer.unit):
+                elif self.work.may_move(offer.unit):
                     self._apply(offer, host)
                     busy[host] = busy[offer.destination] = True
                     self._wait(host, -promise)
 
     def _queue(
-        self,
-        queue: list[tuple[float, int, int]],
-        host: int,
-        found: survey.Prospects,
-        busy: columns.Bools,
-    ) -> None:
-        """Put the best that is left of *host* in the queue."""
-        best = found.best(busy)
-        if best is not None:
-            heapq.heappush(queue, (-best[0], host, best[1]))
-        elif found.rest > survey.LEAST_GAIN or busy.any():
-            self._wait(host, found.rest)
+        self, sources: list[int], prospects: dict[int, survey.Prospects]
+    ) -> list[tuple[float, int, int]]:
+        """Return a heap of the best offers of *sources*.
+
+        Hosts that have to be looked at more closely wait.
+        """
+        queue: list[tuple[float, int, int]] = []
+        nobody = np.zeros(len(self.work.fleet.hosts), np.bool_)
+        for host in sources:
+            if host not in prospects:
+                offer = self._offers[host][0]
+                queue.append((-offer.gain, host, offer.destination))
+                continue
+            self._offers.pop(host, None)
+            found = prospects[host]
+            best = found.best(nobody)
+            if best is not None and best[0] >= found.rest:
+                queue.append((-best[0], host, best[1]))
+            elif found.rest > survey.LEAST_GAIN:
+                self._wait(host, found.rest)
+        heapq.heapify(queue)
+        return queue
 
     def _possible(self, offer: survey.Offer, began: int) -> bool:
         """Say whether a move is still possible after others of a round."""
@@ -178,19 +177,6 @@ class Descent:
         unit = np.array((offer.unit,), np.int32)
         there = np.array((offer.destination,), np.int32)
         return bool(self.work.allowed(unit, there)[0, 0])
-
-    def _keep(
-        self,
-        host: int,
-        offer: survey.Offer,
-        found: survey.Prospects | None,
-        seen: int,
-    ) -> None:
-        """Let *host* wait with its offer, unless better may be had there."""
-        rest = found.rest if found else 0.0
-        if offer.gain >= rest:
-            self._offers[host] = offer, seen
-        self._wait(host, max(offer.gain, rest))
 
     def _wait(self, host: int, promise: float) -> None:
         heapq.heappush(self._heap, (-promise, host))

@@ -61,23 +61,23 @@ class Prospects:
 
     def add(
         self,
-        units: columns.Ints,
-        hosts: columns.Ints,
-        table: columns.Floats,
-        ranking: collections.abc.Iterable[tuple[float, int]],
+        block: _Block,
+        gains: collections.abc.Sequence[float],
+        ranked: collections.abc.Sequence[int],
     ) -> None:
-        """Add destinations.
+        """Add destinations, the best first.
 
-        :param ranking: gains and columns of *table*
+        :param ranked: columns of the table of *block*
         """
         number = len(self._blocks)
-        self._blocks.append(_Block(units, hosts, table))
-        self._ranking.extend(
+        self._blocks.append(block)
+        self._ranking[:0] = [
             (most, number, column)
-            for most, column in ranking
+            for most, column in zip(gains, ranked, strict=True)
             if most > LEAST_GAIN
-        )
-        self._ranking.sort()
+        ][::-1]
+        if number:
+            self._ranking.sort()
 
     def best(self, busy: columns.Bools) -> tuple[float, int] | None:
         """Return the best gain and its destination; None where none is left.
@@ -112,6 +112,25 @@ class Survey:
         self._gains = gains
         self._cold = cold.ColdHosts(work)
 
+    def at_most(self) -> columns.Floats:
+        """Return what every host can gain at most, shape ``(hosts,)``."""
+        work = self._work
+        hosts = work.fleet.hosts
+        rows = np.flatnonzero(work.free & self._gains.useful)
+        units = rows.astype(np.int32)
+        home = work.state.host[work.units.first(units)]
+        best = np.full(len(hosts), -np.inf)
+        for zone in range(len(work.fleet.zones)):
+            inside = np.flatnonzero(hosts.zone[home] == zone)
+            if not len(inside):
+                continue
+            tiers = self._cold.zone_of(int(home[inside[0]])).tiers
+            if tiers:
+                here, at = units[inside], home[inside]
+                most = self._most(here, at, tiers[0])
+                np.maximum.at(best, at, most)
+        return best
+
     def look(
         self, sources: collections.abc.Sequence[int], enough: float
     ) -> dict[int, Prospects]:
@@ -137,10 +156,7 @@ class Survey:
         best = np.full(len(sources), LEAST_GAIN)
         rest = np.zeros(len(sources))
         for tier in self._cold.zone_of(sources[0]).tiers:
-            memory = self._work.units.need[placement.MEMORY_MIB, units]
-            most = self._gains.at_most(
-                units, home[place], tier.coldest_for(memory)
-            )
+            most = self._most(units, home[place], tier)
             worth = most > best[place] * _WORTH_A_LOOK
             near = most >= enough
             far = worth & ~near
@@ -154,15 +170,16 @@ class Survey:
             by_host = np.maximum.reduceat(table, first, axis=0)
             ranked = np.argsort(-by_host, axis=1)[:, :_RANKED]
             gains = np.take_along_axis(by_host, ranked, axis=1)
-            for row, at in enumerate(place[first].tolist()):
+            # the first says what to wait for, the others have to do now
+            counts = np.maximum(1, np.count_nonzero(gains >= enough, axis=1))
+            for row, (at, count) in enumerate(
+                zip(place[first].tolist(), counts.tolist(), strict=True)
+            ):
                 part = slice(first[row], last[row])
                 found[sources[at]].add(
-                    units[part],
-                    tier.hosts,
-                    table[part],
-                    zip(
-                        gains[row].tolist(), ranked[row].tolist(), strict=True
-                    ),
+                    _Block(units[part], tier.hosts, table[part]),
+                    gains[row, :count].tolist(),
+                    ranked[row, :count].tolist(),
                 )
             at_all = place[first]
             best[at_all] = np.maximum(best[at_all], gains[:, 0])
@@ -180,6 +197,13 @@ class Survey:
         )
         useful = self._gains.useful[units]
         return units[useful], place[useful]
+
+    def _most(
+        self, units: columns.Ints, home: columns.Ints, tier: cold.Tier
+    ) -> columns.Floats:
+        """Return what units gain at most on *tier* and those after it."""
+        memory = self._work.units.need[placement.MEMORY_MIB, units]
+        return self._gains.at_most(units, home, tier.coldest_for(memory))
 
     def _table(
         self, units: columns.Ints, home: columns.Ints, hosts: columns.Ints
