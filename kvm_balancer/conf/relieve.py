@@ -20,13 +20,14 @@ hosts may get hotter before anything moves. Related: ``margin``,
     ),
     cfg.FloatOpt(
         'margin',
-        default=0.0,
+        default=0.05,
         min=0.0,
         max=0.5,
         help="""
 How far under ``limit`` a host is brought, and its instances' destinations
-stay, as a share of all cores. Raised, more is moved at a time, and a small
-change of load does not make a host hot again.
+stay, as a share of all cores: relief begins over ``limit`` and ends so far
+under it. Raised, more is moved at a time, and a small change of load does not
+make a host hot again. A limit given to ``kvm-balancer plan`` is met without.
 """,
     ),
     cfg.FloatOpt(

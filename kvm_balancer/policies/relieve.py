@@ -24,7 +24,7 @@ class RelieveParams(base.Params):
     """
 
     limit: float = 0.8
-    margin: float = 0.0
+    margin: float = 0.05
 
 
 class Relieve(base.Policy):

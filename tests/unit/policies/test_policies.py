@@ -12,7 +12,7 @@ from kvm_balancer.weighers import base as weigher_base
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.8))
+RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.8, margin=0.0))
 SPREAD = spread.Spread(spread.SpreadParams(target=0.1))
 
 
@@ -52,6 +52,20 @@ class TestRelieve(unittest.TestCase):
             ],
         )
         self.assertEqual([('cheap', 'b')], moves(RELIEVE, fleet))
+
+    def test_a_host_is_brought_as_far_under_the_limit_as_the_margin(self):
+        """Out of the box, relief ends lower than where it begins."""
+        for overhead, count in ((7.5, 0), (7.9, 0), (8.1, 3)):
+            with self.subTest(overhead=overhead):
+                fleet = fleets.build(
+                    [
+                        fleets.host('a', cpu_overhead=overhead - 1),
+                        fleets.host('b'),
+                    ],
+                    [fleets.instance(str(n), 'a', cpu=0.2) for n in range(5)],
+                )
+                found = moves(relieve.Relieve(), fleet)
+                self.assertEqual(count, len(found))
 
     def test_two_moves_only_where_one_does_not_suffice(self):
         fleet = fleets.build(

@@ -108,11 +108,17 @@ class TestPlugins(unittest.TestCase):
         )
         self.assertEqual(2048.0, context.limits.max_mib)
 
+    def test_without_a_limit_of_its_own_a_policy_keeps_its_margin(self):
+        (found,) = plugins.load_policies(
+            configuration(), ['relieve'], limit=None
+        )
+        self.assertEqual(0.05, found.params.margin)
+
     def test_an_override_goes_to_those_who_have_it(self):
         first, second = plugins.load_policies(
             configuration(), ['relieve', 'spread'], limit=0.6, target=None
         )
-        self.assertEqual(0.6, first.params.limit)
+        self.assertEqual((0.6, 0.0), (first.params.limit, first.params.margin))
         self.assertEqual(0.10, second.params.target)
 
     REFUSED = (
