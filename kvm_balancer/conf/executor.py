@@ -62,7 +62,7 @@ silent after that time without a sample.
     ),
     cfg.StrOpt(
         'state_path',
-        default='/var/lib/kvm-balancer/executor.sqlite',
+        default='/var/lib/kvm-balancer-executor/executor.sqlite',
         help="""
 File in which the executor keeps the migrations it has accepted and the
 outcomes that the broker has not confirmed yet.
