@@ -22,6 +22,10 @@ from kvm_balancer import errors
 
 _SCHEMA_VERSION = 1
 
+#: Marks the file as an executor's: "KvmB", in SQLite's field for that.
+_APPLICATION_ID = 0x4B766D42
+_TABLES = frozenset(('messages', 'journal'))
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -218,6 +222,7 @@ class Outbox:
 
     def _open(self) -> None:
         connection = self._connection
+        self._refuse_foreign()
         connection.execute('PRAGMA journal_mode = WAL')
         connection.execute('PRAGMA synchronous = FULL')
         (found,) = connection.execute('PRAGMA user_version').fetchone()
@@ -228,8 +233,33 @@ class Outbox:
             )
         connection.executescript(
             f'BEGIN IMMEDIATE; {_SCHEMA} '
+            f'PRAGMA application_id = {_APPLICATION_ID}; '
             f'PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;'
         )
+
+    def _refuse_foreign(self) -> None:
+        """Leave the database of anybody else as it is.
+
+        A file without the mark is ours when it holds our tables: those of
+        the first releases had none.
+        """
+        connection = self._connection
+        (mark,) = connection.execute('PRAGMA application_id').fetchone()
+        if mark == _APPLICATION_ID:
+            return
+        tables = {
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' "
+                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+            )
+        }
+        if mark or not (tables <= _TABLES):
+            raise errors.StoreError(
+                f'the outbox {self._path} is a database of another program, '
+                'which is left as it is; set [executor] state_path to a '
+                'file of its own'
+            )
 
     @contextlib.contextmanager
     def _transaction(self) -> collections.abc.Iterator[sqlite3.Connection]:

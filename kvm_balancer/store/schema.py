@@ -10,9 +10,14 @@ from alembic import config as alembic_config
 from alembic import migration as alembic_migration
 from alembic import script as alembic_script
 from alembic import util as alembic_util
+import sqlalchemy
 
 from kvm_balancer import errors
 from kvm_balancer.store import database as db
+from kvm_balancer.store import tables
+
+#: The table in which alembic keeps the version.
+_VERSIONS = 'alembic_version'
 
 _LOCATION = pathlib.Path(__file__).parent / 'alembic'
 
@@ -50,10 +55,11 @@ def version(database: db.Database) -> str:
 def upgrade(database: db.Database) -> str:
     """Bring *database* to the newest version, which is returned.
 
-    :raises StoreError: when the database does not answer, or was written by
-        a newer program
+    :raises StoreError: when the database does not answer, belongs to
+        another program, or was written by a newer one of ours
     """
     config = _config()
+    _refuse_foreign(database)
     try:
         with database.writer() as session:
             config.attributes['connection'] = session.connection()
@@ -68,6 +74,7 @@ def check(database: db.Database) -> None:
 
     :raises StoreError: with what is to be done
     """
+    _refuse_foreign(database)
     found = version(database)
     wanted = newest()
     if found == wanted:
@@ -88,6 +95,30 @@ def check(database: db.Database) -> None:
         f'the schema of the database {database.name} is {found} and should '
         f'be {wanted}; {db.UPGRADE_REMEDY}'
     )
+
+
+def _refuse_foreign(database: db.Database) -> None:
+    """Leave a database alone that somebody else has made.
+
+    Others keep their versions by alembic as well: a version is ours only
+    beside our tables.
+
+    :raises StoreError: when it is not empty and not ours
+    """
+    ours = set(tables.Base.metadata.tables)
+    with database.reader() as session:
+        found = set(sqlalchemy.inspect(session.connection()).get_table_names())
+    others = found - ours - {_VERSIONS}
+    if _VERSIONS in found and version(database):
+        if found & ours:
+            return
+        others = others or {_VERSIONS}
+    if others:
+        raise errors.StoreError(
+            f'the database {database.name} belongs to another program: it '
+            f'holds {", ".join(sorted(others)[:3])}; set [database] '
+            'connection to one of its own'
+        )
 
 
 def _too_new(database: db.Database) -> str:

@@ -120,6 +120,34 @@ class OutboxTest(unittest.TestCase):
                 self.assertIn(text, str(caught.exception))
                 self.assertNotIn('\n', str(caught.exception))
 
+    def test_the_database_of_another_program_is_left_as_it_is(self):
+        """Whether it shows by its mark or by its tables."""
+        for number, statement in enumerate(
+            (
+                'CREATE TABLE songs (name TEXT)',
+                'CREATE TABLE alembic_version (version_num TEXT)',
+                'PRAGMA application_id = 7',
+            )
+        ):
+            with self.subTest(statement):
+                path = self.path.parent / f'foreign-{number}'
+                with sqlite3.connect(path) as connection:
+                    connection.execute(statement)
+                connection.close()
+                before = path.read_bytes()
+                with self.assertRaisesRegex(
+                    errors.StoreError, 'of another program'
+                ):
+                    outbox.Outbox(path)
+                self.assertEqual(before, path.read_bytes())
+
+    def test_a_file_of_a_release_without_marks_is_ours(self):
+        self._open().put('outcome', 'a', b'payload')
+        with sqlite3.connect(self.path) as connection:
+            connection.execute('PRAGMA application_id = 0')
+        connection.close()
+        self.assertEqual(['a'], [one.key for one in self._open().pending()])
+
     def test_a_migration_is_accepted_once_also_after_a_restart(self):
         box = self._open()
         self.assertTrue(box.accept('m', b'request', 'requested', 1.0))

@@ -83,6 +83,34 @@ class SchemaTest(base.StoreCase):
                 use(self.database)
         self.assertEqual('9999', schema.version(self.database))
 
+    def test_a_database_of_another_program_is_left_alone(self):
+        """Neither its tables nor its versions become ours."""
+        statements = (
+            'CREATE TABLE songs (name VARCHAR(9))',
+            'CREATE TABLE migrations (name VARCHAR(9))',
+            'CREATE TABLE alembic_version (version_num VARCHAR(32))',
+        )
+        with self.database.writer() as session:
+            for statement in statements:
+                session.execute(sqlalchemy.text(statement))
+        for use in (schema.check, schema.upgrade):
+            with self.assertRaisesRegex(
+                errors.StoreError, 'belongs to another program: it holds songs'
+            ):
+                use(self.database)
+        self.assertEqual('', schema.version(self.database))
+
+    def test_a_version_without_our_tables_is_not_ours(self):
+        with self.database.writer() as session:
+            for statement in (
+                'CREATE TABLE alembic_version (version_num VARCHAR(32))',
+                "INSERT INTO alembic_version VALUES ('0001')",
+            ):
+                session.execute(sqlalchemy.text(statement))
+        for use in (schema.check, schema.upgrade):
+            with self.assertRaisesRegex(errors.StoreError, 'another program'):
+                use(self.database)
+
     def test_the_agent_makes_its_own_schema_only_when_told_to(self):
         kept = store.Store(self.conf, create=True)
         self.addCleanup(kept.close)
