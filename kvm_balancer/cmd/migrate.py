@@ -27,6 +27,7 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
+from kvm_balancer.migration import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations as service
 from kvm_balancer.virt import driver
@@ -181,7 +182,10 @@ class _Errand:
                     f'instance {view.name} is not to be moved: '
                     f'{view.owner_reason}'
                 )
-            wanted = self._request(view)
+            merged = wishes.merge(self._options, view.asks)
+            for change in merged.changes:
+                shown.note(change)
+            wanted = self._request(view, merged.options)
             runner = service.MigrationRunner(
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
@@ -208,11 +212,15 @@ class _Errand:
         try:
             hypervisor.connect()
             view = hypervisor.view(self._asked.instance)
-            return preflight.look(hypervisor, self._request(view))
+            merged, found = preflight.read_wishes(self._options, view.asks)
+            wanted = self._request(view, merged)
+            return (*found, *preflight.look(hypervisor, wanted))
         finally:
             hypervisor.close()
 
-    def _request(self, view: driver.InstanceView) -> request.Request:
+    def _request(
+        self, view: driver.InstanceView, granted: request.Options
+    ) -> request.Request:
         asked = self._asked
         return request.Request(
             migration_id=str(uuid.uuid4()),
@@ -222,7 +230,7 @@ class _Errand:
             destination_uri=asked.destination,
             accepted_at=self._accepted_at,
             migration_address=asked.migration_address,
-            options=self._options,
+            options=granted,
         )
 
     def _conclude(self, ended: outcome.Outcome) -> None:

@@ -15,6 +15,7 @@ from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration import wishes
 from kvm_balancer.virt import driver
 
 #: Longer than a host that does not answer is waited for.
@@ -61,6 +62,21 @@ def look(
     raise errors.MigrationError(
         f'the checks were answered by {type(event).__name__}'
     )
+
+
+def read_wishes(
+    options: request.Options, told: wishes.Wishes
+) -> tuple[request.Options, tuple[events.Check, ...]]:
+    """Return the options with an instance's wishes, and a check of these."""
+    try:
+        merged = wishes.merge(options, told)
+    except errors.MigrationError as error:
+        remedy = 'correct it: virsh metadata'
+        failed = events.Verdict.FAILED
+        return options, (events.Check('metadata', failed, str(error), remedy),)
+    changes = '; '.join(merged.changes)
+    passed = events.Verdict.PASSED
+    return merged.options, (events.Check('metadata', passed, changes),)
 
 
 def exit_code(found: collections.abc.Iterable[events.Check]) -> int:

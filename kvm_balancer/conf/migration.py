@@ -69,6 +69,15 @@ either host or the network between them fails meanwhile, the guest stands
 still or is lost. The kernel of the destination must allow userfaultfd.
 """,
     ),
+    cfg.BoolOpt(
+        'post_copy_by_instance',
+        default=False,
+        help="""
+Let an instance's own metadata allow post-copy for it where ``post_copy`` is
+off. That an instance's metadata forbids it counts always. Turned on, whoever
+may change the metadata of an instance decides over that risk for it.
+""",
+    ),
     cfg.IntOpt(
         'max_downtime_ms',
         default=500,
@@ -172,4 +181,5 @@ def options(conf: cfg.ConfigOpts) -> request.Options:
         compression=group.compression,
         tls=group.tls,
         profile=request.Profile(group.profile),
+        post_copy_by_instance=group.post_copy_by_instance,
     )

@@ -24,6 +24,7 @@ class Options:
     :ivar auto_converge_increment_percent: its step; 0 the hypervisor's
     :ivar max_throttle_percent: the throttle that the guest may be put under
     :ivar post_copy: post-copy may be used when pre-copy does not converge
+    :ivar post_copy_by_instance: an instance's own metadata may allow it
     :ivar max_downtime_ms: the longest stop the guest is allowed
     :ivar bandwidth_mib_s: limit of the memory stream; 0 for none
     :ivar time_limit_seconds: give up (or switch) after it; 0 for none
@@ -44,6 +45,7 @@ class Options:
     compression: str = ''
     tls: bool = False
     profile: Profile = Profile.BALANCE
+    post_copy_by_instance: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

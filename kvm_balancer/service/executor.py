@@ -20,6 +20,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
+from kvm_balancer.migration import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
 from kvm_balancer.store import outbox
@@ -93,7 +94,7 @@ class Executor:
             self._refuse_unfit(wanted)
         # Without the lock: a hypervisor may take its time, and meanwhile
         # others ask, cancel and end.
-        self._refuse_foreign(wanted)
+        wanted = self._fitted(wanted)
         with self._lock:
             known = self._memory.entry(wanted.migration_id)
             if known is not None:
@@ -241,8 +242,12 @@ class Executor:
                 f'way, and [host] max_outgoing is {self._max_outgoing}'
             )
 
-    def _refuse_foreign(self, wanted: request.Request) -> None:
-        """Refuse what is not here, or not ours to move."""
+    def _fitted(self, wanted: request.Request) -> request.Request:
+        """Return it with the wishes of its instance.
+
+        :raises MigrationError: when the instance is not here, not ours to
+            move, or has wishes that are not understood
+        """
         try:
             view = self._hypervisor.view(wanted.instance)
         except errors.NotFound as error:
@@ -251,6 +256,10 @@ class Executor:
             raise errors.MigrationError(
                 f'instance {view.name} is not to be moved: {view.owner_reason}'
             )
+        merged = wishes.merge(wanted.options, view.asks)
+        for change in merged.changes:
+            LOG.info('Migration %s: %s', wanted.migration_id, change)
+        return dataclasses.replace(wanted, options=merged.options)
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin."""

@@ -18,6 +18,7 @@ from oslo_config import cfg
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration import wishes
 from kvm_balancer.model import sample
 
 #: Where a carrier puts the events it sees; called from any thread, and
@@ -31,6 +32,7 @@ class InstanceView:
 
     :ivar owner: ``balancer``, ``nova`` or ``none``, as in a sample
     :ivar owner_reason: why it is not ours, for the refusal
+    :ivar asks: what its metadata asks of its migrations
     """
 
     id: str
@@ -40,6 +42,7 @@ class InstanceView:
     end: events.End
     vcpus: float
     memory_mib: float
+    asks: wishes.Wishes = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

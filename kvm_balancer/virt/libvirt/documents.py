@@ -37,6 +37,7 @@ class DomainFacts:
     :ivar pass_through: names of host devices that it holds
     :ivar bridges: bridges of the host that it is plugged into
     :ivar networks: networks of libvirt that it is plugged into
+    :ivar asks: what its metadata asks of its migrations, names and values
     :ivar bound: what else of the host it holds on to, in words
     """
 
@@ -56,6 +57,7 @@ class DomainFacts:
     file_systems: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
+    asks: tuple[tuple[str, str], ...] = ()
     memory: backing.Backing = dataclasses.field(
         default_factory=backing.Backing
     )
@@ -130,6 +132,7 @@ def read_domain(text: str) -> DomainFacts:
             if (network := one.get('network'))
         ),
         bound=tuple(_bound(root)),
+        asks=tuple(_asks(root)),
         memory=backing.read(root),
     )
 
@@ -188,6 +191,18 @@ def _marks(root: ElementTree.Element, name: str) -> ownership.Marks:
         product=product,
         consent=consent,
     )
+
+
+def _asks(root: ElementTree.Element) -> list[tuple[str, str]]:
+    """Return what ``<migration>`` of our own metadata asks for."""
+    ours = f'{{{ownership.NAMESPACE}}}'
+    return [
+        (wish.tag.rpartition('}')[2], (wish.text or '').strip())
+        for asked in root.iterfind(f'metadata//{ours}migration')
+        for wish in asked
+        # of a comment it is a function
+        if isinstance(wish.tag, str)
+    ]
 
 
 def _disk(element: ElementTree.Element) -> Disk:

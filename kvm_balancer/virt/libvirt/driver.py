@@ -138,6 +138,7 @@ class LibvirtDriver(driver.Driver):
             end=ends.read_end(domain),
             vcpus=facts.vcpus,
             memory_mib=facts.memory_mib,
+            asks=facts.asks,
         )
 
 

@@ -8,6 +8,7 @@ import unittest
 
 import libvirt
 
+from kvm_balancer.virt import ownership
 from tests.functional.libvirt import hosts
 
 _TIMEOUT_SECONDS = 120
@@ -76,6 +77,32 @@ class CheckOnlyTest(unittest.TestCase):
         self.assertEqual('failed', found['options']['verdict'])
         self.assertIn('xbzrle', found['options']['reason'])
         self.assertIn('post-copy over parallel', found['options']['reason'])
+
+    def test_the_wishes_of_an_instance_are_heeded(self):
+        uid = self.ground.calm()
+        domain = self.ground.domain(uid)
+        for wish, code, verdict, said in (
+            (
+                '<post_copy>false</post_copy>',
+                0,
+                'passed',
+                'post_copy is False',
+            ),
+            ('<post_copy>maybe</post_copy>', 1, 'failed', "'maybe'"),
+        ):
+            domain.setMetadata(
+                libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+                f'<instance><migration>{wish}</migration></instance>',
+                'balancer',
+                ownership.NAMESPACE,
+                libvirt.VIR_DOMAIN_AFFECT_LIVE,
+            )
+            found_code, found = self._found(uid, '--post-copy')
+            self.assertEqual(code, found_code, found)
+            self.assertEqual(verdict, found['metadata']['verdict'])
+            self.assertIn(said, found['metadata']['reason'])
+            # only where it is allowed is it asked whether it is possible
+            self.assertEqual(verdict == 'failed', 'post-copy' in found)
 
     def test_a_network_has_to_be_there_and_active(self):
         here, there = (

@@ -1,5 +1,6 @@
 """An executor accepts a migration once, refuses what is not its, and tells."""
 
+import dataclasses
 import pathlib
 import tempfile
 import threading
@@ -74,6 +75,20 @@ class Broken:
         raise KeyError(type(instruction).__name__)
 
 
+class Asking:
+    """A driver whose instances ask for something."""
+
+    def __init__(self, whole, *asks):
+        self._whole = whole
+        self._asks = asks
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def view(self, instance):
+        return dataclasses.replace(self._whole.view(instance), asks=self._asks)
+
+
 class ExecutorTest(unittest.TestCase):
     def setUp(self):
         super().setUp()
@@ -144,6 +159,31 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual('completed', self.executor.state(wanted.migration_id))
         view = self.world.driver('there').view(wanted.instance)
         self.assertEqual('running', view.end.state)
+
+    def test_the_wishes_of_an_instance_are_its_limits(self):
+        self.executor._hypervisor = Asking(
+            self.world.driver('here'),
+            ('max_downtime_ms', '7'),
+            ('post_copy', 'true'),
+        )
+        wanted = self.request(self.world.start('here'))
+        self.executor.migrate(wanted)
+        entry = self.memory.entry(wanted.migration_id)
+        kept = messages.decode_request(msgspec.json.decode(entry.request))
+        self.assertEqual(
+            (7, False),
+            (kept.options.max_downtime_ms, kept.options.post_copy),
+        )
+        self.wait_for_outcomes(1)
+
+    def test_a_wish_that_is_not_understood_is_refused(self):
+        self.executor._hypervisor = Asking(
+            self.world.driver('here'), ('post_copy', 'maybe')
+        )
+        wanted = self.request(self.world.start('here'))
+        with self.assertRaisesRegex(errors.MigrationError, "'maybe'"):
+            self.executor.migrate(wanted)
+        self.assertEqual([], self.executor.running())
 
     def test_the_same_command_again_changes_nothing(self):
         wanted = self.request(self.world.start('here'))

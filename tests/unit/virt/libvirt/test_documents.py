@@ -68,6 +68,27 @@ class ReadDomainTest(unittest.TestCase):
             facts.disks,
         )
 
+    def test_wishes_stand_in_metadata_of_our_own(self):
+        ours = 'https://kvm-balancer.org/xmlns/1'
+        wish = '<{}post_copy> false </{}post_copy><!-- why -->'
+        cases = (
+            (
+                f'<instance xmlns="{ours}"><migration>'
+                f'{wish.format("", "")}</migration></instance>'
+            ),
+            (
+                f'<b:instance xmlns:b="{ours}"><b:migration>'
+                f'{wish.format("b:", "b:")}</b:migration></b:instance>'
+            ),
+        )
+        for metadata in cases:
+            with self.subTest(metadata):
+                self.assertEqual(
+                    (('post_copy', 'false'),), _domain(metadata).asks
+                )
+        other = '<x xmlns="urn:x"><migration><a/></migration></x>'
+        self.assertEqual((), _domain(other).asks)
+
     def test_networks_are_told_from_bridges(self):
         facts = documents.read_domain(
             """<domain><devices>
