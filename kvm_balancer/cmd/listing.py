@@ -1,13 +1,15 @@
 """How rows and records are shown: short to people, whole to programs.
 
-A table for people has short titles, units and identifiers that fit in 80 to
-100 columns. Every other format has all the keys of the agent's answer, raw.
+A table for people has short titles, units and identifiers, and fits its
+terminal: long names lose their middle. Every other format has all the keys of
+the agent's answer, raw.
 """
 
 import argparse
 import collections.abc
 import dataclasses
 import datetime
+import re
 import shutil
 import textwrap
 from typing import Any
@@ -25,7 +27,12 @@ _SHORT_ID = 8
 _NOTHING = '-'
 #: What the frame and the field names of a record leave to its values.
 _RECORD_MARGIN = 26
-_LEAST_WIDTH = 40
+_LEAST_WIDTH = 18
+#: No name is made shorter than this, however narrow the terminal is.
+_LEAST_NAME = 7
+#: What stands between two cells, and at both ends of a line.
+_BETWEEN = 3
+_ENDS = 4
 
 
 def text(value: Any) -> str:
@@ -68,6 +75,20 @@ def local_time(value: Any) -> str:
     )
 
 
+def short_time(value: Any) -> str:
+    """Show a time to the minute, without its year."""
+    return local_time(value)[5:16] or _NOTHING
+
+
+def natural(name: Any) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: host-2 before host-10."""
+    return [
+        (int(part), '') if part.isdecimal() else (-1, part)
+        for part in re.split(r'(\d+)', text(name))
+        if part
+    ]
+
+
 def one_per_line(
     lines: collections.abc.Iterable[str], margin: int = _RECORD_MARGIN
 ) -> str:
@@ -88,12 +109,19 @@ class Column:
 
     :ivar key: of the agent's row
     :ivar right: numbers stand on the right
+    :ivar shrinks: its cells lose their middle where the table is too wide
     """
 
     key: str
     title: str
     show: collections.abc.Callable[[Any], str] = text
     right: bool = False
+    shrinks: bool = False
+
+
+def name(key: str, title: str) -> Column:
+    """Make the column of a name, of whatever length."""
+    return Column(key, title, shrinks=True)
 
 
 def count(key: str, title: str, digits: int = 0) -> Column:
@@ -122,7 +150,7 @@ class Listing(lister.Lister):
 
     def take_action(
         self, parsed_args: argparse.Namespace
-    ) -> tuple[list[str], list[list[Any]]]:
+    ) -> tuple[list[str], collections.abc.Sequence[list[Any]]]:
         rows = self.rows(parsed_args)
         if parsed_args.formatter == 'table':
             return (
@@ -172,7 +200,7 @@ def arranged(
 
 def _shown(
     columns: collections.abc.Sequence[Column], rows: list[Row]
-) -> list[list[Any]]:
+) -> list[list[str]]:
     """Return the cells of a table, numbers padded to stand on the right."""
     cells = [
         [column.show(row.get(column.key)) for column in columns]
@@ -180,8 +208,41 @@ def _shown(
     ]
     for place, column in enumerate(columns):
         if column.right:
-            width = max((len(line[place]) for line in cells), default=0)
-            width = max(width, len(column.title))
+            width = _width(column, place, cells)
             for line in cells:
                 line[place] = line[place].rjust(width)
+    _fit(columns, cells)
     return cells
+
+
+def _width(column: Column, place: int, cells: list[list[str]]) -> int:
+    lines = [part for line in cells for part in line[place].split('\n')]
+    return max(len(part) for part in [column.title, *lines])
+
+
+def _fit(
+    columns: collections.abc.Sequence[Column], cells: list[list[str]]
+) -> None:
+    """Take from the longest names what is too much for this terminal."""
+    widths = [
+        _width(column, place, cells) for place, column in enumerate(columns)
+    ]
+    frame = _ENDS + _BETWEEN * (len(columns) - 1)
+    excess = sum(widths) + frame - shutil.get_terminal_size().columns
+    places = [place for place, column in enumerate(columns) if column.shrinks]
+    for _ in range(excess):
+        place = max(places, key=widths.__getitem__, default=None)
+        if place is None or widths[place] <= _LEAST_NAME:
+            break
+        widths[place] -= 1
+    for place in places:
+        for line in cells:
+            line[place] = _elided(line[place], widths[place])
+
+
+def _elided(value: str, width: int) -> str:
+    """Leave the middle of a name out: its ends tell it from others."""
+    if len(value) <= width:
+        return value
+    head = width // 2
+    return f'{value[:head]}…{value[head + 1 - width :]}'

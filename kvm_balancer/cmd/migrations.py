@@ -67,18 +67,20 @@ RECORD = (
 
 
 class List(listing.Listing):
-    """List the latest migrations, newest first."""
+    """List the latest migrations, newest first.
+
+    Down is how long the instance stood still, in ms. More is in -f json, and
+    in 'migrations show'.
+    """
 
     columns = (
         listing.Column('id', 'Id', listing.short_id),
-        listing.Column('accepted_at', 'Accepted', listing.local_time),
+        listing.Column('accepted_at', 'Accepted', listing.short_time),
         listing.Column('instance', 'Instance', listing.short_id),
-        listing.Column('source', 'Source'),
-        listing.Column('destination', 'Destination'),
+        listing.name('source', 'From'),
+        listing.name('destination', 'To'),
         listing.Column('state', 'State'),
-        listing.Column('mode', 'Mode'),
-        listing.count('total_ms', 'Total ms'),
-        listing.count('downtime_ms', 'Down ms'),
+        listing.Column('downtime_ms', 'Down', listing.number(0), right=True),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

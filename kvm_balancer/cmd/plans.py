@@ -8,11 +8,15 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import listing
 
 #: What the other columns of a list take of a line.
-_MARGIN = 76
+_MARGIN = 60
 
 
 def _why(value: Any) -> str:
     return listing.one_per_line([listing.text(value)], _MARGIN)
+
+
+def _policies(value: Any) -> str:
+    return listing.text(value).replace(',', ',\n')
 
 
 def _moves(value: Any) -> str:
@@ -30,9 +34,8 @@ class List(listing.Listing):
 
     columns = (
         listing.Column('id', 'Id', listing.short_id),
-        listing.Column('created_at', 'Made', listing.local_time),
-        listing.Column('policy', 'Policy'),
-        listing.Column('mode', 'Mode'),
+        listing.Column('created_at', 'Made', listing.short_time),
+        listing.Column('policy', 'Policy', _policies),
         listing.Column('state', 'State'),
         listing.count('moves', 'Moves'),
         listing.Column('summary', 'Why', _why),

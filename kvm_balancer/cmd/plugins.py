@@ -12,7 +12,6 @@ KINDS = (
     'weighers',
     'convergence',
     'drivers',
-    'metric_sources',
 )
 
 

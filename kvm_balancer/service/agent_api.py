@@ -222,7 +222,8 @@ class AgentApi:
             'vcpus': float(instances.vcpus[row]),
             'memory_mib': float(instances.memory_mib[row]),
             'cpu_usage': float(instances.cpu_usage[row]),
-            'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]),
+            # A guest that runs dirties something: 0 was never measured.
+            'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]) or None,
             'movable': bool(instances.movable[row]),
         }
 

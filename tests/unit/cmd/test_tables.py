@@ -1,5 +1,8 @@
 """What the commands show: short to people, whole to programs."""
 
+import os
+from unittest import mock
+
 from kvm_balancer import errors
 from tests.unit.cmd import base
 
@@ -88,7 +91,7 @@ class TablesTest(base.CommandCase):
     def setUp(self):
         super().setUp()
         self.agent = base.FakeAgent(
-            list_hosts=[_HOST, {**_HOST, 'name': 'b', 'silent': True}],
+            list_hosts=[_HOST, {**_HOST, 'name': 'd', 'silent': True}],
             list_instances=[_INSTANCE],
             list_plans=[_PLAN],
             show_plan={
@@ -129,6 +132,53 @@ class TablesTest(base.CommandCase):
                 widest = max(len(line) for line in ran.out.splitlines())
                 self.assertLessEqual(widest, 120, ran.out)
                 self.assertNotIn('None', ran.out)
+
+    def test_tables_of_long_names_fit_80_columns_and_break_no_word(self):
+        name = 'compute-rack17-node0042.dc1.cloud.example.com'
+        self.agent.answers.update(
+            list_hosts=[{**_HOST, 'name': name, 'zone': 'availability-1'}],
+            list_instances=[
+                {**_INSTANCE, 'name': 'payroll-database-01', 'host': name}
+            ],
+            list_migrations=[
+                {**_MIGRATION, 'source': name, 'destination': name}
+            ],
+            list_plans=[{**_PLAN, 'policy': 'relieve,spread'}],
+        )
+        with mock.patch.dict(os.environ, COLUMNS='80'):
+            for command, words in (
+                (('hosts',), ('enabled', '91%')),
+                (('instances',), ('5bdf9e0a', '16,384', '120.2')),
+                (('migrations', 'list'), ('completed', '5bdf9e0a')),
+                (('plans',), ('advised', 'relieve')),
+                (('plugins',), ('cpu_compatibility', 'convergence')),
+            ):
+                with self.subTest(command):
+                    out = self.run_cli(*command).out
+                    widest = max(len(line) for line in out.splitlines())
+                    self.assertLessEqual(widest, 80, out)
+                    for word in words:
+                        self.assertIn(f' {word}', out)
+
+    def test_rows_stand_in_the_order_of_their_names(self):
+        for command, answer, one in (
+            ('hosts', 'list_hosts', _HOST),
+            ('instances', 'list_instances', _INSTANCE),
+        ):
+            with self.subTest(command):
+                self.agent.answers[answer] = [
+                    {**one, 'name': name} for name in ('h-10', 'b', 'h-2')
+                ]
+                rows = self.run_cli(command, '-f', 'json').json
+                self.assertEqual(
+                    ['b', 'h-2', 'h-10'], [row['name'] for row in rows]
+                )
+
+    def test_what_was_never_measured_is_a_dash(self):
+        self.agent.answers['list_instances'] = [
+            {**_INSTANCE, 'dirty_rate_mib_s': None}
+        ]
+        self.assertRegex(self.run_cli('instances').out, r' - \| yes')
 
     def test_programs_get_the_whole_answer_as_it_is(self):
         for command, answer in (
