@@ -129,6 +129,8 @@ def plan_from_file(
         limit=parsed_args.limit,
     )
     context = plugins.make_context(conf, migration.options(conf))
+    if not parsed_args.fleet:
+        raise errors.ConfigurationError('--fleet needs a file name')
     try:
         document = pathlib.Path(parsed_args.fleet).read_bytes()
     except OSError as error:

@@ -5,6 +5,8 @@ the arguments, a part of the line that is printed, and the exit code (1: it
 could not be done; 2: it was asked for wrongly).
 """
 
+import json
+import math
 import subprocess
 import sys
 
@@ -12,6 +14,20 @@ from tests.unit.cmd import base
 
 _MIGRATE = ('migrate', 'vm', '--source', 'qemu+tcp://127.0.0.1:1/system')
 _THERE = ('--destination', 'qemu+tcp://127.0.0.1:2/system')
+
+_INSTANCE = {'id': 'i', 'host': 'a', 'vcpus': 1, 'memory_mib': 1024}
+
+
+def _fleet(*instances):
+    """Write a fleet of one host and these instances."""
+    return json.dumps(
+        {
+            'schema': 'kvm-balancer/fleet/1',
+            'hosts': [{'name': 'a', 'cpus': 8, 'memory_mib': 8192}],
+            'instances': list(instances),
+        }
+    )
+
 
 TABLE = (
     # The command itself
@@ -47,6 +63,16 @@ TABLE = (
     (('plan', '--fleet', '{broken_fleet}'), 'not JSON', 1),
     (('plan', '--fleet', '{deep_fleet}'), 'nested too deeply', 1),
     (('plan', '--fleet', '{wrong_fleet}'), 'nowhere', 1),
+    (('plan', '--fleet', ''), '--fleet needs a file name', 2),
+    (('plan', '--fleet', '{directory}'), 'Is a directory', 2),
+    (('plan', '--fleet', '{empty_fleet}'), 'not JSON', 1),
+    (('plan', '--fleet', '{list_fleet}'), 'not a fleet document', 1),
+    (('plan', '--fleet', '{other_schema}'), "must be 'kvm-balancer/fl", 1),
+    (('plan', '--fleet', '{twice_fleet}'), 'instances[1] i: id: is there', 1),
+    (('plan', '--fleet', '{nan_fleet}'), 'instances[0] i: cpu_usage: is n', 1),
+    (('plan', '--fleet', '{negative_fleet}'), 'instances[0] i: vcpus: is', 1),
+    (('plan', '--fleet', '{short_fleet}'), 'instances[0] i: Object missi', 1),
+    (('plan', '--fleet', '{typed_fleet}'), 'instances[0] i: vcpus: Exp', 1),
     (('plan', '--fleet', '{fleet}', '--policy', 'nosuch'), "'nosuch'", 2),
     (('plan', '--fleet', '{fleet}', '--target', '2'), 'not a number', 2),
     (('plan', '--fleet', '{fleet}', '--limit', 'x'), 'not a number', 2),
@@ -106,11 +132,20 @@ class BadInputTest(base.CommandCase):
             'wrong_fleet': f'{{{schema}, "hosts": [{host}], '
             f'"instances": [{lost}]}}',
             'fleet': f'{{{schema}, "hosts": [{host}], "instances": []}}',
+            'empty_fleet': '',
+            'list_fleet': '[]',
+            'other_schema': '{"schema": "kvm-balancer/plan/1"}',
+            'twice_fleet': _fleet(_INSTANCE, _INSTANCE),
+            'nan_fleet': _fleet({**_INSTANCE, 'cpu_usage': math.nan}),
+            'negative_fleet': _fleet({**_INSTANCE, 'vcpus': -1}),
+            'short_fleet': _fleet({'id': 'i', 'host': 'a'}),
+            'typed_fleet': _fleet({**_INSTANCE, 'vcpus': 'two'}),
         }
         self.files = {
             name: self.write(name, text)
             for name, text in {**texts, **fleets}.items()
         }
+        self.files['directory'] = str(self.directory)
 
     def test_everything_in_the_table(self):
         for arguments, text, code in TABLE:
