@@ -74,3 +74,8 @@ class Policy(abc.ABC):
         work = workspace.Workspace(fleet, context)
         findings = self.search(work)
         return assembly.assemble(self.name, work, (findings,))
+
+
+def moves(count: int) -> str:
+    """Say how many moves a plan makes."""
+    return '1 move' if count == 1 else f'{count} moves'

@@ -81,10 +81,11 @@ class Relieve(base.Policy):
             return f'no host is over {limit:.2f} CPU: nothing to do'
         text = (
             f'{len(hot) - len(still_hot)} of {len(hot)} hosts over '
-            f'{limit:.2f} CPU are brought under it in {moves} moves'
+            f'{limit:.2f} CPU are brought under it in {base.moves(moves)}'
         )
         if not still_hot:
             return text
         names = ', '.join(one.host for one in still_hot[:5])
         more = ', ...' if len(still_hot) > 5 else ''
-        return f'{text}; {names}{more} stay hot'
+        stay = 'stays' if len(still_hot) == 1 else 'stay'
+        return f'{text}; {names}{more} {stay} hot'

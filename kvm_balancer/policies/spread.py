@@ -107,7 +107,7 @@ class Spread(base.Policy):
                 f'CPU spread is {before:.3f}, at or under its target of '
                 f'{target:.3f}: nothing to do'
             )
-        text = f'CPU spread {before:.3f} -> {after:.3f} in {moves} moves'
+        text = f'CPU spread {before:.3f} -> {after:.3f} in {base.moves(moves)}'
         if after <= target:
             return text
         why = (

@@ -19,6 +19,8 @@ def find(
     :param noun: what a row is, for the error
     :raises NotFound: when there is none, or more than one
     """
+    if not wanted:
+        raise errors.NotFound(f'there is no {noun} without an id; give one')
     exact = session.get(table, wanted)
     if exact is not None:
         return exact
@@ -27,7 +29,7 @@ def find(
         .where(table.id.startswith(wanted, autoescape=True))
         .limit(2)
     )
-    found = session.scalars(query).all() if wanted else ()
+    found = session.scalars(query).all()
     if len(found) > 1:
         raise errors.NotFound(
             f'more than one {noun} begins with {wanted}; give more of its id'

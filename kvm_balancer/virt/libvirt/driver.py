@@ -87,7 +87,14 @@ class LibvirtDriver(driver.Driver):
         return self._sampler.read()
 
     def view(self, instance: str) -> driver.InstanceView:
-        return self._link.call(lambda handle: self._view(handle, instance))
+        try:
+            return self._link.call(lambda handle: self._view(handle, instance))
+        except errors.NotFound:
+            uri = self._params.uri
+            where = urllib.parse.urlsplit(uri).hostname or uri
+            raise errors.NotFound(
+                f'there is no instance {instance!r} on {where}'
+            ) from None
 
     def carrier(
         self, wanted: request.Request, sink: driver.Sink

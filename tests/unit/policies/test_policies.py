@@ -212,7 +212,7 @@ class TestComposition(unittest.TestCase):
         )
         self.assertEqual('relieve,spread', made.policy)
         self.assertEqual(4, len(made.moves))
-        self.assertIn('brought under it in 1 moves; CPU spread', made.summary)
+        self.assertIn('brought under it in 1 move; CPU spread', made.summary)
 
     def test_a_policy_that_raises_costs_only_itself(self):
         made = composition.propose(
