@@ -13,6 +13,16 @@ from kvm_balancer.cmd import lab
 if typing.TYPE_CHECKING:
     from kvm_balancer.lab import fleet
 
+_CHANGES = (
+    'cpu',
+    'dirty',
+    'working_set',
+    'cpus',
+    'memory',
+    'overhead',
+    'bandwidth',
+)
+
 
 class Load(command.Command):
     """Change what guests or hosts of a lab do, while it runs.
@@ -72,6 +82,11 @@ class Load(command.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
+        if all(getattr(parsed_args, name) is None for name in _CHANGES):
+            raise errors.ConfigurationError(
+                f'nothing is to be changed on {parsed_args.target}: give an '
+                'option such as --cpu or --bandwidth'
+            )
         there = lab.found(parsed_args)
         target = parsed_args.target
         is_host = target in {host.name for host in there.hosts}

@@ -49,6 +49,7 @@ TABLE = (
     (('lab', 'load', 'host-1', '--cpus', '0'), "'0' is not above 0", 2),
     (('lab', 'load', 'host-1', '--memory', 'nan'), 'of 0 or more', 2),
     (('lab', 'load', 'guest-1', '--cpu', '-1'), 'of 0 or more', 2),
+    (('lab', 'load', 'guest-3'), 'nothing is to be changed on guest-3', 2),
     (('migrations', 'show'), 'arguments are required: ID', 2),
     (('migrations', 'cancel'), 'arguments are required: ID', 2),
     # Configuration
