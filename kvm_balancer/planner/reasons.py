@@ -99,3 +99,29 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
         f'instances that may leave: of {len(hosts)} hosts, '
         f'{", ".join(parts)}'
     )
+
+
+def unplaced(
+    work: workspace.Workspace, unit: int, limit: float | None = None
+) -> str:
+    """Say why nobody takes *unit*, which should leave its host.
+
+    :param limit: CPU load that destinations are not brought over
+    """
+    if not work.may_move(unit):
+        return 'the plan has reached its limit of moves or GiB'
+    fleet = work.fleet
+    home = work.home(unit)
+    hosts = work.neighbours(home)
+    zone = fleet.zones[fleet.hosts.zone[home]]
+    where = f' of zone {zone}' if zone else ''
+    if not len(hosts):
+        return f'there is no other host{where} that takes anything now'
+    instance = int(work.units.of(unit)[0])
+    row = np.array((unit,), np.int32)
+    fit = int(np.count_nonzero(work.allowed(row, hosts)[0]))
+    refused = work.admission.refusals(instance, hosts)
+    parts = [refused] if refused else []
+    if fit and limit is not None:
+        parts.append(f'{fit} would go over {limit:.2f} CPU')
+    return f'of {len(hosts)} other hosts{where}, {", ".join(parts)}'

@@ -7,6 +7,7 @@ from kvm_balancer.filters import groups
 from kvm_balancer.filters import host_state
 from kvm_balancer.filters import stale_host
 from kvm_balancer.filters import zone
+from kvm_balancer.model import placement
 from kvm_balancer.planner import context
 from kvm_balancer.weighers import bandwidth
 from kvm_balancer.weighers import base as weigher_base
@@ -33,3 +34,7 @@ def full_context(**fields):
     fields.setdefault('filters', FILTERS)
     fields.setdefault('weighers', WEIGHERS)
     return context.Context(**fields)
+
+
+def placed(fleet):
+    return placement.Placement(fleet)

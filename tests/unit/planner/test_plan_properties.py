@@ -11,7 +11,10 @@ import numpy as np
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context
 from kvm_balancer.policies import composition
+from kvm_balancer.policies import consolidate
+from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.fixtures import judge
@@ -19,8 +22,20 @@ from tests.unit.planner import plans
 
 SPREAD = spread.Spread(spread.SpreadParams(target=0.05))
 RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.5))
+REPAIR = repair.Repair()
+DRAIN = drain.Drain()
+CONSOLIDATE = consolidate.Consolidate()
 POLICIES = st.sampled_from(
-    ((SPREAD,), (RELIEVE,), (RELIEVE, SPREAD), (SPREAD, RELIEVE))
+    (
+        (SPREAD,),
+        (RELIEVE,),
+        (RELIEVE, SPREAD),
+        (SPREAD, RELIEVE),
+        (REPAIR,),
+        (DRAIN,),
+        (CONSOLIDATE,),
+        (REPAIR, DRAIN, RELIEVE, SPREAD, CONSOLIDATE),
+    )
 )
 quick = hypothesis.settings(max_examples=60, deadline=None)
 

@@ -124,7 +124,8 @@ class TestPlugins(unittest.TestCase):
     REFUSED = (
         (
             lambda: plugins.load_policies(configuration(), ['sprad']),
-            "there is no policy 'sprad'; known are relieve, spread",
+            "there is no policy 'sprad'; known are consolidate, drain, "
+            'relieve, repair, spread',
         ),
         (
             lambda: plugins.load_policies(

@@ -1,0 +1,139 @@
+"""Mending of broken rules, one after the other, with the fewest moves."""
+
+import collections
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import reasons
+from kvm_balancer.planner import rules
+from kvm_balancer.planner import workspace
+
+
+class Mending:
+    """Mends rules on a workspace.
+
+    :ivar reasons: why an instance was not moved that should have been, by
+        row
+    """
+
+    def __init__(self, work: workspace.Workspace) -> None:
+        self._work = work
+        self.reasons: dict[int, str] = {}
+        units = work.units
+        self._unit_of = np.empty(len(work.fleet.instances), np.int32)
+        self._unit_of[units.members] = np.repeat(
+            np.arange(len(units), dtype=np.int32), units.size
+        )
+
+    def mend(self, broken: rules.Broken) -> None:
+        """Make one rule hold, where that is possible."""
+        if broken.kind is rules.Kind.APART:
+            self._gather(broken.instances)
+        else:
+            self._scatter(broken)
+
+    def _units(self, instances: tuple[int, ...]) -> list[int]:
+        """Return the units of *instances*, the cheapest to move first."""
+        units = self._work.units
+        distinct = np.unique(self._unit_of[list(instances)])
+        order = np.lexsort((units.mib[distinct], units.size[distinct]))
+        found: list[int] = distinct[order].tolist()
+        return found
+
+    def _may_move(self, unit: int) -> bool:
+        if not self._work.free[unit]:
+            self._note(unit, 'it may not be moved')
+            return False
+        if not self._work.may_move(unit):
+            self._note(unit, reasons.unplaced(self._work, unit))
+            return False
+        return True
+
+    def _note(self, unit: int, why: str) -> None:
+        for one in self._work.units.of(unit).tolist():
+            self.reasons[one] = why
+
+    def _scatter(self, broken: rules.Broken) -> None:
+        """Let as many instances leave their host as are too many there."""
+        work = self._work
+        home = int(work.state.host[broken.instances[0]])
+        staying = [
+            one for one in broken.instances if work.state.host[one] == home
+        ]
+        too_many = broken.too_many - (len(broken.instances) - len(staying))
+        for unit in self._units(tuple(staying)):
+            if too_many <= 0:
+                return
+            if not self._may_move(unit):
+                continue
+            hosts = work.neighbours(home)
+            row = np.array((unit,), np.int32)
+            hosts = hosts[work.allowed(row, hosts)[0]]
+            if not len(hosts):
+                self._note(unit, reasons.unplaced(work, unit))
+                continue
+            self._move(unit, work.best(unit, hosts))
+            gone = set(work.units.of(unit).tolist())
+            too_many -= len(gone.intersection(staying))
+
+    def _gather(self, members: tuple[int, ...]) -> None:
+        """Bring *members* together: where most are, or as near as can be."""
+        work = self._work
+        on: dict[int, list[int]] = collections.defaultdict(list)
+        for one in members:
+            on[int(work.state.host[one])].append(one)
+        if len(on) < 2:
+            return
+        fewest = sorted(on, key=lambda host: self._cost(on, host))
+        if any(self._bring(members, host) for host in fewest):
+            return
+        zone_hosts = work.neighbours(fewest[0])
+        others = zone_hosts[~np.isin(zone_hosts, list(on))]
+        for host in self._coldest(others):
+            if self._bring(members, host):
+                return
+
+    def _coldest(self, hosts: columns.Ints) -> list[int]:
+        load = self._work.state.cpu_load[hosts]
+        ordered: list[int] = hosts[np.argsort(load, kind='stable')].tolist()
+        return ordered
+
+    def _cost(
+        self, on: dict[int, list[int]], host: int
+    ) -> tuple[int, float, int]:
+        """Return what it takes to bring everybody to *host*."""
+        units = self._work.units
+        coming = self._units(
+            tuple(
+                one
+                for there, members in on.items()
+                if there != host
+                for one in members
+            )
+        )
+        count = sum(int(units.size[unit]) for unit in coming)
+        return count, float(units.mib[coming].sum()), host
+
+    def _bring(self, members: tuple[int, ...], host: int) -> bool:
+        """Move all of *members* to *host*, or none of them."""
+        work = self._work
+        first = len(work.steps)
+        target = np.array((host,), np.int32)
+        if not work.may_take[host]:
+            return False
+        for unit in self._units(members):
+            if work.home(unit) == host:
+                continue
+            row = np.array((unit,), np.int32)
+            if not self._may_move(unit) or not work.allowed(row, target)[0, 0]:
+                if work.free[unit] and work.may_move(unit):
+                    self._note(unit, reasons.unplaced(work, unit))
+                work.rewind(first)
+                return False
+            self._move(unit, host)
+        return True
+
+    def _move(self, unit: int, host: int) -> None:
+        why = reasons.standing(self._work, unit, host)
+        self._work.move(unit, host, why)

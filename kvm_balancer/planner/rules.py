@@ -1,0 +1,86 @@
+"""Hard rules of placement that do not hold, and who breaks them."""
+
+import collections
+import dataclasses
+import enum
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+
+
+class Kind(enum.Enum):
+    """What is wrong."""
+
+    TOGETHER = 'together'
+    APART = 'apart'
+    AGGREGATE = 'aggregate'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Broken:
+    """One rule that does not hold, by row numbers.
+
+    :ivar instances: those that could move to mend it: the members of a group
+        that are together on a host, those of one that is apart, or the
+        instance that is in the wrong place
+    :ivar too_many: how many of them have to leave their host
+    :ivar group: the group, or -1
+    """
+
+    kind: Kind
+    instances: tuple[int, ...]
+    too_many: int
+    group: int = -1
+
+    def text(self, fleet: columns.Fleet) -> str:
+        """Say in one line what is wrong."""
+        if self.kind is Kind.AGGREGATE:
+            name = fleet.instances.name[self.instances[0]]
+            return f'{name} is on a host without an aggregate it requires'
+        name = fleet.groups.name[self.group]
+        if self.kind is Kind.APART:
+            return f'group {name} is apart and wants to be on one host'
+        return f'group {name} has {self.too_many} too many on one host'
+
+
+def broken(fleet: columns.Fleet, host: columns.Ints) -> list[Broken]:
+    """Return the hard rules that do not hold.
+
+    :param host: where every instance is, shape ``(instances,)``
+    """
+    found: list[Broken] = []
+    for group in range(len(fleet.groups)):
+        policy = columns.GroupPolicy(int(fleet.groups.policy[group]))
+        if policy.hard:
+            found.extend(_of_group(fleet, host, group, policy))
+    wanted = fleet.requirements[fleet.instances.requirement]
+    lacking = (wanted & ~fleet.hosts.aggregates[host]).any(axis=1)
+    found.extend(
+        Broken(Kind.AGGREGATE, (one,), 1)
+        for one in np.flatnonzero(lacking).tolist()
+    )
+    return found
+
+
+def _of_group(
+    fleet: columns.Fleet,
+    host: columns.Ints,
+    group: int,
+    policy: columns.GroupPolicy,
+) -> list[Broken]:
+    on: dict[int, list[int]] = collections.defaultdict(list)
+    for one in fleet.groups.members(group).tolist():
+        on[int(host[one])].append(one)
+    if policy is columns.GroupPolicy.AFFINITY:
+        if len(on) < 2:
+            return []
+        everyone = tuple(one for members in on.values() for one in members)
+        most = max(map(len, on.values()))
+        return [Broken(Kind.APART, everyone, len(everyone) - most, group)]
+    most = int(fleet.groups.max_per_host[group])
+    return [
+        Broken(Kind.TOGETHER, tuple(members), len(members) - most, group)
+        for _, members in sorted(on.items())
+        if len(members) > most
+    ]
