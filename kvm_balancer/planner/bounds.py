@@ -140,9 +140,12 @@ def moves_to_limit(
     hosts = state.fleet.hosts
     usage = state.fleet.instances.cpu_usage
     excess = state.cores - limit * hosts.cpus
+    rows = np.flatnonzero(free)
+    rows = rows[np.argsort(state.host[rows], kind='stable')]
+    first = np.searchsorted(state.host[rows], np.arange(len(hosts) + 1))
     total = 0
     for host in np.flatnonzero(excess > 1e-6 * hosts.cpus).tolist():
-        mine = usage[np.flatnonzero(free & (state.host == host))]
+        mine = usage[rows[first[host] : first[host + 1]]]
         largest = np.cumsum(np.sort(mine)[::-1])
         enough = int(np.searchsorted(largest, excess[host] - 1e-9))
         if enough >= len(largest):
