@@ -8,6 +8,7 @@ hypervisors carry on with by themselves.
 
 import argparse
 import collections.abc
+import dataclasses
 import signal
 import time
 from typing import Any
@@ -29,6 +30,8 @@ from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration import wishes
 from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from kvm_balancer.service import forecast
 from kvm_balancer.service import migrations as service
 from kvm_balancer.virt import driver
 
@@ -104,6 +107,7 @@ class Migrate(listing.Record):
                 'source and destination are the same host'
             )
         self._errand = _Errand(self.app.conf, parsed_args)
+        self._check_columns(parsed_args)
         if parsed_args.check_only:
             self._found = self._errand.check()
             return preflight.arranged(self._found, parsed_args.formatter)
@@ -111,6 +115,19 @@ class Migrate(listing.Record):
             ended = self._errand.run(shown)
         row = messages.encode_outcome(ended)
         return listing.arranged(self.columns, row, parsed_args.formatter)
+
+    def _check_columns(self, parsed_args: argparse.Namespace) -> None:
+        """Refuse columns that there are not before anything is moved."""
+        if parsed_args.check_only:
+            return
+        keys = [
+            'schema',
+            *(field.name for field in dataclasses.fields(outcome.Outcome)),
+        ]
+        names, _ = listing.arranged(
+            self.columns, dict.fromkeys(keys), parsed_args.formatter
+        )
+        self._generate_columns_and_selector(parsed_args, names)
 
     def produce_output(
         self,
@@ -150,6 +167,7 @@ class _Errand:
     ) -> None:
         self._accepted_at = time.time()
         self._asked = asked
+        self._bandwidth_mib_s: float = conf.host.migration_mib_s
         self._options = limits.options(conf, asked)
         self._convergence = limits.load_convergence(conf, asked)
         self._interrupts = 0
@@ -185,7 +203,13 @@ class _Errand:
             merged = wishes.merge(self._options, view.asks)
             for change in merged.changes:
                 shown.note(change)
-            wanted = self._request(view, merged.options)
+            wanted = self._request(
+                view,
+                merged.options,
+                forecast.of_instance(
+                    hypervisor, view, merged.options, self._bandwidth_mib_s
+                ),
+            )
             runner = service.MigrationRunner(
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
@@ -219,7 +243,10 @@ class _Errand:
             hypervisor.close()
 
     def _request(
-        self, view: driver.InstanceView, granted: request.Options
+        self,
+        view: driver.InstanceView,
+        granted: request.Options,
+        predicted: plan.Prediction | None = None,
     ) -> request.Request:
         asked = self._asked
         return request.Request(
@@ -231,6 +258,7 @@ class _Errand:
             accepted_at=self._accepted_at,
             migration_address=asked.migration_address,
             options=granted,
+            predicted=predicted,
         )
 
     def _conclude(self, ended: outcome.Outcome) -> None:

@@ -47,11 +47,19 @@ class MigrateTest(unittest.TestCase):
             (ended['instance'], ended['outcome'], ended['mode']),
         )
         self.assertGreater(ended['total_ms'], 0)
+        self.assertGreater(ended['predicted']['mib'], 0)
         shown = [line.partition(':')[0] for line in err.splitlines()]
         self.assertEqual(['pre-flight', 'preparing'], shown[:2])
         self.assertEqual('verifying', shown[-1])
         self.assertEqual('completed', ended['story'][-1]['state'])
         self.assertTrue(self.ground.domain(uid, host=1).isActive())
+
+    def test_columns_that_there_are_not_are_refused_before_it_moves(self):
+        uid = self.ground.calm()
+        code, out, err = self._run(uid, '-c', 'nosuch')
+        self.assertEqual((2, ''), (code, out))
+        self.assertEqual(1, len(err.splitlines()), err)
+        self.assertTrue(self.ground.domain(uid).isActive())
 
     def test_another_convergence_is_taken_by_name(self):
         uid = self.ground.busy()
