@@ -9,9 +9,8 @@ import time
 import typing
 from typing import Any
 
-from cliff import command
-
 from kvm_balancer import errors
+from kvm_balancer.cmd import action
 from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import cli
@@ -50,15 +49,14 @@ def found(parsed_args: argparse.Namespace) -> 'fleet.Lab':
     return fleet.Lab.find(parsed_args.directory)
 
 
-class Up(command.Command):
+class Up(action.Action):
     """Bring up hosts, guests, broker, agent and executors on this machine.
 
     Everything is the lab's own: network namespaces, bridge, libvirt daemons
     and RabbitMQ. One host starts hot. Needs root.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_directory(parser)
         parser.add_argument(
             '--name',
@@ -75,10 +73,14 @@ class Up(command.Command):
         )
         _add_size(parser)
         _add_manner(parser)
-        return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def act(self, parsed_args: argparse.Namespace) -> action.Row:
         began = time.monotonic()
+        shown = self.progress_stream(parsed_args)
+
+        def tell(line: str) -> None:
+            print(line, file=shown, flush=True)
+
         services = not parsed_args.no_services
         prerequisites.check(
             guests=bool(parsed_args.guests),
@@ -98,7 +100,7 @@ class Up(command.Command):
             services=services,
         )
         wanted = description.with_guests(wanted, parsed_args.guests)
-        lab = fleet.Lab(wanted, self._tell)
+        lab = fleet.Lab(wanted, tell)
         lab.claim()
         try:
             lab.make(parsed_args.mode)
@@ -110,14 +112,32 @@ class Up(command.Command):
             ) from None
         lab.say('the lab is up')
         if lab.services:
-            self._tell(
+            tell(
                 f'ask its agent: kvm-balancer --config-file '
                 f'{lab.services.agent_configuration} hosts'
             )
-        self._tell(f'{time.monotonic() - began:.1f} seconds in all')
+        seconds = time.monotonic() - began
+        tell(f'{seconds:.1f} seconds in all')
+        return _summary(lab, seconds)
 
-    def _tell(self, line: str) -> None:
-        print(line, file=self.app.stdout, flush=True)
+
+def _summary(lab: 'fleet.Lab', seconds: float) -> action.Row:
+    """Return what a program needs to know to use a lab that came up."""
+    return {
+        'directory': str(lab.directory),
+        'hosts': [
+            {'name': host.name, 'address': host.address, 'uri': host.uri}
+            for host in lab.hosts
+        ],
+        'guests': [
+            {'name': one.description.name, 'uuid': one.description.uuid}
+            for one in lab.guests
+        ],
+        'agent_configuration': (
+            str(lab.services.agent_configuration) if lab.services else None
+        ),
+        'seconds': round(seconds, 1),
+    }
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
@@ -198,16 +218,15 @@ def _wait_for_samples(lab: 'fleet.Lab') -> None:
     lab.say('the agent has samples of every host')
 
 
-class Down(command.Command):
+class Down(action.Action):
     """Clear away a lab, also one that came up half-way only."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_directory(parser)
-        return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def act(self, parsed_args: argparse.Namespace) -> action.Row:
         found(parsed_args).down()
+        return {'directory': str(parsed_args.directory), 'removed': True}
 
 
 class Status(listing.Record):

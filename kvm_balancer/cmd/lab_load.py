@@ -4,9 +4,8 @@ import argparse
 import dataclasses
 import typing
 
-from cliff import command
-
 from kvm_balancer import errors
+from kvm_balancer.cmd import action
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import lab
 
@@ -24,7 +23,7 @@ _CHANGES = (
 )
 
 
-class Load(command.Command):
+class Load(action.Action):
     """Change what guests or hosts of a lab do, while it runs.
 
     A guest's load, or that of every guest on a host, changes at once. A
@@ -32,8 +31,7 @@ class Load(command.Command):
     machine's are shared by all.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         lab.add_directory(parser)
         parser.add_argument(
             'target', metavar='HOST|GUEST', help='A host or a guest.'
@@ -79,10 +77,11 @@ class Load(command.Command):
             metavar='MIB_S',
             help='Limit its network to so much each way; 0: no limit.',
         )
-        return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        if all(getattr(parsed_args, name) is None for name in _CHANGES):
+    def act(self, parsed_args: argparse.Namespace) -> action.Row:
+        asked = {name: getattr(parsed_args, name) for name in _CHANGES}
+        changes = {k: v for k, v in asked.items() if v is not None}
+        if not changes:
             raise errors.ConfigurationError(
                 f'nothing is to be changed on {parsed_args.target}: give an '
                 'option such as --cpu or --bandwidth'
@@ -111,6 +110,7 @@ class Load(command.Command):
                 f'and bandwidth are set for hosts'
             )
         self._set_loads(there, target, is_host, parsed_args)
+        return {'target': target, **changes}
 
     @staticmethod
     def _set_loads(

@@ -6,10 +6,10 @@ import contextlib
 import logging
 import pathlib
 import sys
-
-from cliff import command
+from typing import TextIO
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import action
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import startup
 from kvm_balancer.cmd.demo import fleet
@@ -20,7 +20,7 @@ from kvm_balancer.cmd.demo import view
 from kvm_balancer.cmd.demo import watching
 
 
-class Demo(command.Command):
+class Demo(action.Action):
     """Balance a simulated fleet, with the real agent and executors.
 
     Needs neither root nor libvirt nor a broker. Leaves a picture of it.
@@ -32,6 +32,9 @@ class Demo(command.Command):
             'Exit codes: 0 when the fleet was balanced and every instance '
             'exists exactly once; 1 otherwise; 130 after Ctrl-C.'
         )
+        return parser
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             '--seconds',
             type=arguments.whole_number(5, 3600),
@@ -59,9 +62,8 @@ class Demo(command.Command):
             action='store_false',
             help='Print lines, on a terminal as well.',
         )
-        return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> int:
+    def act(self, parsed_args: argparse.Namespace) -> action.Row:
         result: pathlib.Path = parsed_args.result
         try:
             result.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,8 @@ class Demo(command.Command):
             ) from None
         goals = theatre.Goals()
         made = fleet.make_fleet(parsed_args.seed)
-        shown = view.view(sys.stdout, goals, parsed_args.live)
+        told = self.progress_stream(parsed_args)
+        shown = view.view(told, goals, parsed_args.live)
         shown.note(
             f'{len(made.hosts)} simulated hosts, {len(made.instances)} '
             'instances; starting the agent and an executor for each host'
@@ -88,9 +91,18 @@ class Demo(command.Command):
             found = verdict.judge(
                 seen, goals, stage.executions(), len(made.instances)
             )
-        files = picture.draw(seen, goals, result)
-        _report(found, [*files, result / 'demo.log'])
-        return startup.EXIT_FAILURE if found.problems else 0
+        files = [*picture.draw(seen, goals, result), result / 'demo.log']
+        _report(found, files, told)
+        self.exit_code = startup.EXIT_FAILURE if found.problems else 0
+        return {
+            'figures': [
+                {'name': name, 'before': before, 'after': after}
+                for name, before, after in found.figures
+            ],
+            'facts': dict(found.facts),
+            'problems': list(found.problems),
+            'files': [str(file) for file in files],
+        }
 
 
 @contextlib.contextmanager
@@ -109,14 +121,17 @@ def _logged(handler: logging.Handler) -> collections.abc.Iterator[None]:
         handler.close()
 
 
-def _report(found: verdict.Verdict, files: list[pathlib.Path]) -> None:
-    """Print what came of it."""
-    print(f'\n{"":24}{"before":>18}{"after":>18}')
-    for name, before, after in found.figures:
-        print(f'{name:24}{before:>18}{after:>18}')
-    print()
-    for name, value in found.facts:
-        print(f'{name}: {value}')
-    print(f'\nSee {", ".join(str(file) for file in files)}')
+def _report(
+    found: verdict.Verdict, files: list[pathlib.Path], told: TextIO
+) -> None:
+    """Tell people what came of it."""
+    lines = ['', f'{"":24}{"before":>18}{"after":>18}']
+    lines += [
+        f'{name:24}{before:>18}{after:>18}'
+        for name, before, after in found.figures
+    ]
+    lines += ['', *(f'{name}: {value}' for name, value in found.facts)]
+    lines += ['', f'See {", ".join(str(file) for file in files)}']
+    print('\n'.join(lines), file=told)
     for problem in found.problems:
         print(f'kvm-balancer: {problem}', file=sys.stderr)
