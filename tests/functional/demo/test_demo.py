@@ -58,6 +58,10 @@ class DemoTest(unittest.TestCase):
 
     def test_ctrl_c_ends_it_in_one_line(self):
         """Interrupted, it takes everything down and says only that."""
+        # A shell that starts the tests in the background lets them ignore
+        # it, and what they start would inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         program = self.start(f'--seconds={_SECONDS}')
         self.assertIsNotNone(program.stdout)
         program.stdout.readline()

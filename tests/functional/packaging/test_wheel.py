@@ -1,7 +1,9 @@
 """A wheel of this tree, in an environment that has nothing else."""
 
+import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,13 +104,59 @@ class WheelTest(unittest.TestCase):
                 with self.subTest(program=name, option=option):
                     self.assertTrue(self._program(name, option).strip())
 
-    def test_programs_start_quietly(self):
-        """No library of a program warns when the program starts."""
-        for name in _PROGRAMS:
-            with self.subTest(program=name):
-                text = self._program(name, '--help')
-                self.assertNotIn('Warning', text)
-                self.assertNotIn('Traceback', text)
+    def test_the_services_start_quietly_and_end_in_order(self):
+        """No library warns when a service comes up, and SIGTERM ends it."""
+        conf = self._configuration()
+        self._program('kvm-balancer', '--config-file', conf, 'db', 'upgrade')
+        for name, ready in (
+            ('kvm-balancer-agent', 'The agent is up'),
+            ('kvm-balancer-executor', 'takes commands'),
+        ):
+            with (
+                self.subTest(program=name),
+                subprocess.Popen(
+                    [self.bin / name, '--config-file', conf],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    text=True,
+                    cwd=self.folder,
+                    env={'PATH': os.defpath, 'HOME': str(self.folder)},
+                ) as service,
+            ):
+                told = []
+                for line in service.stdout:
+                    told.append(line)
+                    if ready in line:
+                        service.send_signal(signal.SIGTERM)
+                text = ''.join(told)
+                self.assertIn(ready, text)
+                self.assertEqual(0, service.wait(), text)
+                for word in ('WARN', 'Warning', 'ERROR', 'Traceback'):
+                    self.assertNotIn(word, text)
+
+    def _configuration(self) -> pathlib.Path:
+        """Write what one host of a simulated fleet needs."""
+        fleet = self.folder / 'fleet.json'
+        fleet.write_text(
+            json.dumps(
+                {
+                    'schema': 'kvm-balancer/fleet/1',
+                    'hosts': [{'name': 'a', 'cpus': 8, 'memory_mib': 8192}],
+                    'instances': [],
+                }
+            )
+        )
+        conf = self.folder / 'service.conf'
+        conf.write_text(
+            '[DEFAULT]\ntransport_url = fake://\n'
+            f'[database]\nconnection = sqlite:///{self.folder}/agent.db\n'
+            '[host]\nname = a\n'
+            '[executor]\ndriver = simulated\n'
+            f'state_path = {self.folder}/executor.db\n'
+            f'[simulated]\nfleet = {fleet}\n'
+        )
+        return conf
 
     def test_entry_points_load(self):
         """Whatever the wheel announces can be loaded."""
