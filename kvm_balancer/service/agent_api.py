@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import msgspec
+import numpy as np
 from oslo_config import cfg
 
 from kvm_balancer import errors
@@ -59,7 +60,7 @@ class AgentApi:
     def list_hosts(self) -> list[Row]:
         """Return the hosts and their load."""
         fleet = self._agent.fleet.snapshot()
-        counts = fleet.sum_by_host(fleet.instances.vcpus * 0.0 + 1.0)
+        counts = fleet.sum_by_host(np.ones(len(fleet.instances)))
         return [
             {
                 'name': name,
