@@ -14,9 +14,14 @@ _HERTZ = 50
 _PAGES_PER_MIB = 256
 
 # Where the first values stand in the sector, and what their commands are.
-_VALUES = struct.Struct('<3I')
+_VALUES = struct.Struct('<3IH')
 _VALUES_AT = 496
 _FIRST_COMMAND = 0x10
+
+_WORDS_PER_PAGE = 1024
+
+#: What the guest is told, in the order of its commands.
+Values = tuple[int, int, int, int]
 
 #: Room below the working set and above it that the guest leaves alone.
 _RESERVED_MIB = 2
@@ -29,11 +34,14 @@ class Load:
     :ivar cpu: cores' worth that it computes, 0 to 1
     :ivar dirty_mib_s: MiB of pages that it writes to a second
     :ivar working_set_mib: over how much memory, one page after another
+    :ivar whole_pages: all words of a page change when it is written, and
+        not only its first: no difference to the page before is small
     """
 
     cpu: float
     dirty_mib_s: float
     working_set_mib: int
+    whole_pages: bool = False
 
     def check(self, memory_mib: int) -> None:
         """Raise LabError unless a guest of *memory_mib* can do it."""
@@ -68,20 +76,23 @@ class Report:
     in_order: bool = True
 
 
-def values(load: Load, turns_per_core: float) -> tuple[int, int, int]:
-    """Return pages, pages a second and turns a tick for *load*.
+def values(load: Load, turns_per_core: float) -> Values:
+    """Return what *load* is to the guest.
 
     :param turns_per_core: turns of the guest's empty loop that take one
         second of a core
+    :returns: pages, pages a second, turns a tick, and words of a page that
+        are written besides its first
     """
     return (
         load.working_set_mib * _PAGES_PER_MIB,
         round(load.dirty_mib_s * _PAGES_PER_MIB),
         round(load.cpu * turns_per_core / _HERTZ),
+        _WORDS_PER_PAGE - 1 if load.whole_pages else 0,
     )
 
 
-def sector(first: tuple[int, int, int]) -> bytes:
+def sector(first: Values) -> bytes:
     """Return the boot sector, which starts with the values *first*."""
     program = pathlib.Path(__file__).with_name('guest.bin').read_bytes()
     data = bytearray(program)
@@ -89,7 +100,7 @@ def sector(first: tuple[int, int, int]) -> bytes:
     return bytes(data)
 
 
-def commands(wanted: tuple[int, int, int]) -> bytes:
+def commands(wanted: Values) -> bytes:
     """Return what to send to a running guest to give it other values."""
     told = bytearray()
     for which, value in enumerate(wanted, _FIRST_COMMAND):

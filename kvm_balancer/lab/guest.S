@@ -6,6 +6,8 @@
 #     working set, and before it writes a page checks that the page holds what
 #     the round before has left there: its own address plus the number of that
 #     round, so that neither an old page nor one in the wrong place passes,
+#     Of the page it then writes this first word, or as many more as it was
+#     told, which differ from what they were,
 #   - turns in an empty loop as often as it was told, and halts.
 # On the first serial port it writes a line per event, numbers in hexadecimal:
 #   R ROUND DAMAGED    a round over the working set has ended; so many pages
@@ -14,11 +16,13 @@
 #   S ROUND VALUE      a command has set a value
 # Commands: the value in nibbles (bytes 00 to 0f, highest first), then one byte
 # that says which: 10 the working set in pages, taken up when the round ends;
-# 11 pages to write a second; 12 turns of the loop in a fiftieth of a second.
+# 11 pages to write a second; 12 turns of the loop in a fiftieth of a second;
+# 13 words of a page to write besides its first, in the lower half.
 # Work that does not fit into its fiftieth takes from the next.
 #
 # Assembled form: guest.bin. The first values stand in the sector at VALUES,
-# where whoever makes a disk of it puts others.
+# where whoever makes a disk of it puts others. The last of them shares its
+# word with the signature, of which nobody has need once the sector runs.
 
 .set HERTZ, 50
 .set PERIOD, 23864              # the timer runs at 1193182 Hz
@@ -35,9 +39,10 @@
 .set CREDIT, 4                  # pages that may be written, times HERTZ
 .set DAMAGED, 8
 .set VALUE, 12                  # of a command that has begun
-.set PAGES, 16                  # these three are set by commands
+.set PAGES, 16                  # these four are set by commands
 .set RATE, 20
 .set TURNS, 24
+.set WORDS, 28                  # the lower half
 
 .globl _start
 _start:
@@ -148,7 +153,15 @@ page:
     movb $'D', %al
     call report
 1:  leal 1(%esi, %ebx), %eax
-    movl %eax, (%esi)
+    pushal
+    movl %esi, %edi
+    movzwl WORDS(%ebp), %ecx
+    incl %ecx
+1:  stosl
+    imull $0x19660d, %eax, %eax
+    incl %eax
+    loop 1b
+    popal
     addl $4096, %esi
     cmpl %edi, %esi
     jb done
@@ -222,5 +235,5 @@ table_at:
 variables:
     .long 0, 0, 0, 0
     .long 256, 256, 0
-.org 510
+    .word 0
     .word 0xaa55

@@ -8,12 +8,13 @@ from hypothesis import strategies
 from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
 
-_VALUES = strategies.integers(0, 2**32 - 1)
+_WORD = strategies.integers(0, 2**32 - 1)
+_VALUES = strategies.tuples(_WORD, _WORD, _WORD, strategies.integers(0, 1023))
 
 
 def _as_the_guest_reads(commands):
     """Return what the loop in guest.S makes of *commands*."""
-    values, value = [None] * 3, 0
+    values, value = [None] * 4, 0
     for byte in commands:
         if byte < 16:
             value = value << 4 & 0xFFFFFFFF | byte
@@ -24,25 +25,29 @@ def _as_the_guest_reads(commands):
 
 
 class CommandsTest(unittest.TestCase):
-    @hypothesis.given(strategies.tuples(_VALUES, _VALUES, _VALUES))
+    @hypothesis.given(_VALUES)
     def test_the_guest_understands_the_values_it_is_sent(self, values):
         told = bootsector.commands(values)
         self.assertEqual(values, _as_the_guest_reads(told))
 
-    @hypothesis.given(strategies.tuples(_VALUES, _VALUES, _VALUES))
+    @hypothesis.given(_VALUES)
     def test_a_disk_made_with_values_boots_and_differs_only_in_them(
         self, values
     ):
         sector = bootsector.sector(values)
         self.assertEqual(512, len(sector))
         self.assertEqual(b'\x55\xaa', sector[510:])
-        self.assertEqual(sector[:496], bootsector.sector((1, 1, 1))[:496])
+        self.assertEqual(sector[:496], bootsector.sector((1, 1, 1, 0))[:496])
 
     def test_a_load_becomes_pages_and_turns(self):
         load = bootsector.Load(cpu=0.5, dirty_mib_s=20, working_set_mib=8)
         self.assertEqual(
-            (2048, 5120, 1_000_000), bootsector.values(load, 100e6)
+            (2048, 5120, 1_000_000, 0), bootsector.values(load, 100e6)
         )
+
+    def test_whole_pages_are_all_words_besides_the_first(self):
+        load = bootsector.Load(0.0, 1, 1, whole_pages=True)
+        self.assertEqual((256, 256, 0, 1023), bootsector.values(load, 100e6))
 
 
 class LoadTest(unittest.TestCase):
