@@ -10,7 +10,6 @@ end of each pass, the stop of the guest on the source, the final figures of
 a job that succeeded, and the return of the call.
 """
 
-import dataclasses
 import enum
 
 from kvm_balancer import errors
@@ -90,8 +89,7 @@ class Journey:
         self._downtime_ms = float(downtime_ms)
         if self.phase is Phase.COPYING:
             self.catch_up()
-            if self._fits():
-                self._end_pass()
+            self._expect_end()
 
     def set_bandwidth(self, mib_s: int) -> None:
         """Limit the stream; 0 for no limit."""
@@ -185,7 +183,10 @@ class Journey:
             Phase.STOPPED: self._stop_ends,
             Phase.POST_COPY: self._arrive,
         }
-        seconds = self._copy.seconds_left(self._bandwidth_mib_s)
+        seconds = self._copy.seconds_left(
+            self._bandwidth_mib_s,
+            self._fits_mib if self.phase is Phase.COPYING else 0.0,
+        )
         self._due = self._around.after(seconds, due[self.phase])
 
     # -- before the first byte ---------------------------------------------
@@ -203,13 +204,8 @@ class Journey:
         self._ends = both
         self._post_copy_allowed = options.post_copy and not both.paused
         guest = held.instance.guest
-        rate = 0.0 if both.paused else guest.dirty_rate_mib_s
-        self._copy = memory.Copy(
-            dataclasses.replace(
-                guest, dirty_rate_mib_s=rate * self._around.speed
-            ),
-            options,
-        )
+        speed = 0.0 if both.paused else self._around.speed
+        self._copy = memory.Copy(guest.at_speed(speed), options)
         return both
 
     def _arrange_failure(self, failure: failures.Failure | None) -> None:
@@ -249,16 +245,17 @@ class Journey:
         if self._around.pace.progress > 0.0:
             self._around.after(self._around.pace.progress, self._look)
 
-    def _fits(self) -> bool:
-        allowed = self._bandwidth_mib_s * self._downtime_ms / 1000.0
-        return self._copy.pending_mib <= allowed
+    @property
+    def _fits_mib(self) -> float:
+        """What can be sent in the downtime."""
+        return self._bandwidth_mib_s * self._downtime_ms / 1000.0
 
     def _end_pass(self) -> None:
         self.catch_up()
         self._copy.end_pass()
         self._both.throttle(self._copy.throttle_percent)
         self._voice.passed(self._statistics())
-        if self._fits():
+        if self._copy.left_mib <= self._fits_mib:
             self._stop_guest()
         else:
             self._expect_end()

@@ -3,9 +3,9 @@
 Pure, and in stretches of time: who owns the clock asks how long the stretch
 takes that is under way, lets as much of it go by as it likes, and says when
 its end is reached. A pass carries what is dirty; what the guest writes
-meanwhile is left to the next one. A guest that writes at random over its
-working set writes some pages twice, so that what gets dirty in a pass
-approaches the working set and never exceeds it.
+meanwhile is left to the next one. As QEMU does it, a pass ends as soon as
+what is left of it would fit the downtime: only then does it look for what
+got dirty. Where the guest writes is :mod:`.habits`' to say.
 """
 
 import dataclasses
@@ -13,7 +13,10 @@ import math
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.virt.simulated import habits
 
+#: QEMU looks only so often whether what is left of a pass would fit.
+LOOK_SECONDS = 0.05
 #: QEMU's defaults where a request leaves them open; 99 % is its highest.
 FIRST_THROTTLE_PERCENT = 20
 THROTTLE_STEP_PERCENT = 10
@@ -31,20 +34,38 @@ class Guest:
 
     :ivar memory_mib: what it was given
     :ivar in_use_mib: what a first pass carries
-    :ivar working_set_mib: what it writes to, over and over
+    :ivar working_set_mib: what it writes to, over and over, at random
+    :ivar regions: what else it writes to
+    :ivar tempo: None for a guest that always writes at its rates
+    :ivar delta: share of a page that xbzrle sends of one that was sent
+        before
     """
 
     memory_mib: float
     in_use_mib: float
     dirty_rate_mib_s: float = 0.0
     working_set_mib: float = 0.0
+    regions: tuple[habits.Region, ...] = ()
+    tempo: habits.Tempo | None = None
+    delta: float = 1.0
 
-    def dirtied_mib(self, written_mib: float) -> float:
-        """Return how much is dirty after so much was written at random."""
-        if self.working_set_mib <= 0.0:
-            return 0.0
-        return -self.working_set_mib * math.expm1(
-            -written_mib / self.working_set_mib
+    @property
+    def written(self) -> tuple[habits.Region, ...]:
+        """All that it writes to."""
+        hot = habits.Region(
+            min(self.working_set_mib, self.in_use_mib), self.dirty_rate_mib_s
+        )
+        return (hot, *self.regions)
+
+    def at_speed(self, factor: float) -> 'Guest':
+        """Return the same guest on hardware so many times as fast."""
+        return dataclasses.replace(
+            self,
+            dirty_rate_mib_s=self.dirty_rate_mib_s * factor,
+            regions=tuple(
+                dataclasses.replace(one, rate_mib_s=one.rate_mib_s * factor)
+                for one in self.regions
+            ),
         )
 
 
@@ -85,7 +106,6 @@ class Copy:
     """The copy of one guest's memory.
 
     :ivar sent_mib: in all
-    :ivar left_mib: of the stretch under way
     :ivar passes: full passes done
     :ivar frozen: the guest writes no more here: it stopped, or went on
         elsewhere
@@ -94,13 +114,18 @@ class Copy:
     def __init__(self, guest: Guest, options: request.Options) -> None:
         self.guest = guest
         self.sent_mib = 0.0
-        self.left_mib = guest.in_use_mib
         self.passes = 0
         self.frozen = False
+        self._regions = guest.written
+        hot = [region.mib for region in self._regions]
+        # of each region, and of all that is never written to
+        self._left = [*hot, max(0.0, guest.in_use_mib - sum(hot))]
+        self._written = [0.0] * len(hot)
+        self._again = guest.delta if options.compression == 'xbzrle' else 1.0
         self._throttle = Throttle(options)
+        self._age = 0.0
         self._stretch_seconds = 0.0
         self._stretch_sent_mib = 0.0
-        self._written_mib = 0.0
         self._dirty_rate_mib_s = 0.0
 
     @property
@@ -109,47 +134,90 @@ class Copy:
         return 0 if self.frozen else self._throttle.percent
 
     @property
+    def left_mib(self) -> float:
+        """What is left of the stretch under way."""
+        return sum(self._left)
+
+    @property
     def pending_mib(self) -> float:
         """What would be left if the guest were stopped now."""
-        dirtied = self.guest.dirtied_mib(self._written_mib)
-        return min(self.left_mib + dirtied, self.guest.in_use_mib)
+        return sum(self._pending())
 
-    def seconds_left(self, bandwidth_mib_s: float) -> float:
-        """Return how long the stretch under way still takes."""
-        if self.left_mib <= 0.0:
+    def _pending(self) -> list[float]:
+        """Unite what was not sent with what was written meanwhile."""
+        return [
+            left + max(0.0, region.mib - left) * region.dirty_share(written)
+            for region, left, written in zip(
+                self._regions, self._left, self._written, strict=False
+            )
+        ] + self._left[-1:]
+
+    def seconds_left(
+        self, bandwidth_mib_s: float, fits_mib: float = 0.0
+    ) -> float:
+        """Return how long the stretch under way still takes.
+
+        :param fits_mib: a pass ends when it has no more than this left
+        """
+        left = self.left_mib
+        if left <= 0.0:
             return 0.0
-        if bandwidth_mib_s <= 0.0:
+        pace = self._pace(bandwidth_mib_s)
+        if pace <= 0.0:
             return math.inf
-        return self.left_mib / bandwidth_mib_s
+        if fits_mib <= 0.0:
+            return left / pace
+        looks = math.ceil((left - fits_mib) / (pace * LOOK_SECONDS) - 1e-9)
+        least = 1 if self._stretch_seconds <= 0.0 else 0
+        return min(left / pace, max(looks, least) * LOOK_SECONDS)
+
+    def _pace(self, bandwidth_mib_s: float) -> float:
+        """Return how much memory goes while so much is sent."""
+        return bandwidth_mib_s / (self._again if self.passes else 1.0)
 
     def run(self, seconds: float, bandwidth_mib_s: float) -> None:
         """Let time go by, within the stretch under way."""
-        sent = min(seconds * bandwidth_mib_s, self.left_mib)
-        self.left_mib -= sent
-        self.sent_mib += sent
-        self._stretch_sent_mib += sent
+        left = self.left_mib
+        pace = self._pace(bandwidth_mib_s)
+        gone = min(seconds * pace, left)
+        if left > 0.0:
+            self._left = [one * (1.0 - gone / left) for one in self._left]
+            sent = gone * bandwidth_mib_s / pace if pace > 0.0 else 0.0
+            self.sent_mib += sent
+            self._stretch_sent_mib += sent
         self._stretch_seconds += seconds
         if self.frozen:
             return
-        share = 1.0 - self._throttle.percent / 100.0
-        self._written_mib += self.guest.dirty_rate_mib_s * share * seconds
+        tempo = self.guest.tempo
+        worth = seconds if tempo is None else tempo.written(self._age, seconds)
+        self._age += seconds
+        worth *= 1.0 - self._throttle.percent / 100.0
+        self._written = [
+            written + region.rate_mib_s * worth
+            for region, written in zip(
+                self._regions, self._written, strict=True
+            )
+        ]
 
     def end_pass(self) -> None:
         """Begin the next pass: what got dirty meanwhile is to be sent."""
-        dirtied = self.guest.dirtied_mib(self._written_mib)
+        rest = self.left_mib
+        self._merge()
+        dirtied = self.left_mib - rest
         seconds = self._stretch_seconds
-        self.left_mib = self.pending_mib
         self.passes += 1
         if seconds > 0.0:
             self._dirty_rate_mib_s = dirtied / seconds
         self._throttle.note(seconds, self._stretch_sent_mib, dirtied)
         self._stretch_seconds = self._stretch_sent_mib = 0.0
-        self._written_mib = 0.0
+
+    def _merge(self) -> None:
+        self._left = self._pending()
+        self._written = [0.0] * len(self._regions)
 
     def freeze(self) -> None:
         """Stop the guest: what is left is all that there is to send."""
-        self.left_mib = self.pending_mib
-        self._written_mib = 0.0
+        self._merge()
         self.frozen = True
 
     def thaw(self) -> None:

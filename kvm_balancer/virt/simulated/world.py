@@ -130,6 +130,15 @@ class World:
                 if isinstance(stream, journey.Journey):
                     stream.break_link()
 
+    def set_bandwidth(self, host: str, mib_s: float) -> None:
+        """Let a host's migration network carry another amount from now on."""
+        changed = self._scene.host(host)
+        changed.facts = dataclasses.replace(
+            changed.facts, migration_mib_s=mib_s
+        )
+        for stream in self._scene.network.through(host):
+            self._scene.network.change(stream, stream.limit_mib_s)
+
     @property
     def next_at(self) -> float:
         """When something happens next; infinite where nothing will."""

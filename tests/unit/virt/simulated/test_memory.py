@@ -5,6 +5,7 @@ import hypothesis
 from hypothesis import strategies
 
 from kvm_balancer.migration import request
+from kvm_balancer.virt.simulated import habits
 from kvm_balancer.virt.simulated import memory
 
 _MIB = strategies.floats(1.0, 1e5)
@@ -68,6 +69,43 @@ class CopyTest(unittest.TestCase):
         copy.run(left / 100.0, 100.0)
         self.assertEqual(0.0, copy.left_mib)
         self.assertAlmostEqual(0.0, copy.pending_mib)
+
+    def test_a_pass_ends_when_what_is_left_of_it_would_fit(self):
+        copy = self.copy(memory.Guest(1000.0, 1000.0, 20.0, 1000.0))
+        seconds = copy.seconds_left(100.0, 32.0)
+        self.assertAlmostEqual(9.7, seconds)
+        copy.run(seconds, 100.0)
+        self.assertAlmostEqual(30.0, copy.left_mib)
+
+    def test_what_was_dirty_already_is_not_dirtied_once_more(self):
+        region = habits.Region(400.0, 4000.0)
+        copy = self.copy(memory.Guest(1000.0, 1000.0, regions=(region,)))
+        _pass(copy, 100.0)
+        copy.run(1.0, 100.0)
+        self.assertAlmostEqual(400.0, copy.pending_mib, 0)
+
+    def test_a_quiet_time_leaves_nothing_dirty(self):
+        tempo = habits.Tempo(((10.0, 1.0), (10.0, 0.0)), repeats=True)
+        copy = self.copy(
+            memory.Guest(1000.0, 1000.0, 50.0, 1000.0, tempo=tempo)
+        )
+        _pass(copy, 100.0)
+        self.assertGreater(copy.left_mib, 300.0)
+        _pass(copy, 100.0)
+        self.assertEqual(0.0, copy.left_mib)
+
+    def test_a_sweep_hits_no_page_twice(self):
+        swept = habits.Region(500.0, 0.0, sequential=True)
+        self.assertEqual(0.5, swept.dirty_share(250.0))
+        self.assertEqual(1.0, swept.dirty_share(2500.0))
+
+    def test_pages_sent_before_cost_less_with_xbzrle(self):
+        guest = memory.Guest(1000.0, 1000.0, 50.0, 1000.0, delta=0.2)
+        copy = self.copy(guest, compression='xbzrle')
+        _pass(copy, 100.0)
+        left, sent = copy.left_mib, copy.sent_mib
+        _pass(copy, 100.0)
+        self.assertAlmostEqual(0.2 * left, copy.sent_mib - sent)
 
     def test_without_bandwidth_a_pass_never_ends(self):
         copy = self.copy(memory.Guest(1000.0, 1000.0))
