@@ -74,9 +74,10 @@ def read(
             f"{reason}; see '{program} --help'"
         ) from None
     sys.stderr.write(told.getvalue())
+    opts.register_found(conf)
     written.check_values(conf)
 
 
 def unknown(conf: cfg.ConfigOpts) -> list[str]:
     """Return a line for every key of the files that nothing reads."""
-    return written.unknown(conf, opts.groups())
+    return written.unknown(conf, [*opts.groups(), *opts.register_found(conf)])

@@ -8,6 +8,18 @@ from kvm_balancer.migration import request
 
 GROUP = 'migration'
 
+_HELP = """
+What a migration may do by default. Zones and aggregates may have it
+otherwise: a group [migration:zone:NAME] or [migration:aggregate:NAME]
+has the same options, save convergence, and what it does not set is as
+here. What an aggregate says goes before what its zone says. Of the two
+hosts of a migration, and of several aggregates of one host, the
+stricter is heeded where safety is concerned, so that more is granted
+only where both hosts grant it; how the stream is carried, as by
+parallel_connections, is for the source to say. What the metadata of an
+instance asks is laid over all of that.
+"""
+
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'convergence',
@@ -158,9 +170,9 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS, group=GROUP)
 
 
-def list_opts() -> list[tuple[str, list[Any]]]:
+def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options of this group, for the configuration generator."""
-    return [(GROUP, OPTS)]
+    return [(cfg.OptGroup(GROUP, help=_HELP), OPTS)]
 
 
 def options(conf: cfg.ConfigOpts) -> request.Options:

@@ -9,6 +9,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import migration_scopes
+
 _MODULES: tuple[str, ...] = (
     'agent',
     'bus',
@@ -54,6 +56,16 @@ def groups() -> list[str]:
         importlib.import_module(f'{__package__}.{name}') for name in _MODULES
     )
     return [str(module.GROUP) for module in modules]
+
+
+def register_found(conf: cfg.ConfigOpts) -> list[str]:
+    """Register the groups whose names the files of *conf* hold alone.
+
+    :returns: their names
+    :raises ConfigurationError: when one of them is misnamed
+    """
+    migration_scopes.register_found(conf)
+    return migration_scopes.groups(conf)
 
 
 def set_defaults() -> None:

@@ -14,16 +14,15 @@ protect the instance.
 
 import collections.abc
 import dataclasses
-from typing import Any
 
 from kvm_balancer import errors
 from kvm_balancer.migration import request
+from kvm_balancer.migration import strictness
 
 #: Names and values, as they stand in the metadata.
 Wishes = tuple[tuple[str, str], ...]
 
-#: Of an option: a truth value, a number or a word.
-Value = Any
+Value = strictness.Value
 
 _TRUTH = {'true': True, '1': True, 'false': False, '0': False}
 
@@ -112,21 +111,15 @@ def _word(name: str, text: str) -> str:
     return '' if words == 'none' else words
 
 
-def _lower(_: request.Options, ours: Value, wish: Value) -> Value:
-    return min(ours, wish)
+def _stricter(
+    name: str,
+) -> collections.abc.Callable[[request.Options, Value, Value], Value]:
+    stricter = strictness.STRICTER[name]
 
+    def settle(_: request.Options, ours: Value, wish: Value) -> Value:
+        return stricter(ours, wish)
 
-def _lower_limit(_: request.Options, ours: Value, wish: Value) -> Value:
-    """Take the lower of two limits, of which 0 is none."""
-    return min(filter(None, (ours, wish)), default=0)
-
-
-def _both(_: request.Options, ours: Value, wish: Value) -> Value:
-    return ours and wish
-
-
-def _either(_: request.Options, ours: Value, wish: Value) -> Value:
-    return ours or wish
+    return settle
 
 
 def _instances(_: request.Options, ours: Value, wish: Value) -> Value:
@@ -137,15 +130,19 @@ def _post_copy(options: request.Options, ours: Value, wish: Value) -> Value:
     return wish and (ours or options.post_copy_by_instance)
 
 
+_READ: dict[str, collections.abc.Callable[[str, str], Value]] = {
+    'max_downtime_ms': _whole(1, 2_000_000),
+    'max_throttle_percent': _whole(0, 99),
+    'auto_converge': _truth,
+    'bandwidth_mib_s': _whole(0, 1_000_000),
+    'time_limit_seconds': _whole(0, 10_000_000),
+    'tls': _truth,
+}
+
 #: By the names of the options.
 RULES: dict[str, Rule] = {
-    'max_downtime_ms': Rule(_whole(1, 2_000_000), _lower),
-    'max_throttle_percent': Rule(_whole(0, 99), _lower),
-    'auto_converge': Rule(_truth, _both),
+    **{name: Rule(read, _stricter(name)) for name, read in _READ.items()},
     'post_copy': Rule(_truth, _post_copy),
-    'bandwidth_mib_s': Rule(_whole(0, 1_000_000), _lower_limit),
-    'time_limit_seconds': Rule(_whole(0, 10_000_000), _lower_limit),
-    'tls': Rule(_truth, _either),
     'parallel_connections': Rule(_whole(0, 255), _instances),
     'compression': Rule(_word, _instances),
 }

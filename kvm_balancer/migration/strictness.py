@@ -1,0 +1,46 @@
+"""Which of two values of an option is the stricter one.
+
+Pure. Where several have a say in a migration and safety is concerned, the
+stricter of them is heeded: the guest stands still, is slowed down and is
+risked as little as any of them allows.
+"""
+
+import collections.abc
+from typing import Any
+
+#: Of an option: a truth value, a number or a word.
+Value = Any
+
+
+def lower(one: Value, other: Value) -> Value:
+    """Return the lower one."""
+    return min(one, other)
+
+
+def lower_limit(one: Value, other: Value) -> Value:
+    """Return the lower of two limits, of which 0 is none."""
+    return min(filter(None, (one, other)), default=0)
+
+
+def both(one: Value, other: Value) -> Value:
+    """Return what both allow."""
+    return one and other
+
+
+def either(one: Value, other: Value) -> Value:
+    """Return what any of them asks for."""
+    return one or other
+
+
+#: By the names of the options. Those that are not here say how the stream is
+#: carried, and how long is tried: no value of them is the safer one.
+STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
+    'auto_converge': both,
+    'max_throttle_percent': lower,
+    'post_copy': both,
+    'post_copy_by_instance': both,
+    'max_downtime_ms': lower,
+    'bandwidth_mib_s': lower_limit,
+    'time_limit_seconds': lower_limit,
+    'tls': either,
+}
