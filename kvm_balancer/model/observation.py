@@ -81,6 +81,18 @@ class ObservedInstance:
     cpu_steal: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Custody:
+    """Whose an instance is, and how it is.
+
+    :ivar owner: ``balancer``, ``nova`` or ``none``
+    :ivar state: as in a sample
+    """
+
+    owner: str
+    state: str
+
+
 def estimated(
     params: Params, usage: windows.Windows, rows: windows.Rows
 ) -> fleet.Floats:

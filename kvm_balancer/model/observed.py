@@ -115,6 +115,12 @@ class ObservedFleet:
         """
         return self._instances.find(uid, self._hosts.name)
 
+    def custodies(
+        self, uids: collections.abc.Iterable[str]
+    ) -> list[observation.Custody | None]:
+        """Say of each whose it is; None of those that are not known."""
+        return self._instances.custodies(uids)
+
     def _take(
         self,
         readings: list[sample.Sample],

@@ -172,6 +172,20 @@ class ObservedInstances:
             float(self._kept['cpu_steal'][slot]),
         )
 
+    def custodies(
+        self, uids: collections.abc.Iterable[str]
+    ) -> list[observation.Custody | None]:
+        """Say of each whose it is; None of those that are not known."""
+        slots = map(self._where.slot, uids)
+        return [
+            None
+            if slot is None
+            else observation.Custody(
+                _OWNERS[self._owner[slot]], _STATES[self._where.state[slot]]
+            )
+            for slot in slots
+        ]
+
     def _listings(
         self, hosts: collections.abc.Iterable[int]
     ) -> npt.NDArray[np.intp]:

@@ -17,6 +17,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import observation
 from kvm_balancer.service import agent
 from kvm_balancer.service import decision
 from kvm_balancer.service import flights
@@ -91,12 +92,20 @@ class AgentApi:
             raise errors.NotFound(
                 f'there is no host {host}; see kvm-balancer hosts'
             )
-        rows: list[Row] = []
-        for row, uid in enumerate(fleet.instances.id):
-            where = fleet.hosts.name[fleet.instances.host[row]]
-            if host in (None, where):
-                rows.append(self._instance(fleet, row, uid, where))
-        return rows
+        rows: collections.abc.Sequence[int] = (
+            range(len(fleet.instances))
+            if host is None
+            else np.flatnonzero(
+                fleet.instances.host == fleet.host_row[host]
+            ).tolist()
+        )
+        held = self._agent.fleet.custodies(
+            fleet.instances.id[row] for row in rows
+        )
+        return [
+            _instance(fleet, row, custody)
+            for row, custody in zip(rows, held, strict=True)
+        ]
 
     def list_plans(self, limit: int = 20) -> list[Row]:
         """Return the latest plans, newest first."""
@@ -209,25 +218,6 @@ class AgentApi:
             # It was forgotten since the snapshot.
             return None
 
-    def _instance(
-        self, fleet: columns.Fleet, row: int, uid: str, where: str
-    ) -> Row:
-        found = self._agent.fleet.instance(uid)
-        instances = fleet.instances
-        return {
-            'id': uid,
-            'name': instances.name[row],
-            'host': where,
-            'owner': found.owner,
-            'state': found.state,
-            'vcpus': float(instances.vcpus[row]),
-            'memory_mib': float(instances.memory_mib[row]),
-            'cpu_usage': float(instances.cpu_usage[row]),
-            # A guest that runs dirties something: 0 was never measured.
-            'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]) or None,
-            'movable': bool(instances.movable[row]),
-        }
-
     def _migration(
         self, record: migration_store.MigrationRecord, story: bool
     ) -> Row:
@@ -238,6 +228,26 @@ class AgentApi:
         if flight is not None:
             row.update(_progress(flight))
         return row
+
+
+def _instance(
+    fleet: columns.Fleet, row: int, custody: observation.Custody | None
+) -> Row:
+    instances = fleet.instances
+    return {
+        'id': instances.id[row],
+        'name': instances.name[row],
+        'host': fleet.hosts.name[instances.host[row]],
+        # It was forgotten since the snapshot where nothing is known.
+        'owner': custody.owner if custody else None,
+        'state': custody.state if custody else None,
+        'vcpus': float(instances.vcpus[row]),
+        'memory_mib': float(instances.memory_mib[row]),
+        'cpu_usage': float(instances.cpu_usage[row]),
+        # A guest that runs dirties something: 0 was never measured.
+        'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]) or None,
+        'movable': bool(instances.movable[row]),
+    }
 
 
 def _progress(flight: flights.Flight) -> Row:

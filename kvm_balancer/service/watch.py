@@ -90,13 +90,12 @@ class FleetWatch:
         with self._lock:
             return self._fleet.host(name, self._clock())
 
-    def instance(self, uid: str) -> observation.ObservedInstance:
-        """Return an instance as it was last reported.
-
-        :raises NotFound: when it was never heard of
-        """
+    def custodies(
+        self, uids: collections.abc.Iterable[str]
+    ) -> list[observation.Custody | None]:
+        """Say of each whose it is; None of those that are not known."""
         with self._lock:
-            return self._fleet.instance(uid)
+            return self._fleet.custodies(uids)
 
     def counts(self) -> tuple[int, collections.Counter[str]]:
         """Return how many samples were taken, and refused by cause."""

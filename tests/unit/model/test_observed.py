@@ -262,6 +262,7 @@ class TestMigration(unittest.TestCase):
         self.report('running', 'source', 400, ())
         with self.assertRaises(errors.NotFound):
             self.seen.instance('a')
+        self.assertEqual([None], self.seen.custodies(['a']))
         self.report('running', 'source', 401, ('b',))
         self.assertEqual(401.0, self.seen.instance('b').cpu_average)
 
