@@ -43,7 +43,7 @@ class Repair(base.Policy):
         return assembly.Findings(
             summary=(
                 f'{done} of {len(found)} broken rules hold again after '
-                f'{work.moves - moves} moves'
+                f'{base.moves(work.moves - moves)}'
             ),
             unplaced=tuple(self._unplaced(fleet, left, mend.reasons)),
         )
