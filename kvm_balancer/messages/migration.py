@@ -8,6 +8,7 @@ from typing import Any
 
 from kvm_balancer.messages import schema
 from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.model import outcome
@@ -35,6 +36,8 @@ class Progress:
 
     :ivar at: seconds since the epoch
     :ivar text: one line for whoever watches
+    :ivar decision: and what follows, as in
+        :class:`..migration.instructions.ReportProgress`
     """
 
     migration_id: str
@@ -45,6 +48,11 @@ class Progress:
     state: states.State
     statistics: events.Statistics
     text: str = ''
+    decision: instructions.Decided | None = None
+    decisions: int = 0
+    remaining_seconds: float | None = None
+    expected_downtime_ms: float | None = None
+    downtime_limit_ms: int = 0
 
 
 def encode_request(wanted: request.Request) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import dataclasses
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
+from kvm_balancer.migration import track
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
@@ -28,6 +29,8 @@ class Chronicle:
 
     :ivar statistics: the last that was seen of the copy
     :ivar mode: how the memory got across, as far as it is known
+    :ivar track: its figures over time
+    :ivar decisions: how many there were so far
     """
 
     def __init__(self, wanted: request.Request) -> None:
@@ -40,6 +43,10 @@ class Chronicle:
         self._downtime_ms: float | None = None
         self.statistics = events.Statistics()
         self.mode = plan.Mode.PRE_COPY
+        self.track = track.Recorder(wanted.accepted_at)
+        self.decisions = 0
+        for note in wanted.notes:
+            self.tell(states.State.REQUESTED, wanted.accepted_at, note)
 
     @property
     def story(self) -> tuple[outcome.StoryLine, ...]:
@@ -49,6 +56,13 @@ class Chronicle:
     def tell(self, state: states.State, at: float, text: str) -> None:
         """Add a line to the story."""
         self._lines.append(outcome.StoryLine(at, state.value, text))
+
+    def tell_decision(self, state: states.State, at: float, text: str) -> None:
+        """Add a decision to the story, with its number."""
+        self.decisions += 1
+        self._lines.append(
+            outcome.StoryLine(at, state.value, text, self.decisions)
+        )
 
     def tell_pass(self, state: states.State, at: float, text: str) -> None:
         """Add the line of one pass, while there are not too many of them."""
@@ -69,19 +83,22 @@ class Chronicle:
             self._throttle_percent, statistics.throttle_percent
         )
 
-    def settle(self, event: events.JobSettled) -> None:
-        """Take in the final figures."""
-        final = event.statistics
+    def settled(self, final: events.Statistics) -> events.Statistics:
+        """Fill in what final figures leave out and the running ones had."""
         last = self.statistics
-        self.measure(final)
-        # the final figures often leave out what the running ones had
-        self.statistics = dataclasses.replace(
+        return dataclasses.replace(
             final,
             iteration=max(final.iteration, last.iteration),
             throttle_percent=max(
                 final.throttle_percent, last.throttle_percent
             ),
         )
+
+    def settle(self, event: events.JobSettled) -> None:
+        """Take in the final figures."""
+        final = self.settled(event.statistics)
+        self.measure(final)
+        self.statistics = final
         if event.downtime_ms is not None:
             self._downtime_ms = event.downtime_ms
 
@@ -110,4 +127,5 @@ class Chronicle:
             predicted=wanted.predicted,
             story=self.story,
             plan_id=wanted.plan_id,
+            track=self.track.track(),
         )

@@ -13,6 +13,13 @@ from kvm_balancer.migration.convergence import contract
 
 Sight = events.Progressed | events.PassEnded
 
+_DECIDED: dict[type[contract.Decision], instructions.Decided] = {
+    contract.CarryOn: instructions.Decided.CARRY_ON,
+    contract.RaiseDowntime: instructions.Decided.RAISE_DOWNTIME,
+    contract.StartPostCopy: instructions.Decided.START_POST_COPY,
+    contract.GiveUp: instructions.Decided.GIVE_UP,
+}
+
 
 def copies_storage(statistics: events.Statistics) -> bool:
     """Say whether disks are being copied, and the memory's turn is to come.
@@ -71,7 +78,10 @@ def judge(life: course.Course, event: Sight) -> course.Wishes:
             f' {seen.dirty_rate_mib_s:.1f} MiB/s, throttle'
             f' {seen.throttle_percent} %: {decision.reason}',
         )
-    return (*_act(life, decision, event), *life.report(decision.reason))
+    return (
+        *_act(life, decision, event),
+        *life.report(decision.reason, _DECIDED.get(type(decision))),
+    )
 
 
 def _act(
@@ -84,7 +94,7 @@ def _act(
             if limit == life.downtime_ms:
                 return ()
             life.downtime_ms = limit
-            life.tell(event, f'downtime up to {limit} ms: {decision.reason}')
+            life.decide(event, f'downtime up to {limit} ms: {decision.reason}')
             return (instructions.SetDowntime(limit),)
         case contract.StartPostCopy():
             return _start_post_copy(life, decision, event)
@@ -109,7 +119,7 @@ def _start_post_copy(
     life.post_copy_asked_at = event.at
     life.post_copy_asks += 1
     life.switched = True
-    life.tell(event, f'post-copy: {decision.reason}')
+    life.decide(event, f'post-copy: {decision.reason}')
     return (instructions.StartPostCopy(),)
 
 
@@ -128,7 +138,7 @@ def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
     verifying = life.state is states.State.VERIFYING
     if life.no_way_back or (verifying and not life.carried_on):
         return cancel_late(life, event)
-    life.tell(event, 'cancel asked for')
+    life.decide(event, 'cancel asked for')
     return ending.end_job(
         life,
         states.State.CANCELLED,

@@ -10,6 +10,7 @@ from kvm_balancer.migration import arbiter
 from kvm_balancer.migration import chronicle
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import outlook
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.migration.convergence import contract
@@ -64,6 +65,8 @@ class Course:
         self.outcome: outcome.Outcome | None = None
         self.entered_at = wanted.accepted_at
         self.downtime_ms = 0
+        self._lookout = outlook.Lookout(wanted)
+        self._now = wanted.accepted_at
         self.stop: Stop | None = None
         self.post_copy_asked_at: float | None = None
         self.post_copy_asks = 0
@@ -92,6 +95,21 @@ class Course:
         if state is not self.state:
             self.entered_at = event.at
         self.state = state
+    def see(self, event: events.Event) -> None:
+        """Take the time in, and what it shows of the copy."""
+        self._now = event.at
+        match event:
+            case events.Progressed() | events.PassEnded():
+                seen = event.statistics
+                self.chronicle.track.take(seen, event.at)
+                self._lookout.take(
+                    seen, event.at, isinstance(event, events.PassEnded)
+                )
+            case events.JobSettled():
+                self.chronicle.track.take(
+                    self.chronicle.settled(event.statistics), event.at
+                )
+
         self.tell(event, text)
 
     def tell(self, event: events.Event, text: str = '') -> None:
@@ -99,11 +117,33 @@ class Course:
         said = f'{text} ({event.cause})' if text else event.cause
         self.chronicle.tell(self.state, event.at, said)
 
-    def report(self, text: str) -> Wishes:
-        """Let those who watch know how far it is."""
+        self.chronicle.track.enter(state.value, event.at)
+    def decide(self, event: events.Event, text: str) -> None:
+        """Add a decision to the story."""
+        self.chronicle.tell_decision(
+            self.state, event.at, f'{text} ({event.cause})'
+        )
+
+    def report(
+        self, text: str, decided: instructions.Decided | None = None
+    ) -> Wishes:
+        """Let those who watch know how far it is.
+
+        :param decided: what *text* is the reason of
+        """
+        ahead = outlook.Outlook()
+        if self.stop is None:
+            ahead = self._lookout.look(self.state, self._now, self.downtime_ms)
         return (
             instructions.ReportProgress(
-                self.state.value, self.statistics, text
+                self.state.value,
+                self.statistics,
+                text,
+                decision=decided,
+                decisions=self.chronicle.decisions,
+                remaining_seconds=ahead.remaining_seconds,
+                expected_downtime_ms=ahead.expected_downtime_ms,
+                downtime_limit_ms=self.downtime_ms,
             ),
         )
 

@@ -24,7 +24,7 @@ def give_up(
     life: course.Course, reason: str, event: events.Event
 ) -> course.Wishes:
     """End the job; the guest stays where it is."""
-    life.tell(event, f'given up: {reason}')
+    life.decide(event, f'given up: {reason}')
     return end_job(life, states.State.FAILED, reason, event.at)
 
 

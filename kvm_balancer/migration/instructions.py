@@ -5,10 +5,20 @@ carries out what it was not told.
 """
 
 import dataclasses
+import enum
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
+
+
+class Decided(enum.StrEnum):
+    """What was decided about a copy, in words for whoever watches."""
+
+    CARRY_ON = 'carry on'
+    RAISE_DOWNTIME = 'allow a longer stop'
+    START_POST_COPY = 'start post-copy'
+    GIVE_UP = 'give up'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +86,17 @@ class LookAtEnds(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReportProgress(Instruction):
-    """Tell whoever watches how far it is; for the shell, not the driver."""
+    """Tell whoever watches how far it is; for the shell, not the driver.
+
+    :ivar text: one line; of a decision, its reason
+    :ivar decision: what was last decided; None where there was nothing to
+        decide
+    :ivar decisions: how many were carried out so far: the number of the last
+        of them in the story
+    :ivar remaining_seconds: until it is across; None where nobody can know
+    :ivar expected_downtime_ms: how long the guest will stand still; likewise
+    :ivar downtime_limit_ms: how long it may, as it is; 0 before it is set
+    """
 
     state: str
     statistics: events.Statistics
@@ -88,3 +108,8 @@ class Conclude(Instruction):
     """The migration is over; for the shell, not the driver."""
 
     outcome: outcome.Outcome
+    decision: Decided | None = None
+    decisions: int = 0
+    remaining_seconds: float | None = None
+    expected_downtime_ms: float | None = None
+    downtime_limit_ms: int = 0

@@ -75,6 +75,7 @@ class Machine:
         if rule is None:
             raise self._impossible(event, 'cannot come')
         before = self.state
+        self._life.see(event)
         wishes = rule.handler(self._life, event)
         if self.state not in rule.to:
             raise self._impossible(

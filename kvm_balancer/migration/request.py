@@ -63,6 +63,7 @@ class Request:
     :ivar accepted_at: seconds since the epoch; set by who accepts it
     :ivar expires_at: not to be begun after it, seconds since the epoch; a
         command that was held up is asked for anew. 0 for never
+    :ivar notes: what its story begins with: what was settled before
     """
 
     migration_id: str
@@ -76,3 +77,4 @@ class Request:
     predicted: plan.Prediction | None = None
     plan_id: str = ''
     expires_at: float = 0.0
+    notes: tuple[str, ...] = ()

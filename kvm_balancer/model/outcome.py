@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from kvm_balancer.model import plan
+from kvm_balancer.model import track as tracks
 
 
 class OutcomeKind(enum.StrEnum):
@@ -23,11 +24,13 @@ class StoryLine:
     :ivar at: seconds since the epoch
     :ivar state: the state that was entered, or was stayed in
     :ivar text: what happened, and why that led here
+    :ivar decision: its number, from 1, where something was decided; else 0
     """
 
     at: float
     state: str
     text: str
+    decision: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Outcome:
 
     :ivar total_ms: from the command's acceptance to the verified end
     :ivar downtime_ms: None where the hypervisor did not tell
+    :ivar track: its figures over time, as far as they were seen
     """
 
     migration_id: str
@@ -55,3 +59,4 @@ class Outcome:
     predicted: plan.Prediction | None
     story: tuple[StoryLine, ...] = ()
     plan_id: str = ''
+    track: tracks.Track = dataclasses.field(default_factory=tracks.Track)

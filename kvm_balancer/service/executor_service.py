@@ -162,6 +162,11 @@ class ExecutorService:
                     state=states.State(report.state),
                     statistics=report.statistics,
                     text=report.text,
+                    decision=report.decision,
+                    decisions=report.decisions,
+                    remaining_seconds=report.remaining_seconds,
+                    expected_downtime_ms=report.expected_downtime_ms,
+                    downtime_limit_ms=report.downtime_limit_ms,
                 )
             )
         )
