@@ -37,7 +37,10 @@ def appear(life: course.Course, event: Sight) -> course.Wishes:
     if life.state is states.State.PREPARING:
         # a limit set before the job existed may have been dropped, and an
         # abort that came before it hit nothing
-        wishes = (instructions.SetDowntime(life.downtime_ms),)
+        wishes = (
+            instructions.SetDowntime(life.downtime_ms),
+            *life.limit_bandwidth(),
+        )
         if life.stop is not None:
             life.stop.due = True
     if not copies_storage(event.statistics):
@@ -131,6 +134,26 @@ def _ask_again(life: course.Course, at: float) -> course.Wishes:
     life.post_copy_asked_at = at
     life.post_copy_asks += 1
     return (instructions.StartPostCopy(),)
+
+
+def share(life: course.Course, event: events.BandwidthShared) -> course.Wishes:
+    """Keep to another share of the bandwidth, as migrations come and go."""
+    if not life.take_share(event):
+        return ()
+    life.policy.bandwidth_limited(life.bandwidth_mib_s or 0, event.at)
+    return life.limit_bandwidth()
+
+
+def share_late(
+    life: course.Course, event: events.BandwidthShared
+) -> course.Wishes:
+    """Leave the stream as it is: what is left of it is for the switch.
+
+    QEMU lifts the limit for the last memory, and a new one would hold up
+    the guest that waits for it.
+    """
+    life.take_share(event)
+    return ()
 
 
 def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:

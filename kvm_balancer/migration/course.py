@@ -43,6 +43,10 @@ class Course:
 
     :ivar entered_at: when the present state was entered
     :ivar downtime_ms: the limit that was last asked for
+    :ivar checks: what pre-flight found, while room is asked for
+    :ivar holds_room: room may be promised to it at the destination
+    :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
+        nobody shares it out
     :ivar stop: None while nobody wants it to end early
     :ivar post_copy_asked_at: None while there is a way back by abort
     :ivar post_copy_asks: how often the hypervisor was told
@@ -61,12 +65,15 @@ class Course:
         self.request = wanted
         self.policy = policy
         self.chronicle = chronicle.Chronicle(wanted)
+        self._lookout = outlook.Lookout(wanted)
+        self._now = wanted.accepted_at
         self.state = states.State.REQUESTED
         self.outcome: outcome.Outcome | None = None
         self.entered_at = wanted.accepted_at
         self.downtime_ms = 0
-        self._lookout = outlook.Lookout(wanted)
-        self._now = wanted.accepted_at
+        self.checks: tuple[events.Check, ...] = ()
+        self.holds_room = False
+        self.share_mib_s: int | None = None
         self.stop: Stop | None = None
         self.post_copy_asked_at: float | None = None
         self.post_copy_asks = 0
@@ -88,13 +95,6 @@ class Course:
         """The guest may run on the destination: never abort."""
         return self.post_copy_asked_at is not None
 
-    def enter(
-        self, state: states.State, event: events.Event, text: str = ''
-    ) -> None:
-        """Go over to *state*, and tell why."""
-        if state is not self.state:
-            self.entered_at = event.at
-        self.state = state
     def see(self, event: events.Event) -> None:
         """Take the time in, and what it shows of the copy."""
         self._now = event.at
@@ -110,6 +110,14 @@ class Course:
                     self.chronicle.settled(event.statistics), event.at
                 )
 
+    def enter(
+        self, state: states.State, event: events.Event, text: str = ''
+    ) -> None:
+        """Go over to *state*, and tell why."""
+        if state is not self.state:
+            self.entered_at = event.at
+        self.state = state
+        self.chronicle.track.enter(state.value, event.at)
         self.tell(event, text)
 
     def tell(self, event: events.Event, text: str = '') -> None:
@@ -117,7 +125,6 @@ class Course:
         said = f'{text} ({event.cause})' if text else event.cause
         self.chronicle.tell(self.state, event.at, said)
 
-        self.chronicle.track.enter(state.value, event.at)
     def decide(self, event: events.Event, text: str) -> None:
         """Add a decision to the story."""
         self.chronicle.tell_decision(
@@ -150,14 +157,48 @@ class Course:
     def conclude(
         self, end: states.State, event: events.Event, reason: str
     ) -> Wishes:
-        """End it, for good."""
+        """End it, for good.
+
+        Room is given back first: who hears of the end may ask for it.
+        """
         self.enter(end, event, reason)
         self.outcome = self.chronicle.conclude(end, event.at, reason)
-        return (instructions.Conclude(self.outcome),)
+        over: Wishes = (instructions.Conclude(self.outcome),)
+        if self.holds_room:
+            self.holds_room = False
+            return (instructions.Release(), *over)
+        return over
 
     def allowed_ms(self, downtime_ms: int) -> int:
         """Cut a limit of downtime to what the guest is allowed."""
         return max(1, min(downtime_ms, self.request.options.max_downtime_ms))
+
+    @property
+    def bandwidth_mib_s(self) -> int | None:
+        """The limit that its share sets to its stream, and it to itself.
+
+        0 for none; None while its options alone do.
+        """
+        own = self.request.options.bandwidth_mib_s
+        if self.share_mib_s is None or not own:
+            return self.share_mib_s
+        return min(own, self.share_mib_s or own)
+
+    def take_share(self, event: events.BandwidthShared) -> bool:
+        """Take note of another share; say whether the limit changes by it."""
+        before = self.bandwidth_mib_s
+        self.share_mib_s = event.mib_s
+        limit = self.bandwidth_mib_s
+        if limit == before:
+            return False
+        said = f'limited to {limit} MiB/s' if limit else 'not limited any more'
+        self.tell(event, f'bandwidth {said}')
+        return True
+
+    def limit_bandwidth(self) -> Wishes:
+        """Have the stream keep to its share."""
+        limit = self.bandwidth_mib_s
+        return () if limit is None else (instructions.SetBandwidth(limit),)
 
     def over_time(self, at: float) -> bool:
         """Say whether the request's limit in time has passed."""

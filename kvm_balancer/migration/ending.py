@@ -96,6 +96,8 @@ def _take_post_copy_back(life: course.Course, text: str) -> None:
 def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     """Look at both ends, to find out what became of it."""
     life.adopted = True
+    # An earlier run may have had it promised.
+    life.holds_room = True
     # What was seen by whoever carried it is lost.
     life.switched = True
     return look(life, event, 'the executor ended while it was under way')

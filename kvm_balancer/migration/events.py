@@ -115,6 +115,28 @@ class Checked(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved(Event):
+    """The destination's executor was asked for room, and for its own checks.
+
+    :ivar checks: among them ``room``: failed where it was refused, or where
+        nobody answered; unknown where there is nobody to ask. Others tell
+        what pre-flight could not tell from outside
+    """
+
+    checks: tuple[Check, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BandwidthShared(Event):
+    """The stream's share of the bandwidth of its hosts is another one now.
+
+    :ivar mib_s: 0 for all there is
+    """
+
+    mib_s: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Progressed(Event):
     """The job exists and was looked at between two boundaries."""
 

@@ -32,6 +32,21 @@ class Check(Instruction):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Reserve(Instruction):
+    """Have room promised at the destination: ``Reserved``, once.
+
+    The promise is kept up until ``Release``, and ``BandwidthShared`` tells
+    what the stream may use meanwhile, and before it is begun. For the shell,
+    not the driver.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release(Instruction):
+    """Give the room back; for the shell, not the driver."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Start(Instruction):
     """Start the job.
 
@@ -58,7 +73,11 @@ class SetDowntime(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SetBandwidth(Instruction):
-    """Limit the memory stream; 0 for no limit."""
+    """Limit the memory stream; 0 for no limit.
+
+    Comes before ``Start`` as well, in place of the limit of its options; it
+    comes again once the job is seen.
+    """
 
     mib_s: int
 
@@ -101,6 +120,11 @@ class ReportProgress(Instruction):
     state: str
     statistics: events.Statistics
     text: str
+    decision: Decided | None = None
+    decisions: int = 0
+    remaining_seconds: float | None = None
+    expected_downtime_ms: float | None = None
+    downtime_limit_ms: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,8 +132,3 @@ class Conclude(Instruction):
     """The migration is over; for the shell, not the driver."""
 
     outcome: outcome.Outcome
-    decision: Decided | None = None
-    decisions: int = 0
-    remaining_seconds: float | None = None
-    expected_downtime_ms: float | None = None
-    downtime_limit_ms: int = 0

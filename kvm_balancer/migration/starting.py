@@ -1,9 +1,23 @@
-"""What happens before the job is started: nothing is touched yet."""
+"""What happens before the job is started: nothing is touched yet.
+
+Both ends are looked at first, and then the executor of the destination is
+asked: it alone can promise room, and knows what no hypervisor tells.
+"""
+
+import collections.abc
 
 from kvm_balancer.migration import course
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import states
+
+#: Checks that are told where they passed, too.
+_REMARKED = frozenset(('room', 'bandwidth'))
+
+_ASKED = {
+    instructions.Check.__name__: 'the checks',
+    instructions.Reserve.__name__: 'the reservation of room',
+}
 
 
 def check(life: course.Course, event: events.Accepted) -> course.Wishes:
@@ -12,45 +26,111 @@ def check(life: course.Course, event: events.Accepted) -> course.Wishes:
     return (instructions.Check(), *life.report('both ends are asked'))
 
 
-def start(life: course.Course, event: events.Checked) -> course.Wishes:
-    """Start the job, unless a check failed.
+def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
+    """Have room promised at the destination, unless a check failed."""
+    if life.holds_room:
+        # it was checked before
+        return ()
+    if _failed(event.checks):
+        return _refuse(life, event, event.checks)
+    life.checks = event.checks
+    life.holds_room = True
+    text = f'{len(event.checks)} checks, none failed; room is asked for'
+    life.tell(event, text)
+    return (instructions.Reserve(), *life.report(text))
+
+
+def start(life: course.Course, event: events.Reserved) -> course.Wishes:
+    """Start the job, unless room was refused.
 
     A check that could not tell does not hinder; it is told.
     """
-    failed = []
-    for found in event.checks:
-        if found.verdict is events.Verdict.PASSED:
-            continue
-        said = f'{found.name}: {found.reason}'
-        if found.remedy:
-            said += f' - {found.remedy}'
-        life.tell(event, f'check {found.verdict.value}: {said}')
-        if found.verdict is events.Verdict.FAILED:
-            failed.append(said)
-    if failed:
-        return life.conclude(states.State.FAILED, event, '; '.join(failed))
+    if not life.holds_room:
+        # nobody asked
+        return ()
+    checks = _completed(life.checks, event.checks)
+    if _failed(checks):
+        return _refuse(life, event, checks)
+    _tell_open(life, event, checks)
     settings = life.policy.begin(
         life.request.options, life.request.predicted, event.at
     )
+    if life.bandwidth_mib_s:
+        life.policy.bandwidth_limited(life.bandwidth_mib_s, event.at)
     life.downtime_ms = life.allowed_ms(settings.downtime_ms)
-    ready = (
-        f'{len(event.checks)} checks, none failed; downtime limit'
-        f' {life.downtime_ms} ms to begin with'
-    )
+    ready = f'downtime limit {life.downtime_ms} ms to begin with'
     life.enter(states.State.PREPARING, event, ready)
     return (
         instructions.SetDowntime(life.downtime_ms),
+        *life.limit_bandwidth(),
         instructions.Start(settings.options),
         *life.report(ready),
     )
 
 
+def _completed(
+    seen: collections.abc.Iterable[events.Check],
+    told: collections.abc.Iterable[events.Check],
+) -> tuple[events.Check, ...]:
+    """Return both, where the destination's word settles what was open.
+
+    What pre-flight could tell stands: it has seen the instance.
+    """
+    found = {one.name: one for one in seen}
+    for one in told:
+        before = found.get(one.name, one).verdict
+        if before in (events.Verdict.UNKNOWN, one.verdict):
+            found[one.name] = one
+    return tuple(found.values())
+
+
+def _failed(
+    checks: collections.abc.Iterable[events.Check],
+) -> list[events.Check]:
+    return [one for one in checks if one.verdict is events.Verdict.FAILED]
+
+
+def _refuse(
+    life: course.Course,
+    event: events.Event,
+    checks: tuple[events.Check, ...],
+) -> course.Wishes:
+    _tell_open(life, event, checks)
+    reason = '; '.join(_said(one) for one in _failed(checks))
+    return life.conclude(states.State.FAILED, event, reason)
+
+
+def _tell_open(
+    life: course.Course,
+    event: events.Event,
+    checks: collections.abc.Iterable[events.Check],
+) -> None:
+    """Tell what did not pass, and what the destination said of room."""
+    for one in checks:
+        if one.verdict is not events.Verdict.PASSED:
+            life.tell(event, f'check {one.verdict.value}: {_said(one)}')
+        elif one.reason and one.name in _REMARKED:
+            life.tell(event, _said(one))
+
+
+def _said(one: events.Check) -> str:
+    said = f'{one.name}: {one.reason}'
+    return f'{said} - {one.remedy}' if one.remedy else said
+
+
+def share(life: course.Course, event: events.BandwidthShared) -> course.Wishes:
+    """Keep in mind what the stream may use, once there is one."""
+    life.take_share(event)
+    return ()
+
+
 def fail(life: course.Course, event: events.Refused) -> course.Wishes:
-    """End where the checks could not even be made."""
+    """End where what has to be known could not even be asked."""
     return life.conclude(
         states.State.FAILED,
         event,
-        f'the checks could not be made: {event.text}',
+        f'{_ASKED.get(event.instruction, event.instruction)} could not be'
+        f' made: {event.text}',
     )
 
 

@@ -44,6 +44,8 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.Accepted,
     events.Adopted,
     events.Checked,
+    events.Reserved,
+    events.BandwidthShared,
     events.Progressed,
     events.PassEnded,
     events.SourceStopped,
@@ -72,7 +74,11 @@ _REQUESTED: _Row = {
 }
 
 _PRE_FLIGHT: _Row = {
-    events.Checked: Rule(starting.start, (_S.PREPARING, _S.FAILED)),
+    events.Checked: Rule(starting.reserve, (_S.PRE_FLIGHT, _S.FAILED)),
+    events.Reserved: Rule(
+        starting.start, (_S.PRE_FLIGHT, _S.PREPARING, _S.FAILED)
+    ),
+    events.BandwidthShared: Rule(starting.share, (_S.PRE_FLIGHT,)),
     events.Refused: Rule(starting.fail, (_S.FAILED,)),
     events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
     events.Ticked: Rule(starting.limit, (_S.PRE_FLIGHT, _S.FAILED)),
@@ -93,6 +99,7 @@ _PREPARING: _Row = {
     **_COPYING,
     events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
     events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.BandwidthShared: Rule(copying.share, (_S.PREPARING,)),
     events.Refused: Rule(ending.refuse, (_S.PREPARING, _S.VERIFYING)),
     events.CancelAsked: Rule(copying.cancel, (_S.PREPARING,)),
     events.Ticked: Rule(copying.limit, (_S.PREPARING, _S.VERIFYING)),
@@ -102,6 +109,7 @@ _COPYING_STORAGE: _Row = {
     **_COPYING,
     events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
     events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.BandwidthShared: Rule(copying.share, (_S.COPYING_STORAGE,)),
     events.Refused: Rule(ending.refuse, (_S.COPYING_STORAGE,)),
     events.CancelAsked: Rule(copying.cancel, (_S.COPYING_STORAGE,)),
     events.Ticked: Rule(copying.limit, (_S.COPYING_STORAGE, _S.VERIFYING)),
@@ -111,6 +119,7 @@ _PRE_COPY: _Row = {
     **_COPYING,
     events.Progressed: Rule(copying.judge, (_S.PRE_COPY,)),
     events.PassEnded: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.BandwidthShared: Rule(copying.share, (_S.PRE_COPY,)),
     events.Refused: Rule(ending.refuse, (_S.PRE_COPY,)),
     events.CancelAsked: Rule(copying.cancel, (_S.PRE_COPY,)),
     events.Ticked: Rule(copying.limit_pre_copy, (_S.PRE_COPY, _S.VERIFYING)),
@@ -125,6 +134,7 @@ _SWITCHOVER: _Row = {
     ),
     events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.SWITCHOVER,)),
     events.Refused: Rule(ending.refuse, (_S.SWITCHOVER,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.SWITCHOVER,)),
     events.Ticked: Rule(switching.limit_switch, (_S.SWITCHOVER, _S.VERIFYING)),
@@ -139,6 +149,7 @@ _POST_COPY: _Row = {
     ),
     events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share, (_S.POST_COPY,)),
     events.Refused: Rule(ending.refuse, (_S.POST_COPY,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY,)),
     # both ends tell of it, and the source's stop is told in its wake
@@ -156,6 +167,7 @@ _POST_COPY_PAUSED: _Row = {
     events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
     events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share, (_S.POST_COPY_PAUSED,)),
     events.Refused: Rule(ending.refuse, (_S.POST_COPY_PAUSED,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY_PAUSED,)),
     events.Ticked: Rule(
@@ -172,6 +184,7 @@ _POST_COPY_PAUSED: _Row = {
 _FINISHING: _Row = {
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
     events.JobSettled: Rule(switching.settle, (_S.FINISHING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.FINISHING,)),
     events.Refused: Rule(ending.refuse, (_S.FINISHING,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.FINISHING,)),
     events.Ticked: Rule(switching.limit_wait, (_S.FINISHING, _S.VERIFYING)),
@@ -192,6 +205,7 @@ _DECIDED = (
 _VERIFYING: _Row = {
     events.EndsSeen: Rule(ending.decide, _DECIDED),
     events.JobSettled: Rule(switching.settle, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.VERIFYING,)),
     # ends that could not be looked at are ends that cannot be asked
     events.Refused: Rule(ending.refuse, (_S.VERIFYING, _S.UNKNOWN)),
     events.CallReturned: Rule(ending.return_late, (_S.VERIFYING,)),

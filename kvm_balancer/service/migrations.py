@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
@@ -29,6 +30,9 @@ OnProgress = collections.abc.Callable[
 #: Called once, with the record of the finished migration.
 OnOutcome = collections.abc.Callable[[outcome.Outcome], None]
 
+#: Where events of one migration are put; returns at once.
+Tell = collections.abc.Callable[[events.Event], None]
+
 #: How the machine is set going, at a time.
 Beginning = collections.abc.Callable[
     [float], tuple[instructions.Instruction, ...]
@@ -38,6 +42,57 @@ Beginning = collections.abc.Callable[
 TICK_SECONDS = 1.0
 
 
+class Room(Protocol):
+    """The room of one migration at its destination."""
+
+    def reserve(self, tell: Tell) -> None:
+        """Begin to ask for it: ``Reserved`` is told once.
+
+        It is kept until it is released or left, and ``BandwidthShared``
+        told meanwhile, from any thread.
+        """
+
+    def release(self) -> None:
+        """Give it back, if there is any; take no long time over it."""
+
+    def leave(self) -> None:
+        """Care for it no longer; it lapses unless it was released."""
+
+
+class Unreserved:
+    """No room: there is nobody who could promise it.
+
+    The hypervisor's own look at what is free has to do.
+    """
+
+    def __init__(
+        self, clock: collections.abc.Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
+
+    def reserve(self, tell: Tell) -> None:
+        tell(
+            events.Reserved(
+                at=self._clock(),
+                cause='a migration by hand',
+                checks=(
+                    events.Check(
+                        'room',
+                        events.Verdict.UNKNOWN,
+                        'none is reserved, as no executor is asked; what the '
+                        'destination has free may be promised to others',
+                    ),
+                ),
+            )
+        )
+
+    def release(self) -> None:
+        """Do nothing: nothing was promised."""
+
+    def leave(self) -> None:
+        """Do nothing: nothing was promised."""
+
+
 class MigrationRunner:
     """Carries one migration from its request to its verified end.
 
@@ -45,6 +100,7 @@ class MigrationRunner:
     :param life: the machine of this migration, not yet begun
     :param on_progress: called from the runner's thread
     :param on_outcome: called from the runner's thread, exactly once
+    :param room: None where nobody can be asked for it
     """
 
     def __init__(
@@ -54,11 +110,13 @@ class MigrationRunner:
         on_progress: OnProgress,
         on_outcome: OnOutcome,
         clock: collections.abc.Callable[[], float] = time.time,
+        room: Room | None = None,
     ) -> None:
         self._life = life
         self._on_progress = on_progress
         self._on_outcome = on_outcome
         self._clock = clock
+        self._room = Unreserved(clock) if room is None else room
         #: None tells the thread that it is to leave
         self._events: queue.SimpleQueue[events.Event | None] = (
             queue.SimpleQueue()
@@ -125,6 +183,7 @@ class MigrationRunner:
                 self.request.migration_id,
             )
         finally:
+            self._room.leave()
             self._carrier.close()
             self._ended.set()
 
@@ -162,6 +221,12 @@ class MigrationRunner:
                     self._report(wish)
                 case instructions.Conclude():
                     self._on_outcome(wish.outcome)
+                case instructions.Reserve():
+                    self._try(
+                        wish, lambda: self._room.reserve(self._events.put)
+                    )
+                case instructions.Release():
+                    self._try(wish, self._room.release)
                 case _:
                     self._perform(wish)
 
@@ -176,9 +241,17 @@ class MigrationRunner:
             )
 
     def _perform(self, wish: instructions.Instruction) -> None:
-        """Let the carrier perform a wish; one that it cannot is refused."""
+        """Let the carrier perform a wish."""
+        self._try(wish, lambda: self._carrier.perform(wish))
+
+    def _try(
+        self,
+        wish: instructions.Instruction,
+        work: collections.abc.Callable[[], None],
+    ) -> None:
+        """Carry a wish out; one that breaks is refused."""
         try:
-            self._carrier.perform(wish)
+            work()
         except Exception as error:
             name = type(wish).__name__
             LOG.exception(

@@ -100,5 +100,16 @@ class Convergence(abc.ABC):
             only then ``remaining_mib`` says what is really left
         """
 
+    def bandwidth_limited(self, mib_s: int, at: float) -> None:  # noqa: B027
+        """Take note that the stream may use so much from now on.
+
+        Migrations share what their hosts carry: a stream that got slower
+        for that is no fault of the network, and one that got faster no
+        surprise.
+
+        :param mib_s: MiB/s; 0 for all there is
+        :param at: seconds since the epoch
+        """
+
     def post_copy_refused(self, reason: str) -> None:  # noqa: B027
         """Take note that the hypervisor would not start post-copy."""

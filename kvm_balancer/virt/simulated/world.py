@@ -175,6 +175,10 @@ class World:
                 self._answer(lambda: self._check(host, wanted, manage))
             case instructions.LookAtEnds(delay_seconds=delay):
                 self._answer(lambda: self._look(host, wanted), delay)
+            case instructions.Reserve():
+                self._scene.after(0.0, lambda: self._reserve(wanted))
+            case instructions.Release():
+                pass
             case _:
                 self._steer(host, wanted, instruction)
 
@@ -246,6 +250,16 @@ class World:
         self._scene.tell(
             wanted.migration_id,
             events.Checked(at=self.now, cause='pre-flight', checks=found),
+        )
+
+    def _reserve(self, wanted: request.Request) -> None:
+        """Answer for the executors, where a machine has no shell around it.
+
+        Time is virtual then, and nobody else asks for room.
+        """
+        self._scene.tell(
+            wanted.migration_id,
+            events.Reserved(at=self.now, cause='a world to itself', checks=()),
         )
 
     def _look(self, host: str, wanted: request.Request) -> None:

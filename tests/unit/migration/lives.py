@@ -81,8 +81,13 @@ class Life:
         return new
 
     def checked(self, *checks):
+        """Have it checked, and room reserved where no check failed."""
         self.wishes.extend(self.machine.begin(self.now))
-        return self.tell(events.Checked, checks=checks)
+        new = self.tell(events.Checked, checks=checks)
+        return new if self.machine.state.ended else self.reserved()
+
+    def reserved(self, *checks):
+        return self.tell(events.Reserved, checks=checks)
 
     def copying(self, iteration=1):
         self.checked()

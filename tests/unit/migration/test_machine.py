@@ -43,10 +43,12 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(
             [
                 'Check',
+                'Reserve',
                 'SetDowntime',
                 'Start',
                 'SetDowntime',
                 'LookAtEnds',
+                'Release',
                 'Conclude',
             ],
             life.names,

@@ -95,7 +95,7 @@ STATISTICS = st.builds(
     disk_remaining_mib=st.sampled_from([0.0, 5.0]),
 )
 INSTRUCTIONS = st.sampled_from(
-    ['Check', 'Start', 'SetDowntime', 'Abort', 'LookAtEnds']
+    ['Check', 'Start', 'SetDowntime', 'SetBandwidth', 'Abort', 'LookAtEnds']
 )
 FIELDS = {
     events.Checked: {
@@ -110,6 +110,8 @@ FIELDS = {
             max_size=2,
         ).map(tuple)
     },
+    events.Reserved: {'checks': st.just(())},
+    events.BandwidthShared: {'mib_s': st.integers(0, 900)},
     events.Progressed: {'statistics': STATISTICS},
     events.PassEnded: {'statistics': STATISTICS},
     events.JobSettled: {
@@ -180,6 +182,8 @@ class TestAnyOrder(unittest.TestCase):
         names = life.names
         self.assertEqual(1, names.count('Start'))
         self.assertLessEqual(names.count('Conclude'), 1)
+        self.assertEqual(1, names.count('Reserve'))
+        self.assertEqual(names.count('Conclude'), names.count('Release'))
         self.assertEqual(
             life.machine.state.ended, life.machine.outcome is not None
         )

@@ -1,0 +1,325 @@
+"""The room that a host has promised to instances still to come: its leases.
+
+Pure. A destination keeps one :class:`Ledger`, shows it what its hypervisor
+has whenever somebody asks for room, and promises no more than is left. An
+instance is counted once: by the hypervisor as soon as that has it, arriving
+or arrived, and by its lease before that. A lease that is not renewed lapses,
+as its source may be gone.
+
+Two things bound what may come: the memory that instances are given, against
+what the host has for instances (as the planner counts it); and what the
+kernel has free right now, less what arriving instances have yet to fill.
+"""
+
+import dataclasses
+
+#: Pool of the memory that is not in huge pages.
+ORDINARY = None
+
+#: Guests and hosts are counted in MiB; what binary floats lose is no room.
+_TOLERANCE_MIB = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """Room that one migration asks for.
+
+    :ivar memory_mib: what the instance is given
+    :ivar huge_page_kib: size of the huge pages that it is in; 0 for the
+        default size of the host; None for ordinary memory
+    :ivar bandwidth_mib_s: the most that its stream can use; 0 for all
+    """
+
+    migration_id: str
+    instance: str
+    source: str
+    memory_mib: float
+    huge_page_kib: int | None = ORDINARY
+    bandwidth_mib_s: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Occupant:
+    """An instance that the hypervisor has, or is about to have.
+
+    :ivar arriving: its memory is still to come, and to be filled
+    :ivar starting: it does not even hold the huge pages that it will be in
+    """
+
+    id: str
+    memory_mib: float
+    arriving: bool = False
+    starting: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Space:
+    """What a hypervisor has at one moment.
+
+    :ivar total_mib: all memory of the host
+    :ivar free_mib: what the kernel could give away now; None where that is
+        not known, and only what instances were given counts
+    :ivar huge_free_mib: free huge pages, by their size in KiB
+    :ivar occupants: active instances
+    """
+
+    total_mib: float
+    free_mib: float | None = None
+    huge_free_mib: dict[int, float] = dataclasses.field(default_factory=dict)
+    occupants: tuple[Occupant, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator lets come.
+
+    :ivar memory_reserved_mib: for the host itself
+    :ivar memory_allocation_ratio: MiB given away for each MiB there is
+    :ivar max_incoming: migrations that may come at a time
+    """
+
+    memory_reserved_mib: float = 0.0
+    memory_allocation_ratio: float = 1.0
+    max_incoming: int = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """Room that was promised.
+
+    :ivar pool: size in KiB of the huge pages it is in, or :data:`ORDINARY`
+    :ivar expires_at: on the clock of who keeps the ledger, in seconds
+    """
+
+    claim: Claim
+    pool: int | None
+    expires_at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no room.
+
+    :ivar reason: one line with figures, and who holds what
+    """
+
+    reason: str
+    remedy: str
+
+
+class Ledger:
+    """The leases of one host."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._leases: dict[str, Lease] = {}
+
+    def expire(self, now: float) -> list[str]:
+        """Let leases lapse that were not renewed in time.
+
+        :returns: the migrations whose leases they were
+        """
+        lapsed = [
+            one.claim.migration_id
+            for one in self._leases.values()
+            if one.expires_at <= now
+        ]
+        for migration_id in lapsed:
+            del self._leases[migration_id]
+        return lapsed
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Return the leases that were neither released nor let lapse."""
+        return tuple(self._leases.values())
+
+    def renew(self, claim: Claim, expires_at: float) -> bool:
+        """Prolong the lease of a migration.
+
+        :returns: False when it has none, or one of less room
+        """
+        held = self._leases.get(claim.migration_id)
+        if held is None or not _within(claim, held.claim):
+            return False
+        self._leases[claim.migration_id] = dataclasses.replace(
+            held, claim=claim, expires_at=expires_at
+        )
+        return True
+
+    def grant(
+        self, claim: Claim, space: Space, expires_at: float
+    ) -> Refusal | None:
+        """Promise room, if there is any.
+
+        Room promised before to the same migration, or to an earlier one of
+        the same instance, is given up for it.
+
+        :param space: what the hypervisor has, looked at after
+            :meth:`expire` and before anything else was released
+        :returns: None when it is granted
+        """
+        others = [
+            one
+            for one in self._leases.values()
+            if one.claim.migration_id != claim.migration_id
+            and one.claim.instance != claim.instance
+        ]
+        pool = _pool(claim, space)
+        count = _Count(claim, pool, space, others)
+        refusal = count.refusal(self._terms)
+        if refusal is None:
+            self._leases = {one.claim.migration_id: one for one in others}
+            self._leases[claim.migration_id] = Lease(claim, pool, expires_at)
+        return refusal
+
+    def restore(self, claim: Claim, expires_at: float) -> None:
+        """Take up a lease of an earlier run, which promised it.
+
+        Which huge pages a host's default means is not known any more: the
+        lease counts against all of them.
+        """
+        self._leases[claim.migration_id] = Lease(
+            claim, claim.huge_page_kib, expires_at
+        )
+
+    def release(self, migration_id: str) -> bool:
+        """Give room back; False when there was no such lease."""
+        return self._leases.pop(migration_id, None) is not None
+
+
+class _Count:
+    """What is taken of a host, were nobody but *others* to come."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        pool: int | None,
+        space: Space,
+        others: list[Lease],
+    ) -> None:
+        self._claim = claim
+        self._pool = pool
+        self._space = space
+        seen = {one.id: one for one in space.occupants}
+        self._here = seen.pop(claim.instance, None)
+        self._occupants = seen
+        #: leases of those that the hypervisor does not have yet
+        self._coming = [
+            one for one in others if one.claim.instance not in seen
+        ]
+        self._pools = {one.claim.instance: one.pool for one in others}
+        self._arriving = [one for one in seen.values() if one.arriving]
+        self._held = others
+
+    def refusal(self, terms: Terms) -> Refusal | None:
+        """Say why there is no room, if so."""
+        busy = len(self._coming) + len(self._arriving)
+        if busy >= terms.max_incoming:
+            told = f', and as many come: {self._holders()}' if busy else ''
+            return Refusal(
+                f'[host] max_incoming is {terms.max_incoming}{told}',
+                'wait for them, or choose another destination',
+            )
+        if self._here is not None:
+            # The hypervisor has counted it already.
+            return None
+        return self._short(
+            self._given_left(terms), 'of what it gives to instances'
+        ) or self._short(self._free_left(), self._kind())
+
+    def _given_left(self, terms: Terms) -> float:
+        """Return the memory that may be given to one more instance."""
+        room = self._space.total_mib - terms.memory_reserved_mib
+        given = sum(one.memory_mib for one in self._occupants.values())
+        promised = sum(one.claim.memory_mib for one in self._coming)
+        return room * terms.memory_allocation_ratio - given - promised
+
+    def _free_left(self) -> float | None:
+        """Return what the kernel has left; None where that is not told."""
+        if self._pool is ORDINARY:
+            free = self._space.free_mib
+        else:
+            free = self._space.huge_free_mib.get(self._pool, 0.0)
+        if free is None:
+            return None
+        filling = sum(
+            one.memory_mib for one in self._arriving if self._is_filling(one)
+        )
+        promised = sum(
+            one.claim.memory_mib
+            for one in self._coming
+            if self._is_ours(one.pool)
+        )
+        return free - filling - promised
+
+    def _is_filling(self, one: Occupant) -> bool:
+        """Say whether memory of our pool is still to be taken by it.
+
+        QEMU takes huge pages when it starts, and ordinary memory as it is
+        filled. Who arrives without a lease is taken to be in ordinary one.
+        """
+        pool = self._pools.get(one.id, ORDINARY)
+        if pool is ORDINARY:
+            return self._pool is ORDINARY
+        return one.starting and self._is_ours(pool)
+
+    def _is_ours(self, pool: int | None) -> bool:
+        if pool is ORDINARY or self._pool is ORDINARY:
+            return pool is self._pool
+        return pool in (0, self._pool)
+
+    def _short(self, left: float | None, what: str) -> Refusal | None:
+        needed = self._claim.memory_mib
+        if left is None or needed <= left + _TOLERANCE_MIB:
+            return None
+        told = self._holders()
+        return Refusal(
+            f'the instance needs {needed:.0f} MiB, and'
+            f' {max(0.0, left):.0f} MiB {what} are left'
+            + (f'; promised: {told}' if told else ''),
+            'wait until the others have arrived, or choose another destination'
+            if told
+            else 'choose another destination, or make room there first',
+        )
+
+    def _kind(self) -> str:
+        if self._pool is ORDINARY:
+            return 'of its free memory'
+        return f'in free huge pages of {self._pool} KiB'
+
+    def _holders(self) -> str:
+        """Say who holds what: leases first, then who just arrives."""
+        leased = {one.claim.instance for one in self._held}
+        told = [
+            f'{one.claim.memory_mib:.0f} MiB to {one.claim.instance}'
+            f' (migration {one.claim.migration_id} from {one.claim.source})'
+            for one in self._held
+            if one in self._coming
+            or self._occupants[one.claim.instance].arriving
+        ]
+        told += [
+            f'{one.memory_mib:.0f} MiB to {one.id} (arriving, without lease)'
+            for one in self._arriving
+            if one.id not in leased
+        ]
+        return ', '.join(told)
+
+
+def _within(claim: Claim, held: Claim) -> bool:
+    """Say whether a lease covers what is asked for."""
+    return (
+        claim.instance == held.instance
+        and claim.huge_page_kib == held.huge_page_kib
+        and claim.memory_mib <= held.memory_mib
+    )
+
+
+def _pool(claim: Claim, space: Space) -> int | None:
+    """Say which memory a claim is to be taken from.
+
+    No hypervisor tells which size of huge pages is the default of its host:
+    it is taken to be that of which most is free.
+    """
+    if claim.huge_page_kib != 0:
+        return claim.huge_page_kib
+    free = space.huge_free_mib
+    return max(free, key=lambda size: free[size], default=0)
