@@ -171,6 +171,17 @@ class Lab:
         """Tell *line*, with the seconds since the beginning."""
         self._tell(f'[{time.monotonic() - self._began:5.1f} s] {line}')
 
+    def add_guest(self, guest: description.Guest) -> guests.Guest:
+        """Start one more guest, on the host that it names, and note it.
+
+        :raises LabError: when libvirt refuses, or it does not run
+        """
+        self._rewrite(guests=(*self.description.guests, guest))
+        made = self.guest(guest.uuid)
+        made.start(self.host(guest.host))
+        made.wait_for_rounds()
+        return made
+
     def set_load(
         self, guest: guests.Guest, host: hosts.Host, load: bootsector.Load
     ) -> None:

@@ -1,0 +1,149 @@
+"""How soon post-copy is chosen for a guest that cannot converge.
+
+Two cases: no throttle is allowed, and a throttle of 40 % is, which slows no
+guest that has time to spare. The clock is an ear of its own on libvirt's
+events: from the end of the first full pass to the guest's stop for
+post-copy, so that the way of the decision through us and libvirt is in it.
+"""
+
+from benchmarks.migration import ground
+from benchmarks.migration import reckoning
+from benchmarks.migration import report
+from benchmarks.migration import ways
+from kvm_balancer.lab import bootsector
+from kvm_balancer.migration import request
+from kvm_balancer.model import plan
+
+_LINK_MIB_S = 64.0
+_LOAD = bootsector.Load(
+    cpu=0.0, dirty_mib_s=2 * _LINK_MIB_S, working_set_mib=240
+)
+_LIMIT_SECONDS = 1.0
+_LIMIT_PASSES = 2
+_THROTTLE_PERCENT = 40
+_FEWER = 3
+
+
+def run(place: ground.Ground, pairs: int) -> report.Report:
+    """Measure *pairs* runs without a throttle, and a third with one."""
+    told = report.Report(
+        'decision',
+        f'post-copy for a guest of {ground.MEMORY_MIB} MiB that writes '
+        f'{_LOAD.dirty_mib_s:g} MiB/s over {_LOAD.working_set_mib} MiB, link '
+        f'of {_LINK_MIB_S:g} MiB/s',
+        f'first full pass + {_LIMIT_SECONDS:g} s; within {_LIMIT_PASSES} '
+        f'passes after the allowed throttle',
+    )
+    uid = place.guest(_LOAD)
+    place.limit(_LINK_MIB_S)
+    plain = _without_throttle(place, uid, pairs, told)
+    passes = _with_throttle(place, uid, -(-pairs // _FEWER), told)
+    place.limit(None)
+    place.remove(uid)
+    told.reached = bool(
+        plain
+        and max(plain) <= _LIMIT_SECONDS
+        and passes
+        and max(passes) <= _LIMIT_PASSES
+    )
+    told.identical = f'{reckoning.noise(plain) * 1e3:.0f} ms (median)'
+    return told
+
+
+def _without_throttle(
+    place: ground.Ground, uid: str, runs: int, told: report.Report
+) -> list[float]:
+    options = request.Options(
+        auto_converge=False, max_throttle_percent=0, post_copy=True
+    )
+    taken = []
+    for _ in range(runs):
+        ended = ways.ours(place, uid, options)
+        first = place.passes(uid).get(2)
+        switched = place.switched(uid)
+        if first is None or switched is None:
+            told.notes.append(f'no post-copy: {_why(ended)}')
+            continue
+        taken.append(switched - first)
+        told.say(f'{taken[-1]:.3f} s, all {ended.seconds:.1f} s')
+    told.rows.append(
+        {
+            'throttle allowed': 'none',
+            'runs': runs,
+            'in post-copy': len(taken),
+            's after the first pass': _spread(taken, 3),
+            'highest throttle seen': 0,
+            'passes after it': '',
+        }
+    )
+    return taken
+
+
+def _with_throttle(
+    place: ground.Ground, uid: str, runs: int, told: report.Report
+) -> list[float]:
+    options = request.Options(
+        max_throttle_percent=_THROTTLE_PERCENT, post_copy=True
+    )
+    passes: list[float] = []
+    taken: list[float] = []
+    throttles = [0]
+    for _ in range(runs):
+        ended = ways.ours(place, uid, options)
+        first = place.passes(uid).get(2)
+        switched = place.switched(uid)
+        if first is None or switched is None:
+            told.notes.append(f'no post-copy: {_why(ended)}')
+            continue
+        taken.append(switched - first)
+        throttles.append(max(one.throttle_percent for one in ended.seen))
+        passes.append(_passes_after(ended))
+        told.say(
+            f'{passes[-1]:g} passes after {throttles[-1]} %, '
+            f'all {ended.seconds:.1f} s'
+        )
+    told.rows.append(
+        {
+            'throttle allowed': f'{_THROTTLE_PERCENT} %',
+            'runs': runs,
+            'in post-copy': len(taken),
+            's after the first pass': _spread(taken, 3),
+            'highest throttle seen': max(throttles),
+            'passes after it': _spread(passes, 0),
+        }
+    )
+    return passes
+
+
+def _passes_after(ended: ways.Run) -> float:
+    """Return the passes that ended after the throttle was what it may be.
+
+    The last pass, which post-copy cut short, does not count. Where it never
+    came so far, nothing was waited for.
+    """
+    spent = [
+        one.iteration
+        for one in ended.seen
+        if one.throttle_percent >= _THROTTLE_PERCENT
+    ]
+    last = max(one.iteration for one in ended.seen)
+    return float(last - spent[0]) if spent else 0.0
+
+
+def _spread(values: list[float], digits: int) -> str:
+    if not values:
+        return ''
+    middle = reckoning.median(values)
+    return (
+        f'{middle:.{digits}f} ({min(values):.{digits}f} to '
+        f'{max(values):.{digits}f})'
+    )
+
+
+def _why(ended: ways.Run) -> str:
+    if ended.outcome is None:
+        return ''
+    mode = 'pre-copy'
+    if ended.outcome.mode is plan.Mode.POST_COPY:
+        mode = 'post-copy, unheard'
+    return f'{mode}: {ended.outcome.story[-4].text}'
