@@ -41,6 +41,10 @@ _POSITIVE: Final = frozenset(
 )
 
 
+#: of an option: as JSON has it; the text of metadata is told apart below
+_Value = bool | int | float | str
+
+
 class _Host(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str
     cpus: float
@@ -74,6 +78,14 @@ class _Instance(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()
+    migration: dict[str, _Value] = {}
+
+    @property
+    def wishes(self) -> columns.Wishes:
+        """What it asks of its migrations, in the words of metadata."""
+        return tuple(
+            (name, _text(value)) for name, value in self.migration.items()
+        )
 
 
 class _Group(msgspec.Struct, frozen=True, gc=False):
@@ -301,12 +313,38 @@ def _document(fleet: columns.Fleet) -> _Document:
             _Host(**{**_values(one, _Host), 'state': words[one.state]})
             for one in hosts
         ],
-        instances=[_Instance(**_values(one, _Instance)) for one in instances],
+        instances=[_instance(one) for one in instances],
         groups=[
             _Group(one.name, policies[one.policy], one.max_per_host)
             for one in groups
         ],
     )
+
+
+def _instance(one: records.InstanceRecord) -> _Instance:
+    values = {
+        name: getattr(one, name)
+        for name in _Instance.__struct_fields__
+        if name != 'migration'
+    }
+    return _Instance(
+        **values, migration={name: _read(text) for name, text in one.wishes}
+    )
+
+
+def _text(value: _Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'{value:.15g}' if isinstance(value, float) else str(value)
+
+
+def _read(text: str) -> _Value:
+    """Return the text of metadata as JSON would have it."""
+    if text in ('true', 'false'):
+        return text == 'true'
+    if text.isascii() and text.isdecimal() and str(int(text)) == text:
+        return int(text)
+    return text
 
 
 def _values(record: object, kind: type[msgspec.Struct]) -> dict[str, Any]:

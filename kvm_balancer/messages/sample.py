@@ -31,6 +31,8 @@ SCHEMA = 'kvm-balancer/sample/1'
 #: Far above what 4,000 instances on one host need.
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_INSTANCES = 10_000
+#: Of one instance: more than twice the options that there are.
+_MAX_WISHES = 32
 #: Of any size, rate or count: an exbibyte in MiB.
 _MAX_NUMBER = float(2**40)
 #: Host names and uuids are far shorter, domain names at most this long.
@@ -45,7 +47,7 @@ _TEXT_COLUMNS = ('id', 'name', 'owner', 'state')
 _NUMBER_COLUMNS = tuple(
     field.name
     for field in dataclasses.fields(sample.InstanceUsages)
-    if field.name not in _TEXT_COLUMNS
+    if field.name not in (*_TEXT_COLUMNS, 'asks')
 )
 _COLUMNS = _TEXT_COLUMNS + _NUMBER_COLUMNS
 _numbers = operator.attrgetter(*_NUMBER_COLUMNS)
@@ -291,6 +293,7 @@ def _checked_instances(
         return columns
     _check_ids(host, columns.id)
     _check_columns(host, columns)
+    _check_asks(host, columns.asks, rows)
     return _understood(columns)
 
 
@@ -338,6 +341,30 @@ def _check_columns(host: str, columns: sample.InstanceUsages) -> None:
     for field in _NUMBER_COLUMNS:
         for row, number in enumerate(getattr(columns, field)):
             _check_number(host, f'instances.{field}[{row}]', number)
+
+
+def _check_asks(
+    host: str, asks: tuple[tuple[tuple[str, str], ...], ...], rows: int
+) -> None:
+    """Check what is asked for; whether it is understood is not for here."""
+    if not asks:
+        return
+    if len(asks) != rows:
+        raise _refused(
+            refusal.Cause.UNEQUAL_COLUMNS,
+            host,
+            f'instances.asks has {len(asks)} rows, id has {rows}',
+        )
+    for row, wishes in enumerate(asks):
+        if len(wishes) > _MAX_WISHES:
+            raise _refused(
+                refusal.Cause.TOO_LARGE,
+                host,
+                f'instances.asks[{row}] has {len(wishes)} wishes, at most '
+                f'{_MAX_WISHES} are taken',
+            )
+        for text in itertools.chain.from_iterable(wishes):
+            _check_text(host, f'instances.asks[{row}]', text)
 
 
 def _understood(columns: sample.InstanceUsages) -> sample.InstanceUsages:

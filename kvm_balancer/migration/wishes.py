@@ -24,6 +24,10 @@ Wishes = tuple[tuple[str, str], ...]
 
 Value = strictness.Value
 
+#: Of one instance in a sample, and of a name or text of one of them.
+_MOST = 32
+_LONGEST = 255
+
 _TRUTH = {'true': True, '1': True, 'false': False, '0': False}
 
 
@@ -65,6 +69,18 @@ def merge(options: request.Options, wishes: Wishes) -> Merged:
                 f'{name} stays {before}, although its metadata asks for {wish}'
             )
     return Merged(merged, tuple(changes))
+
+
+def brief(wishes: Wishes) -> Wishes:
+    """Return *wishes* as a sample has room for them.
+
+    What is cut would not be understood, and is not understood when it is
+    cut.
+    """
+    cut = tuple((name[:_LONGEST], text[:_LONGEST]) for name, text in wishes)
+    if len(cut) <= _MOST:
+        return cut
+    return (*cut[: _MOST - 1], ('too_many', str(len(cut))))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

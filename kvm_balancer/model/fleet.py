@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
+#: What an instance's metadata asks of its migrations: names and values.
+Wishes = tuple[tuple[str, str], ...]
+
 
 class HostState(enum.IntEnum):
     """Whether instances may arrive at and should leave a host."""
@@ -108,7 +111,8 @@ class Instances:
     """One row an instance; every array has the shape ``(instances,)``.
 
     ``requirement`` is an index into ``fleet.requirements``, the distinct
-    sets of aggregates that instances require.
+    sets of aggregates that instances require, and ``wish`` one into
+    ``fleet.wishes``, the distinct sets of what they ask of migrations.
     """
 
     id: tuple[str, ...]
@@ -125,6 +129,7 @@ class Instances:
     #: may be moved at all: managed by us, not locked, not opted out
     movable: Bools
     requirement: Ints
+    wish: Ints
 
     def __len__(self) -> int:
         return len(self.id)
@@ -164,6 +169,7 @@ class Fleet:
     :ivar cpu_models: CPU models, in the order of their index
     :ivar requirements: distinct required sets of aggregates, shape
         ``(sets, len(aggregates))``; row 0 requires nothing
+    :ivar wishes: distinct sets of wishes; number 0 asks for nothing
     """
 
     hosts: Hosts
@@ -174,6 +180,7 @@ class Fleet:
     aggregates: tuple[str, ...]
     cpu_models: tuple[str, ...]
     requirements: Bools
+    wishes: tuple[Wishes, ...] = ((),)
 
     @functools.cached_property
     def host_row(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from kvm_balancer import errors
 from kvm_balancer.model import fleet
+from kvm_balancer.model import interned
 from kvm_balancer.model import observation
 from kvm_balancer.model import sample
 from kvm_balancer.model import whereabouts
@@ -33,6 +34,7 @@ class ObservedInstances:
         self._dirty = windows.Windows(1, params.ewma_seconds)
         self._kept = {name: np.zeros(0) for name in _KEPT}
         self._owner: npt.NDArray[np.int8] = np.zeros(0, np.int8)
+        self._wishes = interned.InternedWishes()
 
     def listed(self, host: int) -> whereabouts.Slots:
         """Return the slots of the instances in the host's last sample."""
@@ -84,6 +86,9 @@ class ObservedInstances:
         self._owner[ours] = owners[counts]
         for name, column in self._kept.items():
             column[ours] = joined(name)[counts]
+        self._wishes.set(
+            spoken_of, [one.asks for one in columns], lengths, counts
+        )
         intervals = np.array([one.interval_seconds for one in readings])
         seconds = np.repeat(intervals, lengths)
         # Without an interval, no rate is known yet.
@@ -102,13 +107,14 @@ class ObservedInstances:
         gone = self._where.forget_absent(now - _ABSENT_SECONDS)
         self._cpu.clear(gone)
         self._dirty.clear(gone)
+        self._wishes.clear(gone)
 
     def columns(
         self,
         places: npt.NDArray[np.int32],
         silent: fleet.Bools,
         hosts: collections.abc.Iterable[int],
-    ) -> fleet.Instances:
+    ) -> tuple[fleet.Instances, tuple[fleet.Wishes, ...]]:
         """Return the instances that are on a host, for a fleet.
 
         An instance is movable when it is ours, runs, and only one host that
@@ -117,6 +123,7 @@ class ObservedInstances:
         :param places: by row of a host, its place in the fleet
         :param silent: by place, whether it is silent
         :param hosts: rows of the hosts that are not silent
+        :returns: them, and what their numbers of wishes mean
         """
         slots = np.flatnonzero(self._where.holder >= 0)
         on = places[self._where.holder[slots]]
@@ -133,7 +140,8 @@ class ObservedInstances:
         )
         at = slots.tolist()
         ids, names = self._where.ids, self._where.names
-        return fleet.Instances(
+        wish, wishes = self._wishes.columns(slots)
+        found = fleet.Instances(
             id=tuple([ids[slot] for slot in at]),
             name=tuple([names[slot] or ids[slot] for slot in at]),
             host=on.astype(np.int32),
@@ -145,7 +153,9 @@ class ObservedInstances:
             dirty_rate_mib_s=self._dirty.average[slots],
             movable=movable,
             requirement=np.zeros(len(slots), np.int32),
+            wish=wish,
         )
+        return found, wishes
 
     def find(
         self, uid: str, host_name: collections.abc.Callable[[int], str]
@@ -201,6 +211,7 @@ class ObservedInstances:
             return
         self._cpu.grow(size)
         self._dirty.grow(size)
+        self._wishes.grow(size)
         self._owner = np.concatenate((self._owner, np.zeros(more, np.int8)))
         for name, column in self._kept.items():
             self._kept[name] = np.concatenate((column, np.zeros(more)))

@@ -7,10 +7,13 @@ works on the columns of :mod:`kvm_balancer.model.fleet`.
 import collections.abc
 import dataclasses
 from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+
+Name = TypeVar('Name', bound=collections.abc.Hashable)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class InstanceRecord:
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()
+    wishes: columns.Wishes = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class InstanceLike(Protocol):
     def groups(self) -> tuple[str, ...]: ...
     @property
     def required_aggregates(self) -> tuple[str, ...]: ...
+    @property
+    def wishes(self) -> columns.Wishes: ...
 
 
 def build_fleet(
@@ -119,20 +125,24 @@ def build_fleet(
     for one in instances:
         wanted = tuple(sorted(set(one.required_aggregates)))
         requirements.setdefault(wanted, len(requirements))
+    wishes = _index(((), *(one.wishes for one in instances)))
     return columns.Fleet(
         hosts=_host_columns(hosts, zones, models, aggregates),
-        instances=_instance_columns(hosts, instances, requirements),
+        instances=_instance_columns(hosts, instances, requirements, wishes),
         groups=_group_columns(instances, groups),
         taken_at=taken_at,
         zones=tuple(zones),
         aggregates=tuple(aggregates),
         cpu_models=tuple(models),
         requirements=_membership(requirements, aggregates),
+        wishes=tuple(wishes),
     )
 
 
-def _index(names: collections.abc.Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _index(
+    names: collections.abc.Iterable[Name],
+) -> dict[Name, int]:
+    found: dict[Name, int] = {}
     for name in names:
         found.setdefault(name, len(found))
     return found
@@ -197,6 +207,7 @@ def _instance_columns(
     hosts: collections.abc.Sequence[HostRecord],
     instances: collections.abc.Sequence[InstanceLike],
     requirements: dict[tuple[str, ...], int],
+    wishes: dict[columns.Wishes, int],
 ) -> columns.Instances:
     row_of = {host.name: row for row, host in enumerate(hosts)}
 
@@ -229,6 +240,7 @@ def _instance_columns(
             ],
             np.int32,
         ),
+        wish=np.array([wishes[one.wishes] for one in instances], np.int32),
     )
 
 
@@ -326,6 +338,7 @@ def _instance_records(fleet: columns.Fleet) -> list[InstanceRecord]:
                 for group in fleet.groups_of.get(row, ())
             ),
             required_aggregates=required[instances.requirement[row]],
+            wishes=fleet.wishes[instances.wish[row]],
         )
         for row, uid in enumerate(instances.id)
     ]

@@ -87,6 +87,8 @@ class InstanceUsages:
         bringing it here), ``outgoing`` or ``other``
     :ivar cpu_steal: cores' worth of time its virtual CPUs waited to run
     :ivar memory_usage_mib: what a migration has to copy
+    :ivar asks: what its metadata asks of its migrations, names and values;
+        no rows at all where no instance of the host asks for anything
     """
 
     id: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ class InstanceUsages:
     network_tx_mib_s: tuple[float, ...] = ()
     block_read_mib_s: tuple[float, ...] = ()
     block_write_mib_s: tuple[float, ...] = ()
+    asks: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What is known of the domains of a host beside their statistics.
 
-Whose a domain is stands in its XML, which the bulk statistics do not carry.
+Whose a domain is, and what it asks of its migrations, stands in its XML,
+which the bulk statistics do not carry.
 It is read once for each domain, in threads of its own, and again when
 libvirt says that the domain was defined, started or marked anew; no sample
 waits for a domain that does not answer. Which domains are being migrated
@@ -9,6 +10,7 @@ away is heard from libvirt's events as well.
 
 import collections.abc
 import contextlib
+import dataclasses
 import queue
 import threading
 from typing import Any
@@ -16,20 +18,32 @@ from typing import Any
 import libvirt
 
 from kvm_balancer import errors
+from kvm_balancer.migration import wishes
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """What the XML of a domain says that a sample tells.
+
+    :ivar asks: of its migrations
+    """
+
+    marks: ownership.Marks
+    asks: wishes.Wishes = ()
+
+
 class DomainBook:
-    """Marks and departures of the domains of one host.
+    """Marks, wishes and departures of the domains of one host.
 
     Give :meth:`listen` as ``on_open`` to the connection that the domains
     are to be read over, and the connection to :meth:`start`.
     """
 
     def __init__(self) -> None:
-        self._marks: dict[str, ownership.Marks] = {}
+        self._entries: dict[str, Entry] = {}
         self._leaving: set[str] = set()
         self._pending: set[str] = set()
         #: changed again while they were being read
@@ -66,7 +80,7 @@ class DomainBook:
         What was known before it may have changed unheard.
         """
         with self._changed:
-            self._marks.clear()
+            self._entries.clear()
             self._leaving.clear()
         kinds = (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
@@ -85,13 +99,13 @@ class DomainBook:
 
     def look_up(
         self, uuids: collections.abc.Collection[str], patience_seconds: float
-    ) -> dict[str, ownership.Marks]:
-        """Return the marks of *uuids*, as far as they are known in time.
+    ) -> dict[str, Entry]:
+        """Return what the XML of *uuids* says, as far as it is known.
 
         :param patience_seconds: wait so long for those not yet read
         """
         with self._changed:
-            missing = set(uuids) - self._marks.keys()
+            missing = set(uuids) - self._entries.keys()
             for uuid in missing - self._pending:
                 self._pending.add(uuid)
                 self._unread.put(uuid)
@@ -99,9 +113,9 @@ class DomainBook:
                 lambda: not (missing & self._pending), patience_seconds
             )
             return {
-                uuid: self._marks[uuid]
+                uuid: self._entries[uuid]
                 for uuid in uuids
-                if uuid in self._marks
+                if uuid in self._entries
             }
 
     def leaving(self) -> frozenset[str]:
@@ -119,8 +133,8 @@ class DomainBook:
     def forget_all_but(self, uuids: collections.abc.Collection[str]) -> None:
         """Drop what is known of domains that are gone."""
         with self._changed:
-            for uuid in self._marks.keys() - set(uuids):
-                del self._marks[uuid]
+            for uuid in self._entries.keys() - set(uuids):
+                del self._entries[uuid]
             self._leaving &= set(uuids)
 
     def _run(
@@ -132,23 +146,17 @@ class DomainBook:
             work(uuid)
 
     def _read(self, uuid: str) -> None:
-        marks = None
+        entry = None
         try:
-            marks = self._ask(
-                lambda handle: (
-                    documents.read_domain(
-                        handle.lookupByUUIDString(uuid).XMLDesc(0)
-                    ).marks
-                )
-            )
+            entry = self._ask(lambda handle: _entry(handle, uuid))
         except errors.KVMBalancerError:
             # It is gone, or libvirt is: the next sample asks again.
             pass
         finally:
             with self._changed:
                 self._pending.discard(uuid)
-                if marks is not None and uuid not in self._overtaken:
-                    self._marks[uuid] = marks
+                if entry is not None and uuid not in self._overtaken:
+                    self._entries[uuid] = entry
                 self._overtaken.discard(uuid)
                 self._changed.notify_all()
 
@@ -196,7 +204,7 @@ class DomainBook:
     def _on_changed(self, _handle: Any, domain: Any, *_rest: Any) -> None:
         uuid = domain.UUIDString()
         with self._changed:
-            self._marks.pop(uuid, None)
+            self._entries.pop(uuid, None)
             if uuid in self._pending:
                 self._overtaken.add(uuid)
 
@@ -206,3 +214,8 @@ class DomainBook:
 
     def _on_job_over(self, _handle: Any, domain: Any, *_rest: Any) -> None:
         self._stays(domain.UUIDString())
+
+
+def _entry(handle: connection.Handle, uuid: str) -> Entry:
+    facts = documents.read_domain(handle.lookupByUUIDString(uuid).XMLDesc(0))
+    return Entry(facts.marks, wishes.brief(facts.asks))

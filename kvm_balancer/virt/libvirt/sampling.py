@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from kvm_balancer.migration import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
@@ -45,6 +46,7 @@ class _Row:
     network_tx_mib_s: float
     block_read_mib_s: float
     block_write_mib_s: float
+    asks: wishes.Wishes
 
 
 class Sampler:
@@ -112,14 +114,16 @@ class Sampler:
         }
         self._book.forget_all_but(states)
         # An incoming domain may not answer before it has arrived.
-        marks = self._book.look_up(
+        entries = self._book.look_up(
             [uuid for uuid, state in states.items() if state != 'incoming'],
             _XML_PATIENCE_SECONDS,
         )
         rows = []
         for domain, one in read:
             uuid = domain.UUIDString()
-            rows.append(self._row(domain, one, states[uuid], marks.get(uuid)))
+            rows.append(
+                self._row(domain, one, states[uuid], entries.get(uuid))
+            )
         self._kept = {uuid: self._kept[uuid] for uuid in states}
         return _columns(rows)
 
@@ -128,7 +132,7 @@ class Sampler:
         domain: Any,
         now: statistics.DomainStatistics,
         state: str,
-        marks: ownership.Marks | None,
+        entry: domains.Entry | None,
     ) -> _Row:
         uuid = domain.UUIDString()
         # A domain that was started anew has another id, and its counters
@@ -137,8 +141,8 @@ class Sampler:
         told = _filled(now, self._kept.get(uuid))
         self._kept[uuid] = told
         owner = ownership.Owner.NONE
-        if marks is not None:
-            owner, _ = ownership.owner_of(marks, self._manage)
+        if entry is not None:
+            owner, _ = ownership.owner_of(entry.marks, self._manage)
 
         def rate(name: str) -> float:
             return self._meters.rate(life, name, getattr(now, name))
@@ -159,6 +163,7 @@ class Sampler:
             network_tx_mib_s=rate('network_tx_mib'),
             block_read_mib_s=rate('block_read_mib'),
             block_write_mib_s=rate('block_write_mib'),
+            asks=entry.asks if entry is not None else (),
         )
 
 
@@ -181,9 +186,10 @@ def _filled(
 
 
 def _columns(rows: list[_Row]) -> sample.InstanceUsages:
-    return sample.InstanceUsages(
-        **{
-            field.name: tuple(getattr(row, field.name) for row in rows)
-            for field in dataclasses.fields(_Row)
-        }
-    )
+    columns = {
+        field.name: tuple(getattr(row, field.name) for row in rows)
+        for field in dataclasses.fields(_Row)
+    }
+    if not any(columns['asks']):
+        columns['asks'] = ()
+    return sample.InstanceUsages(**columns)

@@ -41,6 +41,10 @@ class _Case(unittest.TestCase):
             for name in ('owner', 'state', 'cpu_usage', 'vcpus')
         }
 
+    def asks(self, uid):
+        reading = self.ground.source.read().instances
+        return dict(zip(reading.id, reading.asks, strict=False)).get(uid, ())
+
 
 class SamplingTest(_Case):
     manage = ownership.Manage(ownership.Rule.METADATA)
@@ -48,6 +52,7 @@ class SamplingTest(_Case):
     def test_a_mark_that_changes_is_heard_of(self):
         uid = self.ground.calm()
         self.assertEqual('none', self.row(self.ground.source, uid)['owner'])
+        self.assertEqual((), self.asks(uid))
         heard = threading.Event()
         link = connection.Connection(
             self.ground.here.uri,
@@ -64,7 +69,8 @@ class SamplingTest(_Case):
         link.call(
             lambda handle: handle.lookupByUUIDString(uid).setMetadata(
                 libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                '<instance><manage>true</manage></instance>',
+                '<instance><manage>true</manage><migration>'
+                '<max_downtime_ms>50</max_downtime_ms></migration></instance>',
                 'b',
                 _OURS,
                 libvirt.VIR_DOMAIN_AFFECT_LIVE,
@@ -74,6 +80,7 @@ class SamplingTest(_Case):
         self.assertEqual(
             'balancer', self.row(self.ground.source, uid)['owner']
         )
+        self.assertEqual((('max_downtime_ms', '50'),), self.asks(uid))
 
     def test_a_guest_that_started_anew_has_no_rate_of_its_past(self):
         uid = self.ground.busy()

@@ -52,6 +52,28 @@ def decode(found):
 class TestDecode(unittest.TestCase):
     """What is read, and what is refused with which words."""
 
+    def test_what_an_instance_asks_of_its_migrations_is_kept(self):
+        """JSON's own words become those of metadata, and back."""
+        asked = {
+            'post_copy': True,
+            'max_downtime_ms': 50,
+            'time_limit_seconds': 60.0,
+            'compression': 'none',
+        }
+        text = json.dumps(document(instances__0__migration=asked))
+        fleet = fleet_document.decode(text)
+        self.assertEqual(
+            (
+                ('post_copy', 'true'),
+                ('max_downtime_ms', '50'),
+                ('time_limit_seconds', '60'),
+                ('compression', 'none'),
+            ),
+            fleet.wishes[fleet.instances.wish[0]],
+        )
+        written = json.loads(fleet_document.encode(fleet))
+        self.assertEqual(asked, written['instances'][0]['migration'])
+
     def test_the_required_fields_are_enough(self):
         fleet = decode(document())
         self.assertEqual(('a', 'b'), fleet.hosts.name)

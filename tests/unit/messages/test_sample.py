@@ -70,6 +70,10 @@ REFUSALS = (
     ('instances.cpu_usage', [1, 'x'], Cause.WRONG_TYPE, 'cpu_usage[1]'),
     ('instances.vcpus', [1, 1e200], Cause.ABSURD, 'vcpus[1]'),
     ('instances.vcpus', [], Cause.UNEQUAL_COLUMNS, 'vcpus'),
+    ('instances.asks', [[]], Cause.UNEQUAL_COLUMNS, 'instances.asks has 1'),
+    ('instances.asks', [[], 'x'], Cause.WRONG_TYPE, 'asks[1]'),
+    ('instances.asks', [[], [['a', 'b']] * 33], Cause.TOO_LARGE, 'asks[1]'),
+    ('instances.asks', [[], [['a' * 2000, '']]], Cause.ABSURD, 'asks[1]'),
 )
 
 
@@ -159,5 +163,6 @@ class TestDecode(unittest.TestCase):
             self.assertIn(refused.cause, list(Cause))
             self.assertNotIn('\n', str(refused))
             return
-        columns = dataclasses.astuple(read.instances)
+        *columns, asks = dataclasses.astuple(read.instances)
         self.assertEqual(1, len({len(column) for column in columns}))
+        self.assertIn(len(asks), (0, len(read.instances.id)))

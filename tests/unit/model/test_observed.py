@@ -11,6 +11,7 @@ import numpy as np
 
 from kvm_balancer import errors
 from kvm_balancer.messages import sample as messages
+from kvm_balancer.model import interned
 from kvm_balancer.model import observed
 from kvm_balancer.model import refusal
 from tests.unit.messages import readings
@@ -46,6 +47,45 @@ class TestApply(unittest.TestCase):
     def setUp(self):
         super().setUp()
         self.seen = observed.ObservedFleet()
+
+    def test_what_instances_ask_of_migrations_is_kept_once(self):
+        """Few distinct wishes, whoever has them; the last word counts."""
+        calm = (('max_downtime_ms', '50'),)
+        for sequence, asks, found in (
+            (1, (calm, ()), {'i-1': calm, 'i-2': ()}),
+            (2, (calm, calm), {'i-1': calm, 'i-2': calm}),
+            (3, (), {'i-1': (), 'i-2': ()}),
+        ):
+            one = readings.reading(sequence=sequence, taken_at=NOW + sequence)
+            one = dataclasses.replace(
+                one, instances=dataclasses.replace(one.instances, asks=asks)
+            )
+            self.seen.apply([one], NOW + sequence)
+            fleet = assert_sane(self, self.seen, NOW + sequence)
+            self.assertEqual((), fleet.wishes[0])
+            self.assertEqual(len(set(fleet.wishes)), len(fleet.wishes))
+            self.assertEqual(
+                found,
+                {
+                    uid: fleet.wishes[number]
+                    for uid, number in zip(
+                        fleet.instances.id, fleet.instances.wish, strict=True
+                    )
+                },
+            )
+
+    def test_wishes_that_nobody_has_any_more_are_forgotten(self):
+        """A table does not grow with what was asked for in the past."""
+        kept = interned.InternedWishes()
+        kept.grow(2)
+        slots, both = np.array([0, 1]), np.ones(2, np.bool_)
+        for number in range(500):
+            asks = ((('bandwidth_mib_s', str(number)),), ())
+            kept.set(slots, [asks], [2], both)
+        kept.clear(np.zeros(0, np.intp))
+        self.assertLessEqual(len(kept._numbers), 2)
+        numbers, table = kept.columns(slots)
+        self.assertEqual(asks, tuple(table[one] for one in numbers))
 
     def test_a_sample_becomes_a_host_with_its_instances(self):
         """Facts and usages are found again in the columns."""
