@@ -1,0 +1,104 @@
+"""How guests write to their memory: two classes of it, in columns.
+
+A guest sweeps a hot set of h MiB, over and over, and writes to the rest of
+its memory in use, V - h, at random and at a cold rate c. With d the rate at
+which clean memory gets dirty at first, in all, the hot set is swept within
+h / (d - c) seconds; of the rest some pages are hit twice. After t seconds
+are dirty
+
+    U(t) = min(h, (d - c) t) + (V - h) (1 - exp(-c t / (V - h)))
+
+MiB. U drives the passes of a migration (:mod:`.passes`), and is what a
+measurement of a dirty rate tells for the length of its window
+(:mod:`.hot_set`). A guest that writes at random to a part of its memory is
+one with a smaller hot set and a higher cold rate.
+"""
+
+import dataclasses
+from typing import Self
+
+import numpy as np
+from numpy import typing as npt
+
+Column = npt.NDArray[np.float64]
+
+#: Far less than a page.
+_NOTHING_MIB = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Dirtying:
+    """Guests, one row each; every column has the shape ``(n,)``.
+
+    :ivar hot_mib: size of the hot set
+    :ivar rest_mib: size of all other memory in use
+    :ivar hot_turns: how often the hot set is swept a second: rate / size
+    :ivar rest_turns: the same of the rest, of which some pages are hit twice
+    """
+
+    hot_mib: Column
+    rest_mib: Column
+    hot_turns: Column
+    rest_turns: Column
+
+    @classmethod
+    def of(
+        cls,
+        memory_in_use_mib: Column,
+        dirty_rate_mib_s: Column,
+        hot_set_mib: Column | None,
+        cold_rate_mib_s: Column | None,
+    ) -> Self:
+        """Describe guests by what is known of them.
+
+        :param hot_set_mib: 0, or None for all, where it is not known: then
+            all memory in use is
+        :param cold_rate_mib_s: the part of the dirty rate that goes to the
+            rest of the memory; None for 0
+        """
+        memory = np.maximum(memory_in_use_mib, 0.0)
+        rate = np.maximum(dirty_rate_mib_s, 0.0)
+        hot = memory if hot_set_mib is None else hot_set_mib
+        hot = np.where(hot > 0.0, np.minimum(hot, memory), memory)
+        rest = memory - hot
+        cold = np.zeros_like(memory)
+        if cold_rate_mib_s is not None:
+            cold = np.clip(cold_rate_mib_s, 0.0, rate)
+        # without a rest, all is written to what there is
+        cold = np.where(rest > 0.0, cold, 0.0)
+        return cls(hot, rest, _turns(rate - cold, hot), _turns(cold, rest))
+
+    @property
+    def memory_mib(self) -> Column:
+        """All memory in use."""
+        return self.hot_mib + self.rest_mib
+
+    def only(self, rows: npt.NDArray[np.intp]) -> Self:
+        """Return some of the guests."""
+        return type(self)(
+            self.hot_mib[rows],
+            self.rest_mib[rows],
+            self.hot_turns[rows],
+            self.rest_turns[rows],
+        )
+
+    def dirtied_mib(self, seconds: Column) -> Column:
+        """Return U: what of clean memory is dirty after so long."""
+        return self.hot_mib * self.hot_share(seconds) + (
+            self.rest_mib * self.rest_share(seconds)
+        )
+
+    def hot_share(self, seconds: Column) -> Column:
+        """Return which share of the hot set is dirty after so long."""
+        return np.minimum(1.0, self.hot_turns * seconds)
+
+    def rest_share(self, seconds: Column) -> Column:
+        """Return which share of the rest is dirty after so long."""
+        return np.asarray(
+            -np.expm1(-self.rest_turns * seconds), dtype=np.float64
+        )
+
+
+def _turns(rate: Column, size: Column) -> Column:
+    some = size > _NOTHING_MIB
+    return np.where(some, rate / np.where(some, size, 1.0), 0.0)
