@@ -22,8 +22,6 @@ _SECONDS_DIGITS = 2
 _DIGITS = 1
 #: What a point on a straight line counts, so that no stretch is emptied.
 _STRAIGHT = 0.02
-#: The end of a pass goes only when there are hardly any other points left.
-_BOUNDARY = 1e6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,14 +118,17 @@ def thin(
     while len(kept) > limit:
         weights = _weights(kept)
         must = _indispensable(kept, marks)
+        spare = [row for row in range(len(kept)) if row not in must]
+        # The end of a pass goes only where nothing else is left.
+        between = [
+            row for row in spare if kept[row].passes == kept[row - 1].passes
+        ]
         dropped: set[int] = set()
-        for row in sorted(range(len(kept)), key=weights.__getitem__):
+        for row in sorted(between or spare, key=weights.__getitem__):
             if len(kept) - len(dropped) <= limit:
                 break
             # What a point is worth changes with its neighbours.
-            if must.isdisjoint((row,)) and dropped.isdisjoint(
-                (row - 1, row + 1)
-            ):
+            if dropped.isdisjoint((row - 1, row + 1)):
                 dropped.add(row)
         kept = [point for row, point in enumerate(kept) if row not in dropped]
     return kept
@@ -173,6 +174,4 @@ def _weights(points: list[Point]) -> list[float]:
             )
         )
         weights[row] = off * (gap or 10.0**-_SECONDS_DIGITS)
-        if here.passes > before.passes:
-            weights[row] *= _BOUNDARY
     return weights

@@ -28,6 +28,16 @@ from kvm_balancer.store import store as stores
 
 Row = dict[str, Any]
 
+#: What the last report of a migration that is under way has told.
+_PROGRESS = (
+    'statistics',
+    'remaining_seconds',
+    'expected_downtime_ms',
+    'downtime_limit_ms',
+    'decision',
+    'text',
+)
+
 
 class AgentApi:
     """Questions to the agent, and the few wishes that it grants."""
@@ -165,7 +175,7 @@ class AgentApi:
         ]
 
     def show_migration(self, migration_id: str) -> Row:
-        """Return one migration with its story.
+        """Return one migration with its story and its track.
 
         :raises NotFound: when there is none of that id
         """
@@ -223,10 +233,13 @@ class AgentApi:
     ) -> Row:
         row = _plain(record)
         if not story:
-            del row['story']
+            del row['story'], row['track']
         flight = self._agent.dispatcher.flights.get(record.id)
-        if flight is not None:
-            row.update(_progress(flight))
+        row.update(_progress(flight))
+        if story and flight is not None:
+            row['track'] = msgspec.to_builtins(
+                self._agent.dispatcher.flights.track(record.id)
+            )
         return row
 
 
@@ -250,11 +263,15 @@ def _instance(
     }
 
 
-def _progress(flight: flights.Flight) -> Row:
-    row: Row = {'state': flight.state}
-    if flight.statistics is not None:
-        row['statistics'] = msgspec.to_builtins(flight.statistics)
-    return row
+def _progress(flight: flights.Flight | None) -> Row:
+    """Return what is known of a migration while it is under way."""
+    row: Row = dict.fromkeys(_PROGRESS)
+    if flight is None:
+        return row
+    if flight.told is not None:
+        told = msgspec.to_builtins(flight.told)
+        row.update((key, told[key]) for key in _PROGRESS)
+    return {**row, 'state': flight.state}
 
 
 def _finding(one: decision.Finding) -> Row:

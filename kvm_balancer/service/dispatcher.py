@@ -145,19 +145,26 @@ class Dispatcher:
         self._finish_if_done(current)
 
     def note_progress(self, told: messages.Progress) -> None:
-        """Note how far a migration is; its story keeps changes of state.
+        """Note how far a migration is.
+
+        Its story keeps changes of state, and what was decided.
 
         :raises StoreError: when it could not be kept
         """
         # Its executor's clock may be any.
-        if self.flights.heard(
+        decided = self.flights.heard(
             told.migration_id,
             self._clock(),
             told.state.value,
-            told.statistics,
-        ):
+            told,
+        )
+        if decided is not None:
             self._store.migrations.record_progress(
-                told.migration_id, told.state.value, told.text, told.at
+                told.migration_id,
+                told.state.value,
+                told.text,
+                told.at,
+                decided,
             )
 
     def note_outcome(self, ended: outcome.Outcome) -> None:
@@ -166,6 +173,11 @@ class Dispatcher:
         :raises StoreError: when it could not be kept: it has to be told
             again
         """
+        if not len(ended.track):
+            # An executor that took it up again has not seen what we have.
+            ended = dataclasses.replace(
+                ended, track=self.flights.track(ended.migration_id)
+            )
         self._store.migrations.record_outcome(ended)
         now = self._clock()
         self._cooldowns.note(

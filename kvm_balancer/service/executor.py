@@ -259,7 +259,11 @@ class Executor:
         merged = wishes.merge(wanted.options, view.asks)
         for change in merged.changes:
             LOG.info('Migration %s: %s', wanted.migration_id, change)
-        return dataclasses.replace(wanted, options=merged.options)
+        return dataclasses.replace(
+            wanted,
+            options=merged.options,
+            notes=(*wanted.notes, *merged.changes),
+        )
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin."""

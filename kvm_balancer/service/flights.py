@@ -10,11 +10,14 @@ import collections.abc
 import dataclasses
 import threading
 
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration import track
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome
 from kvm_balancer.model import placement
+from kvm_balancer.model import track as tracks
 
 _ENDS = frozenset(kind.value for kind in outcome.OutcomeKind)
 
@@ -28,6 +31,8 @@ class Flight:
     :ivar heard_at: when it was last heard of; at first, when it was sent
     :ivar asked_at: when it was last asked for in vain
     :ivar over_at: since when its executor says that it has ended
+    :ivar told: the last report of its progress
+    :ivar recorder: what its reports have shown, on its executor's clock
     """
 
     wanted: request.Request
@@ -38,6 +43,23 @@ class Flight:
     statistics: events.Statistics | None = None
     asked_at: float = 0.0
     over_at: float | None = None
+    told: messages.Progress | None = None
+    recorder: track.Recorder | None = None
+
+    def take(self, told: messages.Progress) -> int:
+        """Take a report in; return the number of what was decided since.
+
+        :returns: 0 where nothing was
+        """
+        before = 0 if self.told is None else self.told.decisions
+        self.told = told
+        self.statistics = told.statistics
+        if self.recorder is None:
+            self.recorder = track.Recorder(told.at)
+        if told.statistics != events.Statistics():
+            self.recorder.take(told.statistics, told.at)
+        self.recorder.enter(told.state.value, told.at)
+        return told.decisions if told.decisions > before else 0
 
 
 class Flights:
@@ -69,17 +91,19 @@ class Flights:
         migration_id: str,
         at: float,
         state: str,
-        statistics: events.Statistics | None = None,
-    ) -> bool:
+        told: messages.Progress | None = None,
+    ) -> int | None:
         """Note news of one.
 
-        :returns: whether it is in another state than before
+        :returns: None where its story has nothing new to tell; the number
+            of what was decided; 0 where it is in another state than before
         """
         with self._lock:
             flight = self._flights.get(migration_id)
             if flight is None:
-                return False
+                return None
             changed = flight.state != state
+            decided = 0 if told is None else flight.take(told)
             flight.confirmed = True
             flight.heard_at = max(flight.heard_at, at)
             flight.state = state
@@ -87,8 +111,15 @@ class Flights:
                 flight.over_at = None
             elif flight.over_at is None:
                 flight.over_at = at
-            flight.statistics = statistics or flight.statistics
-            return changed
+            return decided if changed or decided else None
+
+    def track(self, migration_id: str) -> tracks.Track:
+        """Return what the reports of one have shown; empty for nothing."""
+        with self._lock:
+            flight = self._flights.get(migration_id)
+            if flight is None or flight.recorder is None:
+                return tracks.Track()
+            return flight.recorder.track()
 
     def asked(self, migration_id: str, at: float) -> None:
         """Note that one was asked for and nobody answered."""

@@ -17,6 +17,7 @@ from kvm_balancer.migration import states
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
+from kvm_balancer.model import track as tracks
 from kvm_balancer.store import database as db
 from kvm_balancer.store import identity
 from kvm_balancer.store import tables
@@ -34,6 +35,7 @@ class MigrationRecord:
     :ivar state: ``dispatched``, a state of :mod:`..migration.states`, or
         one of its ends
     :ivar outcome: None while it runs; so are all figures of its end
+    :ivar track: empty while it runs
     """
 
     id: str
@@ -55,6 +57,7 @@ class MigrationRecord:
     max_throttle_percent: int | None
     predicted: plan.Prediction | None
     story: tuple[outcomes.StoryLine, ...]
+    track: tracks.Track
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,10 +106,16 @@ class MigrationStore:
 
     @db.tried_again
     def record_progress(
-        self, migration_id: str, state: str, text: str, at: float
+        self,
+        migration_id: str,
+        state: str,
+        text: str,
+        at: float,
+        decision: int = 0,
     ) -> bool:
         """Add a line to the story of a migration that has not ended.
 
+        :param decision: its number, where the line is one's
         :returns: False when it is not known here, or has ended: what comes
             late says nothing new
         """
@@ -114,7 +123,7 @@ class MigrationStore:
             row = _locked(session, migration_id)
             if row is None or row.outcome is not None:
                 return False
-            line = outcomes.StoryLine(at=at, state=state, text=text)
+            line = outcomes.StoryLine(at, state, text, decision)
             row.state = state
             row.story = _encode_story((*_decode_story(row.story), line))
             return True
@@ -295,6 +304,8 @@ def _fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
         _fill_prediction(row, ended.predicted)
     if ended.story:
         row.story = _encode_story(ended.story)
+    if len(ended.track) or row.track is None:
+        row.track = msgspec.json.encode(ended.track).decode()
 
 
 def _fill_prediction(
@@ -329,6 +340,7 @@ def _record(row: tables.Migration) -> MigrationRecord:
         max_throttle_percent=row.max_throttle_percent,
         predicted=_prediction(row),
         story=_decode_story(row.story),
+        track=_decode_track(row.track),
     )
 
 
@@ -354,6 +366,12 @@ def _encode_story(story: tuple[outcomes.StoryLine, ...]) -> str:
 
 def _decode_story(text: str) -> tuple[outcomes.StoryLine, ...]:
     return msgspec.json.decode(text, type=tuple[outcomes.StoryLine, ...])
+
+
+def _decode_track(text: str | None) -> tracks.Track:
+    if text is None:
+        return tracks.Track()
+    return msgspec.json.decode(text, type=tracks.Track)
 
 
 def _later(times: dict[str, float], name: str, at: float) -> None:

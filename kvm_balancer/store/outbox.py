@@ -1,10 +1,11 @@
-"""What an executor must not forget: messages to send, migrations accepted.
+"""What an executor must not forget: messages, migrations, promised room.
 
 One SQLite file per executor. A message is put here before it is published
 and leaves when the broker has confirmed it: who is killed in between
 publishes it again, under the same key. The journal remembers every migration
 that was accepted, so that the same command, asked again after a restart,
-does not start twice.
+does not start twice. Leases are the room that it promised to instances of
+other hosts: an executor that comes back keeps its word.
 
 Every method is one transaction and is on the disk when it returns
 (``synchronous=FULL``). Threads may use one :class:`Outbox` at once; two
@@ -24,7 +25,7 @@ _SCHEMA_VERSION = 1
 
 #: Marks the file as an executor's: "KvmB", in SQLite's field for that.
 _APPLICATION_ID = 0x4B766D42
-_TABLES = frozenset(('messages', 'journal'))
+_TABLES = frozenset(('messages', 'journal', 'leases'))
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -40,6 +41,10 @@ CREATE TABLE IF NOT EXISTS journal (
     state TEXT NOT NULL,
     ended INTEGER NOT NULL DEFAULT 0,
     updated_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS leases (
+    migration_id TEXT PRIMARY KEY,
+    claim BLOB NOT NULL
 );
 """
 
@@ -76,6 +81,17 @@ class Entry:
     state: str
     ended: bool
     updated_at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """Room promised to a migration from elsewhere.
+
+    :ivar claim: what was promised, as its message is
+    """
+
+    migration_id: str
+    claim: bytes
 
 
 class Outbox:
@@ -200,6 +216,32 @@ class Outbox:
             return connection.execute(
                 'DELETE FROM journal WHERE ended AND updated_at < ?', (before,)
             ).rowcount
+
+    def keep_lease(self, migration_id: str, claim: bytes) -> None:
+        """Remember promised room, in place of what it was before."""
+        with self._transaction() as connection:
+            connection.execute(
+                'INSERT OR REPLACE INTO leases VALUES (?, ?)',
+                (migration_id, claim),
+            )
+
+    def drop_lease(self, migration_id: str) -> None:
+        """Forget promised room, if it is known."""
+        with self._transaction() as connection:
+            connection.execute(
+                'DELETE FROM leases WHERE migration_id = ?', (migration_id,)
+            )
+
+    def leases(self) -> list[Lease]:
+        """Return the room that was promised and not taken back."""
+        with self._transaction() as connection:
+            return [
+                Lease(*row)
+                for row in connection.execute(
+                    'SELECT migration_id, claim FROM leases '
+                    'ORDER BY migration_id'
+                )
+            ]
 
     def close(self) -> None:
         """Let go of the file."""

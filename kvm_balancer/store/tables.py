@@ -130,3 +130,4 @@ class Migration(Base):
         types.String(_WORD_LENGTH)
     )
     story: orm.Mapped[str] = orm.mapped_column(columns.LONG_TEXT)
+    track: orm.Mapped[str | None] = orm.mapped_column(columns.LONG_TEXT)

@@ -409,6 +409,40 @@ class DispatcherTest(base.StoreCase):
         flight = self.dispatcher.flights.get(wanted.migration_id)
         self.assertEqual('switchover', flight.state)
 
+    def report(self, wanted, left, **figures):
+        return messages.Progress(
+            migration_id=wanted.migration_id,
+            instance='a',
+            source='hot',
+            destination='cold',
+            at=self.now,
+            state=states.State.PRE_COPY,
+            statistics=events.Statistics(iteration=1, remaining_mib=left),
+            **figures,
+        )
+
+    def test_a_decision_reaches_the_story_with_its_number(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        for _ in range(2):
+            self.dispatcher.note_progress(
+                self.report(wanted, 9.0, text='longer stop', decisions=1)
+            )
+        story = self.store.migrations.get(wanted.migration_id).story
+        self.assertEqual(
+            [('longer stop', 1)],
+            [(line.text, line.decision) for line in story[1:]],
+        )
+
+    def test_what_was_seen_stays_when_its_executor_saw_nothing(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        for left in (100.0, 50.0):
+            self.dispatcher.note_progress(self.report(wanted, left))
+        self.end(wanted)
+        kept = self.store.migrations.get(wanted.migration_id).track
+        self.assertEqual((100.0, 50.0), kept.remaining_mib)
+
     def test_the_same_outcome_twice_is_one(self):
         self.begin(('a', 'hot', 'cold', ()))
         (wanted,) = self.executors.commands

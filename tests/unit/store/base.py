@@ -10,6 +10,7 @@ from kvm_balancer.conf import database as options
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
+from kvm_balancer.model import track
 
 PLAN = '11111111-0000-4000-8000-000000000000'
 MIGRATION = '22222222-0000-4000-8000-000000000000'
@@ -107,6 +108,17 @@ def make_outcome(
                 outcome.StoryLine(1003.75, str(kind), 'seen'),
             ),
             'plan_id': PLAN,
+            'track': track.Track(
+                begun_at=1000.5,
+                seconds=(0.5, 3.0),
+                remaining_mib=(2000.0, 0.0),
+                disk_remaining_mib=(0.0, 0.0),
+                bandwidth_mib_s=(700.0, 710.0),
+                dirty_rate_mib_s=(0.0, 20.0),
+                throttle_percent=(0, 20),
+                passes=(1, 3),
+                states=(track.Mark(0.4, 'pre-copy'),),
+            ),
             **changes,
         }
     )

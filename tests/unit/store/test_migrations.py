@@ -51,6 +51,7 @@ class MigrationsTest(base.StoreCase):
             'iterations',
             'max_throttle_percent',
             'story',
+            'track',
         ):
             self.assertEqual(getattr(ended, field), getattr(found, field))
         self.assertEqual(wanted.predicted, found.predicted)

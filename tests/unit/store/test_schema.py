@@ -1,8 +1,11 @@
 """The schema: its version, its upgrade, and that models and it agree."""
 
+import pathlib
 import unittest
 
 from alembic import autogenerate
+from alembic import command
+from alembic import config as alembic_config
 from alembic import migration as alembic_migration
 import sqlalchemy
 from sqlalchemy.dialects import mysql
@@ -10,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from kvm_balancer import errors
 from kvm_balancer.store import database as db
+from kvm_balancer.store import migrations
 from kvm_balancer.store import schema
 from kvm_balancer.store import store
 from kvm_balancer.store import tables
@@ -72,6 +76,37 @@ class SchemaTest(base.StoreCase):
                 [],
                 autogenerate.compare_metadata(context, tables.Base.metadata),
             )
+
+    def test_it_goes_up_from_every_version_and_down_again(self):
+        schema.upgrade(self.database)
+        config = alembic_config.Config()
+        folder = pathlib.Path(schema.__file__).parent / 'alembic'
+        config.set_main_option('script_location', str(folder))
+        before = self._columns()
+        with self.database.writer() as session:
+            config.attributes['connection'] = session.connection()
+            command.downgrade(config, '0001')
+        self.assertEqual(before - {'track'}, self._columns())
+        with self.database.writer() as session:
+            session.execute(
+                sqlalchemy.text(
+                    'INSERT INTO migrations (id, instance, source, '
+                    'destination, state, accepted_at, reason, story) VALUES '
+                    "('old', 'i', 'a', 'b', 'failed', "
+                    "'2026-01-02 03:04:05', '', '[]')"
+                )
+            )
+        schema.upgrade(self.database)
+        self.assertEqual(before, self._columns())
+        kept = migrations.MigrationStore(self.database).get('old')
+        self.assertEqual(0, len(kept.track))
+
+    def _columns(self):
+        with self.database.reader() as session:
+            found = sqlalchemy.inspect(session.connection()).get_columns(
+                'migrations'
+            )
+        return {column['name'] for column in found}
 
     def test_a_database_of_a_newer_program_is_left_alone(self):
         schema.upgrade(self.database)
