@@ -1,0 +1,170 @@
+"""Who knows the guest: what would have become of it, and what was wrong.
+
+A request's limits in time are its own where it has one, and what a profile
+grants elsewhere. Where post-copy is allowed pre-copy is due as long as it
+takes no more than ``PATIENCE`` times as long as the hybrid of one pass.
+"""
+
+import dataclasses
+import enum
+import math
+
+from benchmarks.convergence import cases
+from benchmarks.convergence import drive
+from kvm_balancer.migration import events
+from kvm_balancer.migration import prediction
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.model import plan
+
+
+class Wrong(enum.StrEnum):
+    """What a policy got wrong."""
+
+    GAVE_UP = 'gave up'
+    POST_COPIED = 'post-copied'
+    LATE = 'late'
+
+
+class Patient(contract.Convergence):
+    """Use all that is allowed from the start on, and wait.
+
+    :param seconds: give up after it
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._throttle_percent = 99
+
+    def begin(
+        self,
+        options: request.Options,
+        predicted: plan.Prediction | None,
+        at: float,
+    ) -> contract.Settings:
+        self._throttle_percent = options.max_throttle_percent
+        return contract.Settings(
+            adaptive.settle_throttle(options), options.max_downtime_ms
+        )
+
+    def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> contract.Decision:
+        if at > self._seconds:
+            return contract.GiveUp('its time is over')
+        if statistics.throttle_percent > self._throttle_percent:
+            return contract.GiveUp('more throttle than is allowed')
+        return contract.CarryOn('patience')
+
+
+class Hasty(Patient):
+    """Start post-copy with the end of the first pass."""
+
+    def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> contract.Decision:
+        if boundary and statistics.iteration > 1:
+            return contract.StartPostCopy('haste')
+        return contract.CarryOn('haste')
+
+
+class Bare(Patient):
+    """Leave all to the hypervisor: 300 ms, and no throttle."""
+
+    def begin(
+        self,
+        options: request.Options,
+        predicted: plan.Prediction | None,
+        at: float,
+    ) -> contract.Settings:
+        plain = dataclasses.replace(options, auto_converge=False)
+        return contract.Settings(plain, min(300, options.max_downtime_ms))
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What was possible.
+
+    :ivar patient: with all that is allowed but post-copy, and all the time
+        that is granted
+    :ivar limit_seconds: how long it may take to converge
+    :ivar hybrid_seconds: what post-copy with the end of the first pass
+        takes, on this guest and this network
+    """
+
+    patient: drive.Ran
+    limit_seconds: float
+    hybrid_seconds: float
+
+    @property
+    def converges(self) -> bool:
+        """It converges within its limits."""
+        return (
+            self.patient.end == drive.SWITCHED
+            and self.patient.seconds <= self.limit_seconds
+        )
+
+
+def _unlimited(case: cases.Case, post_copy: bool) -> cases.Case:
+    return dataclasses.replace(
+        case,
+        predicted=None,
+        options=dataclasses.replace(
+            case.options, post_copy=post_copy, time_limit_seconds=0.0
+        ),
+    )
+
+
+def ask(case: cases.Case) -> Truth:
+    """Copy the guest with all patience, and with none."""
+    options = case.options
+    patience = adaptive.PATIENCE[options.profile]
+    granted = options.time_limit_seconds or (
+        patience.budget * case.full_seconds
+    )
+    patient = drive.run(_unlimited(case, False), Patient(granted))
+    hybrid = math.inf
+    if options.post_copy:
+        hasty = drive.run(_unlimited(case, True), Hasty(math.inf))
+        hybrid = hasty.seconds
+        granted = min(granted, prediction.PATIENCE * hybrid)
+    return Truth(patient, granted, hybrid)
+
+
+def judge(case: cases.Case, truth: Truth, ran: drive.Ran) -> frozenset[Wrong]:
+    """Say what was wrong about a run."""
+    found = set()
+    if ran.end == drive.GIVEN_UP and (
+        truth.converges or case.options.post_copy
+    ):
+        found.add(Wrong.GAVE_UP)
+    if ran.end == drive.POST_COPY and truth.converges:
+        found.add(Wrong.POST_COPIED)
+    if ran.end == drive.POST_COPY and _late(case, truth, ran):
+        found.add(Wrong.LATE)
+    return frozenset(found)
+
+
+def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
+    """Say whether post-copy came late for a guest that cannot converge.
+
+    It is due a second after the first pass, or after what little time the
+    next one takes; where the guest may be throttled, two passes after it is
+    as much as it may.
+    """
+    if truth.patient.end == drive.SWITCHED or not ran.passes:
+        return False
+    if not case.options.auto_converge:
+        first = ran.passes[0].at
+        little = (prediction.PATIENCE - 1.0) * truth.hybrid_seconds
+        return ran.decided_at > first + max(1.0, little) + case.late_seconds
+    settled = adaptive.settle_throttle(case.options)
+    step = settled.auto_converge_increment_percent
+    spent = [
+        one.at
+        for one in ran.passes
+        if one.throttle_percent + step > case.options.max_throttle_percent
+    ]
+    return len(spent) > 2 and ran.decided_at > spent[2] + case.late_seconds
