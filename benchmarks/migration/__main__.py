@@ -7,44 +7,71 @@ import sys
 from benchmarks.migration import decision
 from benchmarks.migration import downtime
 from benchmarks.migration import ground
+from benchmarks.migration import load
 from benchmarks.migration import means
 from benchmarks.migration import overhead
+from benchmarks.migration import prediction
 from benchmarks.migration import ratio
 from benchmarks.migration import report
 from kvm_balancer import cmd  # noqa: F401 - keeps libraries quiet
 
-Benchmark = collections.abc.Callable[[ground.Ground, int], report.Report]
-
-#: By name: what to run, how often, and how many minutes that takes.
-BENCHMARKS: dict[str, tuple[Benchmark, int, float]] = {
-    'overhead': (overhead.run, 12, 2.0),
+#: Those that share the hosts, by name: what to run, how often, and how many
+#: minutes that takes.
+ON_TWO_HOSTS: dict[
+    str,
+    tuple[
+        collections.abc.Callable[[ground.Ground, int], report.Report],
+        int,
+        float,
+    ],
+] = {
+    'overhead': (overhead.run, 16, 2.5),
     'decision': (decision.run, 6, 3.0),
     'ratio': (ratio.run, 2, 8.0),
-    'downtime': (downtime.run, 20, 6.0),
+    'downtime': (downtime.run, 20, 6.5),
     'means': (means.run, 2, 3.0),
+    'prediction': (prediction.run, 22, 5.0),
 }
+#: The one that brings hosts with services of its own.
+LOAD, LOAD_WAYS, LOAD_MINUTES = 'load', 2, 3.0
 
 
 def main() -> None:
     """Measure and print."""
+    lasting = {name: one[1:] for name, one in ON_TWO_HOSTS.items()}
+    lasting[LOAD] = LOAD_WAYS, LOAD_MINUTES
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.migration',
         description=__doc__,
-        epilog='; '.join(
-            f'{name}: {pairs} pairs, about {minutes:g} minutes'
-            for name, (_, pairs, minutes) in BENCHMARKS.items()
-        ),
+        epilog='By default: '
+        + '; '.join(
+            f'{name} --pairs {pairs}, {minutes:g} minutes'
+            for name, (pairs, minutes) in lasting.items()
+        )
+        + '.',
     )
-    parser.add_argument('names', nargs='*', choices=[*BENCHMARKS, []])
-    parser.add_argument('--pairs', type=int, metavar='N')
+    parser.add_argument(
+        'names', nargs='*', metavar='NAME', help=f'of {", ".join(lasting)}'
+    )
+    parser.add_argument(
+        '--pairs', type=int, metavar='N', help='how often each is repeated'
+    )
     asked = parser.parse_args()
-    absent = ground.missing()
+    names = asked.names or list(lasting)
+    for name in names:
+        if name not in lasting:
+            parser.error(f'there is no benchmark {name}')
+    absent = ground.missing(*(['rabbitmq-server'] if LOAD in names else []))
     if absent:
         sys.exit(f'benchmarks of migration: {absent}')
-    with ground.prepared() as place:
-        for name in asked.names or BENCHMARKS:
-            benchmark, pairs, _ = BENCHMARKS[name]
-            benchmark(place, asked.pairs or pairs).show()
+    shared = [name for name in names if name != LOAD]
+    if shared:
+        with ground.prepared() as place:
+            for name in shared:
+                benchmark, pairs, _ = ON_TWO_HOSTS[name]
+                benchmark(place, asked.pairs or pairs).show()
+    if LOAD in names:
+        load.run(asked.pairs or LOAD_WAYS).show()
 
 
 if __name__ == '__main__':

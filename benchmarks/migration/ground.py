@@ -175,13 +175,17 @@ class Ground:
         """Return the host that a guest is on."""
         return self.lab.hosts[self._where[uid]]
 
+    def other(self, uid: str) -> hosts.Host:
+        """Return the host that a guest is not on."""
+        return self.lab.hosts[1 - self._where[uid]]
+
     def source_uri(self, uid: str) -> str:
         """Return where the guest is, for who stands there."""
         return self._uris[self._where[uid]]
 
     def destination_uri(self, uid: str) -> str:
         """Return where it is not, for who stands where it is."""
-        return self.lab.hosts[1 - self._where[uid]].uri
+        return self.other(uid).uri
 
     def moved(self, uid: str) -> None:
         """Note that a guest has gone to the other host."""
@@ -211,6 +215,11 @@ class Ground:
         with self._news:
             self._news.wait_for(lambda: uid in self._settled, _SETTLE_SECONDS)
             return self._settled.get(uid, {})
+
+    def is_settled(self, uid: str) -> bool:
+        """Say whether the figures of a guest's last job are there."""
+        with self._news:
+            return uid in self._settled
 
     def _listen(self, handle: connection.Handle) -> list[int]:
         return [
@@ -261,12 +270,11 @@ def _end(handle: connection.Handle, uid: str) -> None:
 
 
 @contextlib.contextmanager
-def prepared(
-    **choices: bool,
-) -> collections.abc.Iterator[Ground]:
+def prepared(services: bool = False) -> collections.abc.Iterator[Ground]:
     """Bring two hosts up, and take them down again.
 
-    :param choices: of :func:`kvm_balancer.lab.description.describe`
+    :param services: with a broker, an agent that only watches, and the
+        executors
     """
     with tempfile.TemporaryDirectory(prefix='kvm-balancer-bench-') as folder:
         lab = fleet.Lab(
@@ -274,11 +282,11 @@ def prepared(
                 pathlib.Path(folder) / 'lab',
                 f'kb{os.getpid() % 10**6}',
                 hosts=2,
-                **choices,
+                services=services,
             )
         )
         try:
-            lab.up()
+            lab.up(mode='advise')
             made = Ground(lab)
             try:
                 yield made

@@ -35,10 +35,8 @@ def run(place: ground.Ground, pairs: int) -> report.Report:
     bare: list[float] = []
     steps: dict[str, list[float]] = {}
     for pair in range(pairs + 1):
-        turns = [ways.ours, ways.bare]
-        if pair % 2:
-            turns.reverse()
-        for way in turns:
+        for is_ours in (True, False) if pair % 2 else (False, True):
+            way = ways.ours if is_ours else ways.bare
             ended = way(place, uid)
             if not pair:
                 # What is loaded and made at first use.
