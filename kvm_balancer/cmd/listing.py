@@ -110,6 +110,7 @@ class Column:
     :ivar key: of the agent's row
     :ivar right: numbers stand on the right
     :ivar shrinks: its cells lose their middle where the table is too wide
+    :ivar of_row: shows it from all of the row, in place of *show*
     """
 
     key: str
@@ -117,6 +118,13 @@ class Column:
     show: collections.abc.Callable[[Any], str] = text
     right: bool = False
     shrinks: bool = False
+    of_row: collections.abc.Callable[[Row], str] | None = None
+
+    def cell(self, row: Row) -> str:
+        """Return what is shown of *row*."""
+        if self.of_row is not None:
+            return self.of_row(row)
+        return self.show(row.get(self.key))
 
 
 def name(key: str, title: str) -> Column:
@@ -193,7 +201,7 @@ def arranged(
     if formatter == 'table':
         return (
             [column.title for column in columns],
-            [column.show(row.get(column.key)) for column in columns],
+            [column.cell(row) for column in columns],
         )
     return list(row), list(row.values())
 
@@ -202,10 +210,7 @@ def _shown(
     columns: collections.abc.Sequence[Column], rows: list[Row]
 ) -> list[list[str]]:
     """Return the cells of a table, numbers padded to stand on the right."""
-    cells = [
-        [column.show(row.get(column.key)) for column in columns]
-        for row in rows
-    ]
+    cells = [[column.cell(row) for column in columns] for row in rows]
     for place, column in enumerate(columns):
         if column.right:
             width = _width(column, place, cells)

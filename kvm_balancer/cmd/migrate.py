@@ -40,7 +40,11 @@ _EPILOG = (
     'line or the configuration is wrong; 130 cancelled by Ctrl-C. The first '
     'Ctrl-C cancels and waits for the verified end, the second leaves the '
     'migration to the hypervisors. With --check-only: 0 when no check '
-    'failed, 1 when one did; a check that could not tell is no failure.'
+    'failed, 1 when one did; a check that could not tell is no failure. What '
+    'is not asked for here is as group [migration] of the configuration has '
+    'it; what zones and aggregates have otherwise does not apply, as no host '
+    'tells here in which it is. The wishes in the metadata of the instance '
+    'are heeded.'
 )
 
 _WAKE_SECONDS = 0.5
@@ -97,6 +101,12 @@ class Migrate(listing.Record):
             help='Show what every check before the migration finds, and '
             'migrate nothing.',
         )
+        parser.add_argument(
+            '--drawing',
+            action=argparse.BooleanOptionalAction,
+            help='Draw remaining memory, bandwidth and throttle over time '
+            'below the outcome (default: on a terminal).',
+        )
         limits.add_arguments(parser)
 
     def take_action(
@@ -113,8 +123,11 @@ class Migrate(listing.Record):
             return preflight.arranged(self._found, parsed_args.formatter)
         with progress.display(self.app.stderr) as shown:
             ended = self._errand.run(shown)
-        row = messages.encode_outcome(ended)
-        return listing.arranged(self.columns, row, parsed_args.formatter)
+            compared = progress.comparison(ended)
+            if compared:
+                shown.note(compared)
+        self._row = messages.encode_outcome(ended)
+        return listing.arranged(self.columns, self._row, parsed_args.formatter)
 
     def _check_columns(self, parsed_args: argparse.Namespace) -> None:
         """Refuse columns that there are not before anything is moved."""
@@ -136,7 +149,12 @@ class Migrate(listing.Record):
         data: collections.abc.Sequence[Any],
     ) -> int:
         if not parsed_args.check_only:
-            return int(super().produce_output(parsed_args, column_names, data))
+            code = int(super().produce_output(parsed_args, column_names, data))
+            wanted = parsed_args.drawing
+            if wanted is None:
+                wanted = self.app.stdout.isatty()
+            migrations.draw(self._row, parsed_args, self.app.stdout, wanted)
+            return code
         shown, selector = self._generate_columns_and_selector(
             parsed_args, column_names
         )
@@ -209,7 +227,9 @@ class _Errand:
                 forecast.of_instance(
                     hypervisor, view, merged.options, self._bandwidth_mib_s
                 ),
+                merged.changes,
             )
+            shown.begin(view.name, wanted)
             runner = service.MigrationRunner(
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
@@ -247,6 +267,7 @@ class _Errand:
         view: driver.InstanceView,
         granted: request.Options,
         predicted: plan.Prediction | None = None,
+        notes: tuple[str, ...] = (),
     ) -> request.Request:
         asked = self._asked
         return request.Request(
@@ -259,6 +280,7 @@ class _Errand:
             migration_address=asked.migration_address,
             options=granted,
             predicted=predicted,
+            notes=notes,
         )
 
     def _conclude(self, ended: outcome.Outcome) -> None:

@@ -1,17 +1,28 @@
 """``kvm-balancer migrations``: what was moved, how, and how it ended."""
 
 import argparse
+import collections.abc
+import shutil
 from typing import Any
+from typing import TextIO
+
+import msgspec
 
 from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import listing
+from kvm_balancer.cmd import progress
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from kvm_balancer.model import track as tracks
 
 
 def story(value: Any) -> str:
     """Show the story of a migration, one line a step."""
     return listing.one_per_line(
-        f'{_clock(line.get("at"))} {line.get("state")}: {line.get("text")}'
+        f'{_clock(line.get("at"))} {line.get("state")}: '
+        f'{_number(line)}{line.get("text")}'
         for line in value or ()
     )
 
@@ -21,13 +32,35 @@ def _clock(at: Any) -> str:
     return listing.local_time(at).partition(' ')[2]
 
 
+def _number(line: listing.Row) -> str:
+    """Show the number by which a drawing has a decision."""
+    return f'[{line["decision"]}] ' if line.get('decision') else ''
+
+
+def draw(
+    row: listing.Row,
+    parsed_args: argparse.Namespace,
+    stream: TextIO,
+    wanted: bool = True,
+) -> None:
+    """Draw a migration below its record, for people."""
+    if not wanted or parsed_args.formatter != 'table' or parsed_args.columns:
+        return
+    lines = drawing.draw(
+        msgspec.convert(row.get('track') or {}, tracks.Track),
+        msgspec.convert(row.get('story') or (), tuple[outcome.StoryLine, ...]),
+        shutil.get_terminal_size().columns,
+        drawing.glyphs_of(stream),
+    )
+    if lines:
+        stream.write('\n')
+        drawing.emit(lines, stream)
+
+
 def _prediction(value: Any) -> str:
     if not value:
         return listing.text(None)
-    return (
-        f'{value["seconds"]:.1f} s, downtime {value["downtime_ms"]:.0f} ms, '
-        f'{value["mib"]:.0f} MiB, {value["mode"]}'
-    )
+    return progress.prediction(msgspec.convert(value, plan.Prediction))
 
 
 def _now(value: Any) -> str:
@@ -39,6 +72,20 @@ def _now(value: Any) -> str:
         f'{value["bandwidth_mib_s"]:,.0f} MiB/s, '
         f'throttle {value["throttle_percent"]} %'
     )
+
+
+def _state(row: listing.Row) -> str:
+    """Show where a migration is, and what it still takes."""
+    state = listing.text(row.get('state'))
+    left = row.get('remaining_seconds')
+    if row.get('outcome') or left is None:
+        return state
+    return f'{state}\n{drawing.duration(round(left))} left'
+
+
+def _next(value: Any) -> str:
+    """Show what is still to be expected of a migration."""
+    return listing.text(None) if value is None else drawing.duration(value)
 
 
 #: The fields of one migration, also of one that was made by hand.
@@ -69,6 +116,7 @@ RECORD = (
 class List(listing.Listing):
     """List the latest migrations, newest first.
 
+    Those under way say how long they still take, where that is known.
     Down is how long the instance stood still, in ms. More is in -f json, and
     in 'migrations show'.
     """
@@ -79,7 +127,7 @@ class List(listing.Listing):
         listing.Column('instance', 'Instance', listing.short_id),
         listing.name('source', 'From'),
         listing.name('destination', 'To'),
-        listing.Column('state', 'State'),
+        listing.Column('state', 'State', of_row=_state),
         listing.Column('downtime_ms', 'Down', listing.number(0), right=True),
     )
 
@@ -117,17 +165,37 @@ class _OneMigration(listing.Record):
 
 
 class Show(_OneMigration):
-    """Show one migration and its story."""
+    """Show one migration and its story, and draw it over time.
+
+    The numbers of decisions are the same in the story and in the drawing.
+    With -f json its figures over time are in 'track'.
+    """
 
     columns = (
         *RECORD[:-1],
         listing.Column('statistics', 'Now', _now),
+        listing.Column('remaining_seconds', 'Time to go', _next),
+        listing.Column(
+            'expected_downtime_ms', 'Downtime to expect', listing.number(0)
+        ),
+        listing.Column('decision', 'Decision'),
         RECORD[-1],
     )
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
-            return agent.migration(parsed_args.migration)
+            self._row = agent.migration(parsed_args.migration)
+        return self._row
+
+    def produce_output(
+        self,
+        parsed_args: argparse.Namespace,
+        column_names: collections.abc.Sequence[str],
+        data: collections.abc.Sequence[Any],
+    ) -> int:
+        code = int(super().produce_output(parsed_args, column_names, data))
+        draw(self._row, parsed_args, self.app.stdout)
+        return code
 
 
 class Cancel(_OneMigration):

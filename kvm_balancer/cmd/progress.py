@@ -1,22 +1,39 @@
 """How a migration is shown while it runs, on standard error.
 
-On a terminal a bar with what is left of the memory; elsewhere a line for
-every state and every pass. Standard output is left to the outcome.
+On a terminal a live view of where it is and where it is going; elsewhere a
+line for every state, every pass and every decision. Standard output is left
+to the outcome.
 """
 
 import abc
+import collections.abc
 import contextlib
 import sys
+import time
 from typing import Any
 from typing import Self
 from typing import TextIO
 
+from kvm_balancer.cmd import drawing
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+
+_WIDTH = 80
+_FAINT = 'bright_black'
 
 
 class Display(contextlib.AbstractContextManager['Display']):
     """Shows the progress of one migration; called from any thread."""
+
+    def begin(self, name: str, wanted: request.Request) -> None:
+        """Say what is going to be done, and what is expected of it."""
+        said = f'{name} goes from {wanted.source} to {wanted.destination}'
+        if wanted.predicted is not None:
+            said += f'; predicted: {prediction(wanted.predicted)}'
+        self.note(said)
 
     @abc.abstractmethod
     def show(self, progress: instructions.ReportProgress) -> None:
@@ -28,18 +45,25 @@ class Display(contextlib.AbstractContextManager['Display']):
 
 
 class Lines(Display):
-    """A line for every state and every pass."""
+    """A line for every state, every pass and every decision."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._last: tuple[str, int] | None = None
+        self._last: tuple[str, int, int] | None = None
 
     def show(self, progress: instructions.ReportProgress) -> None:
-        now = (progress.state, progress.statistics.iteration)
+        now = (
+            progress.state,
+            progress.statistics.iteration,
+            progress.decisions,
+        )
         if now == self._last:
             return
         self._last = now
-        parts = filter(None, (figures(progress.statistics), news(progress)))
+        parts = filter(
+            None,
+            (figures(progress.statistics), ahead(progress), news(progress)),
+        )
         self.note(f'{progress.state}: {"; ".join(parts)}'.rstrip(' :'))
 
     def note(self, text: str) -> None:
@@ -50,61 +74,116 @@ class Lines(Display):
         """Leave nothing behind."""
 
 
-class Bar(Display):
-    """A bar that fills as less of the memory is left."""
+class Live(Display):
+    """A view of the present that leaves only notes behind."""
 
     def __init__(self, stream: TextIO) -> None:
         # rich takes a moment to load, which only a terminal has use for.
         from rich import console
-        from rich import progress
+        from rich import live
 
+        self._began = time.monotonic()
+        self._title = ''
+        self._predicted: plan.Prediction | None = None
+        self._now = instructions.ReportProgress(
+            'requested', events.Statistics(), ''
+        )
         self._console = console.Console(file=stream, highlight=False)
-        self._bar = progress.Progress(
-            progress.TextColumn('{task.description}', style='bold'),
-            progress.BarColumn(bar_width=24),
-            progress.TaskProgressColumn(),
-            progress.TextColumn('{task.fields[figures]}'),
-            progress.TimeElapsedColumn(),
+        self._live = live.Live(
             console=self._console,
+            get_renderable=self._view,
+            refresh_per_second=8,
             transient=True,
         )
-        self._task = self._bar.add_task('requested', total=None, figures='')
-        self._said = ''
+
+    def begin(self, name: str, wanted: request.Request) -> None:
+        super().begin(name, wanted)
+        self._title = f'{name}  {wanted.source} -> {wanted.destination}'
+        self._predicted = wanted.predicted
 
     def show(self, progress: instructions.ReportProgress) -> None:
-        seen = progress.statistics
-        known: dict[str, Any] = {}
-        if seen.total_mib:
-            known = {
-                'total': seen.total_mib,
-                'completed': max(seen.total_mib - seen.remaining_mib, 0.0),
-            }
-        self._bar.update(
-            self._task,
-            description=progress.state,
-            figures=figures(seen),
-            **known,
-        )
-        said = news(progress)
-        if said and said != self._said:
-            self._said = said
-            self.note(f'{progress.state}: {said}')
+        decided = progress.decisions > self._now.decisions
+        self._now = progress
+        if decided:
+            self.note(f'[{progress.decisions}] {_decision(progress)}')
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._live.start()
         return self
 
     def __exit__(self, *why: object) -> None:
-        self._bar.stop()
+        self._live.stop()
+
+    def _view(self) -> Any:
+        from rich import console
+
+        width = min(self._console.width, _WIDTH)
+        return console.Group(
+            self._head(width), _bar(self._now, width), self._rows(width)
+        )
+
+    def _head(self, width: int) -> Any:
+        from rich import table
+        from rich import text
+
+        seen = self._now.statistics
+        state = self._now.state
+        if state == 'pre-copy' and seen.iteration:
+            state += f', pass {seen.iteration}'
+        row = table.Table.grid(expand=True)
+        row.width = width
+        row.add_column(no_wrap=True, overflow='ellipsis', ratio=1)
+        row.add_column(no_wrap=True, justify='right')
+        passed = drawing.duration(round(time.monotonic() - self._began))
+        row.add_row(
+            text.Text(self._title),
+            text.Text.assemble('  ', (state, 'bold'), f'  {passed:>6}'),
+        )
+        return row
+
+    def _rows(self, width: int) -> Any:
+        from rich import table
+
+        rows = table.Table.grid(padding=(0, 2))
+        rows.width = width
+        rows.add_column(style=_FAINT, no_wrap=True)
+        rows.add_column(no_wrap=True, min_width=20)
+        rows.add_column(style=_FAINT)
+        now, hoped = self._now, self._predicted
+        seen = now.statistics
+        throttle = f'throttle {seen.throttle_percent} %'
+        rows.add_row(
+            'bandwidth',
+            _rate(seen.bandwidth_mib_s),
+            f'dirtied {_rate(seen.dirty_rate_mib_s)}, {throttle}',
+        )
+        rows.add_row(
+            'time to go',
+            _about(now.remaining_seconds, drawing.duration),
+            f'predicted {drawing.duration(hoped.seconds)} in all'
+            if hoped
+            else '',
+        )
+        limits = []
+        if now.downtime_limit_ms:
+            limits.append(f'limit {_ms(now.downtime_limit_ms)}')
+        if hoped:
+            limits.append(f'predicted {_ms(hoped.downtime_ms)}')
+        rows.add_row(
+            'downtime',
+            _about(now.expected_downtime_ms, _ms),
+            ', '.join(limits),
+        )
+        return _decided(rows, now, width)
 
 
 def display(stream: TextIO | None = None) -> Display:
     """Return the display that fits *stream*, standard error if None."""
     stream = stream or sys.stderr
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    return Live(stream) if stream.isatty() else Lines(stream)
 
 
 def news(progress: instructions.ReportProgress) -> str:
@@ -119,8 +198,108 @@ def figures(seen: events.Statistics) -> str:
         return ''
     shown = (
         f'pass {seen.iteration}, {seen.remaining_mib:,.0f} MiB left, '
-        f'{seen.bandwidth_mib_s:,.0f} MiB/s'
+        f'{_rate(seen.bandwidth_mib_s)}'
     )
+    if seen.dirty_rate_mib_s:
+        shown += f', dirtied {_rate(seen.dirty_rate_mib_s)}'
     if seen.throttle_percent:
         shown += f', throttle {seen.throttle_percent} %'
     return shown
+
+
+def ahead(progress: instructions.ReportProgress) -> str:
+    """Return what is still to be expected, as far as it is known."""
+    parts = []
+    if progress.remaining_seconds is not None:
+        left = drawing.duration(progress.remaining_seconds)
+        parts.append(f'about {left} to go')
+    if progress.expected_downtime_ms is not None:
+        parts.append(f'downtime about {_ms(progress.expected_downtime_ms)}')
+    return ', '.join(parts)
+
+
+def prediction(predicted: plan.Prediction) -> str:
+    """Return a prediction in one line."""
+    return (
+        f'{drawing.duration(predicted.seconds)}, downtime '
+        f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB, '
+        f'{predicted.mode}'
+    )
+
+
+def comparison(ended: outcome.Outcome) -> str:
+    """Hold what happened against what was predicted, in one line.
+
+    :returns: empty where nothing was predicted, or it did not get there
+    """
+    hoped = ended.predicted
+    if hoped is None or ended.outcome is not outcome.OutcomeKind.COMPLETED:
+        return ''
+    took = ended.total_ms / 1000.0
+    off = f', {took / hoped.seconds - 1.0:+.0%}' if hoped.seconds else ''
+    parts = [
+        f'took {drawing.duration(took)} '
+        f'(predicted {drawing.duration(hoped.seconds)}{off})'
+    ]
+    if ended.downtime_ms is not None:
+        parts.append(
+            f'downtime {_ms(ended.downtime_ms)} ({_ms(hoped.downtime_ms)})'
+        )
+    parts.append(f'{ended.transferred_mib:,.0f} MiB ({hoped.mib:,.0f} MiB)')
+    mode = f'{ended.mode}'
+    parts.append(
+        mode if hoped.mode == ended.mode else f'{mode} ({hoped.mode})'
+    )
+    return ', '.join(parts)
+
+
+def _bar(now: instructions.ReportProgress, width: int) -> Any:
+    from rich import progress_bar
+    from rich import table
+
+    seen = now.statistics
+    left, whole = seen.remaining_mib, seen.total_mib
+    if not seen.iteration and seen.disk_remaining_mib:
+        left, whole = seen.disk_remaining_mib, seen.disk_total_mib
+    row = table.Table.grid(padding=(0, 1))
+    said = f'{left:,.0f} of {whole:,.0f} MiB left' if whole else ''
+    bar = progress_bar.ProgressBar(
+        total=whole or None,
+        completed=max(whole - left, 0.0),
+        width=max(width - len(said) - 2, 10),
+        pulse=not whole,
+    )
+    row.add_row(bar, said)
+    return row
+
+
+def _decided(rows: Any, now: instructions.ReportProgress, width: int) -> Any:
+    """Put the last decision below the figures, in as many lines as it has."""
+    from rich import console
+    from rich import table
+    from rich import text
+
+    below = table.Table.grid(padding=(0, 2))
+    below.width = width
+    below.add_column(style=_FAINT, no_wrap=True, min_width=10)
+    below.add_column()
+    below.add_row('decision', text.Text(_decision(now)))
+    return console.Group(rows, below)
+
+
+def _decision(now: instructions.ReportProgress) -> str:
+    return f'{now.decision}: {now.text}' if now.decision else now.text
+
+
+def _rate(mib_s: float) -> str:
+    return f'{mib_s:,.0f} MiB/s'
+
+
+def _ms(milliseconds: float) -> str:
+    return f'{milliseconds:,.0f} ms'
+
+
+def _about(
+    value: float | None, shown: collections.abc.Callable[[float], str]
+) -> str:
+    return 'not known' if value is None else f'about {shown(value)}'

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, lines elsewhere, never the same twice."""
+"""Progress: a view on a terminal, lines elsewhere, never the same twice."""
 
 import io
 import unittest
@@ -53,10 +53,10 @@ class ProgressTest(unittest.TestCase):
             stream.getvalue().splitlines(),
         )
 
-    def test_a_terminal_gets_a_bar_that_leaves_only_notes_behind(self):
+    def test_a_terminal_gets_a_view_that_leaves_only_notes_behind(self):
         stream = Terminal()
         with progress.display(stream) as shown:
-            self.assertIsInstance(shown, progress.Bar)
+            self.assertIsInstance(shown, progress.Live)
             shown.show(report('pre-flight'))
             shown.show(
                 report(
@@ -67,4 +67,4 @@ class ProgressTest(unittest.TestCase):
                 )
             )
         self.assertIn('[does not] converge', stream.getvalue())
-        self.assertIn('pass 1, 25 MiB left', stream.getvalue())
+        self.assertIn('25 of 100 MiB left', stream.getvalue())
