@@ -64,6 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='Encrypt the stream.',
     )
     parser.add_argument(
+        '--profile',
+        type=request.Profile,
+        choices=tuple(request.Profile),
+        help='How much is tried before it is given up: balance, as another '
+        'instance would do; drain, as it must go.',
+    )
+    parser.add_argument(
         '--convergence',
         metavar='NAME',
         help='Plugin that decides whether the copy converges, and what to do '

@@ -114,7 +114,7 @@ def plan_from_file(
     :raises DocumentError: when it holds no fleet
     """
     # Arithmetic and plugins take a third of a second to load.
-    from kvm_balancer.conf import migration
+    from kvm_balancer.conf import migration_scopes
     from kvm_balancer.messages import fleet_document
     from kvm_balancer.messages import plan_document
     from kvm_balancer.policies import composition
@@ -128,7 +128,7 @@ def plan_from_file(
         target=parsed_args.target,
         limit=parsed_args.limit,
     )
-    context = plugins.make_context(conf, migration.options(conf))
+    context = plugins.make_context(conf, migration_scopes.read(conf))
     if not parsed_args.fleet:
         raise errors.ConfigurationError('--fleet needs a file name')
     try:

@@ -22,6 +22,7 @@ class _Move(msgspec.Struct, frozen=True):
     predicted_mib: float = 0.0
     convergence: plan.Mode = plan.Mode.PRE_COPY
     reason: str = ''
+    profile: plan.Profile = plan.Profile.BALANCE
 
 
 class _Loads(msgspec.Struct, frozen=True):
@@ -158,6 +159,7 @@ def _move(one: plan.Move) -> _Move:
         predicted_mib=round(expected.mib, _COARSE),
         convergence=expected.mode,
         reason=one.reason,
+        profile=one.profile,
     )
 
 
@@ -201,6 +203,7 @@ def _plan(found: _Incoming) -> plan.Plan:
                 ),
                 reason=one.reason,
                 after=one.after,
+                profile=one.profile,
             )
             for one in found.moves
         ),

@@ -1,18 +1,11 @@
 """What is asked of one migration, and within which limits."""
 
 import dataclasses
-import enum
 
 from kvm_balancer.model import plan
 
 
-class Profile(enum.StrEnum):
-    """How much it matters that this instance, and no other, goes."""
-
-    #: giving up is cheap: another instance will do
-    BALANCE = 'balance'
-    #: it must go
-    DRAIN = 'drain'
+Profile = plan.Profile
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

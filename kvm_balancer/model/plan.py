@@ -11,6 +11,15 @@ class Mode(enum.StrEnum):
     POST_COPY = 'post-copy'
 
 
+class Profile(enum.StrEnum):
+    """How much it matters that this instance, and no other, goes."""
+
+    #: giving up is cheap: another instance will do
+    BALANCE = 'balance'
+    #: it must go
+    DRAIN = 'drain'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
     """What one migration is expected to take.
@@ -42,6 +51,7 @@ class Move:
     prediction: Prediction
     reason: str
     after: tuple[int, ...] = ()
+    profile: Profile = Profile.BALANCE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

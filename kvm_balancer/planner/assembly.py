@@ -49,7 +49,7 @@ def assemble(
         [one.instance for one in ordered],
         [one.source for one in ordered],
         [one.destination for one in ordered],
-        work.context.migration,
+        work.terms,
     )
     transfers = [
         makespan.Transfer(
@@ -103,6 +103,7 @@ def _moves(
             prediction=expected,
             reason=texts[one.step],
             after=one.after,
+            profile=work.steps[one.step].profile,
         )
         for one, expected in zip(ordered, predictions, strict=True)
     )

@@ -5,7 +5,7 @@ import dataclasses
 import enum
 
 from kvm_balancer.filters import base as filter_base
-from kvm_balancer.migration import request
+from kvm_balancer.migration import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.weighers import base as weigher_base
@@ -59,8 +59,9 @@ class Context:
         give nor take
     :ivar in_flight: migrations that run now: their instances stay as they
         are, and hold room on both ends
-    :ivar migration: limits and means of the migrations, for predictions;
-        an instance that could not be migrated under them stays
+    :ivar migration: limits and means of migrations by place, for
+        predictions; an instance that could not be migrated under those of
+        its host, and under its own, stays
     :ivar elapsed: seconds since the search began, for the budget
     :ivar seed: same fleet, context and seed: same plan
     """
@@ -72,8 +73,6 @@ class Context:
     in_flight: tuple[placement.InFlight, ...] = ()
     limits: Limits = Limits()
     prefer: Prefer = Prefer.MOVES
-    migration: request.Options = dataclasses.field(
-        default_factory=request.Options
-    )
+    migration: scopes.Scopes = dataclasses.field(default_factory=scopes.Scopes)
     elapsed: collections.abc.Callable[[], float] = _no_clock
     seed: int = 0

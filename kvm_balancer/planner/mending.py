@@ -43,7 +43,8 @@ class Mending:
 
     def _may_move(self, unit: int) -> bool:
         if not self._work.free[unit]:
-            self._note(unit, 'it may not be moved')
+            for one in self._work.units.of(unit).tolist():
+                self.reasons[one] = reasons.stays(self._work, one)
             return False
         if not self._work.may_move(unit):
             self._note(unit, reasons.unplaced(self._work, unit))

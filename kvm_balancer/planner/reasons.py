@@ -101,6 +101,11 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     )
 
 
+def stays(work: workspace.Workspace, instance: int) -> str:
+    """Say why *instance* is not moved, whoever would take it."""
+    return work.means.why(instance) or 'it may not be moved'
+
+
 def unplaced(
     work: workspace.Workspace, unit: int, limit: float | None = None
 ) -> str:

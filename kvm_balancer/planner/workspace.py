@@ -10,9 +10,11 @@ import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.model import plan
 from kvm_balancer.planner import admission
 from kvm_balancer.planner import context as contexts
-from kvm_balancer.planner import cost
+from kvm_balancer.planner import means
+from kvm_balancer.planner import terms
 from kvm_balancer.planner import units as grouping
 from kvm_balancer.weighers import base as weighers
 
@@ -25,12 +27,14 @@ class Step:
     """One unit's way from one host to another, by row numbers.
 
     :ivar why: what the destination had before others, for the reason
+    :ivar profile: of its migrations
     """
 
     unit: int
     source: int
     destination: int
     why: str = ''
+    profile: plan.Profile = plan.Profile.BALANCE
 
 
 class Workspace:
@@ -41,6 +45,9 @@ class Workspace:
     :ivar steps: what was moved so far, each possible after those before
     :ivar moves: instances moved so far
     :ivar moved_mib: what their migrations have to copy
+    :ivar terms: the options of migrations
+    :ivar means: which instances those let go, and where to
+    :ivar profile: of the moves that are made from now on
     :ivar problems: what went wrong, by name of the plugin
     :ivar may_leave: hosts that instances may be taken from, ``(hosts,)``
     :ivar may_take: hosts that instances may be brought to, ``(hosts,)``;
@@ -55,7 +62,10 @@ class Workspace:
         self.context = context
         self.state = placement.Placement(fleet, context.in_flight)
         movable = fleet.instances.movable & ~self.state.in_flight
-        movable = movable & cost.converges(fleet, context.migration)
+        self.terms = terms.Terms(fleet, context.migration)
+        self.means = means.Means(fleet, self.terms)
+        unheeded = self.means.warning(movable)
+        movable = movable & self.means.movable
         if context.cooling_instances is not None:
             movable = movable & ~context.cooling_instances
         hosts = fleet.hosts
@@ -67,11 +77,19 @@ class Workspace:
         self.units = grouping.make_units(self.state, movable)
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
         self.free: columns.Bools = self.units.movable & self.may_leave[home]
-        self.admission = admission.Admission(self.state, context.filters)
+        self.admission = admission.Admission(
+            self.state,
+            (self.means, *context.filters)
+            if self.means.needed
+            else context.filters,
+        )
         self.steps: list[Step] = []
+        self.profile = plan.Profile.BALANCE
         self.moves = 0
         self.moved_mib = 0.0
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str, str] = (
+            {self.means.name: unheeded} if unheeded else {}
+        )
         self._takers: dict[int, columns.Ints] = {}
         self._by_host = np.argsort(home, kind='stable').astype(np.int32)
         self._first = np.searchsorted(
@@ -191,6 +209,7 @@ class Workspace:
         self.state.reset()
         for step in kept:
             self.move(step.unit, step.destination, step.why)
+            self.steps[-1] = step
 
     @property
     def spent(self) -> bool:
@@ -206,7 +225,9 @@ class Workspace:
 
     def move(self, unit: int, destination: int, why: str = '') -> None:
         """Move *unit* to *destination*, and leave it alone from then on."""
-        self.steps.append(Step(unit, self.home(unit), destination, why))
+        self.steps.append(
+            Step(unit, self.home(unit), destination, why, self.profile)
+        )
         self.state.move(self.units.of(unit), destination)
         self.free[unit] = False
         self.moves += int(self.units.size[unit])

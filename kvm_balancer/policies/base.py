@@ -52,6 +52,8 @@ class Policy(abc.ABC):
     name: ClassVar[str]
     #: the class its options are kept in
     params_class: ClassVar[type[Params]] = Params
+    #: how much it matters that the very instances go which it chooses
+    profile: ClassVar[plan.Profile] = plan.Profile.BALANCE
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = self.params_class() if params is None else params
@@ -72,6 +74,7 @@ class Policy(abc.ABC):
     ) -> plan.Plan:
         """Make a plan, whether or not the trigger says that it is time."""
         work = workspace.Workspace(fleet, context)
+        work.profile = self.profile
         findings = self.search(work)
         return assembly.assemble(self.name, work, (findings,))
 

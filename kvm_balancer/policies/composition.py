@@ -28,6 +28,7 @@ def propose(
     found: list[assembly.Findings] = []
     for policy in policies:
         done = len(work.steps)
+        work.profile = policy.profile
         try:
             found.append(policy.search(work))
         except Exception as error:

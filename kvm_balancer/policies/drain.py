@@ -28,6 +28,7 @@ class Drain(base.Policy):
 
     name = 'drain'
     params_class = DrainParams
+    profile = plan.Profile.DRAIN
     params: DrainParams
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
@@ -63,7 +64,7 @@ class Drain(base.Policy):
             unplaced=tuple(
                 plan.Unplaced(
                     fleet.instances.id[one],
-                    why.get(one, 'it may not be moved'),
+                    why.get(one) or reasons.stays(work, one),
                 )
                 for one in staying
             ),

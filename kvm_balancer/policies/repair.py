@@ -20,6 +20,8 @@ class Repair(base.Policy):
     """Moves as few instances as possible until all hard rules hold."""
 
     name = 'repair'
+    #: no other instance mends the rule that this one is to mend
+    profile = plan.Profile.DRAIN
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
         broken = rules.broken(fleet, fleet.instances.host)

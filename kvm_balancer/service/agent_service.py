@@ -12,8 +12,9 @@ from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
-from kvm_balancer.conf import migration as migration_options
+from kvm_balancer.conf import migration_scopes
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import agent
@@ -42,7 +43,8 @@ class AgentService:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._stopping = threading.Event()
-        context = plugins.make_context(conf, migration_options.options(conf))
+        rules = migration_scopes.read(conf)
+        context = plugins.make_context(conf, rules)
         watches = _watches(conf)
         self.store = stores.Store(conf)
         self.fleet = watch.FleetWatch(watch.params(conf))
@@ -61,7 +63,7 @@ class AgentService:
             cooldowns,
             context.filters,
             self.fleet.facts,
-            _dispatch_params(conf),
+            _dispatch_params(conf, rules),
         )
         self.agent = agent.Agent(
             self.fleet,
@@ -174,9 +176,11 @@ def _watches(conf: cfg.ConfigOpts) -> list[decision.Watch]:
     ]
 
 
-def _dispatch_params(conf: cfg.ConfigOpts) -> dispatcher.Params:
+def _dispatch_params(
+    conf: cfg.ConfigOpts, rules: scopes.Scopes
+) -> dispatcher.Params:
     return dispatcher.Params(
-        options=migration_options.options(conf),
+        migration=rules,
         max_migrations=conf.agent.max_migrations,
         patience=commands.Params(
             retry_seconds=conf.agent.command_retry_seconds

@@ -17,6 +17,7 @@ import uuid
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
+from kvm_balancer.migration import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome
@@ -47,12 +48,12 @@ FactsOf = collections.abc.Callable[[str], sample.HostFacts | None]
 class Params:
     """Limits of what is carried out.
 
-    :ivar options: limits and means of every migration
+    :ivar migration: limits and means of migrations, by place
     :ivar max_migrations: most migrations under way in the fleet
     :ivar patience: with executors that do not answer
     """
 
-    options: request.Options
+    migration: scopes.Scopes
     max_migrations: int = 8
     patience: commands.Params = dataclasses.field(
         default_factory=commands.Params
@@ -309,6 +310,13 @@ class Dispatcher:
         # A host forgotten this moment has no facts; where they are needed,
         # its source's driver refuses the request.
         facts = self._facts_of(move.destination)
+        settled = self._params.migration.between(
+            _place(move.source, self._facts_of(move.source)),
+            _place(move.destination, facts),
+        )
+        options = settled.options
+        if move.profile is plans.Profile.DRAIN:
+            options = dataclasses.replace(options, profile=move.profile)
         return request.Request(
             migration_id=str(uuid.uuid4()),
             instance=move.instance,
@@ -318,7 +326,14 @@ class Dispatcher:
             migration_address=facts.migration_address if facts else '',
             accepted_at=now,
             expires_at=now + self._params.patience.lifetime_seconds,
-            options=self._params.options,
+            options=options,
             predicted=move.prediction,
             plan_id=plan_id,
+            notes=settled.changes,
         )
+
+
+def _place(host: str, facts: sample.HostFacts | None) -> scopes.Place:
+    if facts is None:
+        return scopes.Place(host)
+    return scopes.Place(host, facts.zone, facts.aggregates)

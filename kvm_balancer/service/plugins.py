@@ -21,7 +21,7 @@ from stevedore import named
 
 from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
-from kvm_balancer.migration import request
+from kvm_balancer.migration import scopes
 from kvm_balancer.migration.convergence import contract as convergence_base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
@@ -184,7 +184,7 @@ def hold_seconds(conf: cfg.ConfigOpts, policy: str) -> float:
 
 
 def make_context(
-    conf: cfg.ConfigOpts, migration: request.Options | None = None
+    conf: cfg.ConfigOpts, migration: scopes.Scopes | None = None
 ) -> contexts.Context:
     """Make the context of plans: filters, weighers, limits, preference.
 
@@ -204,7 +204,7 @@ def make_context(
             budget_seconds=group.budget_seconds,
         ),
         prefer=contexts.Prefer(group.prefer),
-        migration=migration or request.Options(),
+        migration=migration or scopes.Scopes(),
         seed=group.seed,
     )
 

@@ -47,6 +47,7 @@ class TestPlanDocument(unittest.TestCase):
                 'predicted_mib',
                 'convergence',
                 'reason',
+                'profile',
             },
             document['moves'][0].keys(),
         )

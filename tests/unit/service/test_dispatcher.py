@@ -7,6 +7,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration import scopes
 from kvm_balancer.migration import states
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
@@ -28,6 +29,17 @@ FACTS = sample.HostFacts(
     peer_uri='qemu+tls://there/system',
     migration_address='10.0.0.2',
 )
+#: of what the host 'other' is in
+SCOPES = scopes.Scopes(
+    request.Options(post_copy=True),
+    aggregates={'calm': {'max_downtime_ms': 50}},
+)
+
+
+def facts_of(host):
+    if host == 'other':
+        return dataclasses.replace(FACTS, aggregates=('calm',))
+    return FACTS
 
 
 def build_fleet(seen_at=0.0, **where):
@@ -107,9 +119,9 @@ class DispatcherTest(base.StoreCase):
             self.executors,
             self.cooldowns,
             (),
-            lambda host: FACTS,
+            facts_of,
             dispatcher.Params(
-                options=request.Options(post_copy=True),
+                migration=SCOPES,
                 max_migrations=4,
                 patience=commands.Params(30.0, 120.0, 300.0),
             ),
@@ -183,6 +195,27 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual('qemu+tls://there/system', wanted.destination_uri)
         self.assertEqual(self.now + 120.0, wanted.expires_at)
         self.assertEqual(['dispatched'], self.move_states())
+
+    def test_options_are_those_of_both_ends_and_say_why(self):
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', ()))
+        plain, calm = self.executors.commands
+        self.assertEqual(SCOPES.defaults, plain.options)
+        self.assertEqual((), plain.notes)
+        self.assertEqual(50, calm.options.max_downtime_ms)
+        self.assertEqual(
+            (
+                'max_downtime_ms is 50, as aggregate calm of other says, and '
+                'not 500',
+            ),
+            calm.notes,
+        )
+
+    def test_a_move_that_must_go_says_so(self):
+        plan = self.build_plan(('a', 'hot', 'cold', ()))
+        (move,) = plan.moves
+        drained = dataclasses.replace(move, profile=plans.Profile.DRAIN)
+        wanted = self.dispatcher._request('plan-1', drained, self.now)
+        self.assertEqual(request.Profile.DRAIN, wanted.options.profile)
 
     def test_a_plan_goes_on_as_its_moves_end_and_then_is_finished(self):
         self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
