@@ -75,6 +75,8 @@ class _Instance(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cpu_usage: float = 0.0
     memory_usage_mib: float | None = None
     dirty_rate_mib_s: float = 0.0
+    hot_set_mib: float = 0.0
+    cold_rate_mib_s: float = 0.0
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()

@@ -69,6 +69,8 @@ _OPTIONAL_COLUMNS = (
     'network_tx_mib_s',
     'block_read_mib_s',
     'block_write_mib_s',
+    'hot_set_mib',
+    'cold_rate_mib_s',
 )
 _POSITIVE = ('cpus', 'memory_mib')
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')

@@ -125,7 +125,12 @@ class Instances:
     cpu_usage: Floats
     #: what a migration has to copy
     memory_usage_mib: Floats
+    #: at which clean memory gets dirty at first; 0 where not known
     dirty_rate_mib_s: Floats
+    #: what is rewritten over and over; 0 where not known
+    hot_set_mib: Floats
+    #: the part of the dirty rate that goes elsewhere
+    cold_rate_mib_s: Floats
     #: may be moved at all: managed by us, not locked, not opted out
     movable: Bools
     requirement: Ints

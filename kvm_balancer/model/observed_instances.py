@@ -16,6 +16,9 @@ from kvm_balancer.model import windows
 
 #: Columns of a sample that are kept as they are.
 _KEPT = ('vcpus', 'memory_mib', 'disk_gib', 'cpu_steal', 'memory_usage_mib')
+#: How it writes to its memory: what was measured once is kept until it is
+#: measured anew, also by another host.
+_WRITING = ('dirty_rate_mib_s', 'hot_set_mib', 'cold_rate_mib_s')
 _OWNERS = ('none', 'balancer', 'nova')
 _OWNER = {name: code for code, name in enumerate(_OWNERS)}
 _STATES = tuple(one.name.lower() for one in whereabouts.State)
@@ -31,8 +34,7 @@ class ObservedInstances:
         self._params = params
         self._where = whereabouts.Whereabouts()
         self._cpu = windows.Windows(params.window_samples, params.ewma_seconds)
-        self._dirty = windows.Windows(1, params.ewma_seconds)
-        self._kept = {name: np.zeros(0) for name in _KEPT}
+        self._kept = {name: np.zeros(0) for name in (*_KEPT, *_WRITING)}
         self._owner: npt.NDArray[np.int8] = np.zeros(0, np.int8)
         self._wishes = interned.InternedWishes()
 
@@ -68,7 +70,11 @@ class ObservedInstances:
         self._grow()
 
         def joined(name: str) -> fleet.Floats:
-            parts = (getattr(one, name) for one in columns)
+            # a column that nobody filled in says of no instance anything
+            parts = (
+                getattr(one, name) or (0.0,) * length
+                for one, length in zip(columns, lengths, strict=True)
+            )
             return np.fromiter(
                 itertools.chain.from_iterable(parts), np.float64, total
             )
@@ -84,8 +90,11 @@ class ObservedInstances:
         ours = spoken_of[counts]
         owners = _codes(_OWNER, (one.owner for one in columns), total)
         self._owner[ours] = owners[counts]
-        for name, column in self._kept.items():
-            column[ours] = joined(name)[counts]
+        for name in _KEPT:
+            self._kept[name][ours] = joined(name)[counts]
+        known = counts & (joined(_WRITING[0]) > 0.0)
+        for name in _WRITING:
+            self._kept[name][spoken_of[known]] = joined(name)[known]
         self._wishes.set(
             spoken_of, [one.asks for one in columns], lengths, counts
         )
@@ -96,7 +105,6 @@ class ObservedInstances:
         ours = spoken_of[counts]
         seconds = seconds[counts]
         self._cpu.add(ours, joined('cpu_usage')[counts], seconds)
-        self._dirty.add(ours, joined('dirty_rate_mib_s')[counts], seconds)
 
     def forget_host(self, host: int, now: float) -> None:
         """Let the host in row *host* list nothing any more."""
@@ -106,7 +114,8 @@ class ObservedInstances:
         """Forget the instances that no host has listed for long."""
         gone = self._where.forget_absent(now - _ABSENT_SECONDS)
         self._cpu.clear(gone)
-        self._dirty.clear(gone)
+        for name in _WRITING:
+            self._kept[name][gone] = 0.0
         self._wishes.clear(gone)
 
     def columns(
@@ -150,7 +159,9 @@ class ObservedInstances:
             disk_gib=kept['disk_gib'],
             cpu_usage=observation.estimated(self._params, self._cpu, slots),
             memory_usage_mib=np.minimum(used, kept['memory_mib']),
-            dirty_rate_mib_s=self._dirty.average[slots],
+            dirty_rate_mib_s=kept['dirty_rate_mib_s'],
+            hot_set_mib=kept['hot_set_mib'],
+            cold_rate_mib_s=kept['cold_rate_mib_s'],
             movable=movable,
             requirement=np.zeros(len(slots), np.int32),
             wish=wish,
@@ -210,7 +221,6 @@ class ObservedInstances:
         if more <= 0:
             return
         self._cpu.grow(size)
-        self._dirty.grow(size)
         self._wishes.grow(size)
         self._owner = np.concatenate((self._owner, np.zeros(more, np.int8)))
         for name, column in self._kept.items():

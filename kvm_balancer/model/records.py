@@ -54,6 +54,8 @@ class InstanceRecord:
     cpu_usage: float = 0.0
     memory_usage_mib: float | None = None
     dirty_rate_mib_s: float = 0.0
+    hot_set_mib: float = 0.0
+    cold_rate_mib_s: float = 0.0
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()
@@ -232,6 +234,8 @@ def _instance_columns(
             np.float64,
         ),
         dirty_rate_mib_s=floats('dirty_rate_mib_s'),
+        hot_set_mib=floats('hot_set_mib'),
+        cold_rate_mib_s=floats('cold_rate_mib_s'),
         movable=np.array([one.movable for one in instances], np.bool_),
         requirement=np.array(
             [
@@ -332,6 +336,8 @@ def _instance_records(fleet: columns.Fleet) -> list[InstanceRecord]:
             cpu_usage=float(instances.cpu_usage[row]),
             memory_usage_mib=float(instances.memory_usage_mib[row]),
             dirty_rate_mib_s=float(instances.dirty_rate_mib_s[row]),
+            hot_set_mib=float(instances.hot_set_mib[row]),
+            cold_rate_mib_s=float(instances.cold_rate_mib_s[row]),
             movable=bool(instances.movable[row]),
             groups=tuple(
                 fleet.groups.name[group]

@@ -87,6 +87,10 @@ class InstanceUsages:
         bringing it here), ``outgoing`` or ``other``
     :ivar cpu_steal: cores' worth of time its virtual CPUs waited to run
     :ivar memory_usage_mib: what a migration has to copy
+    :ivar dirty_rate_mib_s: at which clean memory gets dirty at first; 0
+        where it is not known: an idle guest that was measured has a little
+    :ivar hot_set_mib: what is rewritten over and over; 0 where not known
+    :ivar cold_rate_mib_s: the part of the dirty rate that goes elsewhere
     :ivar asks: what its metadata asks of its migrations, names and values;
         no rows at all where no instance of the host asks for anything
     """
@@ -106,6 +110,8 @@ class InstanceUsages:
     network_tx_mib_s: tuple[float, ...] = ()
     block_read_mib_s: tuple[float, ...] = ()
     block_write_mib_s: tuple[float, ...] = ()
+    hot_set_mib: tuple[float, ...] = ()
+    cold_rate_mib_s: tuple[float, ...] = ()
     asks: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 

@@ -47,6 +47,9 @@ class _Row:
     block_read_mib_s: float
     block_write_mib_s: float
     asks: wishes.Wishes
+    # never known from one measurement: the executor's own fill them in
+    hot_set_mib: float = 0.0
+    cold_rate_mib_s: float = 0.0
 
 
 class Sampler:

@@ -57,6 +57,13 @@ class Guest:
         )
         return (hot, *self.regions)
 
+    def dirtied_mib(self, seconds: float) -> float:
+        """Return what of clean memory is dirty after so long."""
+        return sum(
+            region.mib * region.dirty_share(region.rate_mib_s * seconds)
+            for region in self.written
+        )
+
     def at_speed(self, factor: float) -> 'Guest':
         """Return the same guest on hardware so many times as fast."""
         return dataclasses.replace(

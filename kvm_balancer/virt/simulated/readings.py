@@ -1,13 +1,19 @@
 """What a simulated host says of itself and its instances. Pure."""
 
 import dataclasses
+import functools
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import hot_set
 from kvm_balancer.model import sample
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
+from kvm_balancer.virt.simulated import memory
 
 _State = events.EndState
+
+#: Windows in which the guests are taken to have been measured.
+_WINDOWS_SECONDS = (1.0, 4.0, 16.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ def read_instances(
     held = list(host.holdings.values())
     having = [one.instance for one in held]
     wanted = [one.cores(when.age) * _presence(one, when) for one in held]
+    writing = [_habit(one.guest, when.speed) for one in having]
     nothing = (0.0,) * len(held)
     return sample.InstanceUsages(
         id=tuple(one.id for one in having),
@@ -51,14 +58,25 @@ def read_instances(
         cpu_usage=tuple(cores * got for cores in wanted),
         cpu_steal=tuple(cores * (1.0 - got) for cores in wanted),
         memory_usage_mib=tuple(one.guest.in_use_mib for one in having),
-        dirty_rate_mib_s=tuple(
-            one.guest.dirty_rate_mib_s * when.speed for one in having
-        ),
+        dirty_rate_mib_s=tuple(one.dirty_rate_mib_s for one in writing),
         network_rx_mib_s=nothing,
         network_tx_mib_s=nothing,
         block_read_mib_s=nothing,
         block_write_mib_s=nothing,
+        hot_set_mib=tuple(one.hot_set_mib for one in writing),
+        cold_rate_mib_s=tuple(one.cold_rate_mib_s for one in writing),
     )
+
+
+@functools.lru_cache(maxsize=65_536)
+def _habit(guest: memory.Guest, speed: float) -> hot_set.HotSet:
+    """Say how a guest writes, as if it had just been measured."""
+    real = guest.at_speed(speed)
+    measured = [
+        hot_set.Dirtied(seconds, real.dirtied_mib(seconds))
+        for seconds in _WINDOWS_SECONDS
+    ]
+    return hot_set.fit(measured, guest.in_use_mib)
 
 
 def _presence(held: hosts.Holding, when: Moment) -> float:

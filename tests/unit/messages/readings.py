@@ -34,6 +34,8 @@ def reading(
         network_tx_mib_s=(0.0,) * rows,
         block_read_mib_s=(0.0,) * rows,
         block_write_mib_s=(0.0,) * rows,
+        hot_set_mib=(256.0,) * rows,
+        cold_rate_mib_s=(1.0,) * rows,
     )
     return sample.Sample(
         host=host,
