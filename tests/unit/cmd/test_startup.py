@@ -21,6 +21,10 @@ import oslo_log.log
 import oslo_messaging
 import oslo_service.service
 import oslo_service.backend as backend
+import futurist
+import sys
+if any(name.startswith('eventlet.') for name in sys.modules):
+    raise SystemExit('eventlet takes memory')
 backend.get_backend()
 print(backend.get_backend_type().value)
 """
