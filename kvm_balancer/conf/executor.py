@@ -71,6 +71,23 @@ It has to survive a reboot: an outcome leaves it only once the broker has it.
 """,
     ),
     cfg.FloatOpt(
+        'room_lease_seconds',
+        default=60.0,
+        min=5.0,
+        max=3600.0,
+        help="""
+Seconds for which room on this host, once promised to an instance that is to
+come, is kept without a word from the executor of its source.
+
+While its migration runs the source renews the promise several times within
+it. When the source is lost, nobody else gets that room before the time has
+passed, and neither does anybody after a restart of this executor, which keeps
+the promises of its earlier run for as long. Raised, a destination keeps room
+longer for nobody; lowered, a short outage of the message bus lets it lapse.
+See also ``[host] max_incoming``.
+""",
+    ),
+    cfg.FloatOpt(
         'outbox_retry_seconds',
         default=5.0,
         min=0.1,

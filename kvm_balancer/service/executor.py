@@ -23,6 +23,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
+from kvm_balancer.service import reservations
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 
@@ -49,6 +50,8 @@ class Executor:
     :param on_progress: tells whoever watches; may lose what it is told
     :param on_outcome: called after an outcome was put into the outbox
     :param max_outgoing: most migrations away from this host at a time
+    :param rooms: reserves room at destinations; None where nobody promises
+        any
     """
 
     def __init__(
@@ -61,8 +64,10 @@ class Executor:
         on_outcome: collections.abc.Callable[[], None],
         max_outgoing: int,
         clock: collections.abc.Callable[[], float] = time.time,
+        rooms: reservations.Reservations | None = None,
     ) -> None:
         self._host = host
+        self._rooms = rooms
         self._hypervisor = hypervisor
         self._memory = memory
         self._make_machine = make_machine
@@ -94,7 +99,7 @@ class Executor:
             self._refuse_unfit(wanted)
         # Without the lock: a hypervisor may take its time, and meanwhile
         # others ask, cancel and end.
-        wanted = self._fitted(wanted)
+        wanted, view = self._fitted(wanted)
         with self._lock:
             known = self._memory.entry(wanted.migration_id)
             if known is not None:
@@ -106,6 +111,11 @@ class Executor:
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
+                room=(
+                    None
+                    if self._rooms is None
+                    else self._rooms.prepare(wanted, view)
+                ),
             )
             # Written down before it begins: who is killed in between finds
             # out what became of it.
@@ -187,6 +197,9 @@ class Executor:
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
+                room=(
+                    None if self._rooms is None else self._rooms.adopt(wanted)
+                ),
             )
             with self._lock:
                 self._running[entry.migration_id] = runner
@@ -242,8 +255,10 @@ class Executor:
                 f'way, and [host] max_outgoing is {self._max_outgoing}'
             )
 
-    def _fitted(self, wanted: request.Request) -> request.Request:
-        """Return it with the wishes of its instance.
+    def _fitted(
+        self, wanted: request.Request
+    ) -> tuple[request.Request, driver.InstanceView]:
+        """Return it with the wishes of its instance, and what that is.
 
         :raises MigrationError: when the instance is not here, not ours to
             move, or has wishes that are not understood
@@ -259,11 +274,12 @@ class Executor:
         merged = wishes.merge(wanted.options, view.asks)
         for change in merged.changes:
             LOG.info('Migration %s: %s', wanted.migration_id, change)
-        return dataclasses.replace(
+        fitted = dataclasses.replace(
             wanted,
             options=merged.options,
             notes=(*wanted.notes, *merged.changes),
         )
+        return fitted, view
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin."""

@@ -20,17 +20,23 @@ from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import room as room_messages
 from kvm_balancer.messages import sample as sample_messages
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
+from kvm_balancer.migration import room
 from kvm_balancer.migration import states
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
 from kvm_balancer.service import courier
 from kvm_balancer.service import executor
 from kvm_balancer.service import hypervisor
+from kvm_balancer.service import peers
 from kvm_balancer.service import plugins
+from kvm_balancer.service import reception
+from kvm_balancer.service import reservations
+from kvm_balancer.service import sharing
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 
@@ -65,6 +71,10 @@ class ExecutorService:
         self._courier = courier.Courier(
             self._memory, self._send, conf.executor.outbox_retry_seconds
         )
+        self._peers = peers.Peers(conf, self.host)
+        self._reception = reception.Reception(
+            _reception_params(conf), self._driver, self._memory
+        )
         self.executor = executor.Executor(
             self.host,
             self._driver,
@@ -73,6 +83,10 @@ class ExecutorService:
             self._tell_progress,
             self._courier.wake,
             conf.host.max_outgoing,
+            rooms=reservations.Reservations(
+                self._peers,
+                sharing.Sharing(self.host, conf.host.migration_mib_s),
+            ),
         )
         self._collector = collector.Collector(
             self._driver,
@@ -90,6 +104,8 @@ class ExecutorService:
                 'cancel': self._cancel,
                 'state': self.executor.state,
                 'status': self._status,
+                'reserve': self._reserve,
+                'release': self._release,
             },
         )
 
@@ -102,11 +118,13 @@ class ExecutorService:
         """
         self._look_at_hypervisor()
         self._collector.start()
+        self._reception.recover()
         self.executor.recover()
         if not transport.wait(self._conf, self._stopping):
             return False
         self._courier.start()
         self._server.start()
+        self._peers.warm()
         LOG.info('The executor of %s takes commands', self.host)
         return True
 
@@ -123,6 +141,7 @@ class ExecutorService:
         self._samples.close()
         self._progress.close()
         self._outcomes.close()
+        self._peers.close()
         self._driver.close()
         self._memory.close()
 
@@ -181,5 +200,27 @@ class ExecutorService:
         wanted = messages.decode_cancel(wish)
         return self.executor.cancel(wanted.migration_id, wanted.reason)
 
+    def _reserve(self, ask: object) -> dict[str, Any]:
+        return room_messages.encode_answer(
+            self._reception.reserve(room_messages.decode_ask(ask))
+        )
+
+    def _release(self, migration_id: str) -> None:
+        self._reception.release(migration_id)
+
     def _status(self) -> dict[str, Any]:
         return {'host': self.host, 'running': self.executor.running()}
+
+
+def _reception_params(conf: cfg.ConfigOpts) -> reception.Params:
+    """Return what this host offers to instances to come."""
+    group = conf.host
+    return reception.Params(
+        room.Terms(
+            memory_reserved_mib=group.memory_reserved_mib,
+            memory_allocation_ratio=group.memory_allocation_ratio,
+            max_incoming=group.max_incoming,
+        ),
+        lease_seconds=conf.executor.room_lease_seconds,
+        migration_mib_s=group.migration_mib_s,
+    )

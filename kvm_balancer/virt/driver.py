@@ -18,6 +18,7 @@ from oslo_config import cfg
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration import room
 from kvm_balancer.migration import wishes
 from kvm_balancer.model import sample
 
@@ -33,6 +34,8 @@ class InstanceView:
     :ivar owner: ``balancer``, ``nova`` or ``none``, as in a sample
     :ivar owner_reason: why it is not ours, for the refusal
     :ivar asks: what its metadata asks of its migrations
+    :ivar huge_page_kib: size of the huge pages that it is in; 0 for the
+        default of its host; None for ordinary memory
     """
 
     id: str
@@ -43,6 +46,7 @@ class InstanceView:
     vcpus: float
     memory_mib: float
     asks: wishes.Wishes = ()
+    huge_page_kib: int | None = room.ORDINARY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,6 +118,25 @@ class Driver(abc.ABC):
 
         :raises NotFound: when it has nothing
         :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def space(self) -> room.Space:
+        """Say what memory the host has, and who is in it or about to be.
+
+        Asked while others wait for the answer: never one that an arriving
+        instance can hold up.
+
+        :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
+        """Say whether an instance can come here by these means.
+
+        Answers what can be seen on this host alone, under the names that
+        the source's pre-flight has for it: ``post-copy`` and ``tls``, each
+        only where it is asked for. Nothing is touched.
         """
 
     @abc.abstractmethod

@@ -30,6 +30,17 @@ class Backing:
     file: bool = False
     persistent: bool = False
 
+    @property
+    def claimed_kib(self) -> int | None:
+        """Return the size of the huge pages that the domain takes as a whole.
+
+        0 for the host's default; None where it takes ordinary memory, at
+        least in part: that it is claimed all from there is the best guess.
+        """
+        if not self.huge or self.partial:
+            return None
+        return min(self.page_kib, default=0)
+
 
 def read(domain: ElementTree.Element) -> Backing:
     """Read it off the definition of a domain."""

@@ -8,7 +8,9 @@ import uuid as uuids
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration import room
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
@@ -18,7 +20,10 @@ from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import provisions
 from kvm_balancer.virt.libvirt import sampling
+from kvm_balancer.virt.libvirt import space
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +101,29 @@ class LibvirtDriver(driver.Driver):
                 f'there is no instance {instance!r} on {where}'
             ) from None
 
+    def space(self) -> room.Space:
+        reading = None
+        if self._params.readings_file:
+            reading = self._source().read()
+        leaving = self._book.leaving()
+        return self._link.call(
+            lambda handle: space.read(
+                handle, identity.identify(handle), leaving, reading
+            )
+        )
+
+    def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
+        if not (self._is_local() and (options.post_copy or options.tls)):
+            return ()
+        told = self._link.call(
+            lambda handle: (handle.getCapabilities(), handle.getVersion())
+        )
+        return provisions.checks(options, *told)
+
+    def _is_local(self) -> bool:
+        """Say whether this process stands on the host itself."""
+        return not urllib.parse.urlsplit(self._params.uri).hostname
+
     def carrier(
         self, wanted: request.Request, sink: driver.Sink
     ) -> driver.Carrier:
@@ -112,7 +140,7 @@ class LibvirtDriver(driver.Driver):
             self._params.manage,
             self._params.timing,
             self._params.poll_seconds,
-            local=not urllib.parse.urlsplit(self._params.uri).hostname,
+            local=self._is_local(),
         )
 
     def close(self) -> None:
@@ -146,6 +174,7 @@ class LibvirtDriver(driver.Driver):
             vcpus=facts.vcpus,
             memory_mib=facts.memory_mib,
             asks=facts.asks,
+            huge_page_kib=facts.memory.claimed_kib,
         )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import room
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import load
 from kvm_balancer.virt.simulated import memory
@@ -95,6 +96,27 @@ class Host:
         )
         room = self.facts.memory_mib - self.facts.memory_reserved_mib
         return max(0.0, room - held)
+
+    def space(self) -> room.Space:
+        """Say what memory it has, and who is in it.
+
+        What arrives here has all of its memory at once.
+
+        :raises HypervisorUnreachable: when it cannot be asked
+        """
+        self.answer()
+        occupants = tuple(
+            room.Occupant(
+                one.instance.id, one.instance.guest.memory_mib, one.arriving
+            )
+            for one in self.holdings.values()
+        )
+        filling = sum(one.memory_mib for one in occupants if one.arriving)
+        return room.Space(
+            total_mib=self.facts.memory_mib,
+            free_mib=self.memory_free_mib + filling,
+            occupants=occupants,
+        )
 
     def share(self, at: float) -> float:
         """Return which share of what they want its instances get."""

@@ -1,0 +1,268 @@
+"""The room of a migration at its destination, from where it starts.
+
+Each reservation has a thread of its own while it lives: a destination that
+does not answer holds up nobody else. It asks for room, renews the lease for
+as long as the migration runs, and passes on what both hosts leave of their
+bandwidth.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import threading
+import time
+from typing import Protocol
+
+from kvm_balancer import errors
+from kvm_balancer.messages import room as messages
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration import room
+from kvm_balancer.service import migrations
+from kvm_balancer.service import sharing
+from kvm_balancer.virt import driver
+
+LOG = logging.getLogger(__name__)
+
+#: A lease is renewed well within its term, and this often at least: with
+#: each renewal the destination says what it leaves of its bandwidth.
+RENEWALS_A_TERM = 4
+RENEW_SECONDS = 5.0
+
+#: The end of a migration is told after its room was given back, but is not
+#: held up for long by a destination that does not answer.
+RELEASE_SECONDS = 2.0
+
+
+class Destinations(Protocol):
+    """How destinations are asked; :class:`.peers.Peers` is one."""
+
+    def reserve(self, host: str, ask: messages.Ask) -> messages.Answer:
+        """Ask for room, or for more time."""
+
+    def release(self, host: str, migration_id: str) -> None:
+        """Give room back."""
+
+
+class Reservations:
+    """Makes the reservations of one host's migrations."""
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        shared: sharing.Sharing,
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
+        self._destinations = destinations
+        self._shared = shared
+        self._clock = clock
+
+    def prepare(
+        self, wanted: request.Request, view: driver.InstanceView
+    ) -> 'Reservation':
+        """Make ready to ask for the room of a migration."""
+        claim = room.Claim(
+            migration_id=wanted.migration_id,
+            instance=wanted.instance,
+            source=wanted.source,
+            memory_mib=view.memory_mib,
+            huge_page_kib=view.huge_page_kib,
+        )
+        return Reservation(
+            self._destinations, self._shared, self._clock, wanted, claim
+        )
+
+    def adopt(self, wanted: request.Request) -> 'Reservation':
+        """Take up the reservation of an earlier run.
+
+        It is given back at the end, and not renewed: the hypervisor of the
+        destination counts what is arriving there.
+        """
+        made = Reservation(
+            self._destinations, self._shared, self._clock, wanted, None
+        )
+        self._shared.join(
+            wanted.migration_id,
+            wanted.options.bandwidth_mib_s,
+            0.0,
+            wanted.destination,
+            lambda limit, why: None,
+        )
+        return made
+
+
+class Reservation(migrations.Room):
+    """The room of one migration.
+
+    :param claim: None when it is only to be given back
+    """
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        shared: sharing.Sharing,
+        clock: collections.abc.Callable[[], float],
+        wanted: request.Request,
+        claim: room.Claim | None,
+    ) -> None:
+        self._destinations = destinations
+        self._shared = shared
+        self._clock = clock
+        self._wanted = wanted
+        self._claim = claim
+        self._over = threading.Event()
+        self._to_release = False
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._trouble = ''
+
+    def reserve(self, tell: migrations.Tell) -> None:
+        self._spawn(lambda: self._run(tell))
+
+    def release(self) -> None:
+        with self._lock:
+            self._to_release = True
+            self._over.set()
+            thread = self._thread
+        if thread is None:
+            thread = self._spawn(self._end)
+        thread.join(RELEASE_SECONDS)
+
+    def leave(self) -> None:
+        self._shared.leave(self._wanted.migration_id)
+        self._over.set()
+
+    def _spawn(
+        self, work: collections.abc.Callable[[], None]
+    ) -> threading.Thread:
+        made = threading.Thread(
+            target=work,
+            name=f'room-{self._wanted.migration_id[:8]}',
+            daemon=True,
+        )
+        with self._lock:
+            self._thread = made
+        made.start()
+        return made
+
+    def _run(self, tell: migrations.Tell) -> None:
+        try:
+            seconds = self._ask_first(tell)
+            while seconds and not self._over.wait(_pause(seconds)):
+                seconds = self._renew(seconds)
+            # refused, or over; a lease is asked for until then
+            self._over.wait()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Share no more, and give the room back unless it was left."""
+        self._shared.leave(self._wanted.migration_id)
+        if not self._to_release:
+            return
+        try:
+            self._destinations.release(
+                self._wanted.destination, self._wanted.migration_id
+            )
+        except errors.KVMBalancerError as error:
+            LOG.warning(
+                'Migration %s: its room at %s lapses by itself: %s',
+                self._wanted.migration_id,
+                self._wanted.destination,
+                error,
+            )
+
+    def _ask(self) -> messages.Answer:
+        if self._claim is None:
+            raise errors.MigrationError('there is no claim to be asked for')
+        usable = self._shared.usable(
+            self._wanted.migration_id, self._wanted.options.bandwidth_mib_s
+        )
+        claim = dataclasses.replace(self._claim, bandwidth_mib_s=usable)
+        return self._destinations.reserve(
+            self._wanted.destination,
+            messages.Ask(claim, self._wanted.options),
+        )
+
+    def _ask_first(self, tell: migrations.Tell) -> float:
+        """Ask for room, and tell; return how long it is kept."""
+        try:
+            answer = self._ask()
+        except errors.KVMBalancerError as error:
+            answer = messages.Answer((self._silent(error),))
+        except Exception as error:
+            LOG.exception('Room could not be asked for')
+            answer = messages.Answer((self._silent(error),))
+        if answer.lease_seconds > 0:
+            # Before the start is: it begins with its limit.
+            self._join(answer.bandwidth_mib_s, tell)
+        tell(
+            events.Reserved(
+                at=self._clock(),
+                cause=f'the executor of {self._wanted.destination}',
+                checks=answer.checks,
+            )
+        )
+        return answer.lease_seconds
+
+    def _silent(self, error: Exception) -> events.Check:
+        """Make the check of who did not answer: silent is not free."""
+        return events.Check(
+            'room',
+            events.Verdict.FAILED,
+            f'no room could be reserved at {self._wanted.destination}: '
+            f'{error}',
+            'see to kvm-balancer-executor there, or choose another '
+            'destination',
+        )
+
+    def _join(self, left_mib_s: float, tell: migrations.Tell) -> None:
+        self._shared.join(
+            self._wanted.migration_id,
+            self._wanted.options.bandwidth_mib_s,
+            left_mib_s,
+            self._wanted.destination,
+            lambda limit, why: tell(
+                events.BandwidthShared(
+                    at=self._clock(), cause=why, mib_s=limit
+                )
+            ),
+        )
+
+    def _renew(self, before: float) -> float:
+        """Ask for more time; return how long it is kept.
+
+        The copy has begun: what comes of this is for the log. The room is
+        taken by then, and counted by the destination's hypervisor.
+        """
+        try:
+            answer = self._ask()
+        except errors.KVMBalancerError as error:
+            self._note(str(error))
+            return before
+        except Exception:
+            # Who is not released would hold room until it lapses.
+            LOG.exception('Room could not be kept on')
+            return before
+        if answer.lease_seconds <= 0:
+            self._note('; '.join(one.reason for one in answer.checks))
+            return before
+        self._trouble = ''
+        self._shared.leave_to(
+            self._wanted.migration_id, answer.bandwidth_mib_s
+        )
+        return answer.lease_seconds
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            LOG.warning(
+                'Migration %s: the room at %s was not kept on: %s',
+                self._wanted.migration_id,
+                self._wanted.destination,
+                trouble,
+            )
+        self._trouble = trouble
+
+
+def _pause(lease_seconds: float) -> float:
+    return min(RENEW_SECONDS, lease_seconds / RENEWALS_A_TERM)

@@ -1,0 +1,110 @@
+"""The arbiter of a host's bandwidth: who leaves it now, and at which limit.
+
+Whenever a migration comes, goes, or is left less by its destination, the
+limits of all are worked out anew (:mod:`..migration.bandwidth`), and those
+whose limit changes are told. Used from the threads of many migrations.
+"""
+
+import collections.abc
+import dataclasses
+import threading
+
+from kvm_balancer.migration import bandwidth
+
+#: Told the new limit in MiB/s, 0 for none, and why; must return at once.
+Tell = collections.abc.Callable[[int, str], None]
+
+
+@dataclasses.dataclass(slots=True)
+class _Stream:
+    """One stream away from this host.
+
+    :ivar own_mib_s: limit of its request; 0 for none
+    :ivar left_mib_s: what its destination leaves to it; 0 for all
+    :ivar told_mib_s: the limit that it was last told
+    """
+
+    own_mib_s: float
+    left_mib_s: float
+    told_mib_s: int
+    destination: str
+    tell: Tell
+
+    @property
+    def cap_mib_s(self) -> float:
+        caps = [one for one in (self.own_mib_s, self.left_mib_s) if one > 0]
+        return min(caps, default=0.0)
+
+
+class Sharing:
+    """What one host's outgoing migrations share.
+
+    :param capacity_mib_s: ``[host] migration_mib_s``
+    """
+
+    def __init__(self, host: str, capacity_mib_s: float) -> None:
+        self._host = host
+        self._capacity_mib_s = capacity_mib_s
+        self._lock = threading.Lock()
+        self._streams: dict[str, _Stream] = {}
+
+    def join(
+        self,
+        migration_id: str,
+        own_mib_s: float,
+        left_mib_s: float,
+        destination: str,
+        tell: Tell,
+    ) -> None:
+        """Let a migration share; it and the others are told what changes.
+
+        :param tell: told under a lock, so that no word overtakes another
+        """
+        with self._lock:
+            self._streams[migration_id] = _Stream(
+                own_mib_s, left_mib_s, int(own_mib_s), destination, tell
+            )
+            self._share()
+
+    def leave_to(self, migration_id: str, left_mib_s: float) -> None:
+        """Take note of what a migration's destination leaves to it now."""
+        with self._lock:
+            stream = self._streams.get(migration_id)
+            if stream is not None and stream.left_mib_s != left_mib_s:
+                stream.left_mib_s = left_mib_s
+                self._share()
+
+    def leave(self, migration_id: str) -> None:
+        """Share no longer; the others get what it had."""
+        with self._lock:
+            if self._streams.pop(migration_id, None) is not None:
+                self._share()
+
+    def usable(self, migration_id: str, own_mib_s: float) -> float:
+        """Return the most that a migration could use, were it not for its
+        destination: MiB/s, 0 for all there is.
+        """
+        with self._lock:
+            caps = {name: one.cap_mib_s for name, one in self._streams.items()}
+            caps[migration_id] = own_mib_s
+            if len(caps) == 1:
+                return own_mib_s
+            return bandwidth.shares(self._capacity_mib_s, caps)[migration_id]
+
+    def _share(self) -> None:
+        caps = {name: one.cap_mib_s for name, one in self._streams.items()}
+        limits = bandwidth.limits(self._capacity_mib_s, caps)
+        for name, stream in self._streams.items():
+            limit = limits[name]
+            if limit != stream.told_mib_s:
+                stream.told_mib_s = limit
+                stream.tell(limit, self._why(stream, limit))
+
+    def _why(self, stream: _Stream, limit: int) -> str:
+        """Say what a limit is due to: the end that leaves less."""
+        count = len(self._streams)
+        if stream.left_mib_s and limit == int(stream.left_mib_s):
+            return f'{stream.destination} shares what comes in'
+        if count > 1:
+            return f'{self._host} shares what goes out between {count}'
+        return f'{self._host} has no other migration'

@@ -1,0 +1,322 @@
+"""Executors promise room to each other, keep it, and give it back."""
+
+import pathlib
+import queue
+import tempfile
+import threading
+import time
+import unittest
+
+from kvm_balancer import errors
+from kvm_balancer.messages import room as messages
+from kvm_balancer.migration import events
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.migration import room
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.model import outcome
+from kvm_balancer.service import migrations
+from kvm_balancer.service import reception
+from kvm_balancer.service import reservations
+from kvm_balancer.service import sharing
+from kvm_balancer.store import outbox
+from tests.unit.service import worlds
+
+TIMEOUT_SECONDS = 60.0
+
+
+class Silent:
+    """Destinations that do not answer."""
+
+    def __init__(self):
+        self.released = queue.SimpleQueue()
+
+    def reserve(self, host, ask):
+        raise errors.BusError(f'{host} did not answer reserve')
+
+    def release(self, host, migration_id):
+        self.released.put(migration_id)
+        raise errors.BusError(f'{host} did not answer release')
+
+
+class Direct:
+    """Destinations in this process; they remember who was released."""
+
+    def __init__(self, **receptions):
+        self._receptions = receptions
+        self.released = queue.SimpleQueue()
+
+    def reserve(self, host, ask):
+        payload = messages.encode_ask(ask)
+        answer = self._receptions[host].reserve(messages.decode_ask(payload))
+        return messages.decode_answer(messages.encode_answer(answer))
+
+    def release(self, host, migration_id):
+        self._receptions[host].release(migration_id)
+        self.released.put(migration_id)
+
+
+class Choosy:
+    """A driver of a host without certificates."""
+
+    def __init__(self, whole):
+        self._whole = whole
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def welcome(self, options):
+        return (events.Check('tls', events.Verdict.FAILED, 'none'),)
+
+
+def ask(name, memory_mib=512.0, **options):
+    return messages.Ask(
+        room.Claim(f'm-{name}', f'i-{name}', 'here', memory_mib),
+        request.Options(**options),
+    )
+
+
+def verdicts(answer):
+    return {one.name: one.verdict.value for one in answer.checks}
+
+
+class Ground(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.world = worlds.World('here', 'there')
+        self.addCleanup(self.world.close)
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.path = pathlib.Path(made.name) / 'executor.sqlite'
+        self.now = 1000.0
+        self.reception = self.build()
+
+    def build(self, hypervisor=None, **terms):
+        memory = outbox.Outbox(self.path)
+        self.addCleanup(memory.close)
+        return reception.Reception(
+            reception.Params(
+                room.Terms(**{'max_incoming': 9, **terms}), 60.0, 100.0
+            ),
+            hypervisor or self.world.driver('there'),
+            memory,
+            clock=lambda: self.now,
+        )
+
+
+class ReceptionTest(Ground):
+    def test_room_is_promised_once_and_refused_with_who_has_it(self):
+        for _ in range(2):
+            answer = self.reception.reserve(ask('a', 5000.0))
+            self.assertEqual('passed', verdicts(answer)['room'])
+            self.assertEqual(60.0, answer.lease_seconds)
+        answer = self.reception.reserve(ask('b', 5000.0))
+        self.assertEqual({'room': 'failed'}, verdicts(answer))
+        self.assertEqual(0.0, answer.lease_seconds)
+        self.assertIn('migration m-a from here', answer.checks[0].reason)
+
+    def test_of_many_that_race_for_the_last_memory_one_wins(self):
+        gate = threading.Barrier(8)
+        answers = queue.SimpleQueue()
+
+        def race(number):
+            gate.wait(TIMEOUT_SECONDS)
+            answers.put(self.reception.reserve(ask(number, 5000.0)))
+
+        threads = [
+            threading.Thread(target=race, args=(number,))
+            for number in range(8)
+        ]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(TIMEOUT_SECONDS)
+        got = [answers.get() for _ in threads]
+        self.assertEqual(1, sum(one.lease_seconds > 0 for one in got))
+
+    def test_what_lapses_or_is_released_can_be_promised_again(self):
+        self.reception.reserve(ask('a', 5000.0))
+        self.now += 59.0
+        self.reception.reserve(ask('a', 5000.0))
+        self.now += 59.0
+        refused = self.reception.reserve(ask('b', 5000.0))
+        self.assertEqual('failed', verdicts(refused)['room'])
+        self.now += 1.0
+        granted = self.reception.reserve(ask('b', 5000.0))
+        self.assertEqual('passed', verdicts(granted)['room'])
+        self.reception.release('m-b')
+        granted = self.reception.reserve(ask('c', 5000.0))
+        self.assertEqual('passed', verdicts(granted)['room'])
+
+    def test_an_executor_that_comes_back_keeps_its_word(self):
+        self.reception.reserve(ask('a', 5000.0))
+        self.reception.reserve(ask('gone', 100.0))
+        self.reception.release('m-gone')
+        self.now = 5.0  # another clock
+        again = self.build()
+        again.recover()
+        answer = again.reserve(ask('b', 5000.0))
+        self.assertIn('m-a', answer.checks[0].reason)
+        self.assertNotIn('m-gone', answer.checks[0].reason)
+        self.now += 60.0
+        self.assertGreater(again.reserve(ask('b', 5000.0)).lease_seconds, 0)
+        # and forgets who did not come back
+        last = self.build()
+        last.recover()
+        self.assertEqual(
+            'failed', verdicts(last.reserve(ask('a', 5000.0)))['room']
+        )
+
+    def test_those_that_come_share_the_network(self):
+        first = self.reception.reserve(ask('a'))
+        self.assertEqual(0.0, first.bandwidth_mib_s)
+        self.assertEqual(
+            50.0, self.reception.reserve(ask('b')).bandwidth_mib_s
+        )
+        # who was there first learns it when its lease is renewed
+        self.assertEqual(
+            50.0, self.reception.reserve(ask('a')).bandwidth_mib_s
+        )
+        self.reception.release('m-b')
+        self.assertEqual(0.0, self.reception.reserve(ask('a')).bandwidth_mib_s)
+
+    def test_the_checks_of_the_host_come_with_the_answer(self):
+        answer = self.build(Choosy(self.world.driver('there'))).reserve(
+            ask('a', tls=True)
+        )
+        self.assertEqual('failed', verdicts(answer)['tls'])
+        self.assertEqual('passed', verdicts(answer)['room'])
+
+
+class ReservationTest(Ground):
+    def setUp(self):
+        super().setUp()
+        self.shared = sharing.Sharing('here', 1000.0)
+        self.outcomes = queue.SimpleQueue()
+
+    def migrate(self, destinations, uid):
+        """Migrate with room asked for; return the outcome."""
+        source = self.world.driver('here')
+        wanted = request.Request(
+            f'migration-of-{uid}',
+            uid,
+            'here',
+            'there',
+            self.world.uri('there'),
+            time.time(),
+        )
+        rooms = reservations.Reservations(destinations, self.shared)
+        runner = migrations.MigrationRunner(
+            source,
+            machine.Machine(wanted, adaptive.Adaptive()),
+            lambda *_: None,
+            self.outcomes.put,
+            room=rooms.prepare(wanted, source.view(uid)),
+        )
+        runner.start()
+        return self.outcomes.get(timeout=TIMEOUT_SECONDS)
+
+    def assert_untouched(self, uid):
+        self.assertEqual(
+            ['here'], self.world.stage.use(lambda it: it.executions())[uid]
+        )
+
+    def test_a_silent_destination_fails_it_before_anything_is_touched(self):
+        uid = self.world.start('here')
+        destinations = Silent()
+        with self.assertLogs('kvm_balancer.service.reservations', 'WARNING'):
+            ended = self.migrate(destinations, uid)
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('there did not answer reserve', ended.reason)
+        self.assertEqual(0.0, ended.transferred_mib)
+        self.assert_untouched(uid)
+        # it may have heard of it all the same
+        self.assertEqual(
+            ended.migration_id, destinations.released.get(timeout=1.0)
+        )
+
+    def test_a_refusal_fails_it_with_the_reason_of_the_destination(self):
+        uid = self.world.start('here')
+        self.reception.reserve(ask('other', 8000.0))
+        ended = self.migrate(Direct(there=self.reception), uid)
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('migration m-other from here', ended.reason)
+        self.assert_untouched(uid)
+
+    def test_room_is_given_back_before_the_end_is_told(self):
+        uid = self.world.start('here')
+        destinations = Direct(there=self.build(max_incoming=1))
+        ended = self.migrate(destinations, uid)
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertFalse(destinations.released.empty())
+        self.assertIn('512 MiB are reserved', str(ended.story))
+
+    def test_by_hand_nobody_is_asked_and_the_story_says_so(self):
+        uid = self.world.start('here')
+        source = self.world.driver('here')
+        wanted = request.Request(
+            'm', uid, 'here', 'there', self.world.uri('there'), time.time()
+        )
+        runner = migrations.MigrationRunner(
+            source,
+            machine.Machine(wanted, adaptive.Adaptive()),
+            lambda *_: None,
+            self.outcomes.put,
+        )
+        runner.start()
+        ended = self.outcomes.get(timeout=TIMEOUT_SECONDS)
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertIn('no executor is asked', str(ended.story))
+
+
+class SharingTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.shared = sharing.Sharing('here', 100.0)
+        self.told = []
+
+    def join(self, name, own=0.0, left=0.0):
+        self.shared.join(
+            name,
+            own,
+            left,
+            'there',
+            lambda limit, why: self.told.append((name, limit, why)),
+        )
+
+    def limits(self):
+        """Return who was told which limit since this was last asked."""
+        found = {name: limit for name, limit, _ in self.told}
+        self.told.clear()
+        return found
+
+    def test_limits_come_and_go_with_the_others(self):
+        self.join('a')
+        self.assertEqual({}, self.limits())
+        self.join('b')
+        self.assertEqual({'a': 50, 'b': 50}, self.limits())
+        self.join('c', own=10.0)
+        self.assertEqual({'a': 45, 'b': 45}, self.limits())
+        self.shared.leave('b')
+        self.assertEqual({'a': 90}, self.limits())
+        self.shared.leave('b')
+        self.shared.leave('c')
+        self.assertEqual({'a': 0}, self.limits())
+
+    def test_what_a_destination_leaves_goes_to_the_others(self):
+        self.join('a')
+        self.join('b', left=20.0)
+        self.assertEqual({'a': 80, 'b': 20}, self.limits())
+        self.assertEqual(50.0, self.shared.usable('b', 0.0))
+        self.shared.leave_to('b', 0.0)
+        self.assertEqual({'a': 50, 'b': 50}, self.limits())
+        self.shared.leave_to('a', 0.0)
+        self.shared.leave_to('nobody', 1.0)
+        self.assertEqual({}, self.limits())
+
+    def test_one_alone_keeps_its_own_limit_and_its_destination_s(self):
+        self.join('a', own=30.0)
+        self.assertEqual({}, self.limits())
+        self.shared.leave_to('a', 20.0)
+        self.assertEqual({'a': 20}, self.limits())
+        self.assertEqual(30.0, self.shared.usable('a', 30.0))
