@@ -10,6 +10,7 @@ import typing
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
 from tests.contract import ground as grounds
 
 _ABSENT = events.EndState.ABSENT
@@ -93,6 +94,40 @@ class DriverContract(_Base):
         for name in ('nobody', '00000000-0000-4000-8000-00000000dead'):
             with self.assertRaises(errors.NotFound):
                 self.ground.source.view(name)
+
+    # room for others
+
+    def test_space_has_every_instance_once_and_what_it_was_given(self):
+        instance = self.ground.calm()
+        space = self.ground.source.space()
+        (here,) = [one for one in space.occupants if one.id == instance]
+        self.assertEqual(
+            self.ground.source.view(instance).memory_mib, here.memory_mib
+        )
+        self.assertFalse(here.arriving)
+        self.assertGreater(space.total_mib, 0.0)
+        self.assertLessEqual(space.free_mib or 0.0, space.total_mib)
+
+    def test_space_counts_what_arrives_from_its_first_pass_on(self):
+        instance = self.ground.busy()
+        story = self.story(instance)
+        story.perform(instructions.SetDowntime(50), instructions.Start())
+        story.until(events.PassEnded)
+        space = self.ground.destination.space()
+        (coming,) = [one for one in space.occupants if one.id == instance]
+        self.assertTrue(coming.arriving)
+        self.assertGreater(coming.memory_mib, 0.0)
+        (leaving,) = [
+            one
+            for one in self.ground.source.space().occupants
+            if one.id == instance
+        ]
+        self.assertFalse(leaving.arriving)
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
+
+    def test_it_answers_for_the_means_that_are_asked_for_only(self):
+        self.assertEqual((), self.ground.source.welcome(request.Options()))
 
     # pre-flight
 

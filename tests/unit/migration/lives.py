@@ -15,6 +15,7 @@ class Told(contract.Convergence):
         self.decisions = list(decisions)
         self.judged = []
         self.refused = []
+        self.limited = []
 
     def begin(self, options, predicted, at):
         return contract.Settings(options, 300)
@@ -24,6 +25,9 @@ class Told(contract.Convergence):
         if self.decisions:
             return self.decisions.pop(0)
         return contract.CarryOn('carry on')
+
+    def bandwidth_limited(self, mib_s, at):
+        self.limited.append(mib_s)
 
     def post_copy_refused(self, reason):
         self.refused.append(reason)
