@@ -17,6 +17,7 @@ _MODULES: tuple[str, ...] = (
     'capacity_filter',
     'consolidate',
     'database',
+    'dirty_rate',
     'drain',
     'executor',
     'host',

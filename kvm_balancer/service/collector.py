@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 
 #: Sends one sample; raises BusError when it could not.
 Publish = collections.abc.Callable[[sample.Sample], None]
+#: Fills in what one reading does not tell; returns at once.
+Fill = collections.abc.Callable[[sample.InstanceUsages], sample.InstanceUsages]
 
 
 class Collector:
@@ -38,12 +40,14 @@ class Collector:
         host: str,
         facts: sample.HostFacts,
         interval_seconds: float,
+        fill: Fill = lambda instances: instances,
     ) -> None:
         self._hypervisor = hypervisor
         self._publish = publish
         self._host = host
         self._facts = facts
         self._interval_seconds = interval_seconds
+        self._fill = fill
         self._boot = uuid.uuid4().hex
         self._sequence = 0
         self._trouble = ''
@@ -77,7 +81,7 @@ class Collector:
             interval_seconds=reading.interval_seconds,
             facts=complete(self._facts, reading),
             usage=reading.usage,
-            instances=reading.instances,
+            instances=self._fill(reading.instances),
         )
 
     def _run(self) -> None:

@@ -168,6 +168,14 @@ class Executor:
         with self._lock:
             return list(self._running)
 
+    def is_free(self, instance: str) -> bool:
+        """Say whether no migration of an instance (a uuid) is under way."""
+        with self._lock:
+            return all(
+                runner.request.instance != instance
+                for runner in self._running.values()
+            )
+
     def recover(self) -> None:
         """Find out what became of migrations that an earlier run began.
 

@@ -30,6 +30,7 @@ from kvm_balancer.migration import states
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
 from kvm_balancer.service import courier
+from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import executor
 from kvm_balancer.service import hypervisor
 from kvm_balancer.service import peers
@@ -88,12 +89,21 @@ class ExecutorService:
                 sharing.Sharing(self.host, conf.host.migration_mib_s),
             ),
         )
+        self._dirty_rates = dirty_rates.DirtyRates(
+            self._driver,
+            dirty_rates.Params(
+                conf.dirty_rate.interval_seconds,
+                tuple(sorted(set(conf.dirty_rate.windows_seconds))),
+            ),
+            self.executor.is_free,
+        )
         self._collector = collector.Collector(
             self._driver,
             self._publish_sample,
             self.host,
             hypervisor.host_facts(conf),
             conf.executor.sample_interval_seconds,
+            self._dirty_rates.fill,
         )
         self._server = rpc.Server(
             conf,
@@ -118,6 +128,7 @@ class ExecutorService:
         """
         self._look_at_hypervisor()
         self._collector.start()
+        self._dirty_rates.start()
         self._reception.recover()
         self.executor.recover()
         if not transport.wait(self._conf, self._stopping):
@@ -136,6 +147,7 @@ class ExecutorService:
         self._stopping.set()
         self._server.stop()
         self.executor.stop()
+        self._dirty_rates.stop()
         self._collector.stop()
         self._courier.stop()
         self._samples.close()

@@ -140,6 +140,32 @@ class Driver(abc.ABC):
         """
 
     @abc.abstractmethod
+    def begin_measuring(self, instance: str, window_seconds: int) -> bool:
+        """Begin to measure what an instance dirties within a window.
+
+        Returns at once. The hypervisor may have to hold the instance for a
+        moment: not to be asked of one that migrates or is about to.
+
+        :param instance: its uuid
+        :param window_seconds: 1 to 60
+        :returns: False where it cannot be measured
+        :raises NotFound: when it is not here
+        :raises HypervisorError: when the hypervisor refuses
+        :raises HypervisorUnreachable: when it does not answer
+        """
+
+    @abc.abstractmethod
+    def dirtied_mib(self, instance: str) -> float | None:
+        """Return the memory that got dirty within the last window, in MiB.
+
+        A page that was written twice counts once.
+
+        :returns: None while the window is not over, or nothing is known
+        :raises NotFound: when it is not here
+        :raises HypervisorUnreachable: when the hypervisor does not answer
+        """
+
+    @abc.abstractmethod
     def carrier(self, wanted: request.Request, sink: Sink) -> Carrier:
         """Make ready to carry out a migration away from this host.
 

@@ -14,6 +14,7 @@ from kvm_balancer.migration import request
 from tests.contract import ground as grounds
 
 _ABSENT = events.EndState.ABSENT
+_NOBODY = '9b5a8e28-3d13-4c1f-8ac9-3d4c6d8d6f10'
 _RUNNING = events.EndState.RUNNING
 
 if typing.TYPE_CHECKING:
@@ -51,6 +52,8 @@ class DriverContract(_Base):
         lengths = {
             len(getattr(reading.instances, field.name))
             for field in dataclasses.fields(reading.instances)
+            # no rows where nobody asks for anything
+            if field.name != 'asks'
         }
         self.assertEqual({len(reading.instances.id)}, lengths)
 
@@ -73,6 +76,20 @@ class DriverContract(_Base):
             reading.usage.memory_allocated_mib,
             sum(reading.instances.memory_mib),
         )
+
+    def test_an_instance_is_measured_or_said_not_to_be(self):
+        instance = self.ground.busy()
+        self.assertIsNone(self.ground.source.dirtied_mib(instance))
+        if self.ground.source.begin_measuring(instance, 1):
+            self.assertIsNone(self.ground.source.dirtied_mib(instance))
+            self.assertGreater(self.ground.measured(instance), 0.0)
+
+    def test_nobody_measures_what_is_not_there(self):
+        for ask in (
+            lambda: self.ground.source.begin_measuring(_NOBODY, 1),
+            lambda: self.ground.source.dirtied_mib(_NOBODY),
+        ):
+            self.assertRaises(errors.NotFound, ask)
 
     def test_reading_says_what_belongs_to_nova(self):
         instance = self.ground.of_nova()

@@ -61,6 +61,18 @@ class Ground(abc.ABC):
     def nowhere_uri(self) -> str:
         """Say where nobody answers."""
 
+    def measured(self, instance: str) -> float:
+        """Wait for the end of a measurement, and return what it found.
+
+        :raises AssertionError: when it does not come
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            mib = self.source.dirtied_mib(instance)
+            if mib is not None:
+                return mib
+        raise AssertionError('the measurement never ended')
+
     def wanted(
         self, instance: str, uri: str = '', **options: typing.Any
     ) -> request.Request:

@@ -17,6 +17,7 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import address
 from kvm_balancer.virt.libvirt import carrier
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import dirtied
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
@@ -123,6 +124,14 @@ class LibvirtDriver(driver.Driver):
     def _is_local(self) -> bool:
         """Say whether this process stands on the host itself."""
         return not urllib.parse.urlsplit(self._params.uri).hostname
+
+    def begin_measuring(self, instance: str, window_seconds: int) -> bool:
+        return self._link.call(
+            lambda handle: dirtied.begin(handle, instance, window_seconds)
+        )
+
+    def dirtied_mib(self, instance: str) -> float | None:
+        return self._link.call(lambda handle: dirtied.told(handle, instance))
 
     def carrier(
         self, wanted: request.Request, sink: driver.Sink

@@ -137,7 +137,19 @@ _MEASURED = 2
 def _dirty_rate(fields: Fields) -> float | None:
     if fields.get('dirtyrate.calc_status') != _MEASURED:
         return None
-    return _scaled(fields.get('dirtyrate.megabytes_per_second'), 1.0)
+    rate = _scaled(fields.get('dirtyrate.megabytes_per_second'), 1.0)
+    # QEMU says -1 where it had nothing to look at.
+    return None if rate is None or rate < 0.0 else rate
+
+
+def dirtied_mib(fields: Fields) -> float | None:
+    """Return what was dirtied within the last window that was measured."""
+    rate, seconds = _dirty_rate(fields), fields.get('dirtyrate.calc_period')
+    if rate is None or seconds is None:
+        return None
+    # What it cut off is half a MiB a second on average; of nothing it is
+    # mostly nothing.
+    return (rate + 0.5 if rate > 0.0 else 0.0) * float(seconds)
 
 
 def _total(

@@ -38,6 +38,8 @@ class SimulatedDriver(driver.Driver):
         self._params = params
         self._stage = stage
         self._read_at: float | None = None
+        #: beginning and length of the windows that were asked for last
+        self._windows: dict[str, tuple[float, int]] = {}
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
@@ -81,6 +83,28 @@ class SimulatedDriver(driver.Driver):
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
         """Add nothing: simulated hosts have all that can be asked for."""
         return ()
+
+    def begin_measuring(self, instance: str, window_seconds: int) -> bool:
+        def begin(world: worlds.World) -> bool:
+            if not self._host(world).find(instance).executes:
+                return False
+            self._windows[instance] = (world.now, window_seconds)
+            return True
+
+        return self._stage.use(begin)
+
+    def dirtied_mib(self, instance: str) -> float | None:
+        def told(world: worlds.World) -> float | None:
+            held = self._host(world).find(instance)
+            if instance not in self._windows:
+                return None
+            begun_at, seconds = self._windows[instance]
+            if world.now < begun_at + seconds:
+                return None
+            guest = held.instance.guest.at_speed(world.speed)
+            return guest.dirtied_mib(seconds)
+
+        return self._stage.use(told)
 
     def carrier(
         self, wanted: request.Request, sink: driver.Sink

@@ -1,0 +1,159 @@
+import dataclasses
+import unittest
+import uuid
+
+from kvm_balancer import errors
+from kvm_balancer.service import dirty_rates
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.simulated import driver
+from kvm_balancer.virt.simulated import habits
+from kvm_balancer.virt.simulated import hosts
+from kvm_balancer.virt.simulated import load
+from kvm_balancer.virt.simulated import memory
+from kvm_balancer.virt.simulated import stage as stages
+from kvm_balancer.virt.simulated import world as worlds
+
+
+class Refusing(driver.SimulatedDriver):
+    """A driver that notes what it is asked, and may refuse."""
+
+    asked: list[tuple[str, int]]
+    refuses = False
+
+    def read(self):
+        """Know nothing of how instances write, as a real one."""
+        reading = super().read()
+        nothing = (0.0,) * len(reading.instances.id)
+        return dataclasses.replace(
+            reading,
+            instances=dataclasses.replace(
+                reading.instances,
+                dirty_rate_mib_s=nothing,
+                hot_set_mib=nothing,
+                cold_rate_mib_s=nothing,
+            ),
+        )
+
+    def begin_measuring(self, instance, window_seconds):
+        self.asked.append((instance, window_seconds))
+        if self.refuses:
+            raise errors.HypervisorError('another job holds the instance')
+        return super().begin_measuring(instance, window_seconds)
+
+
+class DirtyRatesTest(unittest.TestCase):
+    def setUp(self):
+        self.now = 1000.0
+        self.migrating = set()
+        world = worlds.World(now=self.now)
+        world.add_host(hosts.HostFacts('host', 8.0, 65536.0))
+        self.stage = stages.Stage(world, lambda: self.now, paced=False)
+        self.addCleanup(self.stage.close)
+        self.driver = Refusing(
+            driver.Params('host', ownership.Manage(ownership.Rule.ALL)),
+            self.stage,
+        )
+        self.driver.asked = []
+        self.rates = self.measurer()
+
+    def measurer(self, **params):
+        return dirty_rates.DirtyRates(
+            self.driver,
+            dirty_rates.Params(**params),
+            lambda uid: uid not in self.migrating,
+            lambda: self.now,
+            self.wait,
+        )
+
+    def wait(self, seconds):
+        self.now += seconds
+        return False
+
+    def start(self, *regions):
+        uid = str(uuid.uuid4())
+        instance = hosts.Instance(
+            uid,
+            uid,
+            1.0,
+            memory.Guest(4096.0, 4096.0, regions=regions),
+            load.Steady(0.1),
+            ownership.Marks(uid),
+        )
+        self.stage.use(lambda world: world.add_instance(instance, 'host'))
+        return uid
+
+    def filled(self, uid):
+        seen = self.rates.fill(self.driver.read().instances)
+        row = seen.id.index(uid)
+        return (
+            seen.dirty_rate_mib_s[row],
+            seen.hot_set_mib[row],
+            seen.cold_rate_mib_s[row],
+        )
+
+    def test_hot_set_and_cold_rate_come_into_the_sample(self):
+        uid = self.start(
+            habits.Region(300.0, 100.0, True), habits.Region(3000.0, 4.0)
+        )
+        self.filled(uid)
+        self.assertTrue(self.rates.measure_next())
+        rate, hot, cold = self.filled(uid)
+        self.assertAlmostEqual(104.0, rate, delta=5.0)
+        self.assertAlmostEqual(300.0, hot, delta=15.0)
+        self.assertAlmostEqual(4.0, cold, delta=0.5)
+        self.assertEqual([(uid, 1), (uid, 4), (uid, 16)], self.driver.asked)
+
+    def test_an_idle_instance_is_told_from_an_unknown_one(self):
+        uid = self.start()
+        self.assertEqual(0.0, self.filled(uid)[0])
+        self.rates.measure_next()
+        self.assertEqual(dirty_rates.LEAST_RATE_MIB_S, self.filled(uid)[0])
+
+    def test_each_gets_its_turn_and_none_before_it_is_due(self):
+        both = {self.start(), self.start()}
+        self.filled(next(iter(both)))
+        self.assertTrue(self.rates.measure_next())
+        self.assertTrue(self.rates.measure_next())
+        self.assertEqual(both, {uid for uid, _ in self.driver.asked})
+        self.assertFalse(self.rates.measure_next())
+        self.now += 300.0
+        self.assertTrue(self.rates.measure_next())
+
+    def test_an_instance_that_migrates_is_left_alone(self):
+        uid = self.start()
+        self.filled(uid)
+        self.migrating.add(uid)
+        self.assertFalse(self.rates.measure_next())
+        self.assertEqual([], self.driver.asked)
+
+    def test_a_migration_ends_the_measurement_and_its_result(self):
+        uid = self.start(habits.Region(300.0, 100.0))
+        self.filled(uid)
+        before = self.filled(uid)
+        plain = self.rates._wait
+
+        def wait(seconds):
+            self.migrating.add(uid)
+            return plain(seconds)
+
+        self.rates._wait = wait
+        self.rates.measure_next()
+        self.assertEqual([(uid, 1)], self.driver.asked)
+        self.assertEqual(before, self.filled(uid))
+
+    def test_a_refusal_leaves_unknown_what_is_not_known(self):
+        uid = self.start()
+        self.driver.refuses = True
+        self.filled(uid)
+        with self.assertLogs('kvm_balancer', 'INFO') as logs:
+            self.assertTrue(self.rates.measure_next())
+        self.assertIn('another job', logs.output[0])
+        self.assertEqual(0.0, self.filled(uid)[0])
+
+    def test_what_left_is_forgotten(self):
+        uid = self.start()
+        self.filled(uid)
+        self.rates.measure_next()
+        seen = self.driver.read().instances
+        self.rates.fill(type(seen)())
+        self.assertEqual(0.0, self.filled(uid)[0])
