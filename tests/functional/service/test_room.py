@@ -1,0 +1,211 @@
+"""Executors of real hosts reserve room at each other, over RabbitMQ."""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import tempfile
+import time
+import uuid
+
+import libvirt
+from oslo_config import cfg
+
+from kvm_balancer.bus import notifications
+from kvm_balancer.bus import transport
+from kvm_balancer.conf import opts
+from kvm_balancer.lab import description
+from kvm_balancer.lab import fleet
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import request
+from kvm_balancer.service import executor_client
+from kvm_balancer.service import executor_service
+from tests.functional.bus import base
+from tests.functional.libvirt import guests
+
+#: A guest has 64 MiB; the destination has room for one.
+_GUEST_MIB, _ROOM_MIB = 64, 100
+#: Both together want more than the hosts carry.
+_OWN_MIB_S, _CAPACITY_MIB_S = 30, 40
+_CALM = (1, 2_000_000)
+
+
+class RoomTest(base.BrokerCase):
+    """Two sources and one destination; each has its executor."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-room-')
+        cls.addClassCleanup(folder.cleanup)
+        cls.home = pathlib.Path(folder.name)
+        cls.lab = fleet.Lab(
+            description.describe(
+                cls.home / 'lab', f'kr{os.getpid() % 10**7}', hosts=3
+            )
+        )
+        cls.addClassCleanup(cls.lab.down)
+        cls.lab.up()
+
+    def setUp(self):
+        super().setUp()
+        self.handles = {
+            host.name: libvirt.open(host.uri) for host in self.lab.hosts
+        }
+        for handle in self.handles.values():
+            self.addCleanup(handle.close)
+        self.outcomes = queue.SimpleQueue()
+        self.run_id = uuid.uuid4().hex[:8]
+        listener = notifications.OutcomeListener(
+            self.configure('listener'),
+            lambda payload: self.outcomes.put(
+                messages.decode_outcome(payload)
+            ),
+        )
+        listener.start()
+        self.addCleanup(listener.stop)
+        for host in self.lab.hosts:
+            self.start_executor(host)
+        self.commands = executor_client.ExecutorClient(
+            self.configure('commands'), base.PATIENCE
+        )
+        self.addCleanup(self.commands.close)
+
+    def configure(self, name, **groups):
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        conf([], default_config_files=[], default_config_dirs=[])
+        transport.set_defaults(conf)
+        conf.set_override('transport_url', self.broker.url)
+        for group, values in groups.items():
+            for option, value in values.items():
+                conf.set_override(option, value, group=group)
+        return conf
+
+    def start_executor(self, host):
+        readings = self.home / f'{host.name}.json'
+        readings.write_text(json.dumps({'cpus': 2, 'memory_mib': _ROOM_MIB}))
+        conf = self.configure(
+            host.name,
+            host={
+                'name': host.name,
+                'readings_file': str(readings),
+                'memory_reserved_mib': 0.0,
+                'migration_mib_s': _CAPACITY_MIB_S,
+            },
+            executor={
+                'driver': 'libvirt',
+                'manage': 'all',
+                'state_path': str(
+                    self.home / f'{host.name}-{self.run_id}.sqlite'
+                ),
+            },
+            libvirt={'uri': host.uri, 'poll_interval_seconds': 0.1},
+        )
+        service = executor_service.ExecutorService(conf)
+        self.addCleanup(service.stop)
+        self.assertTrue(service.start())
+
+    def start_guest(self, host, memory_mib, working_set_mib, delay):
+        image = self.home / f'{working_set_mib}.bin'
+        image.write_bytes(guests.image(working_set_mib, delay))
+        uid, xml = guests.definition(image, memory_mib)
+        self.handles[host].createXML(xml)
+        self.addCleanup(self.destroy, uid)
+        return uid
+
+    def destroy(self, uid):
+        for handle in self.handles.values():
+            with contextlib.suppress(libvirt.libvirtError):
+                handle.lookupByUUIDString(uid).destroy()
+
+    def where(self, uid):
+        return [
+            name
+            for name, handle in self.handles.items()
+            if any(
+                one.UUIDString() == uid and one.isActive()
+                for one in handle.listAllDomains()
+            )
+        ]
+
+    def migrate(self, uid, source, destination, **options):
+        host = self.lab.host(destination)
+        wanted = request.Request(
+            str(uuid.uuid4()),
+            uid,
+            source,
+            destination,
+            host.uri,
+            time.time(),
+            migration_address=host.address,
+            options=request.Options(auto_converge=False, **options),
+        )
+        self.commands.migrate(wanted)
+        return wanted.migration_id
+
+    def ended(self):
+        return self.outcomes.get(timeout=base.PATIENCE)
+
+    def test_of_two_sources_one_gets_the_last_memory(self):
+        """The other fails with the reason, and its guest is untouched."""
+        moved = {
+            self.migrate(uid, source, 'host-3'): (uid, source)
+            for source in ('host-1', 'host-2')
+            for uid in [self.start_guest(source, _GUEST_MIB, *_CALM)]
+        }
+        outcomes = {
+            str(one.outcome): one for one in (self.ended(), self.ended())
+        }
+        self.assertEqual({'completed', 'failed'}, set(outcomes), outcomes)
+        winner, loser = outcomes['completed'], outcomes['failed']
+        self.assertEqual(['host-3'], self.where(winner.instance))
+        uid, source = moved[loser.migration_id]
+        self.assertEqual([source], self.where(uid))
+        self.assertEqual(0.0, loser.transferred_mib)
+        self.assertIn(
+            'the instance needs 64 MiB, and 36 MiB of what it gives to '
+            'instances are left',
+            loser.reason,
+        )
+        self.assertNotIn('preparing', [one.state for one in loser.story])
+
+    def test_two_from_one_host_share_its_bandwidth(self):
+        """Limits are set as the other comes, and lifted as it goes."""
+        ids = {}
+        for _ in range(2):
+            uid = self.start_guest('host-1', 32, 12, 1_000)
+            ids[uid] = self.migrate(
+                uid,
+                'host-1',
+                'host-3',
+                bandwidth_mib_s=_OWN_MIB_S,
+                max_downtime_ms=20,
+                profile=request.Profile.DRAIN,
+            )
+        first, second = ids
+        self.wait_for_limits({first: 20, second: 20})
+        self.commands.cancel('host-1', ids[first], 'the test')
+        self.assertEqual(first, self.ended().instance)
+        self.wait_for_limits({second: _OWN_MIB_S})
+        self.commands.cancel('host-1', ids[second], 'the test')
+        ended = self.ended()
+        self.assertEqual(['host-1'], self.where(second))
+        told = [one.text for one in ended.story]
+        for limit in (20, _OWN_MIB_S):
+            self.assertIn(f'bandwidth limited to {limit} MiB/s', str(told))
+
+    def wait_for_limits(self, wanted):
+        """Ask libvirt until its limits are these, in MiB/s."""
+        until = time.monotonic() + base.PATIENCE
+        seen = {}
+        while seen != wanted:
+            if time.monotonic() > until:
+                self.fail(f'the limits stay {seen}')
+            seen = {
+                uid: self.handles['host-1']
+                .lookupByUUIDString(uid)
+                .migrateGetMaxSpeed(0)
+                for uid in wanted
+            }
