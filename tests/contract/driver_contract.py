@@ -243,6 +243,26 @@ class DriverContract(_Base):
         self.assertFalse(story.has(events.Refused))
         self.assertEqual((_ABSENT, _RUNNING), story.ends())
 
+    def test_the_bandwidth_can_be_changed_in_post_copy(self):
+        story = self.story(
+            self.ground.busy(), post_copy=True, bandwidth_mib_s=1
+        )
+        story.perform(
+            instructions.SetDowntime(50),
+            instructions.SetBandwidth(self.ground.bandwidth_mib_s),
+            instructions.Start(),
+        )
+        story.until(events.PassEnded)
+        story.perform(
+            instructions.SetBandwidth(1), instructions.StartPostCopy()
+        )
+        story.until(events.PostCopyBegun)
+        # At 1 MiB/s the rest would take long.
+        story.perform(instructions.SetBandwidth(0))
+        self.assertEqual('', story.until(events.CallReturned).error)
+        self.assertFalse(story.has(events.Refused))
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
     def test_a_start_towards_nobody_fails_and_leaves_the_instance(self):
         story = self.story(self.ground.calm(), self.ground.nowhere_uri())
         story.perform(instructions.Start())
