@@ -1,0 +1,112 @@
+"""Only the destination knows whether QEMU may fetch late, and has TLS."""
+
+import pathlib
+import tempfile
+import unittest
+
+from kvm_balancer.migration import request
+from kvm_balancer.virt.libvirt import provisions
+
+_CAPABILITIES = """
+<capabilities><host>
+  <secmodel><model>none</model><doi>0</doi></secmodel>
+  <secmodel><model>dac</model><doi>0</doi>
+    <baselabel type='kvm'>+{user}:+{user}</baselabel>
+  </secmodel>
+</host></capabilities>
+"""
+_SYSCTL = 'proc/sys/vm/unprivileged_userfaultfd'
+_ALL = ('ca-cert.pem', 'server-cert.pem', 'server-key.pem')
+
+
+class ProvisionsTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.root = pathlib.Path(made.name)
+
+    def write(self, name, text=''):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def check(self, user=64055, hypervisor=7_002_000, **options):
+        found = provisions.checks(
+            request.Options(**options),
+            _CAPABILITIES.format(user=user),
+            hypervisor,
+            self.root,
+        )
+        return {one.name: one for one in found}
+
+    def test_nothing_is_looked_at_that_is_not_asked_for(self):
+        self.assertEqual({}, self.check())
+
+    def test_post_copy_needs_userfaultfd(self):
+        table = (
+            ('an old kernel', None, False, 64055, 7_002_000, 'passed'),
+            ('allowed', '1\n', False, 64055, 7_002_000, 'passed'),
+            ('not allowed', '0\n', False, 64055, 7_002_000, 'failed'),
+            ('root', '0\n', False, 0, 7_002_000, 'passed'),
+            ('a device', '0\n', True, 64055, 8_001_000, 'unknown'),
+            ('a device, old QEMU', '0\n', True, 64055, 7_002_000, 'failed'),
+        )
+        for name, sysctl, device, user, hypervisor, verdict in table:
+            with self.subTest(name):
+                for path in (_SYSCTL, 'dev/userfaultfd'):
+                    (self.root / path).unlink(missing_ok=True)
+                if sysctl is not None:
+                    self.write(_SYSCTL, sysctl)
+                if device:
+                    self.write('dev/userfaultfd')
+                found = self.check(user, hypervisor, post_copy=True)
+                self.assertEqual(verdict, found['post-copy'].verdict)
+                if verdict == 'failed':
+                    self.assertIn('user 64055', found['post-copy'].reason)
+                    self.assertIn('sysctl', found['post-copy'].remedy)
+
+    def test_whom_qemu_runs_as_may_not_be_told(self):
+        self.write(_SYSCTL, '0\n')
+        for text in ('', '<capabilities/>', '<no'):
+            (found,) = provisions.checks(
+                request.Options(post_copy=True), text, 7_002_000, self.root
+            )
+            self.assertEqual('failed', found.verdict)
+
+    def test_tls_needs_certificates_where_libvirt_looks_for_them(self):
+        table = (
+            ('', ()),
+            ('', ('etc/pki/qemu',)),
+            ('', ('etc/pki/libvirt-migrate',)),
+            ('default_tls_x509_cert_dir = "/mine"\n', ('mine',)),
+            (
+                'default_tls_x509_cert_dir = "/other"\n'
+                ' migrate_tls_x509_cert_dir = "/mine"\n'
+                '#migrate_tls_x509_cert_dir = "/no"\n',
+                ('mine',),
+            ),
+        )
+        for text, folders in table:
+            with self.subTest(text=text, folders=folders):
+                self.write('etc/libvirt/qemu.conf', text)
+                for folder in folders:
+                    for one in _ALL:
+                        self.write(f'{folder}/{one}')
+                found = self.check(tls=True)['tls']
+                self.assertEqual(
+                    'passed' if folders else 'failed', found.verdict
+                )
+
+    def test_what_is_missing_is_named(self):
+        self.write('etc/pki/qemu/ca-cert.pem')
+        found = self.check(tls=True)['tls']
+        self.assertIn('server-cert.pem, server-key.pem', found.reason)
+        self.assertIn('/etc/pki/qemu', found.reason)
+
+    def test_what_cannot_be_read_is_not_known(self):
+        # a file where a directory is wanted: even root does not read below
+        self.write('etc/libvirt')
+        found = self.check(tls=True)['tls']
+        self.assertEqual('unknown', found.verdict)
+        self.assertIn('qemu.conf', found.reason)
