@@ -306,7 +306,9 @@ def _states(
 def duration(seconds: float) -> str:
     """Show a time that passed, short."""
     if seconds < 60.0:
-        return f'{seconds:.3g} s'
+        return f'{seconds:.{0 if seconds >= 10 else 1}f} s'.replace(
+            '.0 s', ' s'
+        )
     if seconds < 3600.0:
         minutes, left = divmod(round(seconds), 60)
         return f'{minutes}:{left:02} min' if left else f'{minutes} min'

@@ -8,10 +8,10 @@ to the outcome.
 import abc
 import collections.abc
 import contextlib
+import math
 import sys
 import time
 from typing import Any
-from typing import Self
 from typing import TextIO
 
 from kvm_balancer.cmd import drawing
@@ -23,6 +23,8 @@ from kvm_balancer.model import plan
 
 _WIDTH = 80
 _FAINT = 'bright_black'
+#: Width of what stands before the figures.
+_NAMES = 10
 
 
 class Display(contextlib.AbstractContextManager['Display']):
@@ -100,6 +102,7 @@ class Live(Display):
         super().begin(name, wanted)
         self._title = f'{name}  {wanted.source} -> {wanted.destination}'
         self._predicted = wanted.predicted
+        self._live.start()
 
     def show(self, progress: instructions.ReportProgress) -> None:
         decided = progress.decisions > self._now.decisions
@@ -109,10 +112,6 @@ class Live(Display):
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
 
     def __exit__(self, *why: object) -> None:
         self._live.stop()
@@ -148,10 +147,9 @@ class Live(Display):
         from rich import table
 
         rows = table.Table.grid(padding=(0, 2))
-        rows.width = width
-        rows.add_column(style=_FAINT, no_wrap=True)
-        rows.add_column(no_wrap=True, min_width=20)
-        rows.add_column(style=_FAINT)
+        rows.add_column(style=_FAINT, no_wrap=True, width=_NAMES)
+        rows.add_column(no_wrap=True, min_width=18)
+        rows.add_column(style=_FAINT, no_wrap=True, overflow='ellipsis')
         now, hoped = self._now, self._predicted
         seen = now.statistics
         throttle = f'throttle {seen.throttle_percent} %'
@@ -162,7 +160,7 @@ class Live(Display):
         )
         rows.add_row(
             'time to go',
-            _about(now.remaining_seconds, drawing.duration),
+            _about(now.remaining_seconds, _left),
             f'predicted {drawing.duration(hoped.seconds)} in all'
             if hoped
             else '',
@@ -211,8 +209,7 @@ def ahead(progress: instructions.ReportProgress) -> str:
     """Return what is still to be expected, as far as it is known."""
     parts = []
     if progress.remaining_seconds is not None:
-        left = drawing.duration(progress.remaining_seconds)
-        parts.append(f'about {left} to go')
+        parts.append(f'about {_left(progress.remaining_seconds)} to go')
     if progress.expected_downtime_ms is not None:
         parts.append(f'downtime about {_ms(progress.expected_downtime_ms)}')
     return ', '.join(parts)
@@ -280,9 +277,8 @@ def _decided(rows: Any, now: instructions.ReportProgress, width: int) -> Any:
     from rich import text
 
     below = table.Table.grid(padding=(0, 2))
-    below.width = width
-    below.add_column(style=_FAINT, no_wrap=True, min_width=10)
-    below.add_column()
+    below.add_column(style=_FAINT, no_wrap=True, width=_NAMES)
+    below.add_column(width=width - _NAMES - 2)
     below.add_row('decision', text.Text(_decision(now)))
     return console.Group(rows, below)
 
@@ -292,7 +288,12 @@ def _decision(now: instructions.ReportProgress) -> str:
 
 
 def _rate(mib_s: float) -> str:
-    return f'{mib_s:,.0f} MiB/s'
+    return f'{mib_s:,.{1 if 0 < mib_s < 10 else 0}f} MiB/s'
+
+
+def _left(seconds: float) -> str:
+    # nobody knows it to the tenth
+    return drawing.duration(math.ceil(seconds))
 
 
 def _ms(milliseconds: float) -> str:

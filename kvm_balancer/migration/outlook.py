@@ -97,7 +97,12 @@ class Lookout:
         )
 
     def _pre_copy(self, at: float, limit_ms: float) -> Outlook:
-        if not self._trend.boundaries:
+        ends = len(self._trend.boundaries)
+        if not ends:
+            return self._first_pass()
+        fits_ms = max(limit_ms, float(self._options.max_downtime_ms))
+        if ends == 1 and self._trend.pause_ms > fits_ms:
+            # One pass says how much at least the next one leaves.
             return self._first_pass()
         # The limit is raised, where it has to be, to what is allowed.
         for downtime_ms in (limit_ms, float(self._options.max_downtime_ms)):

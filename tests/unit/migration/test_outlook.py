@@ -55,7 +55,11 @@ class OutlookTest(unittest.TestCase):
 
     def test_a_converging_copy_counts_down_to_its_switch(self):
         ahead = lookout()
-        for at, left, number in ((0.0, 1000.0, 1), (10.0, 400.0, 2)):
+        for at, left, number in (
+            (0.0, 1000.0, 1),
+            (6.0, 700.0, 2),
+            (10.0, 400.0, 3),
+        ):
             ahead.take(
                 seen(remaining_mib=left, iteration=number), at, number > 1
             )
