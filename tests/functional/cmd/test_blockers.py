@@ -1,0 +1,147 @@
+"""What keeps an instance on its host, provoked on real libvirt and QEMU."""
+
+import os
+import subprocess
+import sys
+import unittest
+import uuid
+
+import libvirt
+import msgspec
+
+from tests.functional.libvirt import guests
+from tests.functional.libvirt import hosts
+
+_TIMEOUT_SECONDS = 120
+
+
+class BlockersTest(unittest.TestCase):
+    def setUp(self):
+        self.ground = hosts.LibvirtGround()
+        self.addCleanup(self.ground.close)
+
+    def check(self, instance, *options):
+        """Return the checks that failed, by name."""
+        ran = subprocess.run(
+            [
+                *(sys.executable, '-m', 'kvm_balancer.cmd.cli'),
+                *('migrate', instance, '--check-only', '-f', 'json'),
+                *('--source', self.ground.here.uri),
+                *('--destination', self.ground.there.uri),
+                *options,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            env={**os.environ, 'COLUMNS': '120'},
+            check=False,
+        )
+        self.assertEqual('', ran.stderr)
+        found = {
+            one['check']: one
+            for one in msgspec.json.decode(ran.stdout)
+            if one['verdict'] == 'failed'
+        }
+        self.assertEqual(1 if found else 0, ran.returncode)
+        for one in found.values():
+            self.assertTrue(one['reason'] and one['remedy'], one)
+        return found
+
+    def define(self, change):
+        """Define, and do not start, a guest with a changed definition."""
+        uid, xml = guests.definition(self.ground.lab.directory / 'calm.bin')
+        handle = libvirt.open(self.ground.here.uri)
+        self.addCleanup(handle.close)
+        made = handle.defineXML(change(xml))
+        self.addCleanup(made.undefine)
+        return uid
+
+    def test_a_snapshot_and_libvirt_refuses_it_too(self):
+        path = self.ground.lab.directory / f'{uuid.uuid4()}.qcow2'
+        subprocess.run(
+            ['qemu-img', 'create', '-q', '-f', 'qcow2', path, '1M'],
+            check=True,
+        )
+        uid = self.ground.start('calm', devices=_disk(path, 'qcow2'))
+        domain = self.ground.domain(uid)
+        taken = domain.snapshotCreateXML('<domainsnapshot/>')
+        self.assertIn('snapshots', self.check(uid))
+        with self.assertRaises(libvirt.libvirtError) as raised:
+            domain.migrateToURI3(
+                self.ground.there.uri,
+                {},
+                libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_LIVE,
+            )
+        self.assertIn('snapshot', str(raised.exception))
+        taken.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+        self.assertNotIn('snapshots', self.check(uid))
+
+    def test_a_running_block_job(self):
+        path = self.ground.lab.directory / f'{uuid.uuid4()}.img'
+        path.write_bytes(bytes(64 * 2**20))
+        uid = self.ground.start('calm', devices=_disk(path, 'raw'))
+        domain = self.ground.domain(uid)
+        copy = path.with_suffix('.copy')
+        domain.blockCopy(
+            'vda',
+            f"<disk type='file'><source file='{copy}'/>"
+            "<driver type='raw'/></disk>",
+            {},
+            libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB,
+        )
+        self.addCleanup(copy.unlink, missing_ok=True)
+        self.assertIn('block jobs', self.check(uid))
+        domain.blockJobAbort('vda', 0)
+        self.assertNotIn('block jobs', self.check(uid))
+
+    def test_devices_of_the_host_and_directories_shared_with_it(self):
+        uid = self.define(
+            lambda xml: xml.replace(
+                '</devices>',
+                """
+                <hostdev mode='subsystem' type='pci' managed='yes'><source>
+                  <address domain='0' bus='6' slot='2' function='0'/>
+                </source></hostdev>
+                <filesystem type='mount'>
+                  <source dir='/srv'/><target dir='srv'/>
+                </filesystem></devices>""",
+            )
+        )
+        found = self.check(uid)
+        self.assertLessEqual({'state', 'devices', 'file systems'}, set(found))
+        self.assertIn('pci', found['devices']['reason'])
+
+    def test_huge_pages_that_the_destination_has_not(self):
+        uid = self.define(
+            lambda xml: xml.replace(
+                '<vcpu>',
+                '<memoryBacking><hugepages/></memoryBacking><vcpu>',
+            )
+        )
+        self.assertIn('hugepages', self.check(uid))
+
+    def test_memory_that_the_destination_has_not(self):
+        uid = self.define(
+            lambda xml: xml.replace(
+                "<memory unit='MiB'>64<", "<memory unit='TiB'>1<"
+            )
+        )
+        self.assertIn('memory', self.check(uid))
+
+    def test_a_source_whose_own_libvirt_does_not_reach_the_destination(self):
+        """Even where this command reaches both."""
+        uid = self.ground.calm()
+        address = self.ground.there.address
+        rule = ['blackhole', f'{address}/32']
+        self.ground.here.run(['ip', 'route', 'add', *rule])
+        self.addCleanup(self.ground.here.run, ['ip', 'route', 'del', *rule])
+        found = self.check(uid)
+        self.assertEqual({'path'}, set(found))
+        self.assertIn('does not reach', found['path']['reason'])
+
+
+def _disk(path, kind):
+    return f"""
+    <disk type='file' device='disk'><driver name='qemu' type='{kind}'/>
+      <source file='{path}'/><target dev='vda' bus='virtio'/>
+    </disk>"""
