@@ -41,7 +41,9 @@ class Terms:
         self._fleet = fleet
         self._rules = rules
         self._places: tuple[scopes.Place, ...] = (scopes.Place(),)
-        self._terms: dict[tuple[int, int, int], Term] = {}
+        self._between: dict[tuple[int, int], request.Options] = {}
+        #: kinds are many where zones and aggregates cross; options are few
+        self._terms: dict[tuple[request.Options, int], Term] = {}
         self.kind: columns.Ints = np.zeros(len(fleet.hosts), np.int32)
         if not rules.uniform:
             self._tell_apart()
@@ -85,15 +87,17 @@ class Terms:
 
     def term(self, source: int, destination: int, wish: int) -> Term:
         """Return what holds between two kinds for a number of wishes."""
-        key = (source, destination, wish)
+        ends = (source, destination)
+        if ends not in self._between:
+            self._between[ends] = self._rules.between(
+                self._places[source], self._places[destination]
+            ).options
+        key = (self._between[ends], wish)
         if key not in self._terms:
             self._terms[key] = self._settle(*key)
         return self._terms[key]
 
-    def _settle(self, source: int, destination: int, wish: int) -> Term:
-        options = self._rules.between(
-            self._places[source], self._places[destination]
-        ).options
+    def _settle(self, options: request.Options, wish: int) -> Term:
         try:
             options = wishes.merge(options, self._fleet.wishes[wish]).options
         except errors.MigrationError as error:
