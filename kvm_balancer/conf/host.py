@@ -118,7 +118,9 @@ that ``[libvirt] peer_uri`` names. See also ``migration_mib_s``.
         help="""
 MiB a second that this host's migration network carries; the default is what
 10 Gbit/s do in practice. Predictions and the order of moves rely on it;
-stated too high, moves take longer than was planned.
+stated too high, moves take longer than was planned. Where several migrations
+leave or reach this host at a time each is limited to its share of it; stated
+too low, they are slower than they need be. One alone is not limited.
 """,
     ),
     cfg.IntOpt(
@@ -128,7 +130,8 @@ stated too high, moves take longer than was planned.
         max=100,
         help="""
 Migrations that may come to this host at the same time; 0 for none ever.
-They share ``migration_mib_s``.
+They share ``migration_mib_s``. The executor promises room to no more; see
+``[executor] room_lease_seconds``.
 """,
     ),
     cfg.IntOpt(

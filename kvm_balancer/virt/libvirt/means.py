@@ -1,8 +1,9 @@
 """Pre-flight over the means of a migration, once both ends are known.
 
 What no libvirt tells of its host is said to be unknown, with the way to find
-out: a wish that the destination cannot grant is refused by QEMU when the
-migration starts, before anything is copied.
+out. The executor there knows it (:mod:`.provisions`) and is asked next; where
+there is none, a wish that the destination cannot grant is refused by QEMU when
+the migration starts, before anything is copied.
 """
 
 from kvm_balancer.migration import combinations
