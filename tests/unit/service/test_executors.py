@@ -1,0 +1,124 @@
+"""Executors as they run, with all of their wires, over the in-memory bus."""
+
+import pathlib
+import queue
+import tempfile
+import time
+import unittest
+import uuid
+
+from oslo_config import cfg
+
+from kvm_balancer.bus import notifications
+from kvm_balancer.bus import transport
+from kvm_balancer.conf import opts
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import room as room_messages
+from kvm_balancer.migration import request
+from kvm_balancer.migration import room
+from kvm_balancer.service import executor_service
+from kvm_balancer.service import peers
+from tests.unit.service import worlds
+
+TIMEOUT_SECONDS = 60.0
+
+
+class ExecutorsTest(unittest.TestCase):
+    """Two sources and one destination of 8192 MiB."""
+
+    def setUp(self):
+        super().setUp()
+        self.world = worlds.World('a', 'b', 'c')
+        self.addCleanup(self.world.close)
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.folder = pathlib.Path(made.name)
+        # The in-memory transports are those of the whole process.
+        self.exchange = uuid.uuid4().hex
+        self.outcomes = queue.SimpleQueue()
+        listener = notifications.OutcomeListener(
+            self.configure('listener'),
+            lambda payload: self.outcomes.put(
+                messages.decode_outcome(payload)
+            ),
+        )
+        listener.start()
+        self.addCleanup(listener.stop)
+
+    def configure(self, name):
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        conf([], default_config_files=[], default_config_dirs=[])
+        transport.set_defaults(conf)
+        conf.set_override('transport_url', 'fake://')
+        conf.set_override('control_exchange', self.exchange)
+        conf.set_override('name', name, 'host')
+        # 800 MiB are left for instances
+        conf.set_override('memory_reserved_mib', 7392.0, 'host')
+        path = str(self.folder / f'{name}.sqlite')
+        conf.set_override('state_path', path, 'executor')
+        return conf
+
+    def start(self, *names):
+        """Start the executors of hosts; return them."""
+        made = []
+        for name in names:
+            service = executor_service.ExecutorService(
+                self.configure(name), self.world.driver(name)
+            )
+            self.addCleanup(service.stop)
+            self.assertTrue(service.start())
+            made.append(service.executor)
+        return made
+
+    def wanted(self, uid, source):
+        return request.Request(
+            str(uuid.uuid4()),
+            uid,
+            source,
+            'c',
+            self.world.uri('c'),
+            time.time(),
+        )
+
+    def executions(self, uid):
+        return self.world.stage.use(lambda it: it.executions())[uid]
+
+    def test_of_two_sources_one_gets_the_last_memory(self):
+        sources = self.start('a', 'b', 'c')[:2]
+        moved = {}
+        for source, name in zip(sources, 'ab', strict=True):
+            uid = self.world.start(name)
+            moved[uid] = name
+            source.migrate(self.wanted(uid, name))
+        ended = [self.outcomes.get(timeout=TIMEOUT_SECONDS) for _ in moved]
+        ended.sort(key=lambda one: one.outcome.value)
+        winner, loser = ended
+        self.assertEqual(
+            ['completed', 'failed'], [one.outcome.value for one in ended]
+        )
+        self.assertEqual(['c'], self.executions(winner.instance))
+        self.assertEqual(
+            [moved[loser.instance]], self.executions(loser.instance)
+        )
+        self.assertIn('288 MiB of what it gives', loser.reason)
+        self.assertEqual(0.0, loser.transferred_mib)
+
+    def test_a_malformed_wish_for_room_is_refused_in_one_line(self):
+        self.start('c')
+        asking = peers.Peers(self.configure('a'), 'c')
+        self.addCleanup(asking.close)
+        asking.warm()
+        good = room_messages.Ask(
+            room.Claim('m', 'i', 'a', 512.0), request.Options()
+        )
+        self.assertGreater(asking.reserve('c', good).lease_seconds, 0.0)
+        asking.release('c', 'm')
+        with self.assertRaisesRegex(Exception, 'which is no room') as caught:
+            asking.reserve(
+                'c',
+                room_messages.Ask(
+                    room.Claim('m', 'i', 'a', 0.0), request.Options()
+                ),
+            )
+        self.assertEqual('DocumentError', type(caught.exception).__name__)
