@@ -50,6 +50,7 @@ def assemble(
         [one.source for one in ordered],
         [one.destination for one in ordered],
         work.terms,
+        work.context.corrections,
     )
     transfers = [
         makespan.Transfer(

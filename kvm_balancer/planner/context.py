@@ -5,6 +5,7 @@ import dataclasses
 import enum
 
 from kvm_balancer.filters import base as filter_base
+from kvm_balancer.migration import correction
 from kvm_balancer.migration import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
@@ -62,6 +63,7 @@ class Context:
     :ivar migration: limits and means of migrations by place, for
         predictions; an instance that could not be migrated under those of
         its host, and under its own, stays
+    :ivar corrections: what past migrations have taught of predictions
     :ivar elapsed: seconds since the search began, for the budget
     :ivar seed: same fleet, context and seed: same plan
     """
@@ -74,5 +76,6 @@ class Context:
     limits: Limits = Limits()
     prefer: Prefer = Prefer.MOVES
     migration: scopes.Scopes = dataclasses.field(default_factory=scopes.Scopes)
+    corrections: correction.Corrections | None = None
     elapsed: collections.abc.Callable[[], float] = _no_clock
     seed: int = 0

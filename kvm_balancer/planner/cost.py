@@ -4,6 +4,7 @@ import collections.abc
 
 import numpy as np
 
+from kvm_balancer.migration import correction
 from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.model import fleet as columns
@@ -17,8 +18,12 @@ def predict(
     sources: collections.abc.Sequence[int],
     destinations: collections.abc.Sequence[int],
     terms: termed.Terms,
+    corrections: correction.Corrections | None = None,
 ) -> list[plan.Prediction]:
-    """Predict the migration of each of *instances*, all by row."""
+    """Predict the migration of each of *instances*, all by row.
+
+    :param corrections: what past migrations have taught
+    """
     rows, here, there = (
         np.array(one, np.int32) for one in (instances, sources, destinations)
     )
@@ -27,11 +32,15 @@ def predict(
     )
     made: dict[int, plan.Prediction] = {}
     for term, places in terms.grouped(rows, here, there):
-        found = _predicted(
+        group = _predicted(
             fleet, rows[places], bandwidth[places], term.options
         )
-        made.update(zip(places.tolist(), _records(found), strict=True))
-    return [made[place] for place in range(len(rows))]
+        made.update(zip(places.tolist(), _records(group), strict=True))
+    found = [made[place] for place in range(len(rows))]
+    if corrections is None:
+        return found
+    ids = [fleet.instances.id[row] for row in rows.tolist()]
+    return corrections.correct_all(ids, found, fleet.taken_at)
 
 
 def converges(fleet: columns.Fleet, terms: termed.Terms) -> columns.Bools:
@@ -45,31 +54,41 @@ def converges(fleet: columns.Fleet, terms: termed.Terms) -> columns.Bools:
     """
     instances = fleet.instances
     possible = np.zeros((len(instances), terms.kinds), np.bool_)
-    if not len(instances):
-        return possible
-    rows = np.arange(len(instances), dtype=np.int32)
-    for kind in range(terms.kinds):
-        # Of each of them there is at least one host.
-        mine = rows[terms.kind[instances.host] == kind]
-        done: dict[tuple[int, request.Options], columns.Bools] = {}
-        for other in terms.neighbours(kind):
-            there = np.full_like(mine, np.argmax(terms.kind == other))
-            for group, (term, places) in enumerate(
-                terms.grouped(mine, instances.host[mine], there)
-            ):
-                if term.refused:
-                    continue
-                key = (group, term.options)
-                if key not in done:
-                    found = mine[places]
-                    bandwidth = fleet.hosts.migration_mib_s[
-                        instances.host[found]
-                    ]
-                    done[key] = _predicted(
-                        fleet, found, bandwidth, term.options
-                    ).converges
-                possible[mine[places], other] = done[key]
+    # Ways are many where zones and aggregates cross; options are few.
+    asked: dict[request.Options, list[tuple[columns.Ints, int]]] = {}
+    for options, rows, kind in _ways(fleet, terms):
+        asked.setdefault(options, []).append((rows, kind))
+    answer = np.zeros(len(instances), np.bool_)
+    for options, parts in asked.items():
+        rows = np.unique(np.concatenate([one for one, _ in parts]))
+        bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
+        answer[rows] = _predicted(fleet, rows, bandwidth, options).converges
+        for part, kind in parts:
+            possible[part, kind] = answer[part]
     return possible
+
+
+def _ways(
+    fleet: columns.Fleet, terms: termed.Terms
+) -> collections.abc.Iterator[tuple[request.Options, columns.Ints, int]]:
+    """Go through the kinds of hosts, and those near them.
+
+    :returns: options, the instances that have them, the kind they could go
+        to; without those whose wishes cannot be heeded
+    """
+    instances = fleet.instances
+    rows = np.arange(len(instances), dtype=np.int32)
+    home = terms.kind[instances.host]
+    for kind in np.unique(home).tolist():
+        mine = rows[home == kind]
+        for other in terms.neighbours(kind):
+            # Of each kind there is at least one host.
+            there = np.full_like(mine, np.argmax(terms.kind == other))
+            for term, places in terms.grouped(
+                mine, instances.host[mine], there
+            ):
+                if not term.refused:
+                    yield term.options, mine[places], other
 
 
 def _predicted(
@@ -82,8 +101,9 @@ def _predicted(
         fleet.instances.memory_usage_mib[rows],
         fleet.instances.dirty_rate_mib_s[rows],
         bandwidth_mib_s,
-        None,
+        fleet.instances.hot_set_mib[rows],
         options,
+        fleet.instances.cold_rate_mib_s[rows],
     )
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import time
 
+from kvm_balancer.migration import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
@@ -48,6 +49,7 @@ class Surroundings:
     cooling_instances: columns.Bools
     cooling_hosts: columns.Bools
     in_flight: collections.abc.Sequence[placement.InFlight]
+    corrections: correction.Corrections | None = None
 
 
 class Decider:
@@ -105,6 +107,7 @@ class Decider:
             cooling_instances=around.cooling_instances,
             cooling_hosts=around.cooling_hosts,
             in_flight=tuple(around.in_flight),
+            corrections=around.corrections,
             limits=limits or self._template.limits,
             elapsed=lambda: time.monotonic() - began,
         )

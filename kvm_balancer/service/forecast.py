@@ -17,19 +17,21 @@ def of_instance(
     Where the host does not tell what is in use, all of the memory is; where
     it does not tell how fast it is written, it is taken for idle.
 
-    :param bandwidth_mib_s: of the link, where *options* set no limit
+    :param bandwidth_mib_s: of the link, also where *options* limit it
     :raises HypervisorUnreachable: when the host does not answer
     """
     seen = hypervisor.read().instances
-    memory_mib, dirty_rate_mib_s = view.memory_mib, 0.0
+    memory_mib, rate, hot, cold = view.memory_mib, 0.0, 0.0, 0.0
     if view.id in seen.id:
         row = seen.id.index(view.id)
         memory_mib = seen.memory_usage_mib[row] or memory_mib
-        dirty_rate_mib_s = seen.dirty_rate_mib_s[row]
+        rate = seen.dirty_rate_mib_s[row]
+        hot, cold = seen.hot_set_mib[row], seen.cold_rate_mib_s[row]
     return prediction.predict(
         memory_mib,
-        dirty_rate_mib_s,
-        options.bandwidth_mib_s or bandwidth_mib_s,
-        None,
+        rate,
+        bandwidth_mib_s,
+        hot,
         options,
+        cold,
     )
