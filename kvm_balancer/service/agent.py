@@ -18,6 +18,7 @@ from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import decision
 from kvm_balancer.service import dispatcher
+from kvm_balancer.service import experience
 from kvm_balancer.service import watch
 from kvm_balancer.store import store as stores
 
@@ -54,6 +55,7 @@ class Agent:
         self._interval_seconds = interval_seconds
         self._keep_seconds = keep_days * _DAY_SECONDS
         self._clock = clock
+        self._experience = experience.Experience(store.migrations)
         self._advised: tuple[tuple[str, str], ...] = ()
         self._trouble = ''
         self._purged_at = 0.0
@@ -86,6 +88,7 @@ class Agent:
             cooling_instances=self._cooldowns.instances(fleet, now),
             cooling_hosts=self._cooldowns.hosts(fleet, now),
             in_flight=self.dispatcher.flights.rows(fleet),
+            corrections=self._experience.corrections(now),
         )
 
     def _run(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy
 from sqlalchemy import orm
 
+from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.model import execution
@@ -209,6 +210,29 @@ class MigrationStore:
             .order_by(table.accepted_at, table.id)
         )
 
+    def completed(self, since: float) -> list[tuple[str, correction.Lesson]]:
+        """Return what completed since then as it had been predicted.
+
+        :returns: ids and lessons, oldest first
+        """
+        table = tables.Migration
+        query = (
+            sqlalchemy.select(table)
+            .options(orm.defer(table.story), orm.defer(table.track))
+            .where(
+                table.outcome == outcomes.OutcomeKind.COMPLETED.value,
+                table.ended_at >= since,
+                table.predicted_seconds.is_not(None),
+            )
+            .order_by(table.ended_at, table.id)
+        )
+        with self._database.reader() as session:
+            return [
+                (row.id, lesson)
+                for row in session.scalars(query)
+                if (lesson := _lesson(row)) is not None
+            ]
+
     def last_moved(self, since: float) -> LastMoved:
         """Say who was touched by a migration since then, for cooldowns."""
         table = tables.Migration
@@ -341,6 +365,27 @@ def _record(row: tables.Migration) -> MigrationRecord:
         predicted=_prediction(row),
         story=_decode_story(row.story),
         track=_decode_track(row.track),
+    )
+
+
+def _lesson(row: tables.Migration) -> correction.Lesson | None:
+    predicted = _prediction(row)
+    if (
+        predicted is None
+        or row.mode is None
+        or row.ended_at is None
+        or row.total_ms is None
+    ):
+        return None
+    return correction.Lesson(
+        instance=row.instance,
+        mode=plan.Mode(row.mode),
+        ended_at=row.ended_at,
+        predicted=predicted,
+        seconds=row.total_ms / 1000.0,
+        downtime_ms=row.downtime_ms,
+        mib=row.transferred_mib or 0.0,
+        planned=row.plan_id is not None,
     )
 
 

@@ -1,0 +1,70 @@
+"""What was predicted too low is predicted higher, also after a restart."""
+
+import dataclasses
+
+from kvm_balancer.model import plan
+from kvm_balancer.service import experience
+from kvm_balancer.store import store
+from tests.unit.store import base
+
+RAW = plan.Prediction(20.0, 300.0, 1000.0)
+_DAY = 86_400.0
+
+
+class ExperienceTest(base.StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = store.Store(self.conf, create=True)
+        self.addCleanup(self.store.close)
+        self.experience = experience.Experience(self.store.migrations)
+
+    def end(self, number, seconds, ended_at, **changes):
+        self.store.migrations.record_outcome(
+            dataclasses.replace(
+                base.make_outcome(),
+                migration_id=f'migration-{number}',
+                instance='i',
+                predicted=RAW,
+                plan_id='a-plan',
+                ended_at=ended_at,
+                total_ms=seconds * 1000.0,
+                mode=plan.Mode.PRE_COPY,
+                **changes,
+            )
+        )
+
+    def predicted(self, now, by=None):
+        book = (by or self.experience).corrections(now)
+        return book.correct('i', RAW, now).seconds
+
+    def test_each_migration_teaches_once_and_a_restart_keeps_it(self):
+        now = 100 * _DAY
+        self.assertEqual(20.0, self.predicted(now))
+        self.end(1, 40.0, now)
+        once = self.predicted(now)
+        self.assertGreater(once, 25.0)
+        self.assertEqual(once, self.predicted(now))
+        self.end(2, 40.0, now + 60.0)
+        twice = self.predicted(now + 60.0)
+        self.assertGreater(twice, once)
+        again = experience.Experience(self.store.migrations)
+        self.assertAlmostEqual(twice, self.predicted(now + 60.0, again))
+
+    def test_an_outcome_that_comes_late_teaches_too(self):
+        now = 100 * _DAY
+        self.predicted(now)
+        self.end(1, 40.0, now - 3600.0)
+        self.assertGreater(self.predicted(now), 25.0)
+
+    def test_what_did_not_complete_or_was_not_predicted_teaches_nothing(self):
+        now = 100 * _DAY
+        self.end(1, 40.0, now, outcome=base.outcome.OutcomeKind.FAILED)
+        self.assertEqual(20.0, self.predicted(now))
+
+    def test_a_store_that_does_not_answer_costs_the_newest_lessons_only(self):
+        now = 100 * _DAY
+        self.end(1, 40.0, now)
+        once = self.predicted(now)
+        self.store.close()
+        self.conf.set_override('max_retries', 0, 'database')
+        self.assertEqual(once, self.predicted(now))
