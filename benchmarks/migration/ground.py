@@ -88,6 +88,8 @@ class Ground:
 
     def __init__(self, lab: fleet.Lab) -> None:
         self.lab = lab
+        #: guests that found their memory damaged
+        self.damaged: set[str] = set()
         self._where: dict[str, int] = {}
         self._uris = [local_uri(host) for host in lab.hosts]
         self._news = threading.Condition()
@@ -161,10 +163,17 @@ class Ground:
                 link.call(lambda handle: _end(handle, uid))
         del self._where[uid]
 
-    def intact(self, uid: str) -> bool:
-        """Say whether a guest has found its memory as it had left it."""
+    def clear(self) -> None:
+        """End all guests, and lift the limit of the link."""
+        self.limit(None)
+        for uid in list(self._where):
+            self.remove(uid)
+
+    def look_after(self, uid: str) -> None:
+        """Note when a guest finds its memory not as it had left it."""
         report = self._guest(uid).report()
-        return report.in_order and not report.damaged
+        if report.damaged or not report.in_order:
+            self.damaged.add(uid)
 
     def _guest(self, uid: str) -> guests.Guest:
         return self.lab.guest(uid)

@@ -147,8 +147,7 @@ def _run(
 ) -> Run:
     fields: dict[str, Any] = place.settled(uid)
     place.moved(uid)
-    if not place.intact(uid):
-        raise RuntimeError('the guest found its memory damaged')
+    place.look_after(uid)
     return Run(
         seconds=seconds,
         copied=jobs.read_statistics(fields),
