@@ -22,6 +22,8 @@ Line = list[tuple[str, str]]
 #: What the names and figures at the left take, and the axis after them.
 _GUTTER = 12
 _LEAST_WIDTH = 24
+#: A figure from here on is told in the next larger unit.
+_WIDEST = 9_999.5
 _FAINT = 'bright_black'
 _LANES = 4
 #: Seconds between two ticks of the axis.
@@ -196,8 +198,14 @@ def _drawn(
 
 
 def _label(panel: _Panel, row: int) -> str:
-    words = {0: f'{panel.top:,.0f} {panel.unit}', 1: panel.name}
-    return f'{words.get(row, ""):>{_GUTTER - 1}} '
+    if row == 1:
+        return f'{panel.name:>{_GUTTER - 1}} '
+    top, unit = panel.top, panel.unit
+    for larger in ('GiB', 'TiB'):
+        if top >= _WIDEST and panel.unit != '%':
+            top, unit = top / 1024.0, panel.unit.replace('MiB', larger)
+    word = '' if row else f'{top:,.0f} {unit}'
+    return f'{word:>{_GUTTER - 1}} '
 
 
 def _sampled(

@@ -111,7 +111,7 @@ class Live(Display):
             self.note(f'[{progress.decisions}] {_decision(progress)}')
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, markup=False)
 
     def __exit__(self, *why: object) -> None:
         self._live.stop()

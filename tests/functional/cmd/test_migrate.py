@@ -48,9 +48,15 @@ class MigrateTest(unittest.TestCase):
         )
         self.assertGreater(ended['total_ms'], 0)
         self.assertGreater(ended['predicted']['mib'], 0)
-        shown = [line.partition(':')[0] for line in err.splitlines()]
-        self.assertEqual(['pre-flight', 'preparing'], shown[:2])
+        lines = err.splitlines()
+        self.assertIn('; predicted: ', lines[0])
+        self.assertRegex(lines[-1], r'^took .* \(predicted .*%\)')
+        shown = [line.partition(':')[0] for line in lines[1:-1]]
+        self.assertIn(shown[0], ('pre-flight', 'preparing'))
         self.assertEqual('verifying', shown[-1])
+        track = ended['track']
+        self.assertEqual(len(track['seconds']), len(track['remaining_mib']))
+        self.assertEqual('completed', track['states'][-1]['state'])
         self.assertEqual('completed', ended['story'][-1]['state'])
         self.assertTrue(self.ground.domain(uid, host=1).isActive())
 
@@ -74,6 +80,15 @@ class MigrateTest(unittest.TestCase):
         told = ' '.join(line['text'] for line in ended['story'])
         self.assertIn('downtime up to 200 ms', told)
         self.assertIn('at the end of the schedule', told)
+
+    def test_it_is_drawn_below_its_record_where_that_is_asked_for(self):
+        uid = self.ground.calm()
+        code, out, err = self._run(uid, '--drawing')
+        self.assertEqual(0, code, err)
+        record, _, drawn = out.partition('\n\n')
+        self.assertIn('| Story ', record)
+        self.assertIn('memory left', drawn)
+        self.assertIn('completed', drawn)
 
     def test_an_instance_of_nova_is_refused_with_the_reason(self):
         uid = self.ground.of_nova()
