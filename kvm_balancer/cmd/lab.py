@@ -86,6 +86,7 @@ class Up(action.Action):
             guests=bool(parsed_args.guests),
             services=services,
             tls=parsed_args.tls,
+            linux=bool(parsed_args.linux),
         )
         from kvm_balancer.lab import description
         from kvm_balancer.lab import fleet
@@ -100,6 +101,7 @@ class Up(action.Action):
             services=services,
         )
         wanted = description.with_guests(wanted, parsed_args.guests)
+        wanted = description.with_linux_guests(wanted, parsed_args.linux)
         lab = fleet.Lab(wanted, tell)
         lab.claim()
         try:
@@ -133,6 +135,10 @@ def _summary(lab: 'fleet.Lab', seconds: float) -> action.Row:
             {'name': one.description.name, 'uuid': one.description.uuid}
             for one in lab.guests
         ],
+        'linux_guests': [
+            {'name': one.name, 'uuid': one.uuid, 'address': one.address}
+            for one in lab.linux_guests
+        ],
         'agent_configuration': (
             str(lab.services.agent_configuration) if lab.services else None
         ),
@@ -156,6 +162,14 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='Number of guests (default: %(default)s); more than half of '
         'them start on the first host.',
+    )
+    parser.add_argument(
+        '--linux',
+        type=arguments.whole_number(0, 100),
+        default=0,
+        metavar='N',
+        help='Number of Linux guests besides (default: %(default)s), which '
+        'have disk, network card and clock, and watch them.',
     )
     parser.add_argument(
         '--mode',
@@ -245,6 +259,9 @@ class Status(listing.Record):
         listing.Column('hosts', 'Hosts', lambda value: _hosts(value)),
         listing.Column('guests', 'Guests', lambda value: _guests(value)),
         listing.Column(
+            'linux_guests', 'Linux guests', lambda value: _linux_guests(value)
+        ),
+        listing.Column(
             'problems', 'Problems', lambda value: '\n'.join(value) or 'none'
         ),
     )
@@ -288,4 +305,17 @@ def _guests(rows: collections.abc.Iterable[dict[str, Any]]) -> str:
         f'{row["working_set_mib"]} MiB, round {row["rounds"]}, '
         f'{row["damaged"]} damaged'
         for row in rows
+    )
+
+
+def _linux_guests(rows: collections.abc.Iterable[dict[str, Any]]) -> str:
+    return (
+        '\n'.join(
+            f'{row["name"]}  on {"+".join(row["hosts"]) or "NO HOST"}  '
+            f'{row["address"]}, {row["report"]["disk"]["checked"]} blocks '
+            f'checked, {row["report"]["disk"]["damaged"]} damaged, clock '
+            f'{row["report"]["clock"]["back"]} times back'
+            for row in rows
+        )
+        or 'none'
     )

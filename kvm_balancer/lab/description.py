@@ -25,9 +25,13 @@ _NAME = re.compile(r'[a-z][a-z0-9]{0,9}')
 
 _MAX_HOSTS = 100
 _MAX_GUESTS = 1000
+_MAX_LINUX_GUESTS = 100
 
 #: The port that the protocol of network block devices has, and those after.
 _FIRST_STORAGE_PORT = 10809
+
+#: Of cards that QEMU emulates.
+_MAC_PREFIX = '52:54:00:'
 
 #: How much memory the guests write to a second, in turn.
 _DIRTY_MIB_S = (2.0, 10.0, 20.0, 5.0)
@@ -68,6 +72,26 @@ Lab.set_load`
     storage_port: int
 
 
+class LinuxGuest(msgspec.Struct, frozen=True):
+    """One guest that runs Linux.
+
+    :ivar host: where it is started first
+    :ivar address: at which it answers ping, in the laboratory's network
+    :ivar local_disk: its disk is a file that only its host has; otherwise
+        it is served to all
+    :ivar storage_port: where its disk is served
+    """
+
+    name: str
+    uuid: str
+    host: str
+    memory_mib: int
+    mac: str
+    address: str
+    local_disk: bool
+    storage_port: int
+
+
 class Lab(msgspec.Struct, frozen=True):
     """The whole laboratory.
 
@@ -87,6 +111,7 @@ class Lab(msgspec.Struct, frozen=True):
     address: str
     hosts: tuple[Host, ...]
     guests: tuple[Guest, ...] = ()
+    linux_guests: tuple[LinuxGuest, ...] = ()
     tls: bool = False
     keepalive_seconds: int = 5
     virtualisation: str = 'qemu'
@@ -209,6 +234,39 @@ def with_guests(
             )
         )
     return msgspec.structs.replace(lab, guests=tuple(guests))
+
+
+def with_linux_guests(
+    lab: Lab, number: int, local_disks: bool = False, memory_mib: int = 128
+) -> Lab:
+    """Return *lab* with Linux guests, spread over its hosts in turn.
+
+    :param local_disks: each has its disk on its host alone
+    :param memory_mib: 128 is little for Linux, and the least of which QEMU
+        measures how fast it is written to
+    :raises LabError: when there are more than addresses for them
+    """
+    if not 0 <= number <= _MAX_LINUX_GUESTS:
+        raise errors.LabError(
+            f'{number} Linux guests: 0 to {_MAX_LINUX_GUESTS} are possible'
+        )
+    first = ipaddress.IPv4Network(lab.network).network_address + 1 + _MAX_HOSTS
+    guests = []
+    for index in range(number):
+        address = first + index
+        guests.append(
+            LinuxGuest(
+                name=f'linux-{index + 1}',
+                uuid=str(uuid.uuid4()),
+                host=lab.hosts[index % len(lab.hosts)].name,
+                memory_mib=memory_mib,
+                mac=_MAC_PREFIX + address.packed[1:].hex(':'),
+                address=str(address),
+                local_disk=local_disks,
+                storage_port=storage_port(_MAX_GUESTS + index),
+            )
+        )
+    return msgspec.structs.replace(lab, linux_guests=tuple(guests))
 
 
 def storage_port(index: int) -> int:

@@ -22,6 +22,7 @@ from kvm_balancer.lab import description
 from kvm_balancer.lab import guests
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import ledger
+from kvm_balancer.lab import linux
 from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import readings
@@ -54,6 +55,9 @@ class Lab:
         self.directory = lab.path
         self.hosts = [hosts.Host(lab, host) for host in lab.hosts]
         self.guests = [guests.Guest(lab, guest) for guest in lab.guests]
+        self.linux_guests = [
+            linux.LinuxGuest(lab, guest) for guest in lab.linux_guests
+        ]
         self.broker: broker.Broker | None = None
         self.services: services.Services | None = None
         if lab.services:
@@ -146,12 +150,14 @@ class Lab:
             certificates.found(lab.path / 'pki')
         if self.broker:
             self.broker.begin()
+        any_guests = lab.guests or lab.linux_guests
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            measured = pool.submit(self._calibrate) if lab.guests else None
+            measured = pool.submit(self._calibrate) if any_guests else None
             self._start_hosts()
             if measured:
                 self._rewrite(**measured.result())
         self._start_guests()
+        self._start_linux_guests()
         if self.services:
             self._start_services(self.services, mode)
 
@@ -240,6 +246,19 @@ class Lab:
             list(pool.map(start, self.guests))
         kind = self.description.virtualisation
         self.say(f'{len(self.guests)} guests run ({kind})')
+
+    def _start_linux_guests(self) -> None:
+        if not self.linux_guests:
+            return
+        linux.prepare(self.description)
+        if any(one.local_disk for one in self.description.linux_guests):
+            for host in self.hosts:
+                host.offer_images()
+        for guest in self.linux_guests:
+            guest.start(self.host(guest.description.host))
+        for guest in self.linux_guests:
+            guest.wait_for_rounds()
+        self.say(f'{len(self.linux_guests)} Linux guests watch themselves')
 
     def _start_services(self, programs: services.Services, mode: str) -> None:
         programs.bus.wait()

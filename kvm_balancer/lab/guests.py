@@ -30,13 +30,7 @@ _DOMAIN = """\
   <features><acpi/></features>
   <devices>
     <controller type='usb' model='none'/>
-    <disk type='network' device='disk'>
-      <driver name='qemu' type='raw' cache='none'/>
-      <source protocol='nbd' name='{guest.name}'>
-        <host name='{lab.address}' port='{guest.storage_port}'/>
-      </source>
-      <target dev='vda' bus='virtio'/>
-    </disk>
+    {disk}
     <serial type='file'>
       <source path='{log}' append='on'/>
       <target port='0'/>
@@ -90,7 +84,7 @@ class Guest:
         return _DOMAIN.format(
             kind=self.lab.virtualisation,
             guest=self.description,
-            lab=self.lab,
+            disk=storage.network_xml(self.lab, self.description),
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
         )
 

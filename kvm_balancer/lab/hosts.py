@@ -23,6 +23,7 @@ from kvm_balancer.lab import description
 from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
+from kvm_balancer.lab import storage
 
 # What goes wrong is raised; libvirt would also write it on standard error.
 libvirt.registerErrorHandler(lambda context, error: None, None)
@@ -58,6 +59,13 @@ keepalive_interval = {lab.keepalive_seconds}
 keepalive_count = {count}
 """
 
+_POOL = """\
+<pool type='dir'>
+  <name>images</name>
+  <target><path>{path}</path></target>
+</pool>
+"""
+
 
 class Host:
     """One host of a laboratory.
@@ -82,6 +90,11 @@ class Host:
             pki = self.lab.path / 'pki'
             return f'qemu+tls://{self.address}/system?pkipath={pki}'
         return f'qemu+tcp://{self.address}/system'
+
+    @property
+    def images(self) -> pathlib.Path:
+        """Its own images, as the machine sees them."""
+        return self.directory / 'lib' / storage.IMAGES.name
 
     @property
     def holder(self) -> int:
@@ -140,6 +153,21 @@ class Host:
             mine = self.directory / 'cache' / 'qemu'
             shutil.copytree(known, mine, dirs_exist_ok=True)
 
+    def offer_images(self) -> None:
+        """Let libvirtd keep images of its own, also new ones that arrive.
+
+        :raises LabError: when it refuses
+        """
+        self.images.mkdir(parents=True, exist_ok=True)
+        pool = _POOL.format(path=storage.IMAGES)
+        with contextlib.closing(self.connect()) as connection:
+            try:
+                connection.storagePoolCreateXML(pool)
+            except libvirt.libvirtError as error:
+                raise errors.LabError(
+                    f'images of {self.name}: {error}'
+                ) from None
+
     def down(self) -> None:
         """End everything of the host, and remove its cable."""
         self.processes.sweep()
@@ -188,6 +216,10 @@ class Host:
     def limit_bandwidth(self, mib_s: float | None) -> None:
         """Limit its cable to *mib_s* MiB a second each way; None: lift it."""
         network.limit(self.description.interface, self.holder, mib_s)
+
+    def forwarding(self) -> dict[str, str]:
+        """Return the forwarding table of its bridge: MAC to interface."""
+        return network.forwarding(network.BRIDGE, self.holder)
 
     def cut_off(self) -> None:
         """Pull its cable."""

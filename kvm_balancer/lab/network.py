@@ -1,7 +1,9 @@
 """The laboratory's own network: a bridge, and a cable to each host.
 
 Owns bridge and veth pairs, through ``ip`` and ``tc``. A host's end of its
-cable is named :data:`INSIDE` and vanishes with the host's network namespace.
+cable is named :data:`INSIDE`; it is a port of the host's own bridge
+:data:`BRIDGE`, which has the host's address and the network cards of guests.
+Both vanish with the host's network namespace.
 """
 
 import json
@@ -12,6 +14,9 @@ from kvm_balancer.lab import programs
 
 #: The host's end of its cable, seen inside the host.
 INSIDE = 'eth0'
+
+#: The host's own bridge, on which its guests are.
+BRIDGE = 'br0'
 
 
 def exists(interface: str) -> bool:
@@ -59,8 +64,13 @@ def connect(interface: str, bridge: str, pid: int, address: str) -> None:
     )
     programs.run(['ip', 'link', 'set', interface, 'master', bridge, 'up'])
     inside = ['nsenter', '-t', str(pid), '-n', 'ip']
-    programs.run([*inside, 'address', 'add', address, 'dev', INSIDE])
-    programs.run([*inside, 'link', 'set', INSIDE, 'up'])
+    programs.run([*inside, 'link', 'add', BRIDGE, 'type', 'bridge'])
+    # Without one of its own it would change with the guests that come and go.
+    mac = json.loads(programs.run([*inside, '-j', 'link', 'show', INSIDE]))
+    own = ['address', mac[0]['address']]
+    programs.run([*inside, 'link', 'set', BRIDGE, *own, 'up'])
+    programs.run([*inside, 'link', 'set', INSIDE, 'master', BRIDGE, 'up'])
+    programs.run([*inside, 'address', 'add', address, 'dev', BRIDGE])
     programs.run([*inside, 'link', 'set', 'lo', 'up'])
 
 
@@ -71,6 +81,20 @@ def remove(interface: str) -> None:
     except errors.LabError:
         if exists(interface):
             raise
+
+
+def forwarding(bridge: str, pid: int | None = None) -> dict[str, str]:
+    """Return what a bridge has learnt: the interface behind which a MAC is.
+
+    :param pid: a process in the bridge's network namespace; None: ours
+    """
+    where = ['nsenter', '-t', str(pid), '-n'] if pid else []
+    shown = programs.run([*where, 'bridge', '-j', 'fdb', 'show', 'br', bridge])
+    return {
+        row['mac']: row['ifname']
+        for row in json.loads(shown)
+        if row.get('state') != 'permanent'
+    }
 
 
 def set_carrier(interface: str, up: bool) -> None:

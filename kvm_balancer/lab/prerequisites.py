@@ -11,6 +11,7 @@ import shutil
 
 from kvm_balancer import errors
 from kvm_balancer.lab import broker
+from kvm_balancer.lab import kernel
 
 # Program, and the Debian package that has it.
 _ALWAYS = {
@@ -25,6 +26,7 @@ _ALWAYS = {
 }
 _GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
 _TLS = {'openssl': 'openssl'}
+_LINUX = {'bridge': 'iproute2', 'busybox': 'busybox-static'}
 
 _QEMU_DRIVER = (
     'lib*/libvirt/connection-driver/libvirt_driver_qemu.so',
@@ -47,10 +49,14 @@ def _has_user() -> bool:
 
 
 def check(
-    guests: bool = True, services: bool = True, tls: bool = False
+    guests: bool = True,
+    services: bool = True,
+    tls: bool = False,
+    linux: bool = False,
 ) -> None:
     """Check that the machine has everything.
 
+    :param linux: for guests that run Linux, too
     :raises LabError: names in one line what is missing, and the command
         that installs it
     """
@@ -61,6 +67,7 @@ def check(
     needed = dict(_ALWAYS)
     needed.update(_GUESTS if guests else {})
     needed.update(_TLS if tls else {})
+    needed.update(_LINUX if linux else {})
     lacks = {
         program: package
         for program, package in needed.items()
@@ -73,6 +80,8 @@ def check(
         lacks[f'the user {_USER}'] = 'libvirt-daemon-system'
     if services and broker.program() is None:
         lacks['rabbitmq-server'] = 'rabbitmq-server'
+    if linux and kernel.find() is None:
+        lacks['a Linux kernel in /boot'] = 'linux-image-cloud-amd64'
     if lacks:
         packages = ' '.join(sorted(set(lacks.values())))
         raise errors.LabError(

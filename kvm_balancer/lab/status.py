@@ -13,12 +13,14 @@ from kvm_balancer import errors
 from kvm_balancer.lab import fleet
 from kvm_balancer.lab import guests
 from kvm_balancer.lab import hosts
+from kvm_balancer.lab import linux
 from kvm_balancer.lab import readings
+from kvm_balancer.lab import watches
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestStatus:
-    """One guest.
+    """One guest that checks its memory.
 
     :ivar hosts: where it runs: one, unless something is wrong or it is
         being migrated (the destination then has it as well, paused)
@@ -36,6 +38,24 @@ class GuestStatus:
     rounds: int
     damaged: int
     in_order: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class LinuxStatus:
+    """One guest that runs Linux.
+
+    :ivar hosts: as of the others
+    :ivar report: what its watches have told
+    :ivar problems: what of it is not as it has to be
+    """
+
+    name: str
+    uuid: str
+    hosts: tuple[str, ...]
+    address: str
+    mac: str
+    report: watches.Report
+    problems: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +97,7 @@ class LabStatus:
     agent: bool | None
     hosts: tuple[HostStatus, ...]
     guests: tuple[GuestStatus, ...]
+    linux_guests: tuple[LinuxStatus, ...]
     problems: tuple[str, ...]
 
 
@@ -84,6 +105,7 @@ def look(lab: fleet.Lab) -> LabStatus:
     """Look at a laboratory."""
     running = {host.name: _running(host) for host in lab.hosts}
     fleet_guests = tuple(_guest(guest, running) for guest in lab.guests)
+    linux_guests = tuple(_linux(guest, running) for guest in lab.linux_guests)
     fleet_hosts = tuple(
         _host(host, running[host.name], fleet_guests, lab.services is not None)
         for host in lab.hosts
@@ -95,6 +117,12 @@ def look(lab: fleet.Lab) -> LabStatus:
         *_problems_of_services(broker, agent),
         *_problems_of_hosts(fleet_hosts),
         *_problems_of_guests(fleet_guests),
+        *(
+            f'{guest.name}: {line}'
+            for guest in linux_guests
+            for line in guest.problems
+        ),
+        *_problems_of_places((*fleet_guests, *linux_guests)),
     ]
     return LabStatus(
         name=lab.description.name,
@@ -104,6 +132,7 @@ def look(lab: fleet.Lab) -> LabStatus:
         agent=agent,
         hosts=fleet_hosts,
         guests=fleet_guests,
+        linux_guests=linux_guests,
         problems=tuple(problems),
     )
 
@@ -130,17 +159,36 @@ def _guest(
     return GuestStatus(
         name=guest.name,
         uuid=guest.uuid,
-        hosts=tuple(
-            name
-            for name, found in running.items()
-            if guest.uuid in (found or ())
-        ),
+        hosts=_places(guest.uuid, running),
         cpu=load.cpu,
         dirty_mib_s=load.dirty_mib_s,
         working_set_mib=load.working_set_mib,
         rounds=report.rounds,
         damaged=report.damaged,
         in_order=report.in_order,
+    )
+
+
+def _linux(
+    guest: linux.LinuxGuest, running: dict[str, set[str] | None]
+) -> LinuxStatus:
+    report = guest.report()
+    return LinuxStatus(
+        name=guest.name,
+        uuid=guest.uuid,
+        hosts=_places(guest.uuid, running),
+        address=guest.address,
+        mac=guest.mac,
+        report=report,
+        problems=report.problems,
+    )
+
+
+def _places(
+    guest: str, running: dict[str, set[str] | None]
+) -> tuple[str, ...]:
+    return tuple(
+        name for name, found in running.items() if guest in (found or ())
     )
 
 
@@ -201,6 +249,14 @@ def _problems_of_guests(fleet_guests: tuple[GuestStatus, ...]) -> list[str]:
             found.append(f'{guest.name} has found {guest.damaged} bad pages')
         if not guest.in_order:
             found.append(f'{guest.name} lost a round or ran one twice')
+    return found
+
+
+def _problems_of_places(
+    all_guests: tuple[GuestStatus | LinuxStatus, ...],
+) -> list[str]:
+    found = []
+    for guest in all_guests:
         if not guest.hosts:
             found.append(f'{guest.name} runs nowhere')
         elif len(guest.hosts) > 1:

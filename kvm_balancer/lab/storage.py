@@ -1,11 +1,13 @@
-"""The guests' disks, served to all hosts alike by ``qemu-nbd``.
+"""The guests' disks: served to all hosts by ``qemu-nbd``, or on one alone.
 
 A disk on the network is what libvirt calls shared storage, so a migration
-is safe by its own judgement and needs no flag that says so.
+is safe by its own judgement and needs no flag that says so. A local disk has
+to be copied along.
 """
 
 import pathlib
 import time
+import xml.sax.saxutils
 
 from kvm_balancer import errors
 from kvm_balancer.lab import description
@@ -14,10 +16,30 @@ from kvm_balancer.lab import programs
 
 _DISK_BYTES = 1024 * 1024
 
+#: Where a host keeps images of its own, as it sees it.
+IMAGES = pathlib.PurePosixPath('/var/lib/libvirt/images')
 
-def serve(
-    lab: description.Lab, guest: description.Guest, content: bytes
-) -> None:
+_NETWORK_DISK = """\
+<disk type='network' device='disk'>
+  <driver name='qemu' type='raw' cache='none'/>
+  <source protocol='nbd' name='{guest.name}'>
+    <host name='{lab.address}' port='{guest.storage_port}'/>
+  </source>
+  <target dev='vda' bus='virtio'/>
+</disk>"""
+
+_LOCAL_DISK = """\
+<disk type='file' device='disk'>
+  <driver name='qemu' type='qcow2' cache='none'/>
+  <source file='{path}'/>
+  <target dev='vda' bus='virtio'/>
+</disk>"""
+
+#: Who has a disk.
+Guest = description.Guest | description.LinuxGuest
+
+
+def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
     """Make a disk that begins with *content*, and serve it.
 
     :raises LabError: when it is not there within seconds
@@ -46,9 +68,32 @@ def serve(
     _wait(lab, guest, daemons, name)
 
 
+def network_xml(lab: description.Lab, guest: Guest) -> str:
+    """Return a guest's disk that is served, for libvirt."""
+    return _NETWORK_DISK.format(lab=lab, guest=guest)
+
+
+def local_xml(lab: description.Lab, guest: Guest) -> str:
+    """Return a guest's disk that its host alone has, for libvirt."""
+    path = str(IMAGES / f'{guest.name}.qcow2')
+    return _LOCAL_DISK.format(path=xml.sax.saxutils.escape(path))
+
+
+def make_local(images: pathlib.Path, guest: str) -> None:
+    """Make an empty disk among a host's own images.
+
+    :param images: that folder, as the machine sees it
+    :raises LabError: when it cannot be
+    """
+    images.mkdir(parents=True, exist_ok=True)
+    path = images / f'{guest}.qcow2'
+    create = ['qemu-img', 'create', '-q', '-f', 'qcow2']
+    programs.run([*create, str(path), str(_DISK_BYTES)])
+
+
 def _wait(
     lab: description.Lab,
-    guest: description.Guest,
+    guest: Guest,
     daemons: processes.Processes,
     name: str,
 ) -> None:

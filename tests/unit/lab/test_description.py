@@ -87,3 +87,31 @@ class GuestsTest(unittest.TestCase):
     def test_too_many_guests_are_refused(self):
         with self.assertRaisesRegex(errors.LabError, '^1001 guests'):
             self._lab(2, 1001)
+
+
+class LinuxGuestsTest(unittest.TestCase):
+    @hypothesis.given(strategies.integers(1, 100), strategies.integers(0, 100))
+    def test_each_has_its_own_of_everything(self, hosts, number):
+        lab = description.describe(_DIRECTORY, 'lab', hosts)
+        lab = description.with_linux_guests(lab, number)
+        lab = description.with_guests(lab, 10)
+        guests = lab.linux_guests
+        for made in ('name', 'uuid', 'mac'):
+            self.assertEqual(
+                number, len({getattr(one, made) for one in guests}), made
+            )
+        ports = {one.storage_port for one in (*lab.guests, *guests)}
+        self.assertEqual(number + 10, len(ports))
+        addresses = {one.address for one in (*lab.hosts, *guests)}
+        self.assertEqual(number + hosts, len(addresses))
+        self.assertNotIn(lab.address, addresses)
+        for address in addresses:
+            self.assertIn(
+                ipaddress.ip_address(address),
+                ipaddress.ip_network(lab.network),
+            )
+
+    def test_too_many_are_refused(self):
+        lab = description.describe(_DIRECTORY, 'lab', 1)
+        with self.assertRaisesRegex(errors.LabError, '^101 Linux guests'):
+            description.with_linux_guests(lab, 101)

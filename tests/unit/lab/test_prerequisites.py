@@ -46,6 +46,19 @@ class PrerequisitesTest(testtools.TestCase):
                 ):
                     prerequisites.check(tls=True)
 
+    def test_linux_guests_need_a_kernel_and_busybox(self):
+        self._machine(('busybox',))
+        self.useFixture(
+            fixtures.MonkeyPatch('kvm_balancer.lab.kernel.find', lambda: None)
+        )
+        prerequisites.check()
+        with self.assertRaisesRegex(
+            errors.LabError,
+            'lacks busybox, a Linux kernel in /boot: .* busybox-static '
+            'linux-image-cloud-amd64$',
+        ):
+            prerequisites.check(linux=True)
+
     def test_what_is_not_wanted_is_not_missed(self):
         self._machine(
             (
