@@ -72,6 +72,7 @@ class Trip:
     throttle_percent: int
     reason: str
     why: str = ''
+    seconds_left: float | None = None
 
     @property
     def under_way(self) -> bool:
@@ -188,4 +189,5 @@ class Record:
             why=self._whys.get(
                 (row.get('plan_id') or '', row['instance']), ''
             ),
+            seconds_left=row.get('remaining_seconds'),
         )

@@ -2,10 +2,12 @@
 
 import abc
 import contextlib
+import math
 from typing import Any
 from typing import Self
 from typing import TextIO
 
+from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd.demo import record
 from kvm_balancer.cmd.demo import theatre
 
@@ -183,11 +185,18 @@ def _trips(seen: record.Record) -> Any:
             ),
             trip.state,
             f'{trip.gib:4.1f} GiB',
+            _left(trip),
             f'throttle {throttle} %' if throttle else '',
         )
     for _ in range(_TRIPS - len(shown)):
         rows.add_row()
     return rows
+
+
+def _left(trip: record.Trip) -> str:
+    if trip.seconds_left is None:
+        return ''
+    return f'{drawing.duration(math.ceil(trip.seconds_left))} left'
 
 
 def _decisions(seen: record.Record) -> Any:
