@@ -57,10 +57,28 @@ def draw(
         drawing.emit(lines, stream)
 
 
-def _prediction(value: Any) -> str:
+def _prediction(row: listing.Row) -> str:
+    """Show what was predicted, and how far off that was."""
+    value = row.get('predicted')
     if not value:
         return listing.text(None)
-    return progress.prediction(msgspec.convert(value, plan.Prediction))
+    hoped = msgspec.convert(value, plan.Prediction)
+    said = progress.prediction(hoped)
+    if row.get('outcome') != outcome.OutcomeKind.COMPLETED:
+        return said
+    pairs = (
+        ('time', (row.get('total_ms') or 0.0) / 1000.0, hoped.seconds),
+        ('downtime', row.get('downtime_ms'), hoped.downtime_ms),
+        ('MiB', row.get('transferred_mib'), hoped.mib),
+    )
+    off = [
+        f'{name} {actual / predicted - 1.0:+.0%}'
+        for name, actual, predicted in pairs
+        if actual is not None and predicted
+    ]
+    if row.get('mode') != hoped.mode:
+        off.append(f'and by {row.get("mode")}')
+    return f'{said}\nreally: {", ".join(off)}'
 
 
 def _now(value: Any) -> str:
@@ -108,7 +126,7 @@ RECORD = (
     listing.Column('transferred_mib', 'Transferred MiB', listing.number(0)),
     listing.Column('iterations', 'Passes'),
     listing.Column('max_throttle_percent', 'Most throttle %'),
-    listing.Column('predicted', 'Predicted', _prediction),
+    listing.Column('predicted', 'Predicted', of_row=_prediction),
     listing.Column('story', 'Story', story),
 )
 

@@ -3,6 +3,7 @@
 from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.model import plan
+from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 
 
@@ -21,17 +22,26 @@ def of_instance(
     :raises HypervisorUnreachable: when the host does not answer
     """
     seen = hypervisor.read().instances
-    memory_mib, rate, hot, cold = view.memory_mib, 0.0, 0.0, 0.0
     if view.id in seen.id:
         row = seen.id.index(view.id)
-        memory_mib = seen.memory_usage_mib[row] or memory_mib
-        rate = seen.dirty_rate_mib_s[row]
-        hot, cold = seen.hot_set_mib[row], seen.cold_rate_mib_s[row]
+        return of_row(seen, row, options, bandwidth_mib_s)
     return prediction.predict(
-        memory_mib,
-        rate,
+        view.memory_mib, 0.0, bandwidth_mib_s, None, options
+    )
+
+
+def of_row(
+    seen: sample.InstanceUsages,
+    row: int,
+    options: request.Options,
+    bandwidth_mib_s: float,
+) -> plan.Prediction:
+    """Predict the migration of one instance of a sample."""
+    return prediction.predict(
+        seen.memory_usage_mib[row] or seen.memory_mib[row],
+        seen.dirty_rate_mib_s[row],
         bandwidth_mib_s,
-        hot,
+        seen.hot_set_mib[row],
         options,
-        cold,
+        seen.cold_rate_mib_s[row],
     )

@@ -133,6 +133,42 @@ class TablesTest(base.CommandCase):
                 self.assertLessEqual(widest, 120, ran.out)
                 self.assertNotIn('None', ran.out)
 
+    def test_a_migration_under_way_says_what_it_takes_and_is_drawn(self):
+        under_way = {
+            'state': 'pre-copy',
+            'outcome': None,
+            'remaining_seconds': 75.2,
+        }
+        shown = {
+            **_STORY,
+            **under_way,
+            'track': {
+                'begun_at': 1700000000.5,
+                'seconds': [0.5, 9.5],
+                'remaining_mib': [2048.0, 100.0],
+                'disk_remaining_mib': [0.0, 0.0],
+                'bandwidth_mib_s': [200.0, 210.0],
+                'dirty_rate_mib_s': [0.0, 20.0],
+                'throttle_percent': [0, 20],
+                'passes': [1, 2],
+                'states': [{'seconds': 0.5, 'state': 'pre-copy'}],
+            },
+        }
+        self.agent.answers.update(
+            list_migrations=[{**_MIGRATION, **under_way}],
+            show_migration=shown,
+        )
+        with mock.patch.dict(os.environ, COLUMNS='80'):
+            listed = self.run_cli('migrations', 'list').out
+            drawn = self.run_cli('migrations', 'show', _ID).out
+            plain = self.run_cli('migrations', 'show', _ID, '-f', 'json').out
+        self.assertIn('1:15 min left', listed)
+        for words in ('memory left', 'throttle', 'bandwidth'):
+            self.assertIn(words, drawn)
+            self.assertNotIn(words, plain)
+        for line in (listed + drawn).splitlines():
+            self.assertLessEqual(len(line), 80, line)
+
     def test_tables_of_long_names_fit_80_columns_and_break_no_word(self):
         name = 'compute-rack17-node0042.dc1.cloud.example.com'
         self.agent.answers.update(
@@ -203,6 +239,20 @@ class TablesTest(base.CommandCase):
         out = self.run_cli('hosts').out
         self.assertIn(' 91% ', out)
         self.assertIn('| silent ', out)
+
+    def test_a_record_says_how_far_off_its_prediction_was(self):
+        self.agent.answers['show_migration'] = {
+            **_STORY,
+            'outcome': 'completed',
+            'mode': 'post-copy',
+            'total_ms': 3000.0,
+            'downtime_ms': 10.0,
+            'transferred_mib': 2048.0,
+        }
+        out = self.run_cli('migrations', 'show', _ID).out
+        self.assertIn(
+            'really: time +20%, downtime -75%, MiB +0%, and by post-copy', out
+        )
 
     def test_what_is_asked_of_the_agent(self):
         for command, call in (

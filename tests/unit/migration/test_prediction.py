@@ -66,7 +66,7 @@ class TestByHand(unittest.TestCase):
         self.assertEqual(prediction.SWITCH_MS, found.downtime_ms)
 
     def test_cold_memory_is_left_once_more_by_a_long_pass(self):
-        found = predict(30.0, 20.0, HYBRID, cold=10.0)
+        found = predict(30.0, 20.0, cold=10.0)
         left = 20.0 + 980.0 * -np.expm1(-100.0 / 980.0)
         # and something of the last one
         self.assertGreater(found.mib, 1000.0 + left)

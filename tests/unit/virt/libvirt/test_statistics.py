@@ -10,7 +10,8 @@ _ANSWER = {
     'cpu.time': 2_000_000_000,
     'balloon.current': 131072,
     'balloon.maximum': 262144,
-    'balloon.rss': 53248,
+    # 52 MiB, and what QEMU itself has
+    'balloon.rss': 53248 + 40960,
     'vcpu.current': 2,
     'vcpu.maximum': 4,
     'vcpu.0.time': 2_300_000_000,
@@ -104,6 +105,22 @@ class ReadDomainTest(unittest.TestCase):
             with self.subTest(status):
                 read = _read(dirtyrate__calc_status=status)
                 self.assertEqual(expected, read.dirty_rate_mib_s)
+
+    def test_what_was_dirtied_is_told_for_the_window(self):
+        for changes, expected in (
+            ({'period': 4, 'rate': 10}, 42.0),
+            ({'period': 4, 'rate': 0}, 0.0),
+            # it had no block of memory to look at
+            ({'period': 4, 'rate': -1}, None),
+            ({'period': 4, 'rate': 10, 'status': 1}, None),
+        ):
+            with self.subTest(changes):
+                fields = {
+                    'dirtyrate.calc_status': changes.get('status', 2),
+                    'dirtyrate.calc_period': changes['period'],
+                    'dirtyrate.megabytes_per_second': changes['rate'],
+                }
+                self.assertEqual(expected, statistics.dirtied_mib(fields))
 
 
 class SampleStateTest(unittest.TestCase):
