@@ -10,13 +10,15 @@ import dataclasses
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
-from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import greedy
-from kvm_balancer.planner import refine
 from kvm_balancer.planner import score
 from kvm_balancer.planner import sequence
+from kvm_balancer.planner import trade
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
+
+#: trades until all of their moves have been possible in some order
+_ATTEMPTS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ class Spread(base.Policy):
         )
         before = self._spread(work)
         moves, first = work.moves, len(work.steps)
-        greedy.Descent(work).run(target)
-        self._settle(work, first)
+        if before > target:
+            greedy.Descent(work).run(target)
+            self._settle(work, first)
         return assembly.Findings(
             summary=self._summary(
                 work, before, self._spread(work), work.moves - moves
@@ -68,28 +71,35 @@ class Spread(base.Policy):
         )
 
     def _settle(self, work: workspace.Workspace, first: int) -> None:
-        """Put the moves in order, fewer of them where fewer will do.
+        """Trade the moves for better ones, and put them in order.
 
-        A refinement that turns out not to be possible as a whole is made
-        up for by a second descent, where that still takes fewer moves.
+        What turns out not to be possible in any order is made up for, by
+        a second trade or descent, where the whole is still better then.
         """
-        target, moves = self.params.target, work.moves
+        target = self.params.target
         found = [
             sequence.Way(step.unit, step.destination)
             for step in work.steps[first:]
         ]
-        if not found:
-            return
-        sparing = work.context.prefer is contexts.Prefer.MOVES
-        if sparing and self._spread(work) <= target:
-            fewer = refine.fewer_moves(work, first, target)
+        reached = self._worth(work, first)
+        for _ in range(_ATTEMPTS):
+            better = trade.improve(work, first, target)
             work.rewind(first)
-            if not sequence.carry_out(work, fewer):
-                greedy.Descent(work, explain=True).run(target)
-            if self._spread(work) <= target and work.moves < moves:
-                return
-        work.rewind(first)
-        sequence.in_any_case(work, found)
+            if sequence.carry_out(work, better):
+                break
+        else:
+            greedy.Descent(work, explain=True).run(target)
+        if self._worth(work, first) > reached:
+            work.rewind(first)
+            sequence.in_any_case(work, found)
+
+    def _worth(
+        self, work: workspace.Workspace, first: int
+    ) -> tuple[float, float]:
+        """Return what of two sets of moves the better one has less of."""
+        units = [step.unit for step in work.steps[first:]]
+        cost = float(trade.costs(work)[units].sum())
+        return max(self.params.target, self._spread(work)), cost
 
     def _spread(self, work: workspace.Workspace) -> float:
         return score.spread(work.state.cpu_load, work.fleet.counted)
@@ -113,6 +123,6 @@ class Spread(base.Policy):
         why = (
             'the plan has reached its limit of moves or time'
             if work.spent
-            else 'no single move makes it better'
+            else 'no move, swap or chain of moves makes it better'
         )
         return f'{text}, over its target of {target:.3f}: {why}'

@@ -1,0 +1,158 @@
+"""Where units are after a set of moves that may still be changed.
+
+A search that improves a set of moves as a whole puts units from host to
+host here, and back home: nothing is moved on the workspace, order does not
+matter yet, and a unit that is home again costs nothing. Which changes are
+good is not known here.
+"""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import sequence
+from kvm_balancer.planner import workspace
+
+#: sums of floats are compared with this slack
+_SLACK = 1e-6
+_NO_UNITS = np.zeros(0, np.int32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A set of moves to come back to.
+
+    :ivar units: what is not at home, and *hosts* where each of them is
+    """
+
+    squares: float
+    cost: float
+    units: columns.Ints = dataclasses.field(default_factory=_NO_UNITS.copy)
+    hosts: columns.Ints = dataclasses.field(default_factory=_NO_UNITS.copy)
+
+
+class Layout:
+    """The fleet as it is after the moves so far.
+
+    :ivar home: host of each unit before its move, shape ``(units,)``
+    :ivar at: its host after it
+    :ivar loose: units that may be put elsewhere: single ones with load, of
+        no group
+    :ivar cost: what it costs that a unit is not at home, shape ``(units,)``
+    :ivar away: distance of the load of each host from the mean
+    :ivar room: as in a placement
+    :ivar spent: what all that are not at home cost
+    """
+
+    def __init__(
+        self, work: workspace.Workspace, first: int, cost: columns.Floats
+    ) -> None:
+        """Take over the steps of *work* from the *first* on."""
+        self.work = work
+        self.cost = cost
+        state, units = work.state, work.units
+        self.at: npt.NDArray[np.int32] = state.host[
+            units.first(np.arange(len(units), dtype=np.int32))
+        ].astype(np.int32)
+        self.home = self.at.copy()
+        self.loose = work.free.copy()
+        for step in work.steps[first:]:
+            self.home[step.unit] = step.source
+            self.loose[step.unit] = True
+        self.loose &= (units.cpu_usage > 0) & (units.size == 1)
+        self.loose &= ~_grouped(work)
+        self.room: columns.Floats = state.room.copy()
+        counted = work.fleet.counted
+        self.weight: columns.Floats = counted.astype(np.float64)
+        self._count = max(1.0, float(self.weight.sum()))
+        self.away: columns.Floats = state.cpu_load.copy()
+        self._cpus = work.fleet.hosts.cpus
+        self.moves, self.mib = work.moves, work.moved_mib
+        self.spent = float(cost[self.moved].sum())
+        self.settle()
+
+    @property
+    def moved(self) -> columns.Ints:
+        """The units that are not at home."""
+        return np.flatnonzero(self.at != self.home).astype(np.int32)
+
+    @property
+    def squares(self) -> float:
+        """The sum of squared distances from the mean."""
+        return float((self.weight * self.away**2).sum())
+
+    def settle(self) -> None:
+        """Measure distances from the mean as it is now.
+
+        It changes where hosts of one zone have different cores.
+        """
+        self.away -= float((self.weight * self.away).sum()) / self._count
+
+    def put(self, unit: int, host: int) -> None:
+        """Put *unit* on *host*."""
+        units = self.work.units
+        here, home = int(self.at[unit]), int(self.home[unit])
+        usage, need = float(units.cpu_usage[unit]), units.need[:, unit]
+        self.away[here] -= usage / self._cpus[here]
+        self.away[host] += usage / self._cpus[host]
+        self.room[:, here] += need
+        self.room[:, host] -= need
+        self.at[unit] = host
+        more = int(host != home) - int(here != home)
+        self.moves += more * int(units.size[unit])
+        self.mib += more * float(units.mib[unit])
+        self.spent += more * float(self.cost[unit])
+
+    def over_limits(self, moves: int, mib: float) -> bool:
+        """Say whether it takes too much, and more than *moves* and *mib*."""
+        limits = self.work.context.limits
+        return bool(
+            (limits.max_moves and self.moves > max(limits.max_moves, moves))
+            or (
+                limits.max_mib and self.mib > max(limits.max_mib, mib) + _SLACK
+            )
+        )
+
+    def fits(
+        self,
+        more: npt.NDArray[np.float64],
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say where there is room for so much *more*, by resource."""
+        passed: columns.Bools = np.logical_and.reduce(
+            more <= self.room[:, hosts] + _SLACK, axis=0
+        )
+        return passed
+
+    def snapshot(self) -> Snapshot:
+        """Return what to come back to."""
+        units = self.moved
+        return Snapshot(self.squares, self.spent, units, self.at[units])
+
+
+def ways(kept: Snapshot) -> list[sequence.Way]:
+    """Return where each unit of a snapshot goes."""
+    return [
+        sequence.Way(unit, host)
+        for unit, host in zip(
+            kept.units.tolist(), kept.hosts.tolist(), strict=True
+        )
+    ]
+
+
+def _grouped(work: workspace.Workspace) -> columns.Bools:
+    """Return the units whose groups say where they may not meet.
+
+    They keep their ways: what they may do hangs on others' ways.
+    """
+    grouped = np.zeros(len(work.state.host), np.bool_)
+    grouped[list(work.fleet.groups_of)] = True
+    units = work.units
+    if not len(units):
+        return grouped
+    fixed: columns.Bools = np.logical_or.reduceat(
+        grouped[units.members], units.offset[:-1]
+    )
+    return fixed

@@ -1,0 +1,255 @@
+"""Trade: the same target at less cost, or a lower spread.
+
+A descent takes the best move each time, and in the end has made some that
+others make superfluous. Trade makes the set of moves better as a whole. A
+price says what balance may cost; whatever change is worth more than it
+costs is made (see :mod:`.changes`); and the price rises while the spread is
+over its target and falls while it is under it, so that moves are given back
+and others bought until nothing is left to gain.
+
+Rounds look at some hosts each, drawn anew for each sweep over the fleet, so
+that the cost of a round does not grow with it. What is looked at in all is
+limited by a number of array cells, not by a clock: the same fleet and seed
+give the same plan, unless the budget of seconds ends it.
+"""
+
+import collections.abc
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import changes
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import layout
+from kvm_balancer.planner import sequence
+from kvm_balancer.planner import workspace
+
+#: hosts of a round, where the target is reached and where it is not
+_HOSTS, _HOSTS_BEYOND = 256, 48
+#: units of a round that have moved, that have not, and drawn by lot
+_MOVED, _UNMOVED, _DRAWN = 200, 300, 200
+#: cells that are looked at in all, and as many more for each host
+_CELLS, _CELLS_A_HOST = 2_500_000, 300
+#: the same, where the target is not reached
+_CELLS_BEYOND = 100_000_000
+#: sweeps without anything better before it ends, and how often the spread
+#: may pass the target meanwhile
+_PATIENCE, _CROSSINGS = 30, 3
+#: the price changes by this power of what the squares are too much
+_EAGERNESS = 0.5
+#: but by this share at least, and where nothing was changed any more
+_LEAST_STEP, _STILL_STEP = 0.01, 0.02
+#: and by this share at most, where the target is reached and where it is not
+_STEEPEST, _STEEPEST_BEYOND = 0.05, 0.25
+#: where the price begins: it pays for this share of the moves so far
+_PAYS_FOR = 0.9
+#: nothing is moved for less of the sum of squares than this a move: a
+#: thousandth of a host's load, squared
+_LEAST_GAIN = 1e-5
+#: cost of a move by itself, and of as many MiB as instances have on average
+_COST = {
+    contexts.Prefer.MOVES: (1.0, 0.001),
+    contexts.Prefer.BALANCE: (1.5, 1.0),
+    contexts.Prefer.GIB: (0.1, 1.0),
+}
+
+
+def costs(work: workspace.Workspace) -> columns.Floats:
+    """Return what it costs to move each unit, shape ``(units,)``."""
+    units = work.units
+    average = float(units.mib.sum()) / max(1, int(units.size.sum()))
+    each, carried = _COST[work.context.prefer]
+    found: columns.Floats = each * units.size + carried * units.mib / max(
+        1.0, average
+    )
+    return found
+
+
+class Trade:
+    """One trade with a set of moves."""
+
+    def __init__(
+        self, work: workspace.Workspace, first: int, target: float
+    ) -> None:
+        """Take over the steps of *work* from the *first* on."""
+        self._work = work
+        self._now = layout.Layout(work, first, costs(work))
+        self._goal = target**2 * float(work.fleet.counted.sum())
+        self._best = self._now.snapshot()
+        self._beyond = self._best.squares > self._goal
+        self._random = np.random.default_rng(work.context.seed)
+        self._cells_within = _CELLS + _CELLS_A_HOST * len(work.fleet.hosts)
+        self._cells = _CELLS_BEYOND if self._beyond else self._cells_within
+        self._loose = np.flatnonzero(self._now.loose).astype(np.int32)
+        self._price = self._first_price()
+
+    def run(self) -> layout.Snapshot:
+        """Trade until nothing is gained any more; return the best."""
+        cost = self._now.cost[self._loose]
+        ceiling = float(cost.mean()) / _LEAST_GAIN if len(cost) else 1.0
+        patience, crossings, was_over = _PATIENCE, 0, True
+        while patience and crossings < _CROSSINGS and not self._ended:
+            price, better = self._price, self._sweep(ceiling)
+            over = self._now.squares > self._goal
+            rising = self._beyond and over and self._price != price
+            if better or rising:
+                patience, crossings = _PATIENCE, 0
+            else:
+                patience -= 1
+                crossings += int(over != was_over)
+            was_over = over
+        return self._best
+
+    def _sweep(self, ceiling: float) -> bool:
+        """Look at all hosts once; say whether anything better was found."""
+        better = False
+        for hosts in self._windows():
+            made = self._round(hosts)
+            better |= self._compare()
+            self._reprice(made, ceiling)
+            if self._ended:
+                break
+        return better
+
+    @property
+    def _ended(self) -> bool:
+        return self._cells <= 0 or self._work.out_of_time
+
+    def _first_price(self) -> float:
+        """Return what the moves so far were worth, by and large."""
+        now = self._now
+        units = now.moved
+        cpus = self._work.fleet.hosts.cpus
+        usage = self._work.units.cpu_usage[units]
+        missed = np.zeros(len(units))
+        for host, cores in ((now.home[units], usage), (now.at[units], -usage)):
+            share = cores / cpus[host]
+            missed += now.weight[host] * share * (2 * now.away[host] + share)
+        worthy = missed > changes.LEAST_WORTH
+        if not worthy.any():
+            average = float(now.cost.mean()) if len(now.cost) else 1.0
+            return average / max(1e-6, now.squares / len(cpus))
+        price = now.cost[units][worthy] / missed[worthy]
+        return float(np.quantile(price, _PAYS_FOR))
+
+    def _windows(self) -> collections.abc.Iterator[columns.Ints]:
+        """Yield the hosts of each round of a sweep: a few of one zone."""
+        zone = self._work.fleet.hosts.zone
+        most = _HOSTS_BEYOND if self._beyond else _HOSTS
+        order = self._random.permutation(len(zone))
+        order = order[np.argsort(zone[order], kind='stable')]
+        ends = np.flatnonzero(np.diff(zone[order])) + 1
+        for inside in np.split(order, ends):
+            parts = -(-len(inside) // most)
+            for part in np.array_split(inside, parts):
+                if len(part) > 1:
+                    yield np.sort(part).astype(np.int32)
+
+    def _round(self, hosts: columns.Ints) -> int:
+        """Make the good changes among *hosts*; return how many."""
+        units, rows = self._units_of(hosts)
+        if not len(units):
+            return 0
+        self._cells -= len(units) * (len(rows) + len(hosts) // 4) + 1000
+        look = changes.Look(self._now, units, hosts, self._price)
+        busy: set[int] = set()
+        made = 0
+        for change in look.changes(rows):
+            touched = {host for _, host in change.puts}
+            touched.update(int(self._now.at[unit]) for unit, _ in change.puts)
+            if busy.isdisjoint(touched) and self._make(change):
+                busy |= touched
+                made += 1
+        self._now.settle()
+        return made
+
+    def _make(self, change: changes.Change) -> bool:
+        """Make a change, unless it takes more than limits allow."""
+        now = self._now
+        moves, mib = now.moves, now.mib
+        before = [(unit, int(now.at[unit])) for unit, _ in change.puts]
+        for unit, host in change.puts:
+            now.put(unit, host)
+        if not now.over_limits(moves, mib):
+            return True
+        for unit, host in before:
+            now.put(unit, host)
+        return False
+
+    def _units_of(
+        self, hosts: columns.Ints
+    ) -> tuple[columns.Ints, columns.Ints]:
+        """Return the units of *hosts* to look at, and which make room."""
+        now, loose = self._now, self._loose
+        inside = np.zeros(len(now.away), np.bool_)
+        inside[hosts] = True
+        units = loose[inside[now.at[loose]]]
+        there = now.at[units] != now.home[units]
+        moved = self._some(units[there], _MOVED)
+        units = units[~there]
+        worth = self._at_most(units, float(now.away[hosts].min()))
+        promising = np.flatnonzero(worth > 0)
+        if len(promising) > _UNMOVED:
+            order = np.argsort(-worth[promising], kind='stable')
+            promising = promising[order[:_UNMOVED]]
+        found = [moved, units[promising]]
+        if self._beyond:
+            rest = np.ones(len(units), np.bool_)
+            rest[promising] = False
+            found.append(self._some(units[rest], _DRAWN))
+        both = np.concatenate(found)
+        rows = np.arange(len(both) if self._beyond else len(moved))
+        return both, self._some(rows.astype(np.int32), 2 * _MOVED)
+
+    def _at_most(self, units: columns.Ints, coldest: float) -> columns.Floats:
+        """Return what it is worth at most that *units* leave home."""
+        now, work = self._now, self._work
+        here = now.at[units]
+        share = work.units.cpu_usage[units] / work.fleet.hosts.cpus[here]
+        gain = now.weight[here] * share * (2.0 * now.away[here] - share)
+        gain -= share * (2.0 * coldest + share)
+        worth: columns.Floats = self._price * gain - now.cost[units]
+        return worth
+
+    def _some(self, rows: columns.Ints, most: int) -> columns.Ints:
+        if len(rows) <= most:
+            return rows
+        chosen = self._random.choice(len(rows), most, replace=False)
+        sample: columns.Ints = rows[np.sort(chosen)]
+        return sample
+
+    def _compare(self) -> bool:
+        """Keep what is there now, if it is the best so far."""
+        now, best = self._now, self._best
+        squares = max(self._goal, now.squares)
+        kept = max(self._goal, best.squares)
+        better = squares < kept - changes.LEAST_WORTH or (
+            squares <= kept and now.spent < best.cost - changes.LEAST_WORTH
+        )
+        if better:
+            self._best = now.snapshot()
+        if self._beyond and self._best.squares <= self._goal:
+            self._beyond = False
+            self._cells = min(self._cells, self._cells_within)
+        return better
+
+    def _reprice(self, made: int, ceiling: float) -> None:
+        """Raise the price while the spread is too high, or lower it."""
+        steepest = _STEEPEST_BEYOND if self._beyond else _STEEPEST
+        too_much = self._now.squares / max(self._goal, 1e-12)
+        least = _LEAST_STEP if made else _STILL_STEP
+        step = min(steepest, abs(too_much**_EAGERNESS - 1.0))
+        factor = 1.0 + max(least, step)
+        if too_much <= 1.0:
+            factor = 1.0 / factor
+        self._price = min(ceiling, self._price * factor)
+
+
+def improve(
+    work: workspace.Workspace, first: int, target: float
+) -> list[sequence.Way]:
+    """Return the best ways found to bring the spread to *target*.
+
+    :param first: the step of *work* from which on steps may be changed
+    """
+    return layout.ways(Trade(work, first, target).run())
