@@ -81,8 +81,11 @@ class Sharing:
                 self._share()
 
     def usable(self, migration_id: str, own_mib_s: float) -> float:
-        """Return the most that a migration could use, were it not for its
-        destination: MiB/s, 0 for all there is.
+        """Return the most that a migration could use of this host.
+
+        What its destination leaves to it does not count.
+
+        :returns: MiB/s; 0 for all there is
         """
         with self._lock:
             caps = {name: one.cap_mib_s for name, one in self._streams.items()}
