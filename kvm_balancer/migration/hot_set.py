@@ -15,6 +15,8 @@ import collections.abc
 import dataclasses
 import math
 
+#: Far less than a page.
+_NOTHING_MIB = 1e-6
 #: Knees that are tried, per doubling of the time.
 _KNEES_PER_DOUBLING = 32
 #: What one measurement may be off by; errors of long and short windows are
@@ -64,7 +66,7 @@ def fit(
     if not points:
         raise ValueError('nothing was measured')
     most = max(one.mib for one in points)
-    if most <= 0.0:
+    if most < _NOTHING_MIB:
         return HotSet(0.0, 0.0, 0.0)
     floor = _NOISE * most / 10.0
     weights = [1.0 / max(one.mib * _NOISE, floor) ** 2 for one in points]
