@@ -130,13 +130,14 @@ class RoomTest(base.BrokerCase):
             )
         ]
 
-    def migrate(self, uid, source, destination, **options):
+    def migrate(self, uid, source, destination, name='', **options):
+        """Command a migration; *name* stands for another executor there."""
         host = self.lab.host(destination)
         wanted = request.Request(
             str(uuid.uuid4()),
             uid,
             source,
-            destination,
+            name or destination,
             host.uri,
             time.time(),
             migration_address=host.address,
@@ -170,6 +171,16 @@ class RoomTest(base.BrokerCase):
             loser.reason,
         )
         self.assertNotIn('preparing', [one.state for one in loser.story])
+
+    def test_silence_is_no_room(self):
+        """Where no executor answers nothing is touched, and it says so."""
+        uid = self.start_guest('host-1', _GUEST_MIB, *_CALM)
+        self.migrate(uid, 'host-1', 'host-3', name='nobody')
+        ended = self.ended()
+        self.assertEqual('failed', ended.outcome)
+        self.assertIn('no room could be reserved at nobody', ended.reason)
+        self.assertIn('is not on the message bus', ended.reason)
+        self.assertEqual(['host-1'], self.where(uid))
 
     def test_two_from_one_host_share_its_bandwidth(self):
         """Limits are set as the other comes, and lifted as it goes."""
