@@ -125,7 +125,7 @@ def _tiny_and_hot(made: _Draft) -> memory.Guest:
 
 
 def _bursts(made: _Draft) -> memory.Guest:
-    period, duty = made.within(0.3, 4.0), made.dice.uniform(0.1, 0.4)
+    period, duty = made.within(0.05, 0.5), made.dice.uniform(0.1, 0.4)
     tempo = habits.Tempo(
         ((period * duty, 1.0 / duty), (period * (1.0 - duty), 0.0)), True
     )
@@ -256,11 +256,14 @@ def draw(seed: int, kind: str = '') -> Case:
 
 def predicted(case: Case) -> Case:
     """Return the same, with what was to be expected of it."""
+    hot, *cold = [one for one in case.guest.written if one.mib > 0.0]
+    cold_rate = sum(one.rate_mib_s for one in cold)
     expected = prediction.predict(
         case.guest.in_use_mib,
-        sum(one.rate_mib_s for one in case.guest.written),
+        hot.rate_mib_s + cold_rate,
         case.bandwidth_mib_s,
-        sum(one.mib for one in case.guest.written if one.rate_mib_s > 0.0),
+        hot.mib,
         case.options,
+        cold_rate,
     )
     return dataclasses.replace(case, predicted=expected)

@@ -18,6 +18,9 @@ from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.model import plan
 
+#: What takes the last hundredth of its limit is neither within nor beyond.
+GRACE = 0.99
+
 
 class Wrong(enum.StrEnum):
     """What a policy got wrong."""
@@ -98,12 +101,11 @@ class Truth:
     limit_seconds: float
     hybrid_seconds: float
 
-    @property
-    def converges(self) -> bool:
-        """It converges within its limits."""
+    def converges(self, share: float = 1.0) -> bool:
+        """Say whether it converges within a *share* of its limits."""
         return (
             self.patient.end == drive.SWITCHED
-            and self.patient.seconds <= self.limit_seconds
+            and self.patient.seconds <= share * self.limit_seconds
         )
 
 
@@ -134,17 +136,35 @@ def ask(case: cases.Case) -> Truth:
 
 
 def judge(case: cases.Case, truth: Truth, ran: drive.Ran) -> frozenset[Wrong]:
-    """Say what was wrong about a run."""
+    """Say what was wrong about a run, with hindsight."""
     found = set()
-    if ran.end == drive.GIVEN_UP and (
-        truth.converges or case.options.post_copy
-    ):
+    converges = truth.converges(GRACE)
+    if ran.end == drive.GIVEN_UP and (converges or case.options.post_copy):
         found.add(Wrong.GAVE_UP)
-    if ran.end == drive.POST_COPY and truth.converges:
+    if ran.end == drive.POST_COPY and converges:
         found.add(Wrong.POST_COPIED)
     if ran.end == drive.POST_COPY and _late(case, truth, ran):
         found.add(Wrong.LATE)
     return frozenset(found)
+
+
+def foreseeable(case: cases.Case, ran: drive.Ran, wrong: Wrong) -> bool:
+    """Say whether it could have been known that it was wrong.
+
+    It could not where the guest, or the network, was to change; where the
+    answer to how much was left came after the end of the next pass; or what
+    compression gains, before a second pass shows it.
+    """
+    if not case.steady:
+        return False
+    if case.options.compression and (
+        wrong is Wrong.POST_COPIED and ran.decided_at <= ran.passes[0].at
+    ):
+        return False
+    if wrong is Wrong.LATE:
+        return case.predicted is not None and not case.late_seconds
+    last = min(one.left_mib for one in ran.passes if one.at <= ran.decided_at)
+    return case.late_seconds < last / case.bandwidth_mib_s
 
 
 def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
@@ -152,14 +172,17 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
 
     It is due a second after the first pass, or after what little time the
     next one takes; where the guest may be throttled, two passes after it is
-    as much as it may.
+    as much as it may. Where two guests leave the same after the first pass,
+    and one of them converges, the second pass has to show which it is.
     """
     if truth.patient.end == drive.SWITCHED or not ran.passes:
         return False
     if not case.options.auto_converge:
-        first = ran.passes[0].at
-        little = (prediction.PATIENCE - 1.0) * truth.hybrid_seconds
-        return ran.decided_at > first + max(1.0, little) + case.late_seconds
+        first = ran.passes[0]
+        wait = max(1.0, (prediction.PATIENCE - 1.0) * truth.hybrid_seconds)
+        if _may_converge(case, first):
+            wait += first.left_mib / case.bandwidth_mib_s
+        return ran.decided_at > first.at + wait + case.late_seconds
     settled = adaptive.settle_throttle(case.options)
     step = settled.auto_converge_increment_percent
     spent = [
@@ -168,3 +191,12 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
         if one.throttle_percent + step > case.options.max_throttle_percent
     ]
     return len(spent) > 2 and ran.decided_at > spent[2] + case.late_seconds
+
+
+def _may_converge(case: cases.Case, first: drive.Pass) -> bool:
+    """Say whether another guest that left as much would converge in time."""
+    if case.predicted is not None and not case.options.compression:
+        return False
+    share = first.left_mib / case.guest.in_use_mib
+    least = 1.0 / (1.0 - share) if share < 1.0 else math.inf
+    return least <= prediction.PATIENCE * (1.0 + share)

@@ -24,7 +24,7 @@ Column = npt.NDArray[np.float64]
 
 #: Post-copy is used, where it is allowed, when pre-copy would take more than
 #: this many times as long: pre-copy can be broken off, post-copy cannot.
-PATIENCE = 2.0
+PATIENCE = 1.05
 #: Stopping, the state of the devices and starting: what a switch takes on
 #: QEMU when no memory is left.
 SWITCH_MS = 10.0

@@ -5,11 +5,19 @@ were switched now, and what the last passes say of the next ones. From there
 it climbs a ladder, and takes the next rung as soon as a rung is spent:
 
 1. raise the limit of downtime, as far as it is allowed, when what is left
-   fits it and no longer falls fast;
+   fits it and gets no smaller in the time that is worth it;
 2. give auto-converge time: while the throttle still rises it is not stalled;
 3. post-copy, where allowed, after one full pass;
 4. a stop that fits the downtime that is allowed;
 5. give up, and say why.
+
+How long pre-copy may take is the request's limit in time. Where post-copy is
+allowed, it is also ``PATIENCE`` times what one pass and post-copy after it
+take. What a second pass will leave cannot be seen in the first: a guest that
+writes slowly to all of its memory, and one that writes fast to a little of
+it, leave the same. Where it was predicted to converge, and what is left does
+not speak against it, the least is taken that the next passes can leave; else
+the most, and one more pass is made only where even that keeps to the limit.
 
 A dirty rate above the bandwidth alone decides nothing: pages that are
 written twice are sent once. A bandwidth that fell to less than half of its
@@ -24,6 +32,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import throttle
 from kvm_balancer.migration.convergence import trend
 from kvm_balancer.model import plan
 
@@ -32,47 +41,49 @@ from kvm_balancer.model import plan
 FIRST_DOWNTIME_MS = 300
 #: The room left to the hypervisor's own idea of the bandwidth.
 DOWNTIME_MARGIN = 1.1
-#: A pass that halves what is left is worth another one: it takes less time
-#: than the downtime it saves allows for.
-FALLS_FAST = 0.5
-#: From here on what is left hardly falls.
+#: A shorter stop is worth so many times what it saves,
+WORTH_OF_DOWNTIME = 10.0
+#: and this share of the time that it took so far, where that is more.
+WORTH_OF_TIME = 0.1
+#: A pass that leaves more of what it carried needs all that is allowed.
 HARDLY_FALLS = 0.9
-#: QEMU raises the throttle when the guest dirtied more than half of what
-#: was sent, in two passes in a row.
-THROTTLES_ABOVE = 0.5
-#: QEMU's defaults; its highest throttle is 99 %.
-FIRST_THROTTLE_PERCENT = 20
-THROTTLE_STEP_PERCENT = 10
-HIGHEST_THROTTLE_PERCENT = 99
-#: Passes in which a throttle that is to rise has risen: two, and as many
-#: again for hypervisors that count otherwise.
-THROTTLE_PASSES = 4
+#: What fits is switched with the next pass; after so many without a switch
+#: the hypervisor takes the bandwidth for lower than it is.
+FITTING_PASSES = 3
+#: Whether compression is of use is seen by a pass of this share of the time.
+WORTH_OF_COMPRESSION = 0.25
+#: A prediction of what is left after the first pass is believed when no more
+#: is left than this many times as much.
+CONFIRMS = 1.25
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Patience:
     """How much is tried before a migration is given up.
 
-    :ivar ratios: passes in a row, at one throttle, that must agree that
-        nothing is gained
+    :ivar passes: that must agree in a row that nothing is gained, and
+    :ivar stall_seconds: how long they must
     :ivar budget: how many times a full pass it may take, without a limit in
         time from the request
     :ivar collapse_seconds: how long a network fault is waited for
     """
 
-    ratios: int
+    passes: int
+    stall_seconds: float
     budget: float
     collapse_seconds: float
 
 
 PATIENCE = {
-    request.Profile.BALANCE: Patience(3, 16.0, 60.0),
-    request.Profile.DRAIN: Patience(6, 64.0, 300.0),
+    request.Profile.BALANCE: Patience(3, 60.0, 16.0, 60.0),
+    request.Profile.DRAIN: Patience(6, 300.0, 64.0, 300.0),
 }
 
 #: An estimate from few passes may be wrong by as much; before the limit in
 #: time is reached, it is given up only well beyond it.
 ESTIMATE_MARGIN = 1.5
+
+settle_throttle = throttle.settle
 
 
 class Adaptive(contract.Convergence):
@@ -82,11 +93,16 @@ class Adaptive(contract.Convergence):
         super().__init__(params)
         self._options = request.Options()
         self._patience = PATIENCE[request.Profile.BALANCE]
+        self._predicted: plan.Prediction | None = None
         self._trend = trend.Trend()
+        self._throttle = throttle.Watch(self._options)
         self._limit_ms = 0
         self._begun_at = 0.0
         self._post_copy = False
-        self._fitted = False
+        self._fitting = 0
+        self._stalled = 0
+        self._stalled_since = 0.0
+        self._waits_until: float | None = None
         self._last_chance_until: float | None = None
 
     def begin(
@@ -95,20 +111,30 @@ class Adaptive(contract.Convergence):
         predicted: plan.Prediction | None,
         at: float,
     ) -> contract.Settings:
-        self._options = settle_throttle(options)
+        self._options = throttle.settle(options)
+        self._throttle = throttle.Watch(self._options)
+        self._trend = trend.Trend(bool(options.compression))
+        self._predicted = predicted
         self._patience = PATIENCE[options.profile]
         self._post_copy = options.post_copy
         self._begun_at = at
         self._limit_ms = min(FIRST_DOWNTIME_MS, options.max_downtime_ms)
+        self._trend.limit_ms = self._limit_ms
         return contract.Settings(self._options, self._limit_ms)
 
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
 
+    def bandwidth_limited(self, mib_s: int, at: float) -> None:
+        self._trend.link.limit(mib_s)
+
     def judge(
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:
+        before = len(self._trend.boundaries)
         self._trend.measure(statistics, at, boundary)
+        if len(self._trend.boundaries) > before:
+            self._throttle.take(self._trend.boundaries[-1])
         if self._over_time(at):
             return self._at_time_limit(at, boundary)
         if not boundary or not self._trend.boundaries:
@@ -119,128 +145,174 @@ class Adaptive(contract.Convergence):
         if not math.isfinite(self._trend.pause_ms):
             return contract.CarryOn('the bandwidth is not known yet')
         if self._trend.pause_ms <= self._options.max_downtime_ms:
-            return self._fits()
-        self._fitted = False
+            self._stalled = 0
+            return self._fits(at)
+        self._fitting = 0
         if self._trend.collapsed_since is not None:
             return self._collapsed(at - self._trend.collapsed_since)
         return self._does_not_fit(at)
 
     # -- what is left fits the downtime that is allowed --------------------
 
-    def _fits(self) -> contract.Decision:
-        pause, ratio = self._trend.pause_ms, self._trend.ratio()
-        if pause <= self._limit_ms and not self._fitted:
-            self._fitted = True
-            return contract.CarryOn(
-                f'a pause of {pause:.0f} ms fits the limit of'
-                f' {self._limit_ms} ms: about to switch'
-            )
-        if pause > self._limit_ms and ratio <= FALLS_FAST:
-            return contract.CarryOn(
-                f'a pause of {pause:.0f} ms is allowed, and the next pass'
-                f' leaves {ratio:.0%} of it'
-            )
-        # it fitted before and was not switched: the hypervisor takes the
-        # bandwidth for lower than it is
-        wanted = max(pause * DOWNTIME_MARGIN, self._limit_ms * 1.5)
+    def _fits(self, at: float) -> contract.Decision:
+        pause = self._trend.pause_ms
+        if pause <= self._limit_ms:
+            self._fitting += 1
+            if self._fitting <= FITTING_PASSES:
+                return contract.CarryOn(
+                    f'a pause of {pause:.0f} ms fits the limit of'
+                    f' {self._limit_ms} ms: about to switch'
+                )
         if self._limit_ms >= self._options.max_downtime_ms:
             return contract.CarryOn(
                 f'a pause of {pause:.0f} ms fits what is allowed'
             )
+        takes = self._trend.seconds_left(self._limit_ms) - pause / 1000.0
+        if self._waits_until is None:
+            self._waits_until = at + self._worth(at)
+        if pause > self._limit_ms and at + takes <= self._waits_until:
+            return contract.CarryOn(
+                f'a pause of {pause:.0f} ms is allowed, and one of'
+                f' {self._limit_ms} ms comes within {takes:.1f} s'
+            )
+        self._fitting, self._waits_until = 0, None
+        wanted = max(pause * DOWNTIME_MARGIN, self._limit_ms * 1.25)
         return self._raise(
             wanted, f'a pause of {pause:.0f} ms is allowed, and hardly falls'
         )
+
+    def _worth(self, at: float) -> float:
+        """Return how long a stop that fits the present limit is waited for."""
+        saves = (self._trend.pause_ms - self._limit_ms) / 1000.0
+        elapsed = at - self._started_at
+        worth = max(WORTH_OF_DOWNTIME * saves, WORTH_OF_TIME * elapsed)
+        limit = self._options.time_limit_seconds
+        if limit > 0:
+            worth = min(worth, (limit - (at - self._begun_at)) / 2.0)
+        if self._post_copy:
+            worth = min(worth, self._granted() - elapsed)
+        return worth
 
     def _raise(self, wanted_ms: float, why: str) -> contract.Decision:
         self._limit_ms = min(
             math.ceil(wanted_ms), self._options.max_downtime_ms
         )
+        self._trend.limit_ms = self._limit_ms
         return contract.RaiseDowntime(why, self._limit_ms)
 
     # -- it does not -------------------------------------------------------
 
     def _does_not_fit(self, at: float) -> contract.Decision:
-        pause, ratio = self._trend.pause_ms, self._trend.ratio()
         seen = (
-            f'a pause of {pause:.0f} ms is over the'
-            f' {self._options.max_downtime_ms} ms allowed, and a pass leaves'
-            f' {ratio:.0%} of the one before'
+            f'a pause of {self._trend.pause_ms:.0f} ms is over the'
+            f' {self._options.max_downtime_ms} ms allowed, and'
+            f' {self._trend.ratio():.0%} of what the pass carried got dirty'
         )
-        throttle = self._trend.boundaries[-1].throttle_percent
-        if self._throttle_spent(throttle):
+        if self._throttle.spent(self._trend.pause_ms / 1000.0):
             return self._next_rung(
-                f'{seen}; the throttle of {throttle} % may not rise further'
+                f'{seen}; the throttle of {self._throttle.percent} % may not'
+                f' rise further'
                 f' ({self._options.max_throttle_percent} % allowed)'
             )
-        takes = at - self._started_at + self._seconds_left()
-        if self._post_copy and self._post_copy_is_better(at, takes):
+        if self._post_copy and self._post_copy_is_due(at):
             return self._next_rung(
-                f'{seen}; pre-copy would take {_seconds(takes)}'
+                f'{seen}; pre-copy would take {_seconds(self._takes(at))}'
+                f' and {_seconds(self._granted())} are granted'
             )
-        budget = self._budget_seconds()
-        if takes > budget and self._hopeless():
+        if self._is_hopeless(at):
             return self._next_rung(
-                f'{seen}; pre-copy would take {_seconds(takes)}, and'
-                f' {_seconds(budget)} are granted'
+                f'{seen}; pre-copy would take'
+                f' {_seconds(self._takes(at, trend.STRAIGHT))}, and'
+                f' {_seconds(self._budget_seconds())} are granted'
             )
-        if (
-            ratio >= HARDLY_FALLS
-            and self._limit_ms < self._options.max_downtime_ms
+        if self._limit_ms < self._options.max_downtime_ms and (
+            self._throttle.percent > 0
+            or self._throttle.may_rise
+            or self._trend.ratio() >= HARDLY_FALLS
+            or not math.isfinite(self._seconds_left(trend.STRAIGHT))
         ):
             return self._raise(self._options.max_downtime_ms, seen)
         return contract.CarryOn(seen)
 
-    def _throttle_spent(self, throttle: int) -> bool:
-        """Say whether the throttle is where it may not rise any more."""
-        allowed = self._options.max_throttle_percent
-        if not self._options.auto_converge:
-            return False
-        if throttle > allowed:
-            return True
-        step = self._options.auto_converge_increment_percent
-        return (
-            allowed < HIGHEST_THROTTLE_PERCENT
-            and throttle > 0
-            and throttle + step > allowed
-            and self._trend.since_throttled >= 2
-            and self._trend.ratio() > THROTTLES_ABOVE
-        )
-
-    def _throttle_may_act(self) -> bool:
-        """Say whether a throttle is yet to come, or has just risen."""
-        throttle = self._trend.boundaries[-1].throttle_percent
-        return (
-            self._options.auto_converge
-            and throttle < self._options.max_throttle_percent
-            and self._trend.since_throttled <= THROTTLE_PASSES
-        )
-
-    def _post_copy_is_better(self, at: float, takes: float) -> bool:
+    def _post_copy_is_due(self, at: float) -> bool:
         """Compare pre-copy from here on with the hybrid of one pass."""
-        seen = self._trend
-        again = seen.boundaries[0].remaining_mib / seen.bandwidth_mib_s
-        granted = prediction.PATIENCE * (seen.first_pass_seconds + again)
-        if takes <= granted:
+        granted, elapsed = self._granted(), at - self._started_at
+        pause = self._trend.pause_ms / 1000.0
+        if self._throttle.may_rise and elapsed + pause <= granted:
             return False
-        if self._throttle_may_act():
-            next_boundary = at - self._started_at + seen.pause_ms / 1000.0
-            return next_boundary > granted
-        return True
+        # even if it leaves all of it again
+        if elapsed + 2.0 * pause <= granted:
+            return False
+        if (
+            self._options.compression
+            and len(self._trend.boundaries) < 2
+            and pause <= WORTH_OF_COMPRESSION * elapsed
+        ):
+            # what it gains shows in the second pass only
+            return False
+        return self._takes(at) > granted
 
-    def _hopeless(self) -> bool:
+    def _granted(self) -> float:
+        """Return how long pre-copy may take where post-copy is allowed."""
+        seen = self._trend
+        again = seen.link.seconds(seen.boundaries[0].remaining_mib)
         return (
-            self._trend.since_throttled > self._patience.ratios
-            and not self._throttle_may_act()
+            prediction.PATIENCE * (seen.first_pass_seconds + again)
+            + seen.link.lost_seconds
         )
 
-    def _seconds_left(self) -> float:
-        return self._trend.seconds_left(self._options.max_downtime_ms)
+    def _takes(self, at: float, bend: float | None = None) -> float:
+        """Return how long pre-copy would take in all."""
+        return at - self._started_at + self._seconds_left(bend)
+
+    def _seconds_left(self, bend: float | None = None) -> float:
+        if bend is None and self._trend.bend() is None:
+            bend = self._first_guess()
+        return self._trend.seconds_left(self._options.max_downtime_ms, bend)
+
+    def _first_guess(self) -> float:
+        """Say what to make of a curve of which one point is known."""
+        if (
+            self._predicted is None
+            or len(self._trend.boundaries) > 1
+            or self._options.compression
+        ):
+            return trend.STRAIGHT
+        first = self._trend.boundaries[0]
+        expected = self._predicted.mib - first.carried_mib
+        confirmed = (
+            self._predicted.mode is plan.Mode.POST_COPY
+            and first.remaining_mib * CONFIRMS >= expected
+        )
+        return trend.FLAT if confirmed else trend.STRAIGHT
+
+    def _is_hopeless(self, at: float) -> bool:
+        """Say whether there is no more time, or no use for it."""
+        budget = self._budget_seconds()
+        if at - self._begun_at > budget:
+            return True
+        if (
+            self._throttle.may_rise
+            or self._takes(at, trend.STRAIGHT) <= ESTIMATE_MARGIN * budget
+        ):
+            self._stalled = 0
+            return False
+        if not self._stalled:
+            self._stalled_since = at
+        self._stalled += 1
+        return (
+            self._stalled > self._patience.passes
+            and at - self._stalled_since >= self._patience.stall_seconds
+        )
 
     def _budget_seconds(self) -> float:
         limit = self._options.time_limit_seconds
         if limit > 0:
-            return ESTIMATE_MARGIN * limit
-        return self._patience.budget * self._trend.first_pass_seconds
+            return limit
+        return (
+            self._patience.budget * self._trend.first_pass_seconds
+            + self._trend.link.lost_seconds
+        )
 
     @property
     def _started_at(self) -> float:
@@ -295,32 +367,6 @@ class Adaptive(contract.Convergence):
         ):
             return contract.CarryOn(f'{why}: about to switch')
         return contract.GiveUp(why)
-
-
-def settle_throttle(options: request.Options) -> request.Options:
-    """Choose the throttle's first value and step so that they fit.
-
-    Where the request leaves them to the hypervisor, its defaults are taken
-    as far as the throttle that is allowed; auto-converge is off where that
-    is none.
-    """
-    allowed = options.max_throttle_percent
-    if not options.auto_converge or allowed <= 0:
-        return dataclasses.replace(options, auto_converge=False)
-    first = min(
-        options.auto_converge_initial_percent or FIRST_THROTTLE_PERCENT,
-        allowed,
-    )
-    step = options.auto_converge_increment_percent or THROTTLE_STEP_PERCENT
-    if allowed < HIGHEST_THROTTLE_PERCENT and allowed > first:
-        # equal steps that end on what is allowed, or just below it
-        steps = math.ceil((allowed - first) / step)
-        step = max(1, (allowed - first) // steps)
-    return dataclasses.replace(
-        options,
-        auto_converge_initial_percent=first,
-        auto_converge_increment_percent=step,
-    )
 
 
 def _seconds(seconds: float) -> str:

@@ -1,25 +1,42 @@
 """What a copy has shown of itself so far: bandwidth, passes and throttle.
 
 Remaining memory is believed at boundaries only; between two of them it is a
-saw tooth. Bandwidth is smoothed.
+saw tooth. Statistics of a boundary that were answered late are of a while
+after it: what was sent meanwhile is added again.
+
+What a pass leaves depends on the time the guest had to write in it. How the
+two go together, in the time of a guest that is not slowed down, is the same
+whatever the bandwidth and the throttle: it is a curve that rises by the
+dirty rate at first and bends where the working set is dirty as a whole.
+Two passes of different lengths show how far it bends: between them it is
+taken for c x t**b, with b = 1 where pages are rarely hit twice, and b = 0
+where all of the working set is dirty whatever the time.
 """
 
 import dataclasses
 import math
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration.convergence import link
 
-#: Weight of the newest sample of the bandwidth.
-ALPHA = 0.4
-#: The peak of the bandwidth is forgotten by half in this time, so that a
-#: burst at the start is no measure for ever, and a link that stays slow
-#: becomes the link there is.
-PEAK_HALF_LIFE_SECONDS = 120.0
-#: Samples before the peak is taken: the first ones are of a stream that
-#: starts.
-WARM_UP_SAMPLES = 3
-#: Ratios of one pass to the one before that are averaged.
-WINDOW = 3
+ALPHA = link.ALPHA
+#: Passes that are looked at; what is older may be another guest's.
+WINDOW = 4
+#: Lengths of passes that differ by less show nothing of the curve.
+APART = 1.2
+#: QEMU asks what got dirty when what is left fits the downtime, and looks
+#: every 50 ms or so: it is less by half of that.
+LOOK_SECONDS = 0.025
+#: No copy is looked ahead for longer.
+MOST_PASSES = 400
+#: A pass that leaves more than this of the one before leaves it all.
+STALLS = 0.999
+
+#: The same, of passes that are straight: rounding is no progress.
+STALLED_FOR_GOOD = 1.0 - 1e-6
+
+#: How the curve may bend: not at all, and as far as it can.
+STRAIGHT, FLAT = 1.0, 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,6 +45,10 @@ class Boundary:
 
     :ivar passes: full passes done by then
     :ivar sent_mib: what had gone over the network by then; 0 where not told
+    :ivar carried_mib: of memory, in the passes since the boundary before
+    :ivar written_seconds: time in which the guest wrote since then, as if
+        it had not been slowed down
+    :ivar dirtied_mib: what got dirty in that time
     """
 
     at: float
@@ -35,24 +56,39 @@ class Boundary:
     remaining_mib: float
     throttle_percent: int
     sent_mib: float
+    carried_mib: float
+    written_seconds: float
+    dirtied_mib: float
 
 
 class Trend:
     """The history of one copy of memory.
 
-    :ivar bandwidth_mib_s: smoothed; 0 while nothing was seen
+    :ivar link: what the network shows
     :ivar boundaries: ends of full passes, oldest first
+    :ivar limit_ms: of the downtime, as it is
+    :param compresses: less is sent than the memory that goes across
     """
 
-    def __init__(self) -> None:
-        self.bandwidth_mib_s = 0.0
+    def __init__(self, compresses: bool = False) -> None:
+        self.link = link.Link()
+        self.limit_ms = 0
         self.boundaries: list[Boundary] = []
         self.total_mib = 0.0
         self.started_at: float | None = None
-        self.collapsed_since: float | None = None
-        self._peak_mib_s = 0.0
-        self._samples = 0
-        self._sampled_at = 0.0
+        self._compresses = compresses
+        self._origin = math.inf
+        self._throttle_percent = 0
+
+    @property
+    def bandwidth_mib_s(self) -> float:
+        """Smoothed; 0 while nothing was seen."""
+        return self.link.bandwidth_mib_s
+
+    @property
+    def collapsed_since(self) -> float | None:
+        """When the network broke down; None while it is sound."""
+        return self.link.collapsed_since
 
     def measure(
         self, statistics: events.Statistics, at: float, boundary: bool
@@ -62,36 +98,66 @@ class Trend:
             self.started_at = at
         self.total_mib = max(self.total_mib, statistics.remaining_mib)
         if statistics.bandwidth_mib_s > 0:
-            self._sample(statistics.bandwidth_mib_s, at)
-        passes = statistics.iteration - 1
-        if boundary and passes >= 1:
-            self.boundaries.append(
-                Boundary(
-                    at,
-                    passes,
-                    statistics.remaining_mib,
-                    statistics.throttle_percent,
-                    statistics.transferred_mib,
-                )
+            self.link.sample(statistics.bandwidth_mib_s, at)
+        if boundary and statistics.iteration >= 2:
+            self._end_pass(statistics, at)
+        elif not boundary and statistics.elapsed_ms > 0.0:
+            # the job's clock began then, or a little earlier
+            self._origin = min(
+                self._origin, at - statistics.elapsed_ms / 1000.0
             )
 
-    def _sample(self, bandwidth_mib_s: float, at: float) -> None:
-        self._samples += 1
-        if self._samples == 1:
-            self.bandwidth_mib_s = bandwidth_mib_s
-        else:
-            self.bandwidth_mib_s += ALPHA * (
-                bandwidth_mib_s - self.bandwidth_mib_s
+    def _late_mib(self, statistics: events.Statistics, at: float) -> float:
+        """Return what was sent between a boundary and its statistics."""
+        if not math.isfinite(self._origin) or statistics.elapsed_ms <= 0.0:
+            return 0.0
+        late = self._origin + statistics.elapsed_ms / 1000.0 - at
+        return max(0.0, late) * self.bandwidth_mib_s
+
+    def _end_pass(self, statistics: events.Statistics, at: float) -> None:
+        passes = statistics.iteration - 1
+        before = self.boundaries[-1] if self.boundaries else None
+        if before is not None and passes <= before.passes:
+            return
+        late_mib = self._late_mib(statistics, at)
+        left = statistics.remaining_mib + late_mib
+        sent = max(0.0, statistics.transferred_mib - late_mib)
+        since = at if self.started_at is None else self.started_at
+        if before is not None:
+            # a pass leaves less than the one before; more was not late only
+            most = max(before.remaining_mib, statistics.remaining_mib)
+            left = min(left, most) if late_mib else left
+            since = before.at
+        carried = self._carried(before, sent, at - since)
+        uncarried = max(0.0, before.remaining_mib - carried) if before else 0.0
+        share = 1.0 - self._throttle_percent / 100.0
+        self._throttle_percent = statistics.throttle_percent
+        self.boundaries.append(
+            Boundary(
+                at,
+                passes,
+                left,
+                statistics.throttle_percent,
+                sent,
+                carried,
+                (at - since) * share,
+                max(0.0, left - uncarried),
             )
-            aged = max(0.0, at - self._sampled_at)
-            self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
-        self._sampled_at = at
-        if self._samples >= WARM_UP_SAMPLES:
-            self._peak_mib_s = max(self._peak_mib_s, self.bandwidth_mib_s)
-        if self.bandwidth_mib_s >= self._peak_mib_s / 2:
-            self.collapsed_since = None
-        elif self.collapsed_since is None:
-            self.collapsed_since = at
+        )
+
+    def _carried(
+        self, before: Boundary | None, sent: float, seconds: float
+    ) -> float:
+        """Return how much memory went across since the boundary before."""
+        if before is None:
+            return min(self.total_mib, sent) if sent > 0 else self.total_mib
+        if self._compresses:
+            stays = self.limit_ms / 1000.0 - LOOK_SECONDS
+            stays = max(0.0, stays * self.bandwidth_mib_s)
+            return max(before.remaining_mib - stays, sent - before.sent_mib)
+        if sent > before.sent_mib:
+            return min(before.remaining_mib, sent - before.sent_mib)
+        return min(before.remaining_mib, seconds * self.bandwidth_mib_s)
 
     @property
     def remaining_mib(self) -> float:
@@ -103,7 +169,7 @@ class Trend:
     @property
     def pause_ms(self) -> float:
         """How long the guest would stand still if it were switched now."""
-        return self._seconds(self.remaining_mib) * 1000.0
+        return self.link.seconds(self.remaining_mib) * 1000.0
 
     @property
     def first_pass_seconds(self) -> float:
@@ -114,76 +180,119 @@ class Trend:
         return max(
             (first.at - self.started_at) / first.passes,
             # the copy may have been seen late
-            self._seconds(first.sent_mib / first.passes),
+            self.link.seconds(first.sent_mib / first.passes),
         )
 
     @property
-    def first_pass_mib(self) -> float:
-        """What the first pass sent; pages full of zeros cost nothing."""
-        if self.boundaries and self.boundaries[0].sent_mib > 0:
-            first = self.boundaries[0]
-            return min(self.total_mib, first.sent_mib / first.passes)
-        return self.total_mib
-
-    @property
-    def steady(self) -> list[float]:
-        """What was left at the boundaries since the throttle last moved."""
-        left: list[float] = []
+    def steady(self) -> list[Boundary]:
+        """Boundaries since the throttle last moved, the move included."""
+        found: list[Boundary] = []
         for seen in reversed(self.boundaries):
             if seen.throttle_percent != self.boundaries[-1].throttle_percent:
                 break
-            left.append(seen.remaining_mib)
-        return left[::-1]
-
-    @property
-    def since_throttled(self) -> int:
-        """Boundaries that the present throttle has seen."""
-        return len(self.steady)
+            found.append(seen)
+        return found[::-1]
 
     def ratio(self) -> float:
-        """What one pass leaves of what the one before it left.
+        """What got dirty in the last pass, of what it carried."""
+        last = self.boundaries[-1]
+        if last.carried_mib <= 0.0:
+            return 1.0
+        return last.dirtied_mib / last.carried_mib
 
-        After the first pass alone: the share of what it sent that was
-        dirtied meanwhile, which the true ratio is not below.
-        """
-        steady = self.steady
-        if len(steady) < 2:
-            before = (
-                self.boundaries[-2].remaining_mib
-                if len(self.boundaries) >= 2
-                else self.first_pass_mib
-            )
-            return _ratio(self.remaining_mib, before, 1)
-        steps = min(WINDOW, len(steady) - 1)
-        return _ratio(steady[-1], steady[-1 - steps], steps)
+    def bend(self) -> float | None:
+        """Return b of the curve; None where the passes do not show it."""
+        seen = [one for one in self.boundaries[-WINDOW:] if _shows(one)]
+        if len(seen) < 2:
+            return None
+        longest = max(seen, key=lambda one: one.written_seconds)
+        shortest = min(seen, key=lambda one: one.written_seconds)
+        apart = longest.written_seconds / shortest.written_seconds
+        if apart < APART:
+            return None
+        more = math.log(longest.dirtied_mib / shortest.dirtied_mib)
+        seen_bend = min(STRAIGHT, max(FLAT, more / math.log(apart)))
+        # in shorter passes than these it bends less
+        return (seen_bend + STRAIGHT) / 2.0
 
-    def seconds_left(self, downtime_ms: float) -> float:
+    def seconds_left(
+        self, downtime_ms: float, bend: float | None = None
+    ) -> float:
         """Time until what is left fits *downtime_ms*, if all goes on so.
 
-        :returns: infinite where it does not get there
+        :param bend: of the curve, where another than the one that was seen
+            is to be taken: STRAIGHT for the least it can take, FLAT for the
+            most
+        :returns: the stop included; infinite where it does not get there
         """
-        ratio = self.ratio()
-        fits_mib = self.bandwidth_mib_s * downtime_ms / 1000.0
-        left_mib = self.remaining_mib
-        if left_mib <= fits_mib:
-            return self._seconds(left_mib)
-        if ratio >= 1.0 or fits_mib <= 0.0:
-            return math.inf
-        if ratio <= 0.0:
-            return self._seconds(left_mib)
-        passes = math.ceil(math.log(fits_mib / left_mib) / math.log(ratio))
-        return self._seconds(
-            left_mib * (1.0 - ratio**passes) / (1.0 - ratio)
-            + left_mib * ratio**passes
-        )
+        left, speed = self.remaining_mib, self._speed_mib_s
+        fits = self.bandwidth_mib_s * downtime_ms / 1000.0
+        if left <= fits or speed <= 0.0:
+            return self.link.seconds(left)
+        if bend is None:
+            bend = self.bend()
+        rate = self._level(STRAIGHT if bend is None else bend)
+        power = STRAIGHT if bend is None else bend
+        share = 1.0 - self._throttle_percent / 100.0
+        stays = max(0.0, fits - self.bandwidth_mib_s * LOOK_SECONDS)
+        if power == STRAIGHT and fits > 0.0:
+            return (
+                _straight(
+                    left - stays, fits - stays, rate * share / speed, stays
+                )
+                / speed
+            )
+        seconds = 0.0
+        for _ in range(MOST_PASSES):
+            took = (left - stays) / speed
+            seconds += took
+            after = stays + rate * math.pow(took * share, power)
+            if after <= fits:
+                return seconds + after / speed
+            if after > STALLS * left:
+                return math.inf
+            left = after
+        return math.inf
 
-    def _seconds(self, mib: float) -> float:
-        if self.bandwidth_mib_s <= 0.0:
-            return math.inf
-        return mib / self.bandwidth_mib_s
+    @property
+    def _speed_mib_s(self) -> float:
+        """How fast memory goes across, which may be more than is sent."""
+        if not self._compresses or len(self.boundaries) < 2:
+            return self.bandwidth_mib_s
+        before, last = self.boundaries[-2:]
+        seconds = max(last.at - before.at, LOOK_SECONDS)
+        return max(self.bandwidth_mib_s, last.carried_mib / seconds)
+
+    def _level(self, bend: float) -> float:
+        """Return c of the curve, the mean of the last passes."""
+        seen = [one for one in self.boundaries[-WINDOW + 1 :] if _shows(one)]
+        if not seen:
+            return 0.0
+        logs = [
+            math.log(one.dirtied_mib) - bend * math.log(one.written_seconds)
+            for one in seen
+        ]
+        return math.exp(sum(logs) / len(logs))
 
 
-def _ratio(after: float, before: float, steps: int) -> float:
-    if before <= 0.0:
-        return 1.0
-    return float((after / before) ** (1.0 / steps))
+def _straight(
+    first_mib: float, last_mib: float, ratio: float, stays_mib: float
+) -> float:
+    """Return what passes carry that leave the same share of each other.
+
+    :param last_mib: what they are to come down to
+    :param stays_mib: what each leaves to the next one, and the last to the
+        stop
+    """
+    if ratio > STALLED_FOR_GOOD:
+        return math.inf
+    if ratio <= 0.0:
+        return first_mib + stays_mib
+    passes = math.ceil(math.log(last_mib / first_mib) / math.log(ratio))
+    shrunk = math.pow(ratio, max(0, passes))
+    return first_mib * ((1.0 - shrunk) / (1.0 - ratio) + shrunk) + stays_mib
+
+
+def _shows(seen: Boundary) -> bool:
+    """Say whether a pass has something to show of the curve."""
+    return seen.dirtied_mib > 0.0 and seen.written_seconds > 0.0

@@ -179,8 +179,12 @@ class Copy:
         return min(left / pace, max(looks, least) * LOOK_SECONDS)
 
     def _pace(self, bandwidth_mib_s: float) -> float:
-        """Return how much memory goes while so much is sent."""
-        return bandwidth_mib_s / (self._again if self.passes else 1.0)
+        """Return how much memory goes while so much is sent.
+
+        What follows the guest is sent as it is.
+        """
+        again = self.passes > 0 and not self.frozen
+        return bandwidth_mib_s / (self._again if again else 1.0)
 
     def run(self, seconds: float, bandwidth_mib_s: float) -> None:
         """Let time go by, within the stretch under way."""

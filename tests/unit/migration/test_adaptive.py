@@ -128,7 +128,7 @@ class TestLadder(unittest.TestCase):
         self.assertLess(run.seconds, 2.2 * 12.2)
 
     def test_a_guest_that_converges_soon_needs_no_post_copy(self):
-        for ratio in (0.0, 0.1, 0.25, 0.5):
+        for ratio in (0.0, 0.05, 0.1, 0.2):
             run = self.run_guest(ratio, post_copy=True)
             self.assertEqual('switched', run.end, ratio)
 

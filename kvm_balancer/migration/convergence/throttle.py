@@ -1,0 +1,132 @@
+"""Auto-converge: its steps, and what of it can be foreseen.
+
+QEMU looks at the end of a pass, and at most once a second, whether more than
+half of what was sent got dirty meanwhile. When it did so twice it slows the
+guest down by another step, and asks nobody: libvirt has no word for the
+highest throttle, so that what is not allowed has to be ended before it.
+"""
+
+import dataclasses
+import math
+
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import trend
+
+#: QEMU's defaults; its highest throttle is 99 %.
+FIRST_PERCENT = 20
+STEP_PERCENT = 10
+HIGHEST_PERCENT = 99
+#: QEMU throttles when more than this share of what was sent got dirty,
+SHARE = 0.5
+#: in this many looks,
+LOOKS = 2
+#: which are so far apart at least.
+PERIOD_SECONDS = 1.0
+#: A throttle that is to rise has risen after so many passes and seconds.
+PASSES = 4
+SECONDS = 6.0
+#: The share as it is seen here may differ from QEMU's: what is not allowed
+#: is ended a little early, and a step is waited for a little too often.
+SPENT_SHARE = 0.98 * SHARE
+RISING_SHARE = 0.9 * SHARE
+
+
+def settle(options: request.Options) -> request.Options:
+    """Choose the throttle's first value and step so that they fit.
+
+    Where the request leaves them to the hypervisor, its defaults are taken
+    as far as the throttle that is allowed; auto-converge is off where that
+    is none.
+    """
+    allowed = options.max_throttle_percent
+    if not options.auto_converge or allowed <= 0:
+        return dataclasses.replace(options, auto_converge=False)
+    first = min(
+        options.auto_converge_initial_percent or FIRST_PERCENT, allowed
+    )
+    step = options.auto_converge_increment_percent or STEP_PERCENT
+    if allowed < HIGHEST_PERCENT and allowed > first:
+        # equal steps that end on what is allowed, or just below it
+        steps = math.ceil((allowed - first) / step)
+        step = max(1, (allowed - first) // steps)
+    return dataclasses.replace(
+        options,
+        auto_converge_initial_percent=first,
+        auto_converge_increment_percent=step,
+    )
+
+
+class Watch:
+    """Looks at the passes as QEMU does.
+
+    :ivar percent: the present throttle
+    :ivar passes: ends of passes that it has seen
+    """
+
+    def __init__(self, options: request.Options) -> None:
+        self.percent = 0
+        self.passes = 0
+        self._on = options.auto_converge
+        self._allowed = options.max_throttle_percent
+        self._step = options.auto_converge_increment_percent
+        self._since: float | None = None
+        self._at = 0.0
+        self._looked_at: float | None = None
+        self._sent_mib = self._dirtied_mib = 0.0
+        self._high = 0
+        self._share = 1.0
+
+    def take(self, seen: trend.Boundary) -> None:
+        """Take in the end of a pass."""
+        self._at = seen.at
+        if self._since is None or seen.throttle_percent != self.percent:
+            self.percent, self.passes = seen.throttle_percent, 0
+            self._since, self._high = seen.at, 0
+            self._look(seen.at)
+        self.passes += 1
+        self._share = _share(seen.dirtied_mib, seen.carried_mib)
+        self._sent_mib += seen.carried_mib
+        self._dirtied_mib += seen.dirtied_mib
+        begun = seen.at if self._looked_at is None else self._looked_at
+        if seen.at - begun >= PERIOD_SECONDS:
+            share = _share(self._dirtied_mib, self._sent_mib)
+            self._high += share > SPENT_SHARE
+            self._look(seen.at)
+
+    def _look(self, at: float) -> None:
+        self._looked_at = at
+        self._sent_mib = self._dirtied_mib = 0.0
+
+    def spent(self, seconds: float) -> bool:
+        """Say whether it is about to exceed what is allowed, or did.
+
+        :param seconds: how long the next pass takes
+        """
+        if not self._on:
+            return False
+        if self.percent > self._allowed:
+            return True
+        looked_at = self._at if self._looked_at is None else self._looked_at
+        return (
+            self._at + seconds - looked_at >= PERIOD_SECONDS
+            and self._allowed < HIGHEST_PERCENT
+            and self.percent > 0
+            and self.percent + self._step > self._allowed
+            and self._high >= LOOKS - 1
+            and self._share > SPENT_SHARE
+        )
+
+    @property
+    def may_rise(self) -> bool:
+        """It is yet to come, or has just risen and may do so again."""
+        waited = self._at - (self._at if self._since is None else self._since)
+        return (
+            self._on
+            and self.percent < self._allowed
+            and self._share > RISING_SHARE
+            and (self.passes <= PASSES or waited <= SECONDS)
+        )
+
+
+def _share(dirtied_mib: float, sent_mib: float) -> float:
+    return dirtied_mib / sent_mib if sent_mib > 0.0 else 1.0

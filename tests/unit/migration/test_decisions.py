@@ -1,0 +1,48 @@
+"""Decisions on migrations drawn from seeds, judged by who knows the guest."""
+
+import unittest
+
+from benchmarks.convergence import __main__ as bench
+from benchmarks.convergence import cases
+from benchmarks.convergence import drive
+from benchmarks.convergence import oracle
+from kvm_balancer.migration.convergence import adaptive
+
+
+class DecisionsTest(unittest.TestCase):
+    def test_none_is_wrong_where_it_could_be_known(self):
+        for seed in range(130):
+            case = cases.draw(seed)
+            ran = drive.run(case, adaptive.Adaptive())
+            found = oracle.judge(case, oracle.ask(case), ran)
+            known = [
+                one for one in found if oracle.foreseeable(case, ran, one)
+            ]
+            self.assertEqual([], known, f'{case.name}: {ran.reason}')
+
+    def test_no_guest_is_slowed_down_more_than_is_allowed(self):
+        for seed in range(130):
+            case = cases.draw(seed)
+            ran = drive.run(case, adaptive.Adaptive())
+            self.assertLessEqual(
+                ran.throttle_percent,
+                case.options.max_throttle_percent,
+                case.name,
+            )
+
+    def test_with_post_copy_it_takes_as_long_as_the_hybrid(self):
+        for ratio in (0.1, 0.2, 0.3, 0.7, 1.0, 2.0, 4.0):
+            for share in (0.02, 0.1, 0.2, 0.5, 1.0):
+                case = cases.predicted(bench._busy(ratio, share, False))
+                ran = drive.run(case, adaptive.Adaptive())
+                self.assertLess(
+                    ran.seconds, 1.055 * case.hybrid_seconds, case.name
+                )
+
+    def test_post_copy_begins_with_the_end_of_the_first_pass(self):
+        for ratio in (1.0, 2.0, 4.0):
+            for share in (0.3, 0.5, 1.0):
+                case = bench._busy(ratio, share, False)
+                ran = drive.run(case, adaptive.Adaptive())
+                self.assertEqual(drive.POST_COPY, ran.end)
+                self.assertEqual(ran.passes[0].at, ran.decided_at)
