@@ -26,7 +26,14 @@ class Gains:
     :ivar useful: units that put load on a host at all, shape ``(units,)``
     """
 
-    def __init__(self, work: workspace.Workspace) -> None:
+    def __init__(
+        self, work: workspace.Workspace, exponent: float | None = None
+    ) -> None:
+        """Begin where *work* is.
+
+        :param exponent: gains are divided by MiB to this; by default as
+            the context prefers
+        """
         self.spread = score.RunningSpread(work.state)
         self.useful: columns.Bools = work.units.cpu_usage > 0
         self._work = work
@@ -35,7 +42,8 @@ class Gains:
         self._weight = work.fleet.counted.astype(np.float64)
         self._count = max(1.0, float(self._weight.sum()))
         self._load = work.state.cpu_load
-        exponent = work.context.prefer.cost_exponent
+        if exponent is None:
+            exponent = work.context.prefer.cost_exponent
         mib = np.maximum(work.units.mib / work.units.size, 1.0)
         self._price = work.units.size * mib**exponent
 

@@ -34,16 +34,20 @@ class Descent:
     """One descent on a workspace."""
 
     def __init__(
-        self, work: workspace.Workspace, explain: bool = False
+        self,
+        work: workspace.Workspace,
+        explain: bool = False,
+        exponent: float | None = None,
     ) -> None:
         """Begin where *work* is.
 
         :param explain: say of every move what its destination has before
             others; not worth the time where moves are sorted out later
+        :param exponent: how sparing with MiB (see :mod:`.gain`)
         """
         self.work = work
         self._explain = explain
-        self._gains = gain.Gains(work)
+        self._gains = gain.Gains(work, exponent)
         self._survey = survey.Survey(work, self._gains)
         count = len(work.fleet.hosts)
         self._width = min(_MOST, max(_FEWEST, count // _ONE_IN))

@@ -54,11 +54,13 @@ _COST = {
 }
 
 
-def costs(work: workspace.Workspace) -> columns.Floats:
+def costs(
+    work: workspace.Workspace, prefer: contexts.Prefer
+) -> columns.Floats:
     """Return what it costs to move each unit, shape ``(units,)``."""
     units = work.units
     average = float(units.mib.sum()) / max(1, int(units.size.sum()))
-    each, carried = _COST[work.context.prefer]
+    each, carried = _COST[prefer]
     found: columns.Floats = each * units.size + carried * units.mib / max(
         1.0, average
     )
@@ -69,11 +71,15 @@ class Trade:
     """One trade with a set of moves."""
 
     def __init__(
-        self, work: workspace.Workspace, first: int, target: float
+        self,
+        work: workspace.Workspace,
+        first: int,
+        target: float,
+        prefer: contexts.Prefer,
     ) -> None:
         """Take over the steps of *work* from the *first* on."""
         self._work = work
-        self._now = layout.Layout(work, first, costs(work))
+        self._now = layout.Layout(work, first, costs(work, prefer))
         self._goal = target**2 * float(work.fleet.counted.sum())
         self._best = self._now.snapshot()
         self._beyond = self._best.squares > self._goal
@@ -246,10 +252,14 @@ class Trade:
 
 
 def improve(
-    work: workspace.Workspace, first: int, target: float
+    work: workspace.Workspace,
+    first: int,
+    target: float,
+    prefer: contexts.Prefer,
 ) -> list[sequence.Way]:
     """Return the best ways found to bring the spread to *target*.
 
     :param first: the step of *work* from which on steps may be changed
+    :param prefer: what to be sparing with
     """
-    return layout.ways(Trade(work, first, target).run())
+    return layout.ways(Trade(work, first, target, prefer).run())

@@ -10,6 +10,7 @@ import dataclasses
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
+from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import greedy
 from kvm_balancer.planner import score
 from kvm_balancer.planner import sequence
@@ -19,6 +20,20 @@ from kvm_balancer.policies import base
 
 #: trades until all of their moves have been possible in some order
 _ATTEMPTS = 2
+#: what to be sparing with where limits are in the way: its own, then others
+_ORDER = {
+    contexts.Prefer.MOVES: tuple(contexts.Prefer),
+    contexts.Prefer.BALANCE: (
+        contexts.Prefer.BALANCE,
+        contexts.Prefer.MOVES,
+        contexts.Prefer.GIB,
+    ),
+    contexts.Prefer.GIB: (
+        contexts.Prefer.GIB,
+        contexts.Prefer.BALANCE,
+        contexts.Prefer.MOVES,
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,8 +76,7 @@ class Spread(base.Policy):
         before = self._spread(work)
         moves, first = work.moves, len(work.steps)
         if before > target:
-            greedy.Descent(work).run(target)
-            self._settle(work, first)
+            self._settle(work, first, self._descend(work))
         return assembly.Findings(
             summary=self._summary(
                 work, before, self._spread(work), work.moves - moves
@@ -70,35 +84,72 @@ class Spread(base.Policy):
             moves_bound=proven,
         )
 
-    def _settle(self, work: workspace.Workspace, first: int) -> None:
+    def _descend(self, work: workspace.Workspace) -> contexts.Prefer:
+        """Find moves to begin with; say what they are sparing with.
+
+        Where a limit of the plan leaves it over its target, what is sparing
+        with something else may get further within the limit.
+        """
+        target, first = self.params.target, len(work.steps)
+        limits = work.context.limits
+        own = work.context.prefer
+        tried: list[tuple[float, int, contexts.Prefer]] = []
+        for prefer in _ORDER[own]:
+            exponent = prefer.cost_exponent
+            greedy.Descent(work, exponent=exponent).run(target)
+            reached = self._spread(work)
+            limited = limits.max_moves or limits.max_mib
+            if reached <= target or not limited or work.out_of_time:
+                return prefer
+            tried.append((reached, len(tried), prefer))
+            work.rewind(first)
+        best = min(tried)[-1]
+        greedy.Descent(work, exponent=best.cost_exponent).run(target)
+        return best
+
+    def _settle(
+        self, work: workspace.Workspace, first: int, begun: contexts.Prefer
+    ) -> None:
         """Trade the moves for better ones, and put them in order.
 
-        What turns out not to be possible in any order is made up for, by
-        a second trade or descent, where the whole is still better then.
+        :param begun: what the moves are sparing with so far
+        """
+        found = _ways(work, first)
+        best, kept = self._worth(work, first), found
+        for prefer in dict.fromkeys((begun, work.context.prefer)):
+            work.rewind(first)
+            for way in found:
+                work.move(way.unit, way.destination)
+            self._trade(work, first, prefer)
+            worth = self._worth(work, first)
+            if worth <= best:
+                best, kept = worth, _ways(work, first)
+        if kept != _ways(work, first) or kept == found:
+            work.rewind(first)
+            sequence.in_any_case(work, kept)
+
+    def _trade(
+        self, work: workspace.Workspace, first: int, prefer: contexts.Prefer
+    ) -> None:
+        """Trade once, and carry it out.
+
+        What turns out not to be possible in any order is made up for, by a
+        second trade or descent.
         """
         target = self.params.target
-        found = [
-            sequence.Way(step.unit, step.destination)
-            for step in work.steps[first:]
-        ]
-        reached = self._worth(work, first)
         for _ in range(_ATTEMPTS):
-            better = trade.improve(work, first, target)
+            better = trade.improve(work, first, target, prefer)
             work.rewind(first)
             if sequence.carry_out(work, better):
-                break
-        else:
-            greedy.Descent(work, explain=True).run(target)
-        if self._worth(work, first) > reached:
-            work.rewind(first)
-            sequence.in_any_case(work, found)
+                return
+        greedy.Descent(work, explain=True).run(target)
 
     def _worth(
         self, work: workspace.Workspace, first: int
     ) -> tuple[float, float]:
         """Return what of two sets of moves the better one has less of."""
         units = [step.unit for step in work.steps[first:]]
-        cost = float(trade.costs(work)[units].sum())
+        cost = float(trade.costs(work, work.context.prefer)[units].sum())
         return max(self.params.target, self._spread(work)), cost
 
     def _spread(self, work: workspace.Workspace) -> float:
@@ -126,3 +177,11 @@ class Spread(base.Policy):
             else 'no move, swap or chain of moves makes it better'
         )
         return f'{text}, over its target of {target:.3f}: {why}'
+
+
+def _ways(work: workspace.Workspace, first: int) -> list[sequence.Way]:
+    """Return the moves from the step *first* on, in their order."""
+    return [
+        sequence.Way(step.unit, step.destination)
+        for step in work.steps[first:]
+    ]
