@@ -6,3 +6,6 @@ there and back. One module is one question; what they share is in
 :mod:`.ground` (where), :mod:`.ways` (how), :mod:`.reckoning` (what the
 numbers say) and :mod:`.report` (how it is told).
 """
+
+# Before any other import: it keeps libraries quiet and chooses threads.
+from kvm_balancer import cmd  # noqa: F401

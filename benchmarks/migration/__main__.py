@@ -15,7 +15,6 @@ from benchmarks.migration import overhead
 from benchmarks.migration import prediction
 from benchmarks.migration import ratio
 from benchmarks.migration import report
-from kvm_balancer import cmd  # noqa: F401 - keeps libraries quiet
 
 #: Those that share the hosts, by name: what to run, how often, and how many
 #: minutes that takes.

@@ -1,11 +1,14 @@
 """How soon post-copy is chosen for a guest that cannot converge.
 
-Two cases: no throttle is allowed, and a throttle of 40 % is, which slows no
-guest that has time to spare. The clock is an ear of its own on libvirt's
+Two guests, one that writes to nearly all of its memory and one that writes
+to half of it, whose copy looks after one pass as if it converged: only what
+was measured before tells. Two cases: no throttle is allowed, and a throttle
+of 40 % is, which slows no guest that has time to spare. The clock is an ear of its own on libvirt's
 events: from the end of the first full pass to the guest's stop for
 post-copy, so that the way of the decision through us and libvirt is in it.
 """
 
+from benchmarks.migration import foresight
 from benchmarks.migration import ground
 from benchmarks.migration import reckoning
 from benchmarks.migration import report
@@ -15,9 +18,8 @@ from kvm_balancer.migration import request
 from kvm_balancer.model import plan
 
 _LINK_MIB_S = 64.0
-_LOAD = bootsector.Load(
-    cpu=0.0, dirty_mib_s=2 * _LINK_MIB_S, working_set_mib=240
-)
+_DIRTY_MIB_S = 2 * _LINK_MIB_S
+_WORKING_SETS_MIB = (440, 240)
 _LIMIT_SECONDS = 1.0
 _LIMIT_PASSES = 2
 _THROTTLE_PERCENT = 40
@@ -29,24 +31,30 @@ def run(place: ground.Ground, pairs: int) -> report.Report:
     told = report.Report(
         'decision',
         f'post-copy for a guest of {ground.MEMORY_MIB} MiB that writes '
-        f'{_LOAD.dirty_mib_s:g} MiB/s over {_LOAD.working_set_mib} MiB, link '
-        f'of {_LINK_MIB_S:g} MiB/s',
+        f'{_DIRTY_MIB_S:g} MiB/s, link of {_LINK_MIB_S:g} MiB/s',
         f'first full pass + {_LIMIT_SECONDS:g} s; within {_LIMIT_PASSES} '
         f'passes after the allowed throttle',
     )
-    uid = place.guest(_LOAD)
-    place.limit(_LINK_MIB_S)
-    plain = _without_throttle(place, uid, pairs, told)
-    passes = _with_throttle(place, uid, -(-pairs // _FEWER), told)
-    place.limit(None)
-    place.remove(uid)
-    told.reached = bool(
-        plain
-        and max(plain) <= _LIMIT_SECONDS
-        and passes
-        and max(passes) <= _LIMIT_PASSES
-    )
-    told.identical = f'{reckoning.noise(plain) * 1e3:.0f} ms (median)'
+    noises = []
+    reached = True
+    for working_set_mib in _WORKING_SETS_MIB:
+        load = bootsector.Load(
+            cpu=0.0,
+            dirty_mib_s=_DIRTY_MIB_S,
+            working_set_mib=working_set_mib,
+        )
+        uid = place.guest(load)
+        place.limit(_LINK_MIB_S)
+        taken = _without_throttle(place, uid, pairs, told)
+        noises.append(reckoning.noise(taken))
+        reached = reached and bool(taken) and max(taken) <= _LIMIT_SECONDS
+        if working_set_mib == _WORKING_SETS_MIB[-1]:
+            passes = _with_throttle(place, uid, -(-pairs // _FEWER), told)
+            reached = reached and bool(passes) and max(passes) <= _LIMIT_PASSES
+        place.limit(None)
+        place.remove(uid)
+    told.reached = reached
+    told.identical = f'{max(noises) * 1e3:.0f} ms (median)'
     return told
 
 
@@ -56,9 +64,10 @@ def _without_throttle(
     options = request.Options(
         auto_converge=False, max_throttle_percent=0, post_copy=True
     )
-    taken = []
+    predicted = foresight.predict(place, uid, options, _LINK_MIB_S)
+    taken: list[float] = []
     for _ in range(runs):
-        ended = ways.ours(place, uid, options)
+        ended = ways.ours(place, uid, options, predicted)
         first = place.passes(uid).get(2)
         switched = place.switched(uid)
         if first is None or switched is None:
@@ -68,6 +77,7 @@ def _without_throttle(
         told.say(f'{taken[-1]:.3f} s, all {ended.seconds:.1f} s')
     told.rows.append(
         {
+            'writes to MiB': place.working_set_mib(uid),
             'throttle allowed': 'none',
             'runs': runs,
             'in post-copy': len(taken),
@@ -85,11 +95,12 @@ def _with_throttle(
     options = request.Options(
         max_throttle_percent=_THROTTLE_PERCENT, post_copy=True
     )
+    predicted = foresight.predict(place, uid, options, _LINK_MIB_S)
     passes: list[float] = []
     taken: list[float] = []
     throttles = [0]
     for _ in range(runs):
-        ended = ways.ours(place, uid, options)
+        ended = ways.ours(place, uid, options, predicted)
         first = place.passes(uid).get(2)
         switched = place.switched(uid)
         if first is None or switched is None:
@@ -104,6 +115,7 @@ def _with_throttle(
         )
     told.rows.append(
         {
+            'writes to MiB': place.working_set_mib(uid),
             'throttle allowed': f'{_THROTTLE_PERCENT} %',
             'runs': runs,
             'in post-copy': len(taken),

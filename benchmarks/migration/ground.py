@@ -156,6 +156,10 @@ class Ground:
         self._guest(uid).wait_for_rounds(2)
         self.lab.set_load(self._guest(uid), self.host(uid), load)
 
+    def working_set_mib(self, uid: str) -> int:
+        """Return over how much memory a guest writes."""
+        return self._guest(uid).description.load.working_set_mib
+
     def remove(self, uid: str) -> None:
         """End a guest, wherever it is."""
         for link in self._links:

@@ -45,7 +45,7 @@ def cases(number: int) -> list[Case]:
     for _ in range(number):
         memory = int(random.choice([512, 640, 768]))
         filled = int(memory * random.uniform(0.5, 0.93))
-        link = float(random.uniform(80, 224))
+        link = float(random.uniform(48, 128))
         working = int(filled * random.uniform(0.05, 0.8))
         rate = link * float(random.choice([0, 0.1, 0.3, 0.6, 0.9, 1.5]))
         drawn.append(

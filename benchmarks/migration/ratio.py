@@ -7,6 +7,7 @@ measured on the same guest, idle, with a bare ``virsh`` in the same run, and
 taken off; the ratio with it is told as well.
 """
 
+from benchmarks.migration import foresight
 from benchmarks.migration import ground
 from benchmarks.migration import reckoning
 from benchmarks.migration import report
@@ -18,7 +19,7 @@ _LINK_MIB_S = 32.0
 _WORKING_SET_MIB = 240
 _RATES = (0.1, 0.5, 1.0, 2.0, 4.0)
 #: The anchor takes minutes each: where it is seen best, and no further.
-_ANCHORED = (1.0, 2.0)
+_ANCHORED = (1.0,)
 _ANCHOR_SECONDS = 100
 _MARGIN = 1.05
 
@@ -46,7 +47,10 @@ def run(place: ground.Ground, pairs: int) -> report.Report:
     fits = True
     for rate in _RATES:
         _load(place, uid, rate)
-        runs = [ways.ours(place, uid, _HYBRID) for _ in range(pairs)]
+        predicted = foresight.predict(place, uid, _HYBRID, _LINK_MIB_S)
+        runs = [
+            ways.ours(place, uid, _HYBRID, predicted) for _ in range(pairs)
+        ]
         taken = [one.seconds for one in runs]
         spreads.append(max(taken) - min(taken))
         limit = 1 + min(rate, _WORKING_SET_MIB / ground.FILLED_MIB)

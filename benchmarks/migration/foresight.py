@@ -1,0 +1,40 @@
+"""What the project expects of a migration, as an executor finds it out.
+
+The guest's writing is measured by the executor's own part for that, over its
+shorter windows alone (the longest only refines what the others say), and
+predicted from a sample as the agent and ``kvm-balancer migrate`` do.
+"""
+
+from benchmarks.migration import ground
+from benchmarks.migration import ways
+from kvm_balancer.migration import request
+from kvm_balancer.model import plan
+from kvm_balancer.service import dirty_rates
+from kvm_balancer.service import forecast
+
+_PARAMS = dirty_rates.Params(windows_seconds=(1, 4))
+
+
+def predict(
+    place: ground.Ground,
+    uid: str,
+    options: request.Options,
+    link_mib_s: float,
+) -> plan.Prediction:
+    """Measure how a guest writes, and predict its migration.
+
+    :raises RuntimeError: when it cannot be measured
+    """
+    hypervisor = ways.open_driver(place, uid)
+    try:
+        hypervisor.connect()
+        rates = dirty_rates.DirtyRates(
+            hypervisor, _PARAMS, lambda instance: instance == uid
+        )
+        rates.fill(hypervisor.read().instances)
+        if not rates.measure_next():
+            raise RuntimeError('the guest cannot be measured')
+        seen = rates.fill(hypervisor.read().instances)
+        return forecast.of_row(seen, seen.id.index(uid), options, link_mib_s)
+    finally:
+        hypervisor.close()
