@@ -32,7 +32,7 @@ _IPV4_LENGTH_UNIT = 4
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Gap:
-    """The longest time in which no answer came.
+    """A time in which no answer came.
 
     :ivar began_ns: when the last answer before it came, since the epoch
     :ivar microseconds: from there to the next answer
@@ -110,14 +110,14 @@ class Pinger:
                 )
 
     def gap(self, since_ns: int = 0) -> Gap:
-        """Return the longest gap between two answers.
+        """Return where the guest was away (see :func:`find_gap`).
 
         :param since_ns: leave out answers before it, since the epoch
         :raises LabError: when fewer than two answers came
         """
         with self._told:
             answers = dict(self._answers)
-        return longest_gap(answers, since_ns, self._address)
+        return find_gap(answers, since_ns, self._address)
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -148,8 +148,12 @@ class Pinger:
             self._told.notify_all()
 
 
-def longest_gap(answers: dict[int, int], since_ns: int, who: str) -> Gap:
-    """Return the longest gap between two answers.
+def find_gap(answers: dict[int, int], since_ns: int, who: str) -> Gap:
+    """Return the gap in which most requests were lost.
+
+    A guest that is only held up, as on a busy machine, answers late, and that
+    may take longer than the switch of a migration; what is asked during the
+    switch is lost. Where nothing was lost it is the longest gap.
 
     :param answers: when each request was answered, in nanoseconds
     :raises LabError: when fewer than two came since *since_ns*
@@ -159,13 +163,16 @@ def longest_gap(answers: dict[int, int], since_ns: int, who: str) -> Gap:
     )
     if len(arrivals) < 2:
         raise errors.LabError(f'{who} has not answered ping twice')
-    (began, before), (ended, after) = max(
-        itertools.pairwise(arrivals),
-        key=lambda pair: pair[1][0] - pair[0][0],
-    )
-    between = range(before + 1, after)
-    lost = sum(number not in answers for number in between)
-    return Gap(began, (ended - began) // 1000, lost)
+    gaps = [
+        (
+            sum(one not in answers for one in range(before + 1, after)),
+            ended - began,
+            began,
+        )
+        for (began, before), (ended, after) in itertools.pairwise(arrivals)
+    ]
+    lost, nanoseconds, began_ns = max(gaps)
+    return Gap(began_ns, nanoseconds // 1000, lost)
 
 
 def request(identity: int, number: int) -> bytes:

@@ -32,17 +32,18 @@ class PingerTest(unittest.TestCase):
             pinger.answered(answer[:20] + request, identity),
         )
 
-    def test_the_longest_gap_is_found_with_what_was_lost_in_it(self):
+    def test_the_find_gap_is_found_with_what_was_lost_in_it(self):
         answers = {1: 1_000_000, 2: 11_000_000, 5: 41_000_000, 6: 51_000_000}
+        answers |= {7: 151_000_000}
         self.assertEqual(
             pinger.Gap(11_000_000, 30_000, 2),
-            pinger.longest_gap(answers, 0, 'it'),
+            pinger.find_gap(answers, 0, 'it'),
         )
         self.assertEqual(
-            pinger.Gap(41_000_000, 10_000, 0),
-            pinger.longest_gap(answers, 41_000_000, 'it'),
+            pinger.Gap(51_000_000, 100_000, 0),
+            pinger.find_gap(answers, 41_000_000, 'it'),
         )
 
     def test_one_answer_has_no_gap(self):
         with self.assertRaisesRegex(errors.LabError, 'it has not answered'):
-            pinger.longest_gap({1: 5}, 0, 'it')
+            pinger.find_gap({1: 5}, 0, 'it')
