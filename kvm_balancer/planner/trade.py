@@ -29,7 +29,7 @@ _HOSTS, _HOSTS_BEYOND = 256, 48
 #: units of a round that have moved, that have not, and drawn by lot
 _MOVED, _UNMOVED, _DRAWN = 200, 300, 200
 #: cells that are looked at in all, and as many more for each host
-_CELLS, _CELLS_A_HOST = 2_500_000, 300
+_CELLS, _CELLS_A_HOST = 2_000_000, 300
 #: the same, where the target is not reached
 _CELLS_BEYOND = 100_000_000
 #: sweeps without anything better before it ends, and how often the spread
