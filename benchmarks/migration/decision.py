@@ -143,7 +143,7 @@ def _decided_seconds(ended: ways.Run) -> float:
     """Return from the end of the first full pass to the decision."""
     if ended.outcome is None:
         raise RuntimeError('no record of it')
-    at = {}
+    at: dict[str, float] = {}
     for line in ended.outcome.story:
         for mark in ('pass 1:', 'post-copy:'):
             if line.text.startswith(mark):
