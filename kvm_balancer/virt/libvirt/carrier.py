@@ -3,8 +3,7 @@
 Two lanes, each a thread with a queue, so that ``perform`` never waits: one
 steers the job (start, limits, post-copy, abort), the other looks (pre-flight
 and both ends), since a look may take as long as a silent host is waited for.
-Both ends have connections of this carrier's own: libvirtd serves few calls
-at a time for one client, and the migration occupies one throughout.
+Both ends have connections of this carrier's own (:mod:`.lines`).
 """
 
 import collections.abc
@@ -25,6 +24,7 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import notes
 from kvm_balancer.virt.libvirt import preflight
 from kvm_balancer.virt.libvirt import watch
@@ -82,16 +82,11 @@ class LibvirtCarrier(driver.Carrier):
         self._telling = threading.Lock()
         self._closed = threading.Event()
         heard = notes.Notes(wanted.instance)
+        self._lines = lines.Lines(
+            source_uri, wanted.destination_uri, timing, heard
+        )
         self._watch = watch.Watch(
-            wanted.instance, heard, self._tell, poll_seconds
-        )
-        self._source = connection.Connection(
-            source_uri, timing, heard.listen_source
-        )
-        self._destination = connection.Connection(
-            wanted.destination_uri,
-            timing,
-            heard.listen_destination,
+            wanted.instance, heard, self._lines, self._tell, poll_seconds
         )
         self._manage = manage
         self._local = local
@@ -105,6 +100,7 @@ class LibvirtCarrier(driver.Carrier):
     def perform(self, instruction: instructions.Instruction) -> None:
         match instruction:
             case instructions.Check():
+                self._lines.prepare()
                 self._put(self._looking, instruction, self._check)
             case instructions.LookAtEnds(delay_seconds=delay):
                 self._put(
@@ -121,9 +117,7 @@ class LibvirtCarrier(driver.Carrier):
             case instructions.StartPostCopy():
                 self._steer(instruction, self._start_post_copy)
             case instructions.Abort():
-                self._steer(
-                    instruction, lambda: self._watch.abort(self._source)
-                )
+                self._steer(instruction, self._watch.abort)
             case _:
                 raise errors.MigrationError(
                     f'{type(instruction).__name__} is not an instruction '
@@ -140,8 +134,7 @@ class LibvirtCarrier(driver.Carrier):
         threading.Thread(target=self._let_go, daemon=True).start()
 
     def _let_go(self) -> None:
-        self._source.close()
-        self._destination.close()
+        self._lines.close()
 
     def _tell(self, event: events.Event) -> None:
         with self._telling:
@@ -193,9 +186,7 @@ class LibvirtCarrier(driver.Carrier):
             # What hinders this hinders the call as well, and it says so.
             with contextlib.suppress(errors.KVMBalancerError):
                 self._set_downtime(limit)
-        self._watch.start(
-            self._source, lambda handle: self._migrate(handle, options)
-        )
+        self._watch.start(lambda handle: self._migrate(handle, options))
 
     def _migrate(
         self, handle: connection.Handle, options: request.Options
@@ -222,7 +213,7 @@ class LibvirtCarrier(driver.Carrier):
             [connection.Handle], connection.Answer
         ],
     ) -> connection.Answer:
-        return self._source.call(
+        return self._lines.hands.call(
             lambda handle: function(
                 handle.lookupByUUIDString(self._wanted.instance)
             )
@@ -253,8 +244,8 @@ class LibvirtCarrier(driver.Carrier):
     def _check(self) -> None:
         checks = preflight.check(
             preflight.Situation(
-                self._source,
-                self._destination,
+                self._lines.source,
+                self._lines.destination,
                 self._wanted,
                 self._manage,
                 self._local,
@@ -267,8 +258,8 @@ class LibvirtCarrier(driver.Carrier):
     def _look_at_ends(self, delay_seconds: float) -> None:
         if self._closed.wait(delay_seconds):
             return
-        source = ends.look(self._source, self._wanted.instance)
-        destination = ends.look(self._destination, self._wanted.instance)
+        source = ends.look(self._lines.source, self._wanted.instance)
+        destination = ends.look(self._lines.destination, self._wanted.instance)
         self._tell(
             events.EndsSeen(
                 at=time.time(),

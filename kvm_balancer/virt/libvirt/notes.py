@@ -68,10 +68,13 @@ class Notes:
 
     Give :meth:`listen_source` and :meth:`listen_destination` as ``on_open``
     to the connections of the two ends.
+
+    :ivar openings: how many connections have listened to the source
     """
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
+        self.openings = 0
         self._taken: queue.SimpleQueue[Note] = queue.SimpleQueue()
 
     def take(self, kind: Kind, value: Any = None) -> None:
@@ -87,6 +90,7 @@ class Notes:
 
     def listen_source(self, handle: connection.Handle) -> list[int]:
         """Register for the source's events on a fresh connection."""
+        self.openings += 1
         return [
             handle.domainEventRegisterAny(None, event, callback, None)
             for event, callback in (

@@ -18,6 +18,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import notes
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Watch:
 
     :param instance: uuid of the domain
     :param heard: notes of what its two ends say
+    :param links: the connections that it is watched and ended by
     :param tell: takes the events, from any thread
     """
 
@@ -57,11 +59,13 @@ class Watch:
         self,
         instance: str,
         heard: notes.Notes,
+        links: lines.Lines,
         tell: Tell,
         poll_seconds: float,
     ) -> None:
         self._instance = instance
         self._heard = heard
+        self._links = links
         self._tell = tell
         self._poll_seconds = poll_seconds
         self._last = events.Statistics()
@@ -70,26 +74,21 @@ class Watch:
         self._stopped = False
         self._in_post_copy = False
         self._settled = False
+        self._listening: int | None = None
         self._closed = threading.Event()
 
-    def start(self, link: connection.Connection, call: Call) -> None:
+    def start(self, call: Call) -> None:
         """Make the call and watch it, until it returns."""
-        for target in (self._make_call, self._watch):
-            threading.Thread(
-                target=target,
-                args=(link, call),
-                name=f'migrate-{self._instance[:8]}',
-                daemon=True,
-            ).start()
+        self._spawn(lambda: self._watch(call))
 
-    def abort(self, link: connection.Connection) -> None:
+    def abort(self) -> None:
         """End the job now, or as soon as there is one.
 
         :raises Refused: when the job is past the point of return
         """
         self._abort_wanted = True
         try:
-            self._try_abort(link)
+            self._try_abort()
         except failures.Refused:
             if self._in_post_copy:
                 self._abort_wanted = False
@@ -103,15 +102,20 @@ class Watch:
         self._closed.set()
         self._heard.take(notes.Kind.CLOSED)
 
+    def _spawn(self, work: collections.abc.Callable[[], None]) -> None:
+        threading.Thread(
+            target=work, name=f'migrate-{self._instance[:8]}', daemon=True
+        ).start()
+
     # The call
 
-    def _make_call(self, link: connection.Connection, call: Call) -> None:
+    def _make_call(self, call: Call) -> None:
         error, lost = '', False
         try:
             if self._abort_wanted:
                 error = 'it was cancelled before it began'
             else:
-                link.call(call)
+                self._links.call.call(call)
         except errors.HypervisorUnreachable as found:
             error, lost = str(found), True
         except errors.KVMBalancerError as found:
@@ -124,23 +128,32 @@ class Watch:
 
     # The eyes
 
-    def _watch(self, link: connection.Connection, _call: Call) -> None:
+    def _watch(self, call: Call) -> None:
+        self._listening = self._listens()
+        if self._listening is None:
+            # What happened without eyes on it would be missed.
+            self._heard.take(
+                notes.Kind.RETURNED,
+                _Return("the source's events cannot be heard", lost=False),
+            )
+        else:
+            self._spawn(lambda: self._make_call(call))
         wait: float | None = self._poll_seconds
         while not self._closed.is_set():
             note = self._heard.next(wait)
             if note is None:
-                self._look(link)
+                self._look()
             elif note.kind == notes.Kind.RETURNED:
-                self._finish(link, note)
+                self._finish(note)
                 # What was said before the call returned may come after.
                 wait = None
             else:
-                self._take(link, note)
+                self._take(note)
 
-    def _take(self, link: connection.Connection, note: notes.Note) -> None:
+    def _take(self, note: notes.Note) -> None:
         match note.kind:
             case notes.Kind.PASS:
-                self._end_pass(link, note)
+                self._end_pass(note)
             case notes.Kind.STOPPED:
                 self._stopped = True
                 self._tell(events.SourceStopped(at=note.at, cause=_EVENT))
@@ -153,10 +166,10 @@ class Watch:
             case notes.Kind.SETTLED:
                 self._settle(note)
 
-    def _end_pass(self, link: connection.Connection, note: notes.Note) -> None:
+    def _end_pass(self, note: notes.Note) -> None:
         # The remaining memory is accurate right now: ask at once. Where
         # libvirt has no answer the boundary still is one.
-        self._read(link)
+        self._read()
         self._last = dataclasses.replace(self._last, iteration=note.value)
         # The first begins and ends none; the last is the switch itself.
         if note.value > 1 and not (self._stopped or self._in_post_copy):
@@ -166,10 +179,10 @@ class Watch:
                 )
             )
 
-    def _look(self, link: connection.Connection) -> None:
+    def _look(self) -> None:
         if self._abort_wanted:
-            self._abort_again(link)
-        if self._read(link):
+            self._abort_again()
+        if self._read():
             self._tell(
                 events.Progressed(
                     at=time.time(),
@@ -178,10 +191,10 @@ class Watch:
                 )
             )
 
-    def _read(self, link: connection.Connection) -> bool:
+    def _read(self) -> bool:
         """Ask for the statistics; tell whether there is a job."""
         try:
-            fields = link.call(
+            fields = self._links.eyes.call(
                 lambda handle: handle.lookupByUUIDString(
                     self._instance
                 ).jobStats()
@@ -199,6 +212,19 @@ class Watch:
         self._last = found
         return True
 
+    def _listens(self) -> int | None:
+        """Say which connection hears the source's events now.
+
+        Its answer comes after the events that libvirt sent before.
+
+        :returns: another number for each; None when there is none
+        """
+        try:
+            self._links.eyes.call(lambda handle: handle.getLibVersion())
+        except errors.KVMBalancerError:
+            return None
+        return self._heard.openings
+
     def _settle(self, note: notes.Note) -> None:
         self._settled = True
         self._tell(
@@ -210,9 +236,7 @@ class Watch:
             )
         )
 
-    def _finish(
-        self, link: connection.Connection, returned: notes.Note
-    ) -> None:
+    def _finish(self, returned: notes.Note) -> None:
         answer: _Return = returned.value
         deadline = time.monotonic() + _SETTLE_SECONDS
         while self._awaits_word(answer) and not self._closed.is_set():
@@ -220,13 +244,15 @@ class Watch:
             note = self._heard.next(left) if left > 0 else None
             if note is None:
                 break
-            self._take(link, note)
+            self._take(note)
         self._tell(
             events.CallReturned(
                 at=returned.at,
                 cause='migrateToURI3',
                 error=answer.error,
-                events_lost=answer.lost,
+                events_lost=(
+                    answer.lost or self._listens() != self._listening
+                ),
             )
         )
 
@@ -238,22 +264,20 @@ class Watch:
 
     # The end of it, on demand
 
-    def _try_abort(self, link: connection.Connection) -> None:
+    def _try_abort(self) -> None:
         self._abort_tried_at = time.monotonic()
-        link.call(
+        self._links.hands.call(
             lambda handle: handle.lookupByUUIDString(self._instance).abortJob()
         )
 
-    def _abort_again(self, link: connection.Connection) -> None:
+    def _abort_again(self) -> None:
         waited = time.monotonic() - self._abort_tried_at
         if waited >= _ABORT_AGAIN_SECONDS and not self._in_post_copy:
             # In a thread of its own: abortJob hangs where QEMU's monitor
             # is dead, and the eyes have to stay open.
             self._abort_tried_at = time.monotonic()
-            threading.Thread(
-                target=self._abort_quietly, args=(link,), daemon=True
-            ).start()
+            threading.Thread(target=self._abort_quietly, daemon=True).start()
 
-    def _abort_quietly(self, link: connection.Connection) -> None:
+    def _abort_quietly(self) -> None:
         with contextlib.suppress(errors.KVMBalancerError):
-            self._try_abort(link)
+            self._try_abort()
