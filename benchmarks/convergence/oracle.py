@@ -2,7 +2,8 @@
 
 A request's limits in time are its own where it has one, and what a profile
 grants elsewhere. Where post-copy is allowed pre-copy is due as long as it
-takes no more than ``PATIENCE`` times as long as the hybrid of one pass.
+takes no more than ``post_copy_patience`` times as long as the hybrid of one
+pass.
 """
 
 import dataclasses
@@ -12,7 +13,6 @@ import math
 from benchmarks.convergence import cases
 from benchmarks.convergence import drive
 from kvm_balancer.migration import events
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
@@ -131,7 +131,7 @@ def ask(case: cases.Case) -> Truth:
     if options.post_copy:
         hasty = drive.run(_unlimited(case, True), Hasty(math.inf))
         hybrid = hasty.seconds
-        granted = min(granted, prediction.PATIENCE * hybrid)
+        granted = min(granted, options.post_copy_patience * hybrid)
     return Truth(patient, granted, hybrid)
 
 
@@ -179,7 +179,8 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
         return False
     if not case.options.auto_converge:
         first = ran.passes[0]
-        wait = max(1.0, (prediction.PATIENCE - 1.0) * truth.hybrid_seconds)
+        patience = case.options.post_copy_patience
+        wait = max(1.0, (patience - 1.0) * truth.hybrid_seconds)
         if _may_converge(case, first):
             wait += first.left_mib / case.bandwidth_mib_s
         return ran.decided_at > first.at + wait + case.late_seconds
@@ -199,4 +200,4 @@ def _may_converge(case: cases.Case, first: drive.Pass) -> bool:
         return False
     share = first.left_mib / case.guest.in_use_mib
     least = 1.0 / (1.0 - share) if share < 1.0 else math.inf
-    return least <= prediction.PATIENCE * (1.0 + share)
+    return least <= case.options.post_copy_patience * (1.0 + share)

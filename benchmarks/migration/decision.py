@@ -102,7 +102,10 @@ def _with_throttle(
     place: ground.Ground, uid: str, runs: int, told: report.Report
 ) -> list[float]:
     options = request.Options(
-        max_throttle_percent=_THROTTLE_PERCENT, post_copy=True
+        max_throttle_percent=_THROTTLE_PERCENT,
+        post_copy=True,
+        # the throttle is to act first
+        post_copy_patience=10.0,
     )
     predicted = foresight.predict(place, uid, options, _LINK_MIB_S)
     passes: list[float] = []

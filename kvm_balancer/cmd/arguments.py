@@ -58,6 +58,23 @@ def size(text: str) -> float:
     return value
 
 
+def factor(most: float) -> collections.abc.Callable[[str], float]:
+    """Make a type of argument: a number from 1 up to *most*."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 1.0 <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a number from 1 to {most:g}'
+            )
+        return value
+
+    return parse
+
+
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--limit``."""
     parser.add_argument(

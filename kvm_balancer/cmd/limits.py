@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'memory is there, when it does not converge otherwise.',
     )
     parser.add_argument(
+        '--post-copy-patience',
+        type=arguments.factor(1000.0),
+        metavar='TIMES',
+        help='How many times as long as one full pass and post-copy after it '
+        'pre-copy may take, before post-copy is chosen where it is allowed.',
+    )
+    parser.add_argument(
         '--auto-converge',
         action=argparse.BooleanOptionalAction,
         help='Slow the instance down when it does not converge.',

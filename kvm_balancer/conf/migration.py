@@ -90,6 +90,23 @@ off. That an instance's metadata forbids it counts always. Turned on, whoever
 may change the metadata of an instance decides over that risk for it.
 """,
     ),
+    cfg.FloatOpt(
+        'post_copy_patience',
+        default=1.05,
+        min=1.0,
+        max=1000.0,
+        help="""
+Where ``post_copy`` is allowed: how many times the time of one full pass and
+post-copy after it pre-copy may take, before post-copy is chosen. It trades
+time against post-copy's risk of a stream that breaks: raised, more guests
+converge without it, and what does not converge takes longer. Below 1.5
+post-copy comes before ``auto_converge`` acts, although a throttle is allowed:
+the hypervisor slows a guest down after two passes that left too much, and then
+step by step, so that some guests need 4 or more for a throttle of 50 %. When
+the throttle may not rise further (``max_throttle_percent``, below 99),
+post-copy comes at once. Predictions count with the same.
+""",
+    ),
     cfg.IntOpt(
         'max_downtime_ms',
         default=500,
@@ -194,4 +211,5 @@ def options(conf: cfg.ConfigOpts) -> request.Options:
         tls=group.tls,
         profile=request.Profile(group.profile),
         post_copy_by_instance=group.post_copy_by_instance,
+        post_copy_patience=group.post_copy_patience,
     )

@@ -4,7 +4,8 @@ V is the memory in use, B the bandwidth, d the dirty rate, h the hot set, c
 the cold rate (:mod:`.dirtying` says how a guest writes, :mod:`.passes` what
 pre-copy makes of that). Post-copy after one pass carries V and what got
 dirty during that pass, U(V / B), which is at most min(d V / B, V); it is
-chosen where it is allowed and pre-copy would take much longer. Nothing takes
+chosen where it is allowed and pre-copy would take longer than is granted:
+pre-copy can be broken off, post-copy cannot. Nothing takes
 less than V / B.
 
 Columns in, columns out: a plan predicts a fleet's instances in one call.
@@ -22,9 +23,6 @@ from kvm_balancer.model import plan
 
 Column = npt.NDArray[np.float64]
 
-#: Post-copy is used, where it is allowed, when pre-copy would take more than
-#: this many times as long: pre-copy can be broken off, post-copy cannot.
-PATIENCE = 1.05
 #: Stopping, the state of the devices and starting: what a switch takes on
 #: QEMU when no memory is left.
 SWITCH_MS = 10.0
@@ -125,7 +123,7 @@ def predict_columns(
         float(options.max_downtime_ms),
         passes.Steps.of(options),
     )
-    return _choose(guests, bandwidth, link, copied, options.post_copy)
+    return _choose(guests, bandwidth, link, copied, options)
 
 
 def _choose(
@@ -133,7 +131,7 @@ def _choose(
     bandwidth: Column,
     link: Column,
     copied: passes.Copies,
-    post_copy_allowed: bool,
+    options: request.Options,
 ) -> Columns:
     """Take pre-copy, post-copy or neither for each row.
 
@@ -146,9 +144,10 @@ def _choose(
     again = guests.dirtied_mib(memory / pace)
     hybrid = memory + again
     post_copy = np.zeros(memory.shape, dtype=np.bool_)
-    if post_copy_allowed:
+    if options.post_copy:
+        granted = options.post_copy_patience * hybrid
         # without bandwidth nothing goes, in either mode
-        post_copy = (copied.carried_mib > PATIENCE * hybrid) & some
+        post_copy = (copied.carried_mib > granted) & some
     converges = (post_copy | np.isfinite(copied.carried_mib)) & some
     mib = np.where(post_copy, hybrid, copied.carried_mib)
     mib = np.where(converges, mib, memory + STALLED_PASSES * again)

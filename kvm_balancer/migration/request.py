@@ -4,7 +4,6 @@ import dataclasses
 
 from kvm_balancer.model import plan
 
-
 Profile = plan.Profile
 
 
@@ -18,6 +17,8 @@ class Options:
     :ivar max_throttle_percent: the throttle that the guest may be put under
     :ivar post_copy: post-copy may be used when pre-copy does not converge
     :ivar post_copy_by_instance: an instance's own metadata may allow it
+    :ivar post_copy_patience: pre-copy may take so many times as long as one
+        full pass and post-copy after it; at least 1
     :ivar max_downtime_ms: the longest stop the guest is allowed
     :ivar bandwidth_mib_s: limit of the memory stream; 0 for none
     :ivar time_limit_seconds: give up (or switch) after it; 0 for none
@@ -39,6 +40,7 @@ class Options:
     tls: bool = False
     profile: Profile = Profile.BALANCE
     post_copy_by_instance: bool = False
+    post_copy_patience: float = 1.05
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ def lower(one: Value, other: Value) -> Value:
     return min(one, other)
 
 
+def higher(one: Value, other: Value) -> Value:
+    """Return the higher one."""
+    return max(one, other)
+
+
 def lower_limit(one: Value, other: Value) -> Value:
     """Return the lower of two limits, of which 0 is none."""
     return min(filter(None, (one, other)), default=0)
@@ -39,6 +44,7 @@ STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
     'max_throttle_percent': lower,
     'post_copy': both,
     'post_copy_by_instance': both,
+    'post_copy_patience': higher,
     'max_downtime_ms': lower,
     'bandwidth_mib_s': lower_limit,
     'time_limit_seconds': lower_limit,

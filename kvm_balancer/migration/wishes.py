@@ -3,9 +3,9 @@
 Pure. The wishes of an instance are laid over the options of its migration,
 and where safety is concerned the stricter of the two holds, whoever asked
 for the other: an instance can always ask for a shorter stop, less throttle,
-less bandwidth, less time, encryption, and to be spared post-copy or
-auto-converge. It can allow itself post-copy only where the operator lets
-instances do so. How the stream is carried (parallel connections,
+less bandwidth, less time, encryption, and to be spared post-copy, at all or
+for longer, or auto-converge. It can allow itself post-copy only where the
+operator lets instances do so. How the stream is carried (parallel connections,
 compression) is the instance's to choose.
 
 A wish that is not understood is not passed over: it may have been meant to
@@ -14,6 +14,7 @@ protect the instance.
 
 import collections.abc
 import dataclasses
+import re
 
 from kvm_balancer import errors
 from kvm_balancer.migration import request
@@ -27,6 +28,8 @@ Value = strictness.Value
 #: Of one instance in a sample, and of a name or text of one of them.
 _MOST = 32
 _LONGEST = 255
+_MOST_PATIENCE = 1000.0
+_FACTOR = re.compile(r'[0-9]+(\.[0-9]+)?')
 
 _TRUTH = {'true': True, '1': True, 'false': False, '0': False}
 
@@ -122,6 +125,15 @@ def _whole(least: int, most: int) -> collections.abc.Callable[[str, str], int]:
     return read
 
 
+def _factor(name: str, text: str) -> float:
+    words = text.strip()
+    if words.isascii() and _FACTOR.fullmatch(words):
+        value = float(words)
+        if 1.0 <= value <= _MOST_PATIENCE:
+            return value
+    raise _refused(name, text, f'a number from 1 to {_MOST_PATIENCE:g}')
+
+
 def _word(name: str, text: str) -> str:
     words = text.strip()
     return '' if words == 'none' else words
@@ -153,6 +165,7 @@ _READ: dict[str, collections.abc.Callable[[str, str], Value]] = {
     'bandwidth_mib_s': _whole(0, 1_000_000),
     'time_limit_seconds': _whole(0, 10_000_000),
     'tls': _truth,
+    'post_copy_patience': _factor,
 }
 
 #: By the names of the options.

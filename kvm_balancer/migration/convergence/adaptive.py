@@ -12,12 +12,13 @@ it climbs a ladder, and takes the next rung as soon as a rung is spent:
 5. give up, and say why.
 
 How long pre-copy may take is the request's limit in time. Where post-copy is
-allowed, it is also ``PATIENCE`` times what one pass and post-copy after it
-take. What a second pass will leave cannot be seen in the first: a guest that
-writes slowly to all of its memory, and one that writes fast to a little of
-it, leave the same. Where it was predicted to converge, and what is left does
-not speak against it, the least is taken that the next passes can leave; else
-the most, and one more pass is made only where even that keeps to the limit.
+allowed, it is also ``post_copy_patience`` times what one pass and post-copy
+after it take. What a second pass will leave cannot be seen in the first: a
+guest that writes slowly to all of its memory, and one that writes fast to a
+little of it, leave the same. Where it was predicted to converge, and what is
+left does not speak against it, the least is taken that the next passes can
+leave; else the most, and one more pass is made only where even that keeps to
+the limit.
 
 A dirty rate above the bandwidth alone decides nothing: pages that are
 written twice are sent once. A bandwidth that fell to less than half of its
@@ -29,7 +30,6 @@ import dataclasses
 import math
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import throttle
@@ -257,7 +257,8 @@ class Adaptive(contract.Convergence):
         seen = self._trend
         again = seen.link.seconds(seen.boundaries[0].remaining_mib)
         return (
-            prediction.PATIENCE * (seen.first_pass_seconds + again)
+            self._options.post_copy_patience
+            * (seen.first_pass_seconds + again)
             + seen.link.lost_seconds
         )
 

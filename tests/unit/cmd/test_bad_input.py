@@ -101,6 +101,11 @@ TABLE = (
     ((*_MIGRATE, '--destination', _MIGRATE[-1]), 'the same host', 2),
     ((*_MIGRATE, *_THERE), 'libvirt at qemu+tcp://127.0.0.1:1/system', 1),
     ((*_MIGRATE, *_THERE, '--max-downtime', '0'), 'not a whole number', 2),
+    (
+        (*_MIGRATE, *_THERE, '--post-copy-patience', '0.9'),
+        'not a number from 1 to 1000',
+        2,
+    ),
     ((*_MIGRATE, *_THERE, '--bandwidth', '-1'), 'not a whole number', 2),
     (
         ('--config-file', '{no_plugin}', *_MIGRATE, *_THERE),

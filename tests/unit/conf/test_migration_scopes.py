@@ -14,6 +14,10 @@ _BAD = (
     ('[migration:zone]', 'write [migration:zone:NAME] or'),
     ('[migration:zone: ]', 'of neither a zone nor an aggregate'),
     ('[migration:zone:a]\nmax_downtime_ms = 0', '] max_downtime_ms: Should'),
+    (
+        '[migration:zone:a]\npost_copy_patience = 0.5',
+        '] post_copy_patience: Should',
+    ),
     ('[migration:zone:a]\npost_copy = perhaps', '] post_copy: Unexpected'),
     ('[migration:zone:a]\n[migration:zone:A]', 'are the same group'),
     (
@@ -41,12 +45,16 @@ class MigrationScopesTest(unittest.TestCase):
             self.load(
                 '[migration]\nmax_downtime_ms = 400\n'
                 '[migration:zone:AZ 1]\npost_copy = true\n'
+                'post_copy_patience = 2.5\n'
                 '[migration:aggregate:a:b]\nmax_throttle_percent = 0\n'
                 'profile = drain\n'
             )
         )
         self.assertEqual(400, found.defaults.max_downtime_ms)
-        self.assertEqual({'AZ 1': {'post_copy': True}}, found.zones)
+        self.assertEqual(
+            {'AZ 1': {'post_copy': True, 'post_copy_patience': 2.5}},
+            found.zones,
+        )
         options = found.here(scopes.Place(aggregates=('a:b',)))
         self.assertEqual(
             (400, 0, request.Profile.DRAIN),

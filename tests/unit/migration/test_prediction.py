@@ -1,3 +1,4 @@
+import dataclasses
 import unittest
 
 import hypothesis
@@ -64,6 +65,17 @@ class TestByHand(unittest.TestCase):
         self.assertEqual(plan.Mode.POST_COPY, found.mode)
         self.assertAlmostEqual(1300.0, found.mib, delta=0.01)
         self.assertEqual(prediction.SWITCH_MS, found.downtime_ms)
+
+    def test_the_longer_pre_copy_may_take_the_later_post_copy_comes(self):
+        for patience, expected in (
+            (1.0, plan.Mode.POST_COPY),
+            (1.5, plan.Mode.POST_COPY),
+            (3.0, plan.Mode.PRE_COPY),
+        ):
+            options = dataclasses.replace(HYBRID, post_copy_patience=patience)
+            self.assertEqual(
+                expected, predict(80.0, 1000.0, options).mode, patience
+            )
 
     def test_cold_memory_is_left_once_more_by_a_long_pass(self):
         found = predict(30.0, 20.0, cold=10.0)

@@ -13,6 +13,7 @@ _SAFE = {
     'max_throttle_percent': st.integers(0, 99),
     'post_copy': st.booleans(),
     'post_copy_by_instance': st.booleans(),
+    'post_copy_patience': st.floats(1.0, 1000.0),
     'max_downtime_ms': st.integers(1, 2000),
     'bandwidth_mib_s': st.integers(0, 100),
     'time_limit_seconds': st.integers(0, 100),

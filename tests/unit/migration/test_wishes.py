@@ -25,6 +25,8 @@ CASES = (
     ('time_limit_seconds', 0.0, '60', 60.0),
     ('time_limit_seconds', 30.0, '60', 30.0),
     ('time_limit_seconds', 0.0, '0', 0.0),
+    ('post_copy_patience', 1.05, '4', 4.0),
+    ('post_copy_patience', 4.0, '1.5', 4.0),
     ('tls', False, 'true', True),
     ('tls', True, '0', True),
     ('parallel_connections', 2, '4', 4),
@@ -41,6 +43,9 @@ BAD = (
     ('max_throttle_percent', '100'),
     ('max_throttle_percent', '٣'),
     ('post_copy', 'maybe'),
+    ('post_copy_patience', '0.9'),
+    ('post_copy_patience', 'nan'),
+    ('post_copy_patience', '1e9'),
     ('profile', 'drain'),
     ('post_copy_by_instance', 'true'),
 )
