@@ -46,6 +46,7 @@ _SEVERAL = frozenset({'zlib', 'zstd'})
 
 _LIBVIRT_SEVERAL = 9_004_000
 _QEMU_WITHOUT_MT = 9_001_000
+_QEMU_MT_POST_COPY = 5_000_000
 _QEMU_PARALLEL_TLS = 6_000_000
 _QEMU_PARALLEL_POST_COPY = 10_001_000
 
@@ -108,8 +109,15 @@ TABLE: tuple[tuple[_Applies, Refusal], ...] = (
         ),
     ),
     (
-        lambda options, _: options.compression == 'mt' and options.post_copy,
-        Refusal('there is no post-copy of an mt stream', _ONE_OF_THE_TWO),
+        lambda options, versions: (
+            options.compression == 'mt'
+            and options.post_copy
+            and _before(versions.hypervisor, _QEMU_MT_POST_COPY)
+        ),
+        Refusal(
+            'this QEMU has no post-copy of an mt stream (since 5.0)',
+            _ONE_OF_THE_TWO,
+        ),
     ),
     (
         lambda options, versions: (

@@ -7,6 +7,7 @@ from kvm_balancer.migration import request
 OLD = combinations.Versions(hypervisor=7_002_022, library=9_000_000)
 NEW = combinations.Versions(hypervisor=10_001_000, library=11_003_000)
 ANCIENT = combinations.Versions(hypervisor=5_002_000, library=9_000_000)
+OLDEST = combinations.Versions(hypervisor=4_002_000, library=9_000_000)
 UNKNOWN = combinations.Versions()
 
 #: means, versions, words of the refusal (none where it is well)
@@ -19,7 +20,8 @@ CASES = (
     ({'compression': 'xbzrle', 'parallel_connections': 2}, NEW, 'xbzrle'),
     ({'compression': 'mt'}, OLD, ''),
     ({'compression': 'mt'}, NEW, 'any more'),
-    ({'compression': 'mt', 'post_copy': True}, OLD, 'mt stream'),
+    ({'compression': 'mt', 'post_copy': True}, OLD, ''),
+    ({'compression': 'mt', 'post_copy': True}, OLDEST, 'mt stream'),
     ({'compression': 'mt', 'parallel_connections': 2}, OLD, 'nor mt'),
     ({'compression': 'zstd'}, NEW, 'parallel connections only'),
     ({'compression': 'zstd', 'parallel_connections': 2}, NEW, ''),
