@@ -18,6 +18,7 @@ from kvm_balancer.planner import context as contexts
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import hysteresis
+from kvm_balancer.service import places
 
 LOG = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Decider:
         self._template = template
         self._moods: dict[str, hysteresis.Hysteresis] = {}
         self._broken: set[str] = set()
+        self._places = places.Places(template.migration)
         self.findings: tuple[Finding, ...] = ()
 
     @property
@@ -87,6 +89,7 @@ class Decider:
 
         :param now: seconds since the epoch
         """
+        self._places.look(fleet)
         acting = self._look(fleet, now)
         if not acting:
             return None
