@@ -124,6 +124,58 @@ def show_busy(shown: console.Console, names: list[str]) -> None:
     shown.print(found)
 
 
+def throttled(post_copy: bool, allowed: int) -> list[cases.Case]:
+    """Make guests that may be throttled, and write fast."""
+    made = []
+    for ratio in (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0):
+        for share in (0.05, 0.1, 0.3, 1.0):
+            for sweep in (False, True):
+                case = _busy(ratio, share, sweep)
+                options = dataclasses.replace(
+                    case.options,
+                    auto_converge=True,
+                    max_throttle_percent=allowed,
+                    post_copy=post_copy,
+                    post_copy_patience=100.0,
+                )
+                made.append(dataclasses.replace(case, options=options))
+    return made
+
+
+def show_throttled(shown: console.Console) -> None:
+    """Count the passes from the allowed throttle to the next rung."""
+    found = table.Table(
+        title='throttle allowed, guests that do not converge with it:'
+        ' passes after it was reached until the next rung'
+    )
+    for title in ('allowed, %', 'next rung'):
+        found.add_column(title)
+    for title in ('guests', 'p50', 'max', 'more than 2', 'but nearly'):
+        found.add_column(title, justify='right')
+    for post_copy in (True, False):
+        for allowed in range(20, 90, 10):
+            passes: list[float] = []
+            late, nearly = 0, 0
+            for case in throttled(post_copy, allowed):
+                ran = drive.run(case, adaptive.Adaptive())
+                if ran.end == drive.SWITCHED:
+                    continue
+                passes.append(oracle.passes_after_throttle(case, ran))
+                if passes[-1] > 2:
+                    late += 1
+                    nearly += oracle.nearly_converges(case)
+            found.add_row(
+                str(allowed),
+                'post-copy' if post_copy else 'give up',
+                str(len(passes)),
+                _share(passes, 0.5),
+                _share(passes, 1.0),
+                str(late),
+                str(nearly),
+            )
+    shown.print(found)
+
+
 def show_downtime(
     shown: console.Console, names: list[str], seeds: range
 ) -> None:
@@ -164,7 +216,7 @@ def show_downtime(
 
 
 def main(argv: collections.abc.Sequence[str] | None = None) -> None:
-    """Show three tables."""
+    """Show all tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=2600)
     parser.add_argument('--first', type=int, default=0)
@@ -180,6 +232,7 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> None:
     if chosen.rivals_seeds:
         show_wrong(shown, list(POLICIES), chosen.rivals_seeds, chosen.first)
     show_busy(shown, ['adaptive', 'vdsm'])
+    show_throttled(shown)
     show_downtime(shown, list(POLICIES), range(120))
 
 

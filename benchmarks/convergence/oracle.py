@@ -8,6 +8,7 @@ pass.
 
 import dataclasses
 import enum
+import itertools
 import math
 
 from benchmarks.convergence import cases
@@ -163,8 +164,13 @@ def foreseeable(case: cases.Case, ran: drive.Ran, wrong: Wrong) -> bool:
         return False
     if wrong is Wrong.LATE:
         return case.predicted is not None and not case.late_seconds
+    ends = [one.at for one in ran.passes if one.at <= ran.decided_at]
+    shortest = min(
+        (after - before for before, after in itertools.pairwise(ends)),
+        default=math.inf,
+    )
     last = min(one.left_mib for one in ran.passes if one.at <= ran.decided_at)
-    return case.late_seconds < last / case.bandwidth_mib_s
+    return case.late_seconds < min(shortest, last / case.bandwidth_mib_s)
 
 
 def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
@@ -184,14 +190,37 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
         if _may_converge(case, first):
             wait += first.left_mib / case.bandwidth_mib_s
         return ran.decided_at > first.at + wait + case.late_seconds
+    spent = _spent(case, ran)
+    return len(spent) > 2 and ran.decided_at > spent[2] + case.late_seconds
+
+
+def _spent(case: cases.Case, ran: drive.Ran) -> list[float]:
+    """Return the ends of passes at the highest throttle that is allowed."""
     settled = adaptive.settle_throttle(case.options)
     step = settled.auto_converge_increment_percent
-    spent = [
+    return [
         one.at
         for one in ran.passes
         if one.throttle_percent + step > case.options.max_throttle_percent
     ]
-    return len(spent) > 2 and ran.decided_at > spent[2] + case.late_seconds
+
+
+def passes_after_throttle(case: cases.Case, ran: drive.Ran) -> int:
+    """Count passes from the throttle that is allowed to the decision."""
+    return sum(at <= ran.decided_at for at in _spent(case, ran)[1:])
+
+
+def nearly_converges(case: cases.Case) -> bool:
+    """Say whether half as long a stop again would have been enough."""
+    options = dataclasses.replace(
+        case.options, max_downtime_ms=case.options.max_downtime_ms * 3 // 2
+    )
+    patience = adaptive.PATIENCE[options.profile]
+    easier = dataclasses.replace(case, options=options)
+    ran = drive.run(
+        _unlimited(easier, False), Patient(patience.budget * case.full_seconds)
+    )
+    return ran.end == drive.SWITCHED
 
 
 def _may_converge(case: cases.Case, first: drive.Pass) -> bool:

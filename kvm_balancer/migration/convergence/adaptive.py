@@ -208,7 +208,11 @@ class Adaptive(contract.Convergence):
             f' {self._options.max_downtime_ms} ms allowed, and'
             f' {self._trend.ratio():.0%} of what the pass carried got dirty'
         )
-        if self._throttle.spent(self._trend.pause_ms / 1000.0):
+        seconds = self._trend.next_pass_seconds
+        stop = self._options.max_downtime_ms / 1000.0
+        if self._throttle.spent(seconds) or self._throttle.in_vain(
+            seconds, self._seconds_left() - stop
+        ):
             return self._next_rung(
                 f'{seen}; the throttle of {self._throttle.percent} % may not'
                 f' rise further'

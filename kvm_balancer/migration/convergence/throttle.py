@@ -25,6 +25,12 @@ PERIOD_SECONDS = 1.0
 #: A throttle that is to rise has risen after so many passes and seconds.
 PASSES = 4
 SECONDS = 6.0
+#: QEMU looks at what is left no more often.
+SHORTEST_PASS_SECONDS = 0.05
+#: An estimate may be wrong by as much: a network is never quite even.
+UNSURE = 1.25
+#: Passes after it reached what is allowed: they show what it did.
+TRIED_PASSES = 2
 #: The share as it is seen here may differ from QEMU's: what is not allowed
 #: is ended a little early, and a step is waited for a little too often.
 SPENT_SHARE = 0.98 * SHARE
@@ -108,12 +114,44 @@ class Watch:
             return True
         looked_at = self._at if self._looked_at is None else self._looked_at
         return (
-            self._at + seconds - looked_at >= PERIOD_SECONDS
+            self._at_last_step
+            and self._at + seconds - looked_at >= PERIOD_SECONDS
+            and self._high >= LOOKS - 1
+            and self._share > SPENT_SHARE
+        )
+
+    def in_vain(self, pass_seconds: float, seconds_left: float) -> bool:
+        """Say whether what is allowed was tried, and will not do.
+
+        :param pass_seconds: how long the next pass takes
+        :param seconds_left: how long it takes at this throttle until what is
+            left fits the stop; it has until the next step
+        """
+        if not self._at_last_step or self.passes <= TRIED_PASSES:
+            return False
+        return self._share > SPENT_SHARE and seconds_left > UNSURE * (
+            self._rises_at(pass_seconds) - self._at
+        )
+
+    def _rises_at(self, pass_seconds: float) -> float:
+        """Return when the next step is taken, if all goes on so."""
+        at = self._at
+        looked_at = at if self._looked_at is None else self._looked_at
+        for _ in range(LOOKS - self._high):
+            while at - looked_at < PERIOD_SECONDS:
+                at += max(pass_seconds, SHORTEST_PASS_SECONDS)
+                pass_seconds *= self._share
+            looked_at = at
+        return at
+
+    @property
+    def _at_last_step(self) -> bool:
+        """Another step would be more than is allowed."""
+        return (
+            self._on
             and self._allowed < HIGHEST_PERCENT
             and self.percent > 0
             and self.percent + self._step > self._allowed
-            and self._high >= LOOKS - 1
-            and self._share > SPENT_SHARE
         )
 
     @property

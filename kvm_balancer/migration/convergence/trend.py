@@ -172,6 +172,16 @@ class Trend:
         return self.link.seconds(self.remaining_mib) * 1000.0
 
     @property
+    def next_pass_seconds(self) -> float:
+        """How long the next pass takes.
+
+        It ends when no more is left of it than fits the limit of the
+        downtime.
+        """
+        over_ms = max(0.0, self.pause_ms - self.limit_ms)
+        return over_ms / 1000.0 + LOOK_SECONDS
+
+    @property
     def first_pass_seconds(self) -> float:
         """How long the first full pass took; infinite before its end."""
         if not self.boundaries or self.started_at is None:

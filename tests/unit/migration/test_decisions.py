@@ -39,6 +39,21 @@ class DecisionsTest(unittest.TestCase):
                     ran.seconds, 1.055 * case.hybrid_seconds, case.name
                 )
 
+    def test_the_next_rung_comes_two_passes_after_the_allowed_throttle(self):
+        """More are made only where the guest comes close to converging."""
+        for post_copy in (True, False):
+            for allowed in (20, 30, 50, 80):
+                for case in bench.throttled(post_copy, allowed):
+                    ran = drive.run(case, adaptive.Adaptive())
+                    self.assertLessEqual(ran.throttle_percent, allowed)
+                    if ran.end == drive.SWITCHED:
+                        continue
+                    passes = oracle.passes_after_throttle(case, ran)
+                    self.assertTrue(
+                        passes <= 2 or oracle.nearly_converges(case),
+                        f'{case.name} {allowed}: {passes}, {ran.reason}',
+                    )
+
     def test_post_copy_begins_with_the_end_of_the_first_pass(self):
         for ratio in (1.0, 2.0, 4.0):
             for share in (0.3, 0.5, 1.0):
