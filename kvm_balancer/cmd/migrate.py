@@ -258,7 +258,11 @@ class _Errand:
             view = hypervisor.view(self._asked.instance)
             merged, found = preflight.read_wishes(self._options, view.asks)
             wanted = self._request(view, merged)
-            return (*found, *preflight.look(hypervisor, wanted))
+            return (
+                *found,
+                *preflight.look(hypervisor, wanted),
+                service.UNRESERVED,
+            )
         finally:
             hypervisor.close()
 

@@ -175,6 +175,19 @@ class List(listing.Listing):
             )
 
 
+#: What there is only of a migration that is not over, and only of one that is.
+_UNDER_WAY = frozenset(
+    ('statistics', 'remaining_seconds', 'expected_downtime_ms', 'decision')
+)
+_OVER = frozenset(
+    (
+        *('outcome', 'mode', 'reason', 'ended_at', 'total_ms'),
+        *('downtime_ms', 'transferred_mib', 'iterations'),
+        'max_throttle_percent',
+    )
+)
+
+
 class _OneMigration(listing.Record):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -189,7 +202,7 @@ class Show(_OneMigration):
     With -f json its figures over time are in 'track'.
     """
 
-    columns = (
+    columns: collections.abc.Sequence[listing.Column] = (
         *RECORD[:-1],
         listing.Column('statistics', 'Now', _now),
         listing.Column('remaining_seconds', 'Time to go', _next),
@@ -203,6 +216,10 @@ class Show(_OneMigration):
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
             self._row = agent.migration(parsed_args.migration)
+        unsaid = _UNDER_WAY if self._row.get('outcome') else _OVER
+        self.columns = tuple(
+            column for column in self.columns if column.key not in unsaid
+        )
         return self._row
 
     def produce_output(

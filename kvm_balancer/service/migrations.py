@@ -7,6 +7,7 @@ machine's, what is done to the hypervisor is the driver's.
 """
 
 import collections.abc
+import dataclasses
 import logging
 import queue
 import threading
@@ -20,6 +21,7 @@ from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.virt import driver
+from kvm_balancer.virt import steady
 
 LOG = logging.getLogger(__name__)
 
@@ -59,6 +61,16 @@ class Room(Protocol):
         """Care for it no longer; it lapses unless it was released."""
 
 
+#: What is said of room where there is nobody to ask.
+UNRESERVED = events.Check(
+    'room',
+    events.Verdict.UNKNOWN,
+    'none is reserved, as no executor is asked; what the destination has free '
+    'may be promised to others',
+    'see who is on the way there: kvm-balancer migrations list',
+)
+
+
 class Unreserved:
     """No room: there is nobody who could promise it.
 
@@ -75,14 +87,7 @@ class Unreserved:
             events.Reserved(
                 at=self._clock(),
                 cause='a migration by hand',
-                checks=(
-                    events.Check(
-                        'room',
-                        events.Verdict.UNKNOWN,
-                        'none is reserved, as no executor is asked; what the '
-                        'destination has free may be promised to others',
-                    ),
-                ),
+                checks=(UNRESERVED,),
             )
         )
 
@@ -100,6 +105,8 @@ class MigrationRunner:
     :param life: the machine of this migration, not yet begun
     :param on_progress: called from the runner's thread
     :param on_outcome: called from the runner's thread, exactly once
+    :param clock: of all events of this migration; None for one that shows
+        the time of day as it is now, and is not set
     :param room: None where nobody can be asked for it
     """
 
@@ -109,20 +116,22 @@ class MigrationRunner:
         life: machine.Machine,
         on_progress: OnProgress,
         on_outcome: OnOutcome,
-        clock: collections.abc.Callable[[], float] = time.time,
+        clock: steady.Clock | None = None,
         room: Room | None = None,
     ) -> None:
         self._life = life
         self._on_progress = on_progress
         self._on_outcome = on_outcome
-        self._clock = clock
-        self._room = Unreserved(clock) if room is None else room
+        self._clock = clock or steady.SteadyClock()
+        self._room = Unreserved(self._clock) if room is None else room
         #: None tells the thread that it is to leave
         self._events: queue.SimpleQueue[events.Event | None] = (
             queue.SimpleQueue()
         )
         self._ended = threading.Event()
-        self._carrier = hypervisor.carrier(life.request, self._events.put)
+        self._carrier = hypervisor.carrier(
+            life.request, self._events.put, self._clock
+        )
 
     @property
     def request(self) -> request.Request:
@@ -223,12 +232,16 @@ class MigrationRunner:
                     self._on_outcome(wish.outcome)
                 case instructions.Reserve():
                     self._try(
-                        wish, lambda: self._room.reserve(self._events.put)
+                        wish, lambda: self._room.reserve(self._tell_by_clock)
                     )
                 case instructions.Release():
                     self._try(wish, self._room.release)
                 case _:
                     self._perform(wish)
+
+    def _tell_by_clock(self, event: events.Event) -> None:
+        """Take an event of whoever goes by another clock, as of now."""
+        self._events.put(dataclasses.replace(event, at=self._clock()))
 
     def _report(self, report: instructions.ReportProgress) -> None:
         """Tell whoever watches; a migration does not end with its watchers."""

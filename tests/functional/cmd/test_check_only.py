@@ -54,6 +54,10 @@ class CheckOnlyTest(unittest.TestCase):
             },
             set(found),
         )
+        room = found.pop('room')
+        self.assertEqual('unknown', room['verdict'])
+        self.assertIn('no executor is asked', room['reason'])
+        self.assertTrue(room['remedy'])
         self.assertEqual(
             {'passed'}, {one['verdict'] for one in found.values()}
         )
