@@ -242,7 +242,12 @@ class Adaptive(contract.Convergence):
         """Compare pre-copy from here on with the hybrid of one pass."""
         granted, elapsed = self._granted(), at - self._started_at
         pause = self._trend.pause_ms / 1000.0
-        if self._throttle.may_rise and elapsed + pause <= granted:
+        if (
+            # one that has not begun begins after two passes at the earliest
+            self._throttle.percent > 0
+            and self._throttle.may_rise
+            and elapsed + pause <= granted
+        ):
             return False
         # even if it leaves all of it again
         if elapsed + 2.0 * pause <= granted:
