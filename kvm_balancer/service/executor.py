@@ -26,6 +26,7 @@ from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
+from kvm_balancer.virt import steady
 
 LOG = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Executor:
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
+                steady.SteadyClock(wanted.accepted_at),
                 room=(
                     None
                     if self._rooms is None

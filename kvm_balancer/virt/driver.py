@@ -21,6 +21,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration import room
 from kvm_balancer.migration import wishes
 from kvm_balancer.model import sample
+from kvm_balancer.virt import steady
 
 #: Where a carrier puts the events it sees; called from any thread, and
 #: returns at once.
@@ -166,10 +167,18 @@ class Driver(abc.ABC):
         """
 
     @abc.abstractmethod
-    def carrier(self, wanted: request.Request, sink: Sink) -> Carrier:
+    def carrier(
+        self,
+        wanted: request.Request,
+        sink: Sink,
+        clock: steady.Clock | None = None,
+    ) -> Carrier:
         """Make ready to carry out a migration away from this host.
 
         Touches neither end; nothing happens before the first instruction.
+
+        :param clock: what the events' times are told by, those of a
+            hypervisor with a clock of its own as well; None for the driver's
         """
 
     @abc.abstractmethod

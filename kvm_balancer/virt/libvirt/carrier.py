@@ -11,7 +11,6 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 
 import libvirt
 
@@ -21,6 +20,7 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
@@ -65,6 +65,7 @@ class LibvirtCarrier(driver.Carrier):
     """One migration away from the host of *source_uri*.
 
     :param local: this process stands on the source host itself
+    :param clock: tells when the events happen
     """
 
     def __init__(
@@ -76,17 +77,24 @@ class LibvirtCarrier(driver.Carrier):
         timing: connection.Timing,
         poll_seconds: float,
         local: bool,
+        clock: steady.Clock,
     ) -> None:
+        self._clock = clock
         self._wanted = wanted
         self._sink = sink
         self._telling = threading.Lock()
         self._closed = threading.Event()
-        heard = notes.Notes(wanted.instance)
+        heard = notes.Notes(wanted.instance, clock)
         self._lines = lines.Lines(
             source_uri, wanted.destination_uri, timing, heard
         )
         self._watch = watch.Watch(
-            wanted.instance, heard, self._lines, self._tell, poll_seconds
+            wanted.instance,
+            heard,
+            self._lines,
+            self._tell,
+            poll_seconds,
+            clock,
         )
         self._manage = manage
         self._local = local
@@ -173,7 +181,7 @@ class LibvirtCarrier(driver.Carrier):
             text = f'internal error: {error}'
         self._tell(
             events.Refused(
-                at=time.time(), cause=name, instruction=name, text=text
+                at=self._clock(), cause=name, instruction=name, text=text
             )
         )
 
@@ -252,7 +260,7 @@ class LibvirtCarrier(driver.Carrier):
             )
         )
         self._tell(
-            events.Checked(at=time.time(), cause='pre-flight', checks=checks)
+            events.Checked(at=self._clock(), cause='pre-flight', checks=checks)
         )
 
     def _look_at_ends(self, delay_seconds: float) -> None:
@@ -262,7 +270,7 @@ class LibvirtCarrier(driver.Carrier):
         destination = ends.look(self._lines.destination, self._wanted.instance)
         self._tell(
             events.EndsSeen(
-                at=time.time(),
+                at=self._clock(),
                 cause='look at both ends',
                 source=source,
                 destination=destination,

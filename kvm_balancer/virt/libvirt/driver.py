@@ -14,6 +14,7 @@ from kvm_balancer.migration import room
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import address
 from kvm_balancer.virt.libvirt import carrier
 from kvm_balancer.virt.libvirt import connection
@@ -134,7 +135,10 @@ class LibvirtDriver(driver.Driver):
         return self._link.call(lambda handle: dirtied.told(handle, instance))
 
     def carrier(
-        self, wanted: request.Request, sink: driver.Sink
+        self,
+        wanted: request.Request,
+        sink: driver.Sink,
+        clock: steady.Clock | None = None,
     ) -> driver.Carrier:
         if not wanted.destination_uri:
             # libvirt would take it for the hypervisor of this host.
@@ -150,6 +154,7 @@ class LibvirtDriver(driver.Driver):
             self._params.timing,
             self._params.poll_seconds,
             local=self._is_local(),
+            clock=clock or steady.SteadyClock(),
         )
 
     def close(self) -> None:

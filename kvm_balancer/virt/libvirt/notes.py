@@ -7,11 +7,11 @@ the process: they leave a note and return.
 import dataclasses
 import enum
 import queue
-import time
 from typing import Any
 
 import libvirt
 
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import jobs
 
@@ -69,17 +69,19 @@ class Notes:
     Give :meth:`listen_source` and :meth:`listen_destination` as ``on_open``
     to the connections of the two ends.
 
+    :param clock: tells when a note is taken
     :ivar openings: how many connections have listened to the source
     """
 
-    def __init__(self, instance: str) -> None:
+    def __init__(self, instance: str, clock: steady.Clock) -> None:
+        self._clock = clock
         self._instance = instance
         self.openings = 0
         self._taken: queue.SimpleQueue[Note] = queue.SimpleQueue()
 
     def take(self, kind: Kind, value: Any = None) -> None:
         """Take a note, now."""
-        self._taken.put(Note(kind, time.time(), value))
+        self._taken.put(Note(kind, self._clock(), value))
 
     def next(self, seconds: float | None) -> Note | None:
         """Return the next note; None when there is none in time."""

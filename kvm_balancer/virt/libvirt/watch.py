@@ -15,6 +15,7 @@ import time
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
@@ -53,6 +54,7 @@ class Watch:
     :param heard: notes of what its two ends say
     :param links: the connections that it is watched and ended by
     :param tell: takes the events, from any thread
+    :param clock: tells when they happen
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Watch:
         links: lines.Lines,
         tell: Tell,
         poll_seconds: float,
+        clock: steady.Clock,
     ) -> None:
+        self._clock = clock
         self._instance = instance
         self._heard = heard
         self._links = links
@@ -185,7 +189,7 @@ class Watch:
         if self._read():
             self._tell(
                 events.Progressed(
-                    at=time.time(),
+                    at=self._clock(),
                     cause='job statistics',
                     statistics=self._last,
                 )

@@ -13,6 +13,7 @@ from kvm_balancer.migration import room
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import readings
 from kvm_balancer.virt.simulated import stage as stages
@@ -107,9 +108,13 @@ class SimulatedDriver(driver.Driver):
         return self._stage.use(told)
 
     def carrier(
-        self, wanted: request.Request, sink: driver.Sink
+        self,
+        wanted: request.Request,
+        sink: driver.Sink,
+        clock: steady.Clock | None = None,
     ) -> driver.Carrier:
-        return SimulatedCarrier(self._params, self._stage, wanted, sink)
+        told = sink if clock is None else _by(clock, self._stage, sink)
+        return SimulatedCarrier(self._params, self._stage, wanted, told)
 
     def close(self) -> None:
         """Nothing is held on to: the world goes on without this driver."""
@@ -185,3 +190,11 @@ class SimulatedCarrier(driver.Carrier):
 
     def close(self) -> None:
         self._stage.detach(self._wanted.migration_id, self._sink)
+
+
+def _by(
+    clock: steady.Clock, stage: stages.Stage, sink: driver.Sink
+) -> driver.Sink:
+    """Tell *sink* the times of the world as *clock* would have shown them."""
+    ahead = clock() - stage.use(lambda world: world.now)
+    return lambda event: sink(dataclasses.replace(event, at=event.at + ahead))

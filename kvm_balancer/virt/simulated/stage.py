@@ -19,21 +19,21 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt import steady
 from kvm_balancer.virt.simulated import fleets
 from kvm_balancer.virt.simulated import scene
 from kvm_balancer.virt.simulated import world as worlds
 
 Answer = TypeVar('Answer')
-Clock = collections.abc.Callable[[], float]
 
-#: A clock may be set while the thread waits for a moment of it.
+#: A clock may be moved while the thread waits for a moment of it.
 _LONGEST_WAIT_SECONDS = 5.0
 
 
 class Stage:
     """One world, whose time is that of *clock*. Threads may use it at once.
 
-    :param clock: in the time of the world
+    :param clock: in the time of the world; None for one that nobody sets
     :param paced: a thread follows the clock; without, time goes on only
         when the world is touched or :meth:`advance` is called
     """
@@ -41,11 +41,11 @@ class Stage:
     def __init__(
         self,
         world: worlds.World,
-        clock: Clock = time.time,
+        clock: steady.Clock | None = None,
         paced: bool = True,
     ) -> None:
         self._world = world
-        self._clock = clock
+        self._clock = clock or steady.SteadyClock()
         self._sinks: dict[str, driver.Sink] = {}
         self._changed = threading.Condition(threading.RLock())
         self._closed = False

@@ -66,8 +66,8 @@ class Broken:
     def __getattr__(self, name):
         return getattr(self._whole, name)
 
-    def carrier(self, wanted, sink):
-        made = self._whole.carrier(wanted, sink)
+    def carrier(self, wanted, sink, clock=None):
+        made = self._whole.carrier(wanted, sink, clock)
         made.perform = self.fail
         return made
 
