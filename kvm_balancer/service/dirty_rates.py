@@ -31,6 +31,8 @@ _LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 5.0
 #: Between two looks for an instance that is due.
 _IDLE_SECONDS = 1.0
+#: A hypervisor that is slow to begin a window is not waited for at the end.
+_STOP_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class DirtyRates:
         """End within a moment; a window under way is left to itself."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
 
     def fill(self, seen: sample.InstanceUsages) -> sample.InstanceUsages:
         """Return *seen* with what is known of how its instances write.
@@ -126,7 +128,10 @@ class DirtyRates:
                 name: tuple(
                     getattr(found[uid], name) if uid in found else told
                     for uid, told in zip(
-                        seen.id, getattr(seen, name), strict=True
+                        seen.id,
+                        # a column that the driver did not fill in
+                        getattr(seen, name) or (0.0,) * len(seen.id),
+                        strict=True,
                     )
                 )
                 for name in names

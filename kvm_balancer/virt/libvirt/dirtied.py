@@ -1,13 +1,14 @@
 """How much of its memory a domain dirties within a window, by libvirt.
 
 ``startDirtyRateCalc`` takes the domain's job (``VIR_JOB_MODIFY``) for a
-moment and returns; QEMU then samples by itself. It hashes 512 random pages a
-GiB, and again at the end of the window, and tells the share that differs:
-a page that was written twice counts once, and one that was written with the
-same content not at all. It calls that a rate, in whole MiB a second, cut
-off: rate x window is the memory that got dirty within the window (seen with
-QEMU 7.2). Blocks of memory under 128 MiB are passed over; of a guest without
-any other QEMU tells -1.
+moment and returns, or waits up to 30 s where another job holds it: so it is
+asked only where there is none. QEMU then samples by itself. It hashes 512
+random pages a GiB, and again at the end of the window, and tells the share
+that differs: a page that was written twice counts once, and one that was
+written with the same content not at all. It calls that a rate, in whole MiB
+a second, cut off: rate x window is the memory that got dirty within the
+window (seen with QEMU 7.2). Blocks of memory under 128 MiB are passed over;
+of a guest without any other QEMU tells -1.
 """
 
 import libvirt
@@ -30,6 +31,8 @@ def begin(
     if state not in (statistics.RUNNING, statistics.BLOCKED):
         return False
     if most_kib < LEAST_MIB * _KIB_A_MIB:
+        return False
+    if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
         return False
     domain.startDirtyRateCalc(window_seconds, 0)
     return True

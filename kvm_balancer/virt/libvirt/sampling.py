@@ -41,13 +41,14 @@ class _Row:
     cpu_usage: float
     cpu_steal: float
     memory_usage_mib: float
-    dirty_rate_mib_s: float
     network_rx_mib_s: float
     network_tx_mib_s: float
     block_read_mib_s: float
     block_write_mib_s: float
     asks: wishes.Wishes
-    # never known from one measurement: the executor's own fill them in
+    # The last window's rate, whoever asked for it, tells too little: the
+    # executor's own measurements fill these in.
+    dirty_rate_mib_s: float = 0.0
     hot_set_mib: float = 0.0
     cold_rate_mib_s: float = 0.0
 
@@ -161,7 +162,6 @@ class Sampler:
             cpu_usage=rate('cpu_seconds'),
             cpu_steal=rate('steal_seconds'),
             memory_usage_mib=told.memory_used_mib or told.memory_mib or 0.0,
-            dirty_rate_mib_s=told.dirty_rate_mib_s or 0.0,
             network_rx_mib_s=rate('network_rx_mib'),
             network_tx_mib_s=rate('network_tx_mib'),
             block_read_mib_s=rate('block_read_mib'),

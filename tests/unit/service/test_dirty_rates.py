@@ -1,5 +1,7 @@
 import dataclasses
+import threading
 import unittest
+from unittest import mock
 import uuid
 
 from kvm_balancer import errors
@@ -157,3 +159,41 @@ class DirtyRatesTest(unittest.TestCase):
         seen = self.driver.read().instances
         self.rates.fill(type(seen)())
         self.assertEqual(0.0, self.filled(uid)[0])
+
+    def test_columns_that_the_driver_did_not_fill_in_are_unknown(self):
+        measured, other = self.start(habits.Region(300.0, 100.0)), self.start()
+        self.filled(measured)
+        self.rates.measure_next()
+        if self.driver.asked[0][0] != measured:
+            self.rates.measure_next()
+        bare = dataclasses.replace(
+            self.driver.read().instances,
+            dirty_rate_mib_s=(),
+            hot_set_mib=(),
+            cold_rate_mib_s=(),
+        )
+        self.rates.fill(bare)
+        self.rates._found.pop(other, None)
+        seen = self.rates.fill(bare)
+        self.assertEqual(0.0, seen.hot_set_mib[seen.id.index(other)])
+        self.assertGreater(seen.hot_set_mib[seen.id.index(measured)], 0.0)
+
+    def test_the_end_does_not_wait_for_a_hypervisor_that_is_slow(self):
+        self.filled(self.start())
+        asked, answer = threading.Event(), threading.Event()
+
+        def slow(instance, window_seconds):
+            asked.set()
+            answer.wait(30.0)
+            return False
+
+        with (
+            mock.patch.object(self.driver, 'begin_measuring', slow),
+            mock.patch.object(dirty_rates, '_STOP_SECONDS', 0.01),
+        ):
+            self.rates.start()
+            self.assertTrue(asked.wait(10.0))
+            self.rates.stop()
+            self.assertTrue(self.rates._thread.is_alive())
+            answer.set()
+            self.rates._thread.join(10.0)
