@@ -44,6 +44,7 @@ class Course:
     :ivar entered_at: when the present state was entered
     :ivar downtime_ms: the limit that was last asked for
     :ivar checks: what pre-flight found, while room is asked for
+    :ivar asked_at: when what has to be known before the start was asked for
     :ivar holds_room: room may be promised to it at the destination
     :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
         nobody shares it out
@@ -71,6 +72,7 @@ class Course:
         self.outcome: outcome.Outcome | None = None
         self.entered_at = wanted.accepted_at
         self.downtime_ms = 0
+        self.asked_at = wanted.accepted_at
         self.checks: tuple[events.Check, ...] = ()
         self.holds_room = False
         self.share_mib_s: int | None = None

@@ -11,8 +11,18 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import states
 
+#: The name of the check that says whether room was promised.
+_ROOM = 'room'
+
 #: Checks that are told where they passed, too.
-_REMARKED = frozenset(('room', 'bandwidth'))
+_REMARKED = frozenset((_ROOM, 'bandwidth'))
+
+#: Pre-flight asks both hosts many things, and one of them after the other: a
+#: host that falls silent is given up by its connection long before this.
+CHECK_SECONDS = 600.0
+
+#: An executor answers within seconds, or whoever asks gives it up.
+ROOM_SECONDS = 60.0
 
 _ASKED = {
     instructions.Check.__name__: 'the checks',
@@ -23,6 +33,7 @@ _ASKED = {
 def check(life: course.Course, event: events.Accepted) -> course.Wishes:
     """Look at both ends before anything is touched."""
     life.enter(states.State.PRE_FLIGHT, event)
+    life.asked_at = event.at
     return (instructions.Check(), *life.report('both ends are asked'))
 
 
@@ -35,20 +46,21 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
         return _refuse(life, event, event.checks)
     life.checks = event.checks
     life.holds_room = True
+    life.asked_at = event.at
     text = f'{len(event.checks)} checks, none failed; room is asked for'
     life.tell(event, text)
     return (instructions.Reserve(), *life.report(text))
 
 
 def start(life: course.Course, event: events.Reserved) -> course.Wishes:
-    """Start the job, unless room was refused.
+    """Start the job, unless room was refused, or nothing was said of it.
 
     A check that could not tell does not hinder; it is told.
     """
     if not life.holds_room:
         # nobody asked
         return ()
-    checks = _completed(life.checks, event.checks)
+    checks = _completed(life.checks, _with_room(event))
     if _failed(checks):
         return _refuse(life, event, checks)
     _tell_open(life, event, checks)
@@ -66,6 +78,19 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
         instructions.Start(settings.options),
         *life.report(ready),
     )
+
+
+def _with_room(event: events.Reserved) -> tuple[events.Check, ...]:
+    """Return what was said; what says nothing of room promises none."""
+    if any(one.name == _ROOM for one in event.checks):
+        return event.checks
+    missing = events.Check(
+        _ROOM,
+        events.Verdict.FAILED,
+        f'{event.cause} did not say whether there is any',
+        'see whether the executors of both hosts are of one release',
+    )
+    return (missing, *event.checks)
 
 
 def _completed(
@@ -144,11 +169,14 @@ def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
 
 
 def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
-    """End where the checks took all the time there was."""
-    if not life.over_time(event.at):
+    """End where the time is up, or what was asked is not answered."""
+    asked, seconds = 'the checks', CHECK_SECONDS
+    if life.holds_room:
+        asked, seconds = 'the reservation of room', ROOM_SECONDS
+    if life.over_time(event.at):
+        reason = 'the time limit passed before it was started'
+    elif event.at - life.asked_at >= seconds:
+        reason = f'{asked} did not come to an end within {seconds:g} s'
+    else:
         return ()
-    return life.conclude(
-        states.State.FAILED,
-        event,
-        'the time limit passed before it was started',
-    )
+    return life.conclude(states.State.FAILED, event, reason)

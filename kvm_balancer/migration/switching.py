@@ -23,14 +23,17 @@ def switch(life: course.Course, event: events.SourceStopped) -> course.Wishes:
 def run_on_destination(
     life: course.Course, event: events.PostCopyBegun
 ) -> course.Wishes:
-    """See the guest run on the destination, its memory still to come."""
+    """See the guest run on the destination, its memory still to come.
+
+    What its share became during the switch, the stream keeps to from now on.
+    """
     _take_post_copy(life, event.at)
     life.enter(
         states.State.POST_COPY,
         event,
         'the guest runs on the destination, its memory follows',
     )
-    return ()
+    return life.limit_bandwidth()
 
 
 def pause_post_copy(

@@ -259,7 +259,11 @@ class World:
         """
         self._scene.tell(
             wanted.migration_id,
-            events.Reserved(at=self.now, cause='a world to itself', checks=()),
+            events.Reserved(
+                at=self.now,
+                cause='a world to itself',
+                checks=(events.Check('room', events.Verdict.PASSED),),
+            ),
         )
 
     def _look(self, host: str, wanted: request.Request) -> None:

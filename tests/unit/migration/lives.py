@@ -8,6 +8,9 @@ from kvm_balancer.migration.convergence import contract
 State = events.EndState
 
 
+ROOM = events.Check('room', events.Verdict.PASSED, '512 MiB are reserved')
+
+
 class Told(contract.Convergence):
     """Answers with the decisions it was given, then carries on."""
 
@@ -88,7 +91,7 @@ class Life:
         """Have it checked, and room reserved where no check failed."""
         self.wishes.extend(self.machine.begin(self.now))
         new = self.tell(events.Checked, checks=checks)
-        return new if self.machine.state.ended else self.reserved()
+        return new if self.machine.state.ended else self.reserved(ROOM)
 
     def reserved(self, *checks):
         return self.tell(events.Reserved, checks=checks)

@@ -4,6 +4,7 @@ import unittest
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import starting
 from kvm_balancer.migration import states
 from kvm_balancer.model import outcome
 from tests.unit.migration import lives
@@ -12,7 +13,7 @@ State = states.State
 End = events.EndState
 Verdict = events.Verdict
 
-ROOM = events.Check('room', Verdict.PASSED, '512 MiB are reserved')
+ROOM = lives.ROOM
 OPEN = events.Check('post-copy', Verdict.UNKNOWN, 'not told', 'look there')
 
 
@@ -47,6 +48,41 @@ class TestRoom(unittest.TestCase):
         self.assertEqual(
             ['Check', 'Reserve', 'Release', 'Conclude'], life.names
         )
+
+    def test_an_answer_that_says_nothing_of_room_starts_nothing(self):
+        for checks in ((), (events.Check('tls', Verdict.PASSED),)):
+            with self.subTest(checks=checks):
+                life = self.asked()
+                life.reserved(*checks)
+                self.assertEqual(State.FAILED, life.machine.state)
+                self.assertIn('did not say', life.machine.outcome.reason)
+                self.assertEqual(
+                    ['Check', 'Reserve', 'Release', 'Conclude'], life.names
+                )
+
+    def test_where_there_is_nobody_to_ask_it_starts(self):
+        life = self.asked()
+        life.reserved(events.Check('room', Verdict.UNKNOWN, 'nobody to ask'))
+        self.assertIn('Start', life.names)
+
+    def test_room_that_nobody_answers_for_is_not_waited_for(self):
+        life = self.asked()
+        life.tell(events.Ticked, after=starting.ROOM_SECONDS - 1.0)
+        self.assertEqual(State.PRE_FLIGHT, life.machine.state)
+        life.tell(events.Ticked)
+        self.assertIn('reservation of room', life.machine.outcome.reason)
+        self.assertEqual(
+            ['Check', 'Reserve', 'Release', 'Conclude'], life.names
+        )
+
+    def test_checks_that_nobody_answers_are_not_waited_for(self):
+        life = lives.Life()
+        life.wishes.extend(life.machine.begin(life.now))
+        life.tell(events.Ticked, after=starting.CHECK_SECONDS - 1.0)
+        self.assertEqual(State.PRE_FLIGHT, life.machine.state)
+        life.tell(events.Ticked)
+        self.assertIn('the checks did not', life.machine.outcome.reason)
+        self.assertEqual(['Check', 'Conclude'], life.names)
 
     def test_the_destination_settles_what_pre_flight_left_open(self):
         """What pre-flight could tell stands."""
@@ -139,6 +175,7 @@ class TestShare(unittest.TestCase):
         self.assertIn('limited to 40 MiB/s (test)', str(life.machine.story))
 
     def test_shares_count_in_post_copy_and_not_at_the_switch(self):
+        """What was shared during the switch counts from its end on."""
         life = lives.Life(post_copy=True)
         life.copying()
         life.tell(events.SourceStopped)
@@ -147,4 +184,4 @@ class TestShare(unittest.TestCase):
         life.tell(events.PostCopyBegun)
         life.tell(events.BandwidthShared, mib_s=40)
         life.tell(events.BandwidthShared, mib_s=0)
-        self.assertEqual([40, 0], self.limits(life))
+        self.assertEqual([50, 40, 0], self.limits(life))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kvm_balancer import errors
 from kvm_balancer.migration import diagram
 from kvm_balancer.migration import events
+from kvm_balancer.migration import starting
 from kvm_balancer.migration import states
 from kvm_balancer.migration import transitions
 from kvm_balancer.migration.convergence import contract
@@ -110,7 +111,7 @@ FIELDS = {
             max_size=2,
         ).map(tuple)
     },
-    events.Reserved: {'checks': st.just(())},
+    events.Reserved: {'checks': st.sampled_from([(), (lives.ROOM,)])},
     events.BandwidthShared: {'mib_s': st.integers(0, 900)},
     events.Progressed: {'statistics': STATISTICS},
     events.PassEnded: {'statistics': STATISTICS},
@@ -177,6 +178,34 @@ class TestAnyOrder(unittest.TestCase):
                 self.assertEqual(before, life.machine.state)
                 self.assertEqual(life.machine.story, error.story)
         self.check(life, post_copy)
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(
+        st.lists(
+            st.sampled_from([events.Ticked, events.BandwidthShared]),
+            max_size=20,
+        ),
+        st.floats(0.0, 5.0),
+        st.booleans(),
+    )
+    def test_before_the_start_silence_comes_to_an_end(
+        self, story, after, is_checked
+    ):
+        """Whether nobody answers Check or Reserve, whatever else comes."""
+        life = lives.Life()
+        life.wishes.extend(life.machine.begin(life.now))
+        if is_checked:
+            life.tell(events.Checked, checks=())
+        for kind in story:
+            life.tell(
+                kind, after, **({} if kind is events.Ticked else {'mib_s': 9})
+            )
+        while not life.machine.state.ended:
+            self.assertLess(life.now, 100.0 + starting.CHECK_SECONDS + 60.0)
+            life.tell(events.Ticked)
+        self.assertEqual(states.State.FAILED, life.machine.state)
+        self.assertNotIn('Start', life.names)
+        self.assertEqual(is_checked, 'Release' in life.names)
 
     def check(self, life, post_copy):
         names = life.names
