@@ -119,6 +119,9 @@ class OtherClockTest(unittest.TestCase):
         runner.start()
         self.assertTrue(runner.wait(TIMEOUT_SECONDS))
         self.assertEqual(outcome.OutcomeKind.COMPLETED, ended[0].outcome)
+        self.assertLess(
+            max(line.at for line in ended[0].story), wanted.accepted_at + 600.0
+        )
 
 
 class _Ahead:
