@@ -83,7 +83,8 @@ class MigrateTest(unittest.TestCase):
 
     def test_it_is_drawn_below_its_record_where_that_is_asked_for(self):
         uid = self.ground.calm()
-        code, out, err = self._run(uid, '--drawing')
+        # so slow that a look or two falls into the copy
+        code, out, err = self._run(uid, '--drawing', '--bandwidth', '2')
         self.assertEqual(0, code, err)
         record, _, drawn = out.partition('\n\n')
         self.assertIn('| Story ', record)
