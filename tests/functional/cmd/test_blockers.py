@@ -1,18 +1,15 @@
 """What keeps an instance on its host, provoked on real libvirt and QEMU."""
 
-import os
 import subprocess
-import sys
 import unittest
 import uuid
 
 import libvirt
 import msgspec
 
+from tests.functional.cmd import checking
 from tests.functional.libvirt import guests
 from tests.functional.libvirt import hosts
-
-_TIMEOUT_SECONDS = 120
 
 
 class BlockersTest(unittest.TestCase):
@@ -22,27 +19,16 @@ class BlockersTest(unittest.TestCase):
 
     def check(self, instance, *options):
         """Return the checks that failed, by name."""
-        ran = subprocess.run(
-            [
-                *(sys.executable, '-m', 'kvm_balancer.cmd.cli'),
-                *('migrate', instance, '--check-only', '-f', 'json'),
-                *('--source', self.ground.here.uri),
-                *('--destination', self.ground.there.uri),
-                *options,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            env={**os.environ, 'COLUMNS': '120'},
-            check=False,
+        code, out, err = checking.check_only(
+            self.ground, instance, '-f', 'json', *options
         )
-        self.assertEqual('', ran.stderr)
+        self.assertEqual('', err)
         found = {
             one['check']: one
-            for one in msgspec.json.decode(ran.stdout)
+            for one in msgspec.json.decode(out)
             if one['verdict'] == 'failed'
         }
-        self.assertEqual(1 if found else 0, ran.returncode)
+        self.assertEqual(1 if found else 0, code)
         for one in found.values():
             self.assertTrue(one['reason'] and one['remedy'], one)
         return found

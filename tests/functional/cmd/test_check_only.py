@@ -2,16 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 import unittest
 
 import libvirt
 
 from kvm_balancer.virt import ownership
+from tests.functional.cmd import checking
 from tests.functional.libvirt import hosts
-
-_TIMEOUT_SECONDS = 120
 
 
 class CheckOnlyTest(unittest.TestCase):
@@ -20,21 +17,7 @@ class CheckOnlyTest(unittest.TestCase):
         self.addCleanup(self.ground.close)
 
     def _run(self, instance, *options):
-        ran = subprocess.run(
-            [
-                *(sys.executable, '-m', 'kvm_balancer.cmd.cli'),
-                *('migrate', instance, '--check-only'),
-                *('--source', self.ground.here.uri),
-                *('--destination', self.ground.there.uri),
-                *options,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            env={**os.environ, 'COLUMNS': '120'},
-            check=False,
-        )
-        return ran.returncode, ran.stdout, ran.stderr
+        return checking.check_only(self.ground, instance, *options)
 
     def _found(self, instance, *options):
         code, out, err = self._run(instance, *options, '-f', 'json')
