@@ -1,0 +1,13 @@
+"""The project's tests, and how properties are tried in all of them.
+
+Nothing here judges by the clock: on a busy machine, or in a new clone whose
+tables of characters are not built yet, making an example takes its time.
+"""
+
+import hypothesis
+
+hypothesis.settings.register_profile(
+    'kvm_balancer',
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile('kvm_balancer')

@@ -191,7 +191,7 @@ class TestDecode(unittest.TestCase):
             with self.subTest(text), self.assertRaises(errors.DocumentError):
                 fleet_document.decode(text)
 
-    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.settings(max_examples=200)
     @hypothesis.given(
         hypothesis.strategies.integers(0, 2000),
         hypothesis.strategies.binary(max_size=4),
@@ -209,7 +209,7 @@ class TestDecode(unittest.TestCase):
 class TestRoundTrip(unittest.TestCase):
     """A fleet that was written is read back as it was."""
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=50)
     @hypothesis.given(fleets.small())
     def test_small_fleets(self, fleet):
         text = fleet_document.encode(fleet)

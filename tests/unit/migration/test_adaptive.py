@@ -42,7 +42,7 @@ def budget_seconds(guest, wanted):
 
 
 class TestEveryRun(unittest.TestCase):
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(guests(), options())
     def test_who_would_converge_is_not_given_up(self, guest, wanted):
         settled = adaptive.settle_throttle(wanted)
@@ -54,7 +54,7 @@ class TestEveryRun(unittest.TestCase):
         run = memory.migrate(guest, adaptive.Adaptive(), wanted)
         self.assertEqual('switched', run.end, run)
 
-    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.settings(max_examples=200)
     @hypothesis.given(guests(), options(), st.floats(1.0, 600.0))
     def test_a_limit_in_time_is_used_to_its_end(self, guest, wanted, limit):
         wanted = dataclasses.replace(wanted, time_limit_seconds=limit)
@@ -63,7 +63,7 @@ class TestEveryRun(unittest.TestCase):
         if memory.would_converge(guest, settled, limit * 0.999):
             self.assertEqual('switched', run.end, run)
 
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(guests(), options())
     def test_every_copy_ends_within_its_limits(self, guest, wanted):
         run = memory.migrate(guest, adaptive.Adaptive(), wanted)
@@ -73,7 +73,7 @@ class TestEveryRun(unittest.TestCase):
         else:
             self.assertTrue(run.reason)
 
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(guests(), options())
     def test_with_post_copy_no_copy_takes_long(self, guest, wanted):
         wanted = dataclasses.replace(wanted, post_copy=True)

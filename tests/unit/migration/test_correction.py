@@ -67,7 +67,7 @@ class CorrectionTest(unittest.TestCase):
         self.book.learn(lesson(40.0, downtime_ms=None))
         self.assertEqual(300.0, self.book.correct('i', RAW, 0.0).downtime_ms)
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=50)
     @hypothesis.given(
         st.lists(
             st.tuples(

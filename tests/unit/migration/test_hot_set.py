@@ -64,7 +64,7 @@ class TestFit(unittest.TestCase):
     def test_nothing_measured_is_no_answer(self):
         self.assertRaises(ValueError, hot_set.fit, [], 4096.0)
 
-    @hypothesis.settings(max_examples=100, deadline=None)
+    @hypothesis.settings(max_examples=100)
     @hypothesis.given(st.floats(20, 5000), st.floats(0.01, 4.0))
     def test_writes_at_random_are_explained_where_they_were_measured(
         self, size, turns
@@ -78,7 +78,7 @@ class TestFit(unittest.TestCase):
                 1.0, explained(found, seconds) / curve(seconds), delta=0.15
             )
 
-    @hypothesis.settings(max_examples=100, deadline=None)
+    @hypothesis.settings(max_examples=100)
     @hypothesis.given(
         st.lists(
             st.tuples(st.floats(0.5, 60), st.floats(0, 1e5)),

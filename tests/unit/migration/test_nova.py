@@ -38,7 +38,7 @@ def options(draw):
 
 
 class TestEveryRun(unittest.TestCase):
-    @hypothesis.settings(max_examples=150, deadline=None)
+    @hypothesis.settings(max_examples=150)
     @hypothesis.given(guests(), options(), st.sampled_from((SHORT, FORCED)))
     def test_every_copy_ends_within_its_limits(self, guest, wanted, params):
         run = memory.migrate(guest, nova.Nova(params), wanted)
@@ -51,7 +51,7 @@ class TestEveryRun(unittest.TestCase):
             self.assertTrue(wanted.post_copy)
         self.assertLessEqual(run.throttle_percent, wanted.max_throttle_percent)
 
-    @hypothesis.settings(max_examples=150, deadline=None)
+    @hypothesis.settings(max_examples=150)
     @hypothesis.given(guests(), options())
     def test_with_post_copy_a_forced_copy_always_arrives(self, guest, wanted):
         wanted = dataclasses.replace(wanted, post_copy=True)

@@ -67,7 +67,7 @@ def predicted(size, bandwidth, options, found):
 
 
 class TestAgainstMemory(unittest.TestCase):
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(
         st.floats(256, 65536),
         st.floats(10, 2000),

@@ -19,7 +19,7 @@ _memory = st.floats(256, 65536)
 _bandwidth = st.floats(10, 2000)
 _ratio = st.floats(0.0, 4.0)
 _share = st.floats(0.01, 1.0)
-_few = hypothesis.settings(max_examples=100, deadline=None)
+_few = hypothesis.settings(max_examples=100)
 
 
 def predict(dirty, hot=None, options=PLAIN, cold=0.0):

@@ -245,7 +245,7 @@ _ACTS = st.one_of(
 
 
 class TestAnyOrder(unittest.TestCase):
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(st.lists(_ACTS, max_size=40), st.integers(1, 4))
     def test_never_more_is_promised_than_there_is(self, acts, max_incoming):
         """What is here and what is promised fit, whatever the order."""

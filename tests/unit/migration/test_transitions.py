@@ -146,7 +146,7 @@ DECISIONS = st.one_of(
 
 
 class TestAnyOrder(unittest.TestCase):
-    @hypothesis.settings(max_examples=500, deadline=None)
+    @hypothesis.settings(max_examples=500)
     @hypothesis.given(
         st.lists(st.tuples(ANY_EVENT, st.floats(0, 40)), max_size=60),
         st.lists(DECISIONS, max_size=20),
@@ -179,7 +179,7 @@ class TestAnyOrder(unittest.TestCase):
                 self.assertEqual(life.machine.story, error.story)
         self.check(life, post_copy)
 
-    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.settings(max_examples=200)
     @hypothesis.given(
         st.lists(
             st.sampled_from([events.Ticked, events.BandwidthShared]),

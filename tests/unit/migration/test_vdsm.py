@@ -23,7 +23,7 @@ def options(draw):
 
 
 class TestEveryRun(unittest.TestCase):
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=300)
     @hypothesis.given(
         test_adaptive.guests(), options(), st.sampled_from(vdsm.NAMES)
     )

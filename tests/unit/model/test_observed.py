@@ -345,7 +345,7 @@ DAMAGE = (
 class TestDamage(unittest.TestCase):
     """A thousand damaged samples leave the fleet sane."""
 
-    @hypothesis.settings(max_examples=20, deadline=None)
+    @hypothesis.settings(max_examples=20)
     @hypothesis.given(strategies.integers(0, 2**32))
     def test_a_thousand_damaged_samples_are_counted_and_do_no_harm(self, seed):
         """Bytes, keys, types, numbers, replays: each counted once."""

@@ -61,8 +61,10 @@ class TestBounds(unittest.TestCase):
 
     quick = hypothesis.settings(
         max_examples=60,
-        deadline=None,
-        suppress_health_check=[hypothesis.HealthCheck.filter_too_much],
+        suppress_health_check=[
+            hypothesis.HealthCheck.filter_too_much,
+            hypothesis.HealthCheck.too_slow,
+        ],
     )
 
     @quick

@@ -37,7 +37,7 @@ POLICIES = st.sampled_from(
         (REPAIR, DRAIN, RELIEVE, SPREAD, CONSOLIDATE),
     )
 )
-quick = hypothesis.settings(max_examples=60, deadline=None)
+quick = hypothesis.settings(max_examples=60)
 
 
 def propose(policies, fleet, **fields):

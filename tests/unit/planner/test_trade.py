@@ -15,7 +15,7 @@ from tests.fixtures import fleets
 from tests.fixtures import judge
 from tests.unit.planner import plans
 
-quick = hypothesis.settings(max_examples=40, deadline=None)
+quick = hypothesis.settings(max_examples=40)
 
 
 def traded(fleet, target, **fields):

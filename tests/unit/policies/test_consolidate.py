@@ -85,7 +85,7 @@ class TestConsolidate(unittest.TestCase):
         self.assertEqual(2, trigger.level)
         self.assertEqual('0 hosts are empty; at most 2 could be', trigger.text)
 
-    @hypothesis.settings(max_examples=100, deadline=None)
+    @hypothesis.settings(max_examples=100)
     @hypothesis.given(fleets.small())
     def test_no_plan_brings_a_host_over_the_limit(self, fleet):
         made = policy(limit=0.6).propose(fleet, plans.full_context())

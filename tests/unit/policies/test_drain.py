@@ -81,7 +81,7 @@ class TestDrain(unittest.TestCase):
         made = DRAIN.propose(fleet, plans.full_context())
         self.assertEqual('no host is draining: nothing to do', made.summary)
 
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=60)
     @hypothesis.given(fleets.small())
     def test_every_instance_that_stays_has_a_reason(self, fleet):
         made = DRAIN.propose(fleet, plans.full_context())

@@ -118,7 +118,7 @@ class TestRepair(unittest.TestCase):
             trigger.text,
         )
 
-    @hypothesis.settings(max_examples=100, deadline=None)
+    @hypothesis.settings(max_examples=100)
     @hypothesis.given(fleets.small())
     def test_no_more_rules_are_broken_and_only_members_move(self, fleet):
         made = REPAIR.propose(fleet, plans.full_context())

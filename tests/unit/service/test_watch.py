@@ -56,7 +56,7 @@ def _damaged(draw):
 class TakeTest(unittest.TestCase):
     """A batch of bodies from the bus."""
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=50)
     @hypothesis.given(
         strategies.lists(_damaged(), min_size=20, max_size=20),
         strategies.randoms(use_true_random=False),
