@@ -44,11 +44,12 @@ class CapacityFilter(base.Filter):
         passed = np.ones((len(instances), len(hosts)), np.bool_)
         if not passed.size:
             return passed
-        for need, room in zip(state.need, state.room, strict=True):
-            wanted, left = need[instances], room[hosts] + _SLACK
-            # what there is plenty of needs no look at every pair
-            if wanted.max() > left.min():
-                passed &= wanted[:, None] <= left[None, :]
+        wanted = state.need[:, instances]
+        left = state.room[:, hosts] + _SLACK
+        # what there is plenty of needs no look at every pair
+        scarce = wanted.max(axis=1) > left.min(axis=1)
+        for resource in np.flatnonzero(scarce).tolist():
+            passed &= wanted[resource][:, None] <= left[resource][None, :]
         usage = state.fleet.instances.cpu_usage[instances]
         cpus = state.fleet.hosts.cpus[hosts]
         idle = self.params.cpu_limit * cpus - state.cores[hosts] + _SLACK

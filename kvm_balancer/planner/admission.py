@@ -80,8 +80,12 @@ class Admission:
         """
         shape = (len(instances), len(hosts))
         try:
-            answer = one.passes(self.state, instances, hosts)
-            return np.broadcast_to(np.asarray(answer, np.bool_), shape)
+            answer = np.asarray(
+                one.passes(self.state, instances, hosts), np.bool_
+            )
+            if answer.shape == shape:
+                return answer
+            return np.broadcast_to(answer, shape)
         except Exception as error:
             self._note(one, error)
             return np.zeros(shape, np.bool_)
