@@ -17,9 +17,20 @@ def _moves(value: Any) -> str:
         f'{place}. {move["instance"]}: {move["source"]} -> '
         f'{move["destination"]}{_waits(move)}; '
         f'{move["predicted_mib"] / _MIB_PER_GIB:.1f} GiB, '
-        f'{move["predicted_seconds"]:.1f} s. {move["reason"]}'
+        f'{move["predicted_seconds"]:.1f} s{_ending(move)}. {move["reason"]}'
         for place, move in enumerate(value or ())
     )
+
+
+def _ending(move: dict[str, Any]) -> str:
+    """Say by which mode it ends; an older document does not tell."""
+    converges = move.get('converges')
+    if converges is None:
+        return ''
+    if not converges:
+        return ', does not converge and is given up'
+    throttled = ' under throttle' if move.get('throttled') else ''
+    return f', by {move["convergence"]}{throttled}'
 
 
 def _waits(move: dict[str, Any]) -> str:

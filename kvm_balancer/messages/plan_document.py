@@ -1,5 +1,6 @@
 """The public plan document, ``kvm-balancer/plan/1``, to and from the model."""
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -21,6 +22,10 @@ class _Move(msgspec.Struct, frozen=True):
     predicted_downtime_ms: float = 0.0
     predicted_mib: float = 0.0
     convergence: plan.Mode = plan.Mode.PRE_COPY
+    converges: bool | None = None
+    throttled: bool = False
+    predicted_fixed_seconds: float = 0.0
+    uncorrected: plan.Uncorrected | None = None
     reason: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
 
@@ -158,8 +163,20 @@ def _move(one: plan.Move) -> _Move:
         predicted_downtime_ms=round(expected.downtime_ms, _COARSE),
         predicted_mib=round(expected.mib, _COARSE),
         convergence=expected.mode,
+        converges=expected.converges,
+        throttled=expected.throttled,
+        predicted_fixed_seconds=round(expected.fixed_seconds, _COARSE),
+        uncorrected=_uncorrected(expected.uncorrected),
         reason=one.reason,
         profile=one.profile,
+    )
+
+
+def _uncorrected(one: plan.Uncorrected | None) -> plan.Uncorrected | None:
+    if one is None:
+        return None
+    return plan.Uncorrected(
+        *(round(value, _COARSE) for value in dataclasses.astuple(one))
     )
 
 
@@ -174,6 +191,19 @@ def _loads(summary: plan.LoadSummary) -> _Loads:
 
 def _rounded(value: float | None, digits: int = _FINE) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def _prediction(one: _Move) -> plan.Prediction:
+    return plan.Prediction(
+        seconds=one.predicted_seconds,
+        downtime_ms=one.predicted_downtime_ms,
+        mib=one.predicted_mib,
+        mode=one.convergence,
+        converges=one.converges,
+        throttled=one.throttled,
+        fixed_seconds=one.predicted_fixed_seconds,
+        uncorrected=one.uncorrected,
+    )
 
 
 def _plan(found: _Incoming) -> plan.Plan:
@@ -195,12 +225,7 @@ def _plan(found: _Incoming) -> plan.Plan:
                 instance=one.instance,
                 source=one.source,
                 destination=one.destination,
-                prediction=plan.Prediction(
-                    seconds=one.predicted_seconds,
-                    downtime_ms=one.predicted_downtime_ms,
-                    mib=one.predicted_mib,
-                    mode=one.convergence,
-                ),
+                prediction=_prediction(one),
                 reason=one.reason,
                 after=one.after,
                 profile=one.profile,

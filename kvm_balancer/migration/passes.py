@@ -76,10 +76,12 @@ class Copies:
 
     :ivar carried_mib: in all, the last stop included
     :ivar stopped_mib: what is carried while the guest stands still
+    :ivar throttled: True where the guest is slowed down in the end
     """
 
     carried_mib: Column
     stopped_mib: Column
+    throttled: npt.NDArray[np.bool_]
 
 
 class _Run:
@@ -182,6 +184,7 @@ def copy(
     """
     carried = np.full_like(bandwidth_mib_s, np.inf)
     stopped = np.full_like(bandwidth_mib_s, np.inf)
+    throttled = np.zeros(bandwidth_mib_s.shape, dtype=np.bool_)
     run = _Run(guests, bandwidth_mib_s, max_downtime_ms, steps)
     over = run.left <= run.first
     lost = run.bandwidth <= 0.0
@@ -190,6 +193,7 @@ def copy(
         ended = run.rows[over]
         carried[ended] = (run.carried + run.left)[over]
         stopped[ended] = run.left[over]
+        throttled[ended] = run.throttle[over] > 0.0
         if (over | lost).any():
             run.keep_only(np.flatnonzero(~(over | lost)))
         if not len(run.rows):
@@ -198,4 +202,4 @@ def copy(
         lost = run.copy()
         over = run.switches(before)
         lost &= ~over
-    return Copies(carried, stopped)
+    return Copies(carried, stopped, throttled)

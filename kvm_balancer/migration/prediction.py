@@ -11,6 +11,7 @@ less than V / B.
 Columns in, columns out: a plan predicts a fleet's instances in one call.
 """
 
+import collections.abc
 import dataclasses
 
 import numpy as np
@@ -28,9 +29,11 @@ Column = npt.NDArray[np.float64]
 SWITCH_MS = 10.0
 #: Checks, the destination's QEMU and the beginning of the stream before the
 #: first byte; the end of the job, and a look at both ends after the last
-#: (seen with libvirt 9.0 and QEMU 7.2 on small hosts: 0.13 s, 1.4 to 2 s).
-SETUP_SECONDS = 0.15
+#: (seen with libvirt 9.0 and QEMU 7.2 on small hosts: 0.5 to 1 s, 1.4 to
+#: 2 s). Hosts differ, and past migrations tell how: :mod:`.correction`.
+SETUP_SECONDS = 0.55
 FINISH_SECONDS = 1.7
+FIXED_SECONDS = SETUP_SECONDS + FINISH_SECONDS
 #: Full passes over what gets dirty before a stalled copy is given up.
 STALLED_PASSES = 4.0
 #: MiB/s.
@@ -48,6 +51,7 @@ class Columns:
     :ivar mib: what goes over the network
     :ivar post_copy: True where it will end by post-copy
     :ivar converges: False where it will be given up
+    :ivar throttled: True where the guest will be slowed down
     """
 
     seconds: Column
@@ -55,6 +59,28 @@ class Columns:
     mib: Column
     post_copy: npt.NDArray[np.bool_]
     converges: npt.NDArray[np.bool_]
+    throttled: npt.NDArray[np.bool_]
+
+    def rows(self) -> collections.abc.Iterator[plan.Prediction]:
+        """Yield them one by one."""
+        for seconds, downtime_ms, mib, post_copy, converges, throttled in zip(
+            self.seconds.tolist(),
+            self.downtime_ms.tolist(),
+            self.mib.tolist(),
+            self.post_copy.tolist(),
+            self.converges.tolist(),
+            self.throttled.tolist(),
+            strict=True,
+        ):
+            yield plan.Prediction(
+                seconds,
+                downtime_ms,
+                mib,
+                plan.Mode.POST_COPY if post_copy else plan.Mode.PRE_COPY,
+                converges,
+                throttled,
+                FIXED_SECONDS,
+            )
 
 
 def predict(
@@ -79,14 +105,7 @@ def predict(
         options,
         np.array([cold_rate_mib_s], dtype=np.float64),
     )
-    return plan.Prediction(
-        seconds=float(columns.seconds[0]),
-        downtime_ms=float(columns.downtime_ms[0]),
-        mib=float(columns.mib[0]),
-        mode=(
-            plan.Mode.POST_COPY if columns.post_copy[0] else plan.Mode.PRE_COPY
-        ),
-    )
+    return next(columns.rows())
 
 
 def predict_columns(
@@ -152,13 +171,12 @@ def _choose(
     mib = np.where(post_copy, hybrid, copied.carried_mib)
     mib = np.where(converges, mib, memory + STALLED_PASSES * again)
     mib = np.where(some, mib, 0.0)
-    seconds = np.where(
-        some, mib / pace + SETUP_SECONDS + FINISH_SECONDS, np.inf
-    )
+    seconds = np.where(some, mib / pace + FIXED_SECONDS, np.inf)
     pause_ms = np.where(
         converges & ~post_copy,
         copied.stopped_mib / np.where(some, link, 1.0) * 1000.0,
         0.0,
     )
     downtime = np.where(converges, pause_ms + SWITCH_MS, 0.0)
-    return Columns(seconds, downtime, mib, post_copy, converges)
+    throttled = copied.throttled & converges & ~post_copy
+    return Columns(seconds, downtime, mib, post_copy, converges, throttled)

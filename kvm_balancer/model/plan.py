@@ -20,20 +20,65 @@ class Profile(enum.StrEnum):
     DRAIN = 'drain'
 
 
+class Ending(enum.StrEnum):
+    """How a migration is expected to end."""
+
+    PRE_COPY = 'pre-copy'
+    #: pre-copy, of a guest that is slowed down for it
+    THROTTLED = 'throttled'
+    POST_COPY = 'post-copy'
+    #: it does not converge, and the guest stays where it is
+    GIVEN_UP = 'given up'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Uncorrected:
+    """What was predicted before past migrations corrected it.
+
+    :ivar copying_seconds: of the total time, what the copy takes
+    """
+
+    copying_seconds: float
+    downtime_ms: float
+    mib: float
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prediction:
     """What one migration is expected to take.
 
-    :ivar seconds: total time
+    :ivar seconds: total time; until it is given up where it does not
+        converge
     :ivar downtime_ms: time in which the guest does not run
     :ivar mib: what goes over the network
     :ivar mode: the mode in which it will end
+    :ivar converges: False where it will be given up; None where it is not
+        known
+    :ivar throttled: the guest will be slowed down
+    :ivar fixed_seconds: of the total time, what is no copying
+    :ivar uncorrected: what past migrations were not asked about; None where
+        they were not asked at all
     """
 
     seconds: float
     downtime_ms: float
     mib: float
     mode: Mode = Mode.PRE_COPY
+    converges: bool | None = None
+    throttled: bool = False
+    fixed_seconds: float = 0.0
+    uncorrected: Uncorrected | None = None
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it will end; None where that is not known."""
+        if self.converges is None:
+            return None
+        if not self.converges:
+            return Ending.GIVEN_UP
+        if self.mode is Mode.POST_COPY:
+            return Ending.POST_COPY
+        return Ending.THROTTLED if self.throttled else Ending.PRE_COPY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

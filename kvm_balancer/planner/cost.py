@@ -35,7 +35,7 @@ def predict(
         group = _predicted(
             fleet, rows[places], bandwidth[places], term.options
         )
-        made.update(zip(places.tolist(), _records(group), strict=True))
+        made.update(zip(places.tolist(), group.rows(), strict=True))
     found = [made[place] for place in range(len(rows))]
     if corrections is None:
         return found
@@ -105,21 +105,3 @@ def _predicted(
         options,
         fleet.instances.cold_rate_mib_s[rows],
     )
-
-
-def _records(
-    found: prediction.Columns,
-) -> collections.abc.Iterator[plan.Prediction]:
-    for seconds, downtime_ms, mib, post_copy in zip(
-        found.seconds.tolist(),
-        found.downtime_ms.tolist(),
-        found.mib.tolist(),
-        found.post_copy.tolist(),
-        strict=True,
-    ):
-        yield plan.Prediction(
-            seconds,
-            downtime_ms,
-            mib,
-            plan.Mode.POST_COPY if post_copy else plan.Mode.PRE_COPY,
-        )

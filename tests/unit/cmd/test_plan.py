@@ -38,6 +38,7 @@ class PlanTest(base.CommandCase):
         out = self.plan('--policy', 'spread', '--target', '0.12').out
         for words in (
             'this move takes it to',
+            's, by pre-copy. ',
             'Before',
             'After',
             'no plan gets the peak under',

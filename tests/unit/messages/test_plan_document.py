@@ -1,5 +1,6 @@
 """Plans in and out of their public format."""
 
+import dataclasses
 import json
 import unittest
 
@@ -46,6 +47,10 @@ class TestPlanDocument(unittest.TestCase):
                 'predicted_downtime_ms',
                 'predicted_mib',
                 'convergence',
+                'converges',
+                'throttled',
+                'predicted_fixed_seconds',
+                'uncorrected',
                 'reason',
                 'profile',
             },
@@ -76,6 +81,31 @@ class TestPlanDocument(unittest.TestCase):
                 again,
                 plan_document.from_builtins(plan_document.to_builtins(one)),
             )
+
+    def test_what_was_predicted_of_a_move_is_read_back(self):
+        expected = plan.Prediction(
+            seconds=12.0,
+            downtime_ms=300.0,
+            mib=1000.0,
+            mode=plan.Mode.POST_COPY,
+            converges=True,
+            throttled=True,
+            fixed_seconds=2.0,
+            uncorrected=plan.Uncorrected(8.0, 200.0, 900.0),
+        )
+        one = made()
+        move = dataclasses.replace(one.moves[0], prediction=expected)
+        again = plan_document.decode(
+            plan_document.encode(dataclasses.replace(one, moves=(move,)))
+        )
+        self.assertEqual(expected, again.moves[0].prediction)
+
+    def test_a_document_without_it_does_not_say_whether_it_converges(self):
+        document = plan_document.to_builtins(made())
+        for move in document['moves']:
+            del move['converges'], move['throttled'], move['uncorrected']
+        again = plan_document.from_builtins(document)
+        self.assertIsNone(again.moves[0].prediction.ending)
 
     def test_what_is_wrong_is_named(self):
         for change, text in (

@@ -105,6 +105,19 @@ class TestByHand(unittest.TestCase):
             )
             self.assertFalse(found.converges[0], allowed)
 
+    def test_it_says_how_it_ends(self):
+        throttling = request.Options()
+        for dirty, options, ending in (
+            (0.0, throttling, plan.Ending.PRE_COPY),
+            (200.0, throttling, plan.Ending.THROTTLED),
+            (200.0, HYBRID, plan.Ending.POST_COPY),
+            (200.0, PLAIN, plan.Ending.GIVEN_UP),
+        ):
+            found = predict(dirty, options=options)
+            self.assertIs(ending, found.ending)
+            self.assertIs(ending is not plan.Ending.GIVEN_UP, found.converges)
+        self.assertIsNone(plan.Prediction(1.0, 1.0, 1.0).ending)
+
 
 class TestProperties(unittest.TestCase):
     @_few
