@@ -62,6 +62,8 @@ class Guest(msgspec.Struct, frozen=True):
     :ivar load: what it does; changed by :meth:`kvm_balancer.lab.fleet.\
 Lab.set_load`
     :ivar storage_port: where its disk is served
+    :ivar monitored: its QEMU has a second monitor (see
+        :mod:`kvm_balancer.lab.monitor`)
     """
 
     name: str
@@ -70,6 +72,7 @@ Lab.set_load`
     memory_mib: int
     load: bootsector.Load
     storage_port: int
+    monitored: bool = False
 
 
 class LinuxGuest(msgspec.Struct, frozen=True):
@@ -267,6 +270,12 @@ def with_linux_guests(
             )
         )
     return msgspec.structs.replace(lab, linux_guests=tuple(guests))
+
+
+def storage_ports() -> str:
+    """Return all ports at which disks may be served: first:last."""
+    last = storage_port(_MAX_GUESTS + _MAX_LINUX_GUESTS - 1)
+    return f'{storage_port(0)}:{last}'
 
 
 def storage_port(index: int) -> int:

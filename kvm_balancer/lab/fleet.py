@@ -27,6 +27,7 @@ from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import readings
 from kvm_balancer.lab import services
+from kvm_balancer.lab import storage
 
 _BROKER_PORT = 5672
 
@@ -177,6 +178,10 @@ class Lab:
         """Tell *line*, with the seconds since the beginning."""
         self._tell(f'[{time.monotonic() - self._began:5.1f} s] {line}')
 
+    def calibrate(self) -> None:
+        """Find out what guests are here, before there is the first one."""
+        self._rewrite(**self._calibrate())
+
     def add_guest(self, guest: description.Guest) -> guests.Guest:
         """Start one more guest, on the host that it names, and note it.
 
@@ -187,6 +192,22 @@ class Lab:
         made.start(self.host(guest.host))
         made.wait_for_rounds()
         return made
+
+    def remove_guest(self, guest: guests.Guest) -> None:
+        """Take a guest away from every host, with all that is its own.
+
+        :raises LabError: when a libvirtd refuses
+        """
+        for host in self.hosts:
+            guest.remove(host)
+        storage.withdraw(self.description, guest.description)
+        self._rewrite(
+            guests=tuple(
+                one
+                for one in self.description.guests
+                if one.uuid != guest.uuid
+            )
+        )
 
     def set_load(
         self, guest: guests.Guest, host: hosts.Host, load: bootsector.Load

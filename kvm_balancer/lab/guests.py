@@ -12,10 +12,14 @@ from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import hosts
+from kvm_balancer.lab import monitor
 from kvm_balancer.lab import storage
 
+#: Of each host, as it sees it itself.
+_RUNTIME = '/run/kvm-balancer-lab'
+
 _DOMAIN = """\
-<domain type='{kind}'>
+<domain type='{kind}'{namespace}>
   <name>{guest.name}</name>
   <uuid>{guest.uuid}</uuid>
   <metadata>
@@ -36,12 +40,12 @@ _DOMAIN = """\
       <target port='0'/>
     </serial>
     <serial type='unix'>
-      <source mode='bind' path='/run/kvm-balancer-lab/{guest.name}.sock'/>
+      <source mode='bind' path='{runtime}/{guest.name}.sock'/>
       <target port='1'/>
     </serial>
     <video><model type='none'/></video>
   </devices>
-</domain>
+{monitor}</domain>
 """
 
 
@@ -79,13 +83,38 @@ class Guest:
                     f'{self.name} on {host.name}: {error}'
                 ) from None
 
+    def remove(self, host: hosts.Host) -> None:
+        """End it on *host* and forget it there, if it is there.
+
+        :raises LabError: when libvirt refuses
+        """
+        with contextlib.closing(host.connect()) as connection:
+            try:
+                domain = connection.lookupByUUIDString(self.uuid)
+                if domain.isActive():
+                    domain.destroy()
+                # One that is only running is gone by now.
+                with contextlib.suppress(libvirt.libvirtError):
+                    domain.undefine()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    return
+                raise errors.LabError(
+                    f'{self.name} on {host.name}: {error}'
+                ) from None
+
     def xml(self) -> str:
         """Return its domain, for libvirt."""
+        monitored = self.description.monitored
+        name = monitor.NAME.format(guest=self.name)
         return _DOMAIN.format(
             kind=self.lab.virtualisation,
             guest=self.description,
             disk=storage.network_xml(self.lab, self.description),
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
+            runtime=_RUNTIME,
+            namespace=monitor.NAMESPACE if monitored else '',
+            monitor=monitor.xml(f'{_RUNTIME}/{name}') if monitored else '',
         )
 
     def report(self) -> bootsector.Report:

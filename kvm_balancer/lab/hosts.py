@@ -30,6 +30,9 @@ libvirt.registerErrorHandler(lambda context, error: None, None)
 
 _SCRIPT = pathlib.Path(__file__).with_name('host.sh')
 
+#: How large ``/run`` and the executor's disk are where they can get full.
+STATE_BYTES = 32 * 2**20
+
 #: How often libvirt asks again before it calls a silent peer dead.
 _KEEPALIVE_COUNT = 5
 
@@ -81,6 +84,8 @@ class Host:
         self.description = host
         self.directory = lab.path / 'hosts' / host.name
         self.readings = self.directory / 'readings.json'
+        #: what the host's executor keeps
+        self.state = self.directory / 'state'
         self.processes = processes.Processes(self.directory)
 
     @property
@@ -186,10 +191,13 @@ class Host:
             ) from None
 
     def start(
-        self, name: str, argv: collections.abc.Sequence[str]
+        self,
+        name: str,
+        argv: collections.abc.Sequence[str],
+        environment: collections.abc.Mapping[str, str] | None = None,
     ) -> processes.Process:
         """Start a daemon in the host's namespaces."""
-        return self.processes.start(name, self._inside(argv))
+        return self.processes.start(name, self._inside(argv), environment)
 
     def run(
         self,
@@ -234,7 +242,7 @@ class Host:
         return [*where, '--', *argv]
 
     def _configure(self) -> None:
-        for folder in ('etc', 'lib', 'cache', 'log'):
+        for folder in ('etc', 'lib', 'cache', 'log', 'state'):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         values = {
             'host': self.description,

@@ -137,3 +137,44 @@ def limit(interface: str, pid: int, mib_s: float | None) -> None:
                 '50ms',
             ]
         )
+
+
+def block(pid: int, ports: str) -> None:
+    """Drop what goes to these TCP ports, and what comes back.
+
+    :param pid: a process in the host's network namespace
+    :param ports: the first and the last, with a colon between
+    """
+    for chain, side in (('OUTPUT', '--dport'), ('INPUT', '--sport')):
+        _filter(pid, '-A', chain, '-p', 'tcp', side, ports, '-j', 'DROP')
+
+
+def block_all_but(pid: int, ports: str, storage: str) -> None:
+    """Drop everything but TCP to and from these ports, and storage.
+
+    :param storage: ports at which the guests' disks are served
+    """
+    for chain, way in (('INPUT', '-i'), ('OUTPUT', '-o')):
+        # What the host says to itself needs no network.
+        kept = [
+            (way, 'lo'),
+            *(
+                ('-p', 'tcp', side, those)
+                for side in ('--dport', '--sport')
+                for those in (ports, storage)
+            ),
+        ]
+        for one in kept:
+            _filter(pid, '-A', chain, *one, '-j', 'ACCEPT')
+        _filter(pid, '-A', chain, '-j', 'DROP')
+
+
+def unblock(pid: int) -> None:
+    """Let everything through again."""
+    for chain in ('INPUT', 'OUTPUT'):
+        _filter(pid, '-F', chain)
+
+
+def _filter(pid: int, *rule: str) -> None:
+    where = ['nsenter', '-t', str(pid), '-n']
+    programs.run([*where, 'iptables', '-w', *rule])

@@ -285,3 +285,27 @@ def _belongs(pid: int, directory: str) -> bool:
 
 def _within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f'{directory}/')
+
+
+def runs_with(pid: int, beginning: str) -> bool:
+    """Say whether a process has an argument that begins like this."""
+    with contextlib.suppress(OSError):
+        words = (_PROC / str(pid) / 'cmdline').read_bytes().split(b'\0')
+        return any(word.startswith(beginning.encode()) for word in words)
+    return False
+
+
+def kill(pid: int) -> None:
+    """End a process at once, as faults do; it is gone on return."""
+    _end([pid], lambda one: True, signal.SIGKILL, 5.0)
+
+
+def kill_all(directory: pathlib.Path) -> None:
+    """End every process of *directory* at once, as a loss of power does."""
+    found = belonging(directory)
+    _end(
+        found,
+        lambda pid: _belongs(pid, str(directory)),
+        signal.SIGKILL,
+        5.0,
+    )

@@ -93,10 +93,21 @@ class Services:
             self._program('kvm-balancer-agent', self.agent_configuration),
         )
 
-    def start_executor(self, host: hosts.Host) -> None:
-        """Start the executor in its host; also again."""
+    def start_executor(
+        self,
+        host: hosts.Host,
+        environment: collections.abc.Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the executor in its host; also again.
+
+        :param environment: what to add to its own
+        """
         path = self.executor_configuration(host)
-        host.start('executor', self._program('kvm-balancer-executor', path))
+        host.start(
+            'executor',
+            self._program('kvm-balancer-executor', path),
+            environment,
+        )
 
     def check(self, fleet: collections.abc.Iterable[hosts.Host]) -> None:
         """Check that agent and executors still run.
@@ -156,7 +167,7 @@ class Services:
                 'driver': 'libvirt',
                 'manage': 'metadata',
                 'sample_interval_seconds': _SAMPLE_SECONDS,
-                'state_path': host.directory / 'executor.sqlite',
+                'state_path': host.state / 'executor.sqlite',
             },
             'host': {
                 'name': host.name,
@@ -166,5 +177,9 @@ class Services:
                 'memory_reserved_mib': 0,
                 'readings_file': host.readings,
             },
-            'libvirt': {'uri': 'qemu:///system', 'peer_uri': host.uri},
+            'libvirt': {
+                'uri': 'qemu:///system',
+                'peer_uri': host.uri,
+                'keepalive_interval_seconds': self.lab.keepalive_seconds,
+            },
         }

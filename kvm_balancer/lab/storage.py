@@ -6,6 +6,7 @@ to be copied along.
 """
 
 import pathlib
+import shutil
 import time
 import xml.sax.saxutils
 
@@ -66,6 +67,12 @@ def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
         ],
     )
     _wait(lab, guest, daemons, name)
+
+
+def withdraw(lab: description.Lab, guest: Guest) -> None:
+    """Serve a disk no longer, and remove everything of its guest."""
+    processes.Processes(lab.path).stop(f'disk-{guest.name}')
+    shutil.rmtree(folder(lab, guest.name), ignore_errors=True)
 
 
 def network_xml(lab: description.Lab, guest: Guest) -> str:

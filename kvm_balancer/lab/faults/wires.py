@@ -1,0 +1,80 @@
+"""Networks that are cut, for long or not, in whole or in part."""
+
+from kvm_balancer.lab import description
+from kvm_balancer.lab import network
+from kvm_balancer.lab import programs
+from kvm_balancer.lab.faults import contract
+from kvm_balancer.lab.faults import daemons
+
+#: Where QEMU listens for memory and disks.
+_STREAM_PORTS = '49152:49215'
+
+
+class MigrationNetworkCut(contract.Fault):
+    """The streams of memory are cut; libvirt and the bus answer."""
+
+    name = 'migration-network-cut'
+    title = 'The migration network is cut, the management network is not'
+    hold_seconds = (8.0, 14.0)
+
+    def begin(self, scene: contract.Scene) -> None:
+        network.block(scene.source.holder, _STREAM_PORTS)
+
+    def heal(self, scene: contract.Scene) -> None:
+        network.unblock(scene.source.holder)
+
+
+class ManagementNetworkCut(contract.Fault):
+    """libvirt and the bus are cut off at one end; the memory still flows."""
+
+    def __init__(self, end: daemons.End) -> None:
+        self._end = end
+        self.name = f'{end}-management-network-cut'
+        self.title = (
+            f'The management network of the {end} is cut, the migration '
+            'network is not'
+        )
+        self.hold_seconds = (8.0, 14.0)
+
+    def begin(self, scene: contract.Scene) -> None:
+        host = daemons.end_of(scene, self._end)
+        network.block_all_but(
+            host.holder, _STREAM_PORTS, description.storage_ports()
+        )
+
+    def heal(self, scene: contract.Scene) -> None:
+        network.unblock(daemons.end_of(scene, self._end).holder)
+
+
+class CableCut(contract.Fault):
+    """All networks of the destination are cut."""
+
+    def __init__(self, brief: bool) -> None:
+        self.name = 'network-cut-briefly' if brief else 'network-cut'
+        self.title = (
+            'All networks are cut, and mended before the keepalive notices'
+            if brief
+            else 'All networks are cut for longer than the keepalive'
+        )
+        self.hold_seconds = (0.5, 2.5) if brief else (8.0, 14.0)
+
+    def begin(self, scene: contract.Scene) -> None:
+        scene.destination.cut_off()
+
+    def heal(self, scene: contract.Scene) -> None:
+        scene.destination.plug_in()
+
+
+class ConnectionReset(contract.Fault):
+    """The stream of memory is reset."""
+
+    name = 'connection-reset'
+    title = "The migration's connection is reset"
+    hold_seconds = (0.0, 0.0)
+
+    def begin(self, scene: contract.Scene) -> None:
+        first = _STREAM_PORTS.partition(':')[0]
+        there = scene.destination.address
+        inside = ['nsenter', '-t', str(scene.source.holder), '-n']
+        wanted = ['dst', there, 'dport', 'ge', first]
+        programs.run([*inside, 'ss', '-K', *wanted])

@@ -1,0 +1,75 @@
+"""What a migration is like that can be struck in a phase, and when it is.
+
+Each phase lasts for a second or more, so that a fault strikes within it at a
+random moment: the guest writes just so much, and the wire carries just so
+much, that pre-copy takes its time, or the last memory takes long to send, or
+only post-copy brings the guest across.
+"""
+
+import dataclasses
+
+from kvm_balancer.lab import bootsector
+from kvm_balancer.lab.faults import contract
+from kvm_balancer.migration import request
+
+Phase = contract.Phase
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How a phase is brought about.
+
+    :ivar wire_mib_s: what the cables carry
+    :ivar strike_seconds: the fault strikes so long after the phase began, at
+        most
+    """
+
+    load: bootsector.Load
+    wire_mib_s: float
+    options: request.Options
+    strike_seconds: float
+
+
+SETTINGS = {
+    Phase.PRE_COPY: Setting(
+        bootsector.Load(0.05, 5.0, 40),
+        12.0,
+        request.Options(
+            auto_converge=False, max_downtime_ms=500, bandwidth_mib_s=8
+        ),
+        4.0,
+    ),
+    Phase.SWITCHOVER: Setting(
+        bootsector.Load(0.05, 24.0, 16),
+        8.0,
+        request.Options(auto_converge=False, max_downtime_ms=6000),
+        1.5,
+    ),
+    Phase.POST_COPY: Setting(
+        bootsector.Load(0.05, 80.0, 40),
+        12.0,
+        request.Options(
+            auto_converge=False,
+            max_downtime_ms=50,
+            bandwidth_mib_s=8,
+            post_copy=True,
+            post_copy_patience=1.0,
+        ),
+        3.0,
+    ),
+}
+
+
+def reached(phase, looks, source, destination):
+    """Say whether both ends, as they were last seen, are in *phase*."""
+    here, there = looks[source], looks[destination]
+    match phase:
+        case Phase.PRE_COPY:
+            return here.copying == 'active' and here.passes >= 1
+        case Phase.SWITCHOVER:
+            return here.copying in ('active', 'device', 'pre-switchover') and (
+                here.state != 'running'
+            )
+        case Phase.POST_COPY:
+            return there.state == 'running' and 'postcopy' in here.copying
+    raise ValueError(phase)
