@@ -41,6 +41,7 @@ class Chronicle:
         self._iterations = 0
         self._throttle_percent = 0
         self._downtime_ms: float | None = None
+        self._elapsed_ms: float | None = None
         self.statistics = events.Statistics()
         self.mode = plan.Mode.PRE_COPY
         self.track = track.Recorder(wanted.accepted_at)
@@ -99,6 +100,7 @@ class Chronicle:
         final = self.settled(event.statistics)
         self.measure(final)
         self.statistics = final
+        self._elapsed_ms = final.elapsed_ms or self._elapsed_ms
         if event.downtime_ms is not None:
             self._downtime_ms = event.downtime_ms
 
@@ -108,6 +110,9 @@ class Chronicle:
         """Return the record of the migration, which ended as *end*."""
         wanted = self._request
         moved = end in (states.State.COMPLETED, states.State.UNKNOWN)
+        # the clock of the host may have been set back meanwhile
+        total_ms = max(0.0, (at - wanted.accepted_at) * 1000.0)
+        copying_ms, fixed_ms = self._phases(total_ms)
         return outcome.Outcome(
             migration_id=wanted.migration_id,
             instance=wanted.instance,
@@ -118,8 +123,7 @@ class Chronicle:
             reason=reason,
             accepted_at=wanted.accepted_at,
             ended_at=at,
-            # the clock of the host may have been set back meanwhile
-            total_ms=max(0.0, (at - wanted.accepted_at) * 1000.0),
+            total_ms=total_ms,
             downtime_ms=self._downtime_ms if moved else None,
             transferred_mib=self._transferred_mib,
             iterations=self._iterations,
@@ -128,4 +132,30 @@ class Chronicle:
             story=self.story,
             plan_id=wanted.plan_id,
             track=self.track.track(),
+            copying_ms=copying_ms,
+            fixed_ms=fixed_ms,
         )
+
+    def _phases(self, total_ms: float) -> tuple[float | None, float | None]:
+        """Tell the time of the copy from all other time.
+
+        The job's own clock says when the stream was over: what the ends have
+        to do afterwards is told much later.
+        """
+        began, memory, storage, broke = (
+            self.track.entered(state)
+            for state in (
+                states.State.PREPARING,
+                states.State.PRE_COPY,
+                states.State.COPYING_STORAGE,
+                states.State.POST_COPY_PAUSED,
+            )
+        )
+        if began is None or memory is None or self._elapsed_ms is None:
+            return None, None
+        over_ms = min(began * 1000.0 + self._elapsed_ms, total_ms)
+        first_ms = 1000.0 * (memory if storage is None else storage)
+        copying_ms = over_ms - memory * 1000.0
+        if broke is not None or copying_ms <= 0.0:
+            return None, None
+        return copying_ms, total_ms - (over_ms - first_ms)

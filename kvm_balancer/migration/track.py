@@ -55,6 +55,16 @@ class Recorder:
         if len(self._marks) > MARKS:
             del self._marks[MARKS // 2]
 
+    def entered(self, state: str) -> float | None:
+        """Return when a state was entered first, as far as that was kept.
+
+        :returns: seconds since the beginning; None where it never was
+        """
+        for mark in self._marks:
+            if mark.state == state:
+                return mark.seconds
+        return None
+
     def take(self, seen: events.Statistics, at: float) -> None:
         """Note what the copy looks like."""
         self._points.append(

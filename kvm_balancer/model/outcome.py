@@ -40,6 +40,10 @@ class Outcome:
     :ivar total_ms: from the command's acceptance to the verified end
     :ivar downtime_ms: None where the hypervisor did not tell
     :ivar track: its figures over time, as far as they were seen
+    :ivar copying_ms: while its memory was copied; None where it was not seen
+        from the first page to the last, or broke in between
+    :ivar fixed_ms: what both ends took before and after, without disks; None
+        as before
     """
 
     migration_id: str
@@ -60,3 +64,5 @@ class Outcome:
     story: tuple[StoryLine, ...] = ()
     plan_id: str = ''
     track: tracks.Track = dataclasses.field(default_factory=tracks.Track)
+    copying_ms: float | None = None
+    fixed_ms: float | None = None

@@ -30,6 +30,15 @@ def predict(
     bandwidth = np.minimum(
         fleet.hosts.migration_mib_s[here], fleet.hosts.migration_mib_s[there]
     )
+    hosts = fleet.hosts.name
+    ends = [
+        (hosts[source], hosts[destination])
+        for source, destination in zip(
+            here.tolist(), there.tolist(), strict=True
+        )
+    ]
+    if corrections is not None:
+        bandwidth = np.minimum(bandwidth, corrections.bandwidths_mib_s(ends))
     made: dict[int, plan.Prediction] = {}
     for term, places in terms.grouped(rows, here, there):
         group = _predicted(
@@ -40,7 +49,7 @@ def predict(
     if corrections is None:
         return found
     ids = [fleet.instances.id[row] for row in rows.tolist()]
-    return corrections.correct_all(ids, found, fleet.taken_at)
+    return corrections.correct_all(ids, ends, found, fleet.taken_at)
 
 
 def converges(fleet: columns.Fleet, terms: termed.Terms) -> columns.Bools:

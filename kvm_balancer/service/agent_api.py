@@ -22,7 +22,7 @@ from kvm_balancer.service import agent
 from kvm_balancer.service import decision
 from kvm_balancer.service import flights
 from kvm_balancer.service import plugins
-from kvm_balancer.store import migrations as migration_store
+from kvm_balancer.store import migration_records
 from kvm_balancer.store import plans as plan_store
 from kvm_balancer.store import store as stores
 
@@ -229,7 +229,7 @@ class AgentApi:
             return None
 
     def _migration(
-        self, record: migration_store.MigrationRecord, story: bool
+        self, record: migration_records.MigrationRecord, story: bool
     ) -> Row:
         row = _plain(record)
         if not story:
@@ -281,7 +281,7 @@ def _finding(one: decision.Finding) -> Row:
 def _plain(
     record: plan_store.PlanSummary
     | plan_store.MoveRecord
-    | migration_store.MigrationRecord,
+    | migration_records.MigrationRecord,
 ) -> Row:
     row: Row = msgspec.to_builtins(record)
     return row

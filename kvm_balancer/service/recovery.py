@@ -9,7 +9,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
-from kvm_balancer.store import migrations as migration_store
+from kvm_balancer.store import migration_records
 from kvm_balancer.store import store as stores
 
 #: No cooldown is longer, as a rule.
@@ -42,7 +42,7 @@ def take_up(
     cooldowns.restore(last.instances, last.hosts)
 
 
-def _flight_of(record: migration_store.MigrationRecord) -> flights.Flight:
+def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
     """Return what an earlier run of the agent had in the air.
 
     It is due to be asked about. The command itself is not known any more,
@@ -61,6 +61,6 @@ def _flight_of(record: migration_store.MigrationRecord) -> flights.Flight:
         position=None,
         heard_at=0.0,
         # Only an executor that has it tells of other states.
-        confirmed=record.state != migration_store.DISPATCHED,
+        confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
     )

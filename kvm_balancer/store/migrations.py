@@ -8,57 +8,19 @@ again knows more.
 
 import dataclasses
 
-import msgspec
 import sqlalchemy
 from sqlalchemy import orm
 
 from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome as outcomes
-from kvm_balancer.model import plan
-from kvm_balancer.model import track as tracks
 from kvm_balancer.store import database as db
 from kvm_balancer.store import identity
+from kvm_balancer.store import migration_records as records
 from kvm_balancer.store import tables
 
-#: The command was sent, and nothing was heard of it since.
-DISPATCHED = 'dispatched'
-
 _UNKNOWN = outcomes.OutcomeKind.UNKNOWN.value
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class MigrationRecord:
-    """One migration as it is known here.
-
-    :ivar state: ``dispatched``, a state of :mod:`..migration.states`, or
-        one of its ends
-    :ivar outcome: None while it runs; so are all figures of its end
-    :ivar track: empty while it runs
-    """
-
-    id: str
-    plan_id: str | None
-    instance: str
-    source: str
-    destination: str
-    state: str
-    accepted_at: float
-    dispatched_at: float | None
-    ended_at: float | None
-    outcome: outcomes.OutcomeKind | None
-    mode: plan.Mode | None
-    reason: str
-    total_ms: float | None
-    downtime_ms: float | None
-    transferred_mib: float | None
-    iterations: int | None
-    max_throttle_percent: int | None
-    predicted: plan.Prediction | None
-    story: tuple[outcomes.StoryLine, ...]
-    track: tracks.Track
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +59,7 @@ class MigrationStore:
         with self._database.writer() as session:
             if session.get(tables.Migration, wanted.migration_id) is not None:
                 return False
-            session.add(_dispatched_row(wanted, at))
+            session.add(records.dispatched(wanted, at))
             if wanted.plan_id and position is not None:
                 move = session.get(tables.Move, (wanted.plan_id, position))
                 if move is not None:
@@ -124,9 +86,10 @@ class MigrationStore:
             row = _locked(session, migration_id)
             if row is None or row.outcome is not None:
                 return False
-            line = outcomes.StoryLine(at, state, text, decision)
             row.state = state
-            row.story = _encode_story((*_decode_story(row.story), line))
+            row.story = records.longer_story(
+                row.story, outcomes.StoryLine(at, state, text, decision)
+            )
             return True
 
     @db.tried_again
@@ -142,14 +105,14 @@ class MigrationStore:
                     id=ended.migration_id,
                     plan_id=ended.plan_id or None,
                     accepted_at=ended.accepted_at,
-                    story=_encode_story(()),
+                    story=records.NO_STORY,
                 )
                 session.add(row)
             elif row.outcome not in (None, _UNKNOWN) or (
                 row.outcome == ended.outcome.value
             ):
                 return False
-            _fill(row, ended)
+            records.fill(row, ended)
             session.execute(
                 sqlalchemy.update(tables.Move)
                 .where(tables.Move.migration_id == ended.migration_id)
@@ -163,7 +126,7 @@ class MigrationStore:
         unknown: bool = False,
         instance: str | None = None,
         host: str | None = None,
-    ) -> list[MigrationRecord]:
+    ) -> list[records.MigrationRecord]:
         """Return the newest *limit* migrations, newest first.
 
         :param unknown: only those whose outcome is unknown
@@ -188,20 +151,20 @@ class MigrationStore:
             )
         return self._select(query)
 
-    def get(self, migration_id: str) -> MigrationRecord:
+    def get(self, migration_id: str) -> records.MigrationRecord:
         """Return one migration with its story.
 
         :param migration_id: its id, or the beginning of it
         :raises NotFound: when there is none, or more than one
         """
         with self._database.reader() as session:
-            return _record(
+            return records.record(
                 identity.find(
                     session, tables.Migration, migration_id, 'migration'
                 )
             )
 
-    def unfinished(self) -> list[MigrationRecord]:
+    def unfinished(self) -> list[records.MigrationRecord]:
         """Return the migrations without an outcome, oldest first."""
         table = tables.Migration
         return self._select(
@@ -230,7 +193,7 @@ class MigrationStore:
             return [
                 (row.id, lesson)
                 for row in session.scalars(query)
-                if (lesson := _lesson(row)) is not None
+                if (lesson := records.lesson(row)) is not None
             ]
 
     def last_moved(self, since: float) -> LastMoved:
@@ -278,9 +241,9 @@ class MigrationStore:
 
     def _select(
         self, query: sqlalchemy.Select[tables.Migration]
-    ) -> list[MigrationRecord]:
+    ) -> list[records.MigrationRecord]:
         with self._database.reader() as session:
-            return [_record(row) for row in session.scalars(query)]
+            return [records.record(row) for row in session.scalars(query)]
 
 
 def _locked(
@@ -288,135 +251,6 @@ def _locked(
 ) -> tables.Migration | None:
     """Return a row that no other transaction changes meanwhile."""
     return session.get(tables.Migration, migration_id, with_for_update=True)
-
-
-def _dispatched_row(wanted: request.Request, at: float) -> tables.Migration:
-    row = tables.Migration(
-        id=wanted.migration_id,
-        plan_id=wanted.plan_id or None,
-        instance=wanted.instance,
-        source=wanted.source,
-        destination=wanted.destination,
-        state=DISPATCHED,
-        accepted_at=wanted.accepted_at,
-        dispatched_at=at,
-        reason='',
-        story=_encode_story(
-            (outcomes.StoryLine(at, DISPATCHED, 'sent to the executor'),)
-        ),
-    )
-    _fill_prediction(row, wanted.predicted)
-    return row
-
-
-def _fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
-    row.instance = ended.instance
-    row.source = ended.source
-    row.destination = ended.destination
-    row.state = states.State(ended.outcome.value).value
-    row.accepted_at = ended.accepted_at
-    row.ended_at = ended.ended_at
-    row.outcome = ended.outcome.value
-    row.mode = ended.mode.value
-    row.reason = ended.reason
-    row.total_ms = ended.total_ms
-    row.downtime_ms = ended.downtime_ms
-    row.transferred_mib = ended.transferred_mib
-    row.iterations = ended.iterations
-    row.max_throttle_percent = ended.max_throttle_percent
-    if ended.predicted is not None:
-        _fill_prediction(row, ended.predicted)
-    if ended.story:
-        row.story = _encode_story(ended.story)
-    if len(ended.track) or row.track is None:
-        row.track = msgspec.json.encode(ended.track).decode()
-
-
-def _fill_prediction(
-    row: tables.Migration, predicted: plan.Prediction | None
-) -> None:
-    if predicted is None:
-        return
-    row.predicted_seconds = predicted.seconds
-    row.predicted_downtime_ms = predicted.downtime_ms
-    row.predicted_mib = predicted.mib
-    row.predicted_mode = predicted.mode.value
-
-
-def _record(row: tables.Migration) -> MigrationRecord:
-    return MigrationRecord(
-        id=row.id,
-        plan_id=row.plan_id,
-        instance=row.instance,
-        source=row.source,
-        destination=row.destination,
-        state=row.state,
-        accepted_at=row.accepted_at,
-        dispatched_at=row.dispatched_at,
-        ended_at=row.ended_at,
-        outcome=outcomes.OutcomeKind(row.outcome) if row.outcome else None,
-        mode=plan.Mode(row.mode) if row.mode else None,
-        reason=row.reason,
-        total_ms=row.total_ms,
-        downtime_ms=row.downtime_ms,
-        transferred_mib=row.transferred_mib,
-        iterations=row.iterations,
-        max_throttle_percent=row.max_throttle_percent,
-        predicted=_prediction(row),
-        story=_decode_story(row.story),
-        track=_decode_track(row.track),
-    )
-
-
-def _lesson(row: tables.Migration) -> correction.Lesson | None:
-    predicted = _prediction(row)
-    if (
-        predicted is None
-        or row.mode is None
-        or row.ended_at is None
-        or row.total_ms is None
-    ):
-        return None
-    return correction.Lesson(
-        instance=row.instance,
-        mode=plan.Mode(row.mode),
-        ended_at=row.ended_at,
-        predicted=predicted,
-        seconds=row.total_ms / 1000.0,
-        downtime_ms=row.downtime_ms,
-        mib=row.transferred_mib or 0.0,
-        planned=row.plan_id is not None,
-    )
-
-
-def _prediction(row: tables.Migration) -> plan.Prediction | None:
-    if (
-        row.predicted_seconds is None
-        or row.predicted_downtime_ms is None
-        or row.predicted_mib is None
-        or row.predicted_mode is None
-    ):
-        return None
-    return plan.Prediction(
-        seconds=row.predicted_seconds,
-        downtime_ms=row.predicted_downtime_ms,
-        mib=row.predicted_mib,
-        mode=plan.Mode(row.predicted_mode),
-    )
-
-
-def _encode_story(story: tuple[outcomes.StoryLine, ...]) -> str:
-    return msgspec.json.encode(story).decode()
-
-
-def _decode_story(text: str) -> tuple[outcomes.StoryLine, ...]:
-    return msgspec.json.decode(text, type=tuple[outcomes.StoryLine, ...])
-
-
-def _decode_track(text: str | None) -> tracks.Track:
-    if text is None:
-        return tracks.Track()
-    return msgspec.json.decode(text, type=tracks.Track)
 
 
 def _later(times: dict[str, float], name: str, at: float) -> None:

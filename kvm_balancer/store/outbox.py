@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS leases (
 );
 """
 
+_DROP_LEASE = 'DELETE FROM leases WHERE migration_id = ?'
+
 #: Another process has the file for a moment only: a backup, an operator.
 _BUSY_SECONDS = 10
 
@@ -217,9 +219,18 @@ class Outbox:
                 'DELETE FROM journal WHERE ended AND updated_at < ?', (before,)
             ).rowcount
 
-    def keep_lease(self, migration_id: str, claim: bytes) -> None:
-        """Remember promised room, in place of what it was before."""
+    def keep_lease(
+        self,
+        migration_id: str,
+        claim: bytes,
+        instead_of: collections.abc.Iterable[str] = (),
+    ) -> None:
+        """Remember promised room, in place of what it was before.
+
+        :param instead_of: other migrations whose room is forgotten for it
+        """
         with self._transaction() as connection:
+            connection.executemany(_DROP_LEASE, [(one,) for one in instead_of])
             connection.execute(
                 'INSERT OR REPLACE INTO leases VALUES (?, ?)',
                 (migration_id, claim),
@@ -228,18 +239,18 @@ class Outbox:
     def drop_lease(self, migration_id: str) -> None:
         """Forget promised room, if it is known."""
         with self._transaction() as connection:
-            connection.execute(
-                'DELETE FROM leases WHERE migration_id = ?', (migration_id,)
-            )
+            connection.execute(_DROP_LEASE, (migration_id,))
 
     def leases(self) -> list[Lease]:
-        """Return the room that was promised and not taken back."""
+        """Return the room that was promised and not taken back.
+
+        :returns: in the order in which it was promised
+        """
         with self._transaction() as connection:
             return [
                 Lease(*row)
                 for row in connection.execute(
-                    'SELECT migration_id, claim FROM leases '
-                    'ORDER BY migration_id'
+                    'SELECT migration_id, claim FROM leases ORDER BY rowid'
                 )
             ]
 

@@ -129,5 +129,20 @@ class Migration(Base):
     predicted_mode: orm.Mapped[str | None] = orm.mapped_column(
         types.String(_WORD_LENGTH)
     )
+    predicted_converges: orm.Mapped[bool | None]
+    predicted_throttled: orm.Mapped[bool | None]
+    predicted_fixed_seconds: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
+    # what was predicted before past migrations corrected it
+    uncorrected_copying_seconds: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
+    uncorrected_downtime_ms: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
+    uncorrected_mib: orm.Mapped[float | None] = orm.mapped_column(types.Double)
+    copying_ms: orm.Mapped[float | None] = orm.mapped_column(types.Double)
+    fixed_ms: orm.Mapped[float | None] = orm.mapped_column(types.Double)
     story: orm.Mapped[str] = orm.mapped_column(columns.LONG_TEXT)
     track: orm.Mapped[str | None] = orm.mapped_column(columns.LONG_TEXT)

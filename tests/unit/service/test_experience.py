@@ -2,12 +2,17 @@
 
 import dataclasses
 
+import sqlalchemy
+
 from kvm_balancer.model import plan
 from kvm_balancer.service import experience
 from kvm_balancer.store import store
+from kvm_balancer.store import tables
 from tests.unit.store import base
 
-RAW = plan.Prediction(20.0, 300.0, 1000.0)
+#: Two of its seconds are no copying.
+RAW = plan.Prediction(22.0, 300.0, 1000.0, fixed_seconds=2.0)
+ENDS = ('host-a', 'host-b')
 _DAY = 86_400.0
 
 
@@ -18,24 +23,25 @@ class ExperienceTest(base.StoreCase):
         self.addCleanup(self.store.close)
         self.experience = experience.Experience(self.store.migrations)
 
-    def end(self, number, seconds, ended_at, **changes):
+    def end(self, number, copying_seconds, ended_at, **changes):
         self.store.migrations.record_outcome(
             dataclasses.replace(
                 base.make_outcome(),
                 migration_id=f'migration-{number}',
                 instance='i',
-                predicted=RAW,
-                plan_id='a-plan',
-                ended_at=ended_at,
-                total_ms=seconds * 1000.0,
-                mode=plan.Mode.PRE_COPY,
-                **changes,
+                **{
+                    'predicted': RAW,
+                    'ended_at': ended_at,
+                    'copying_ms': copying_seconds * 1000.0,
+                    'mode': plan.Mode.PRE_COPY,
+                    **changes,
+                },
             )
         )
 
     def predicted(self, now, by=None):
         book = (by or self.experience).corrections(now)
-        return book.correct('i', RAW, now).seconds
+        return book.correct('i', ENDS, RAW, now).seconds - 2.0
 
     def test_each_migration_teaches_once_and_a_restart_keeps_it(self):
         now = 100 * _DAY
@@ -55,6 +61,19 @@ class ExperienceTest(base.StoreCase):
         self.predicted(now)
         self.end(1, 40.0, now - 3600.0)
         self.assertGreater(self.predicted(now), 25.0)
+
+    def test_what_older_releases_predicted_teaches_nothing(self):
+        """They do not tell what it was before it was corrected."""
+        now = 100 * _DAY
+        old = plan.Prediction(22.0, 300.0, 1000.0)
+        self.end(1, 40.0, now, predicted=old)
+        with self.store.migrations._database.writer() as session:
+            session.execute(
+                sqlalchemy.update(tables.Migration).values(
+                    predicted_fixed_seconds=None
+                )
+            )
+        self.assertEqual(20.0, self.predicted(now))
 
     def test_what_did_not_complete_or_was_not_predicted_teaches_nothing(self):
         now = 100 * _DAY

@@ -76,7 +76,15 @@ def make_request(migration_id=MIGRATION, **changes):
             'destination': 'host-b',
             'destination_uri': 'qemu+tcp://host-b/system',
             'accepted_at': 1000.5,
-            'predicted': plan.Prediction(2.5, 40.0, 2048.0),
+            'predicted': plan.Prediction(
+                2.5,
+                40.0,
+                2048.0,
+                converges=True,
+                throttled=True,
+                fixed_seconds=0.5,
+                uncorrected=plan.Uncorrected(1.5, 30.0, 2000.0),
+            ),
             'plan_id': PLAN,
             **changes,
         }
@@ -119,6 +127,8 @@ def make_outcome(
                 passes=(1, 3),
                 states=(track.Mark(0.4, 'pre-copy'),),
             ),
+            'copying_ms': 2750.0,
+            'fixed_ms': 500.0,
             **changes,
         }
     )

@@ -50,6 +50,8 @@ class MigrationsTest(base.StoreCase):
             'transferred_mib',
             'iterations',
             'max_throttle_percent',
+            'copying_ms',
+            'fixed_ms',
             'story',
             'track',
         ):

@@ -148,6 +148,27 @@ class OutboxTest(unittest.TestCase):
         connection.close()
         self.assertEqual(['a'], [one.key for one in self._open().pending()])
 
+    def test_leases_are_kept_in_the_order_in_which_they_were_promised(self):
+        box = self._open()
+        for name in 'bac':
+            box.keep_lease(name, b'room')
+        box.keep_lease('b', b'more')
+        box.drop_lease('c')
+        box.close()
+        self.assertEqual(
+            [outbox.Lease('a', b'room'), outbox.Lease('b', b'more')],
+            self._open().leases(),
+        )
+
+    def test_a_lease_takes_the_place_of_others_at_once(self):
+        box = self._open()
+        for name in 'abc':
+            box.keep_lease(name, b'room')
+        box.keep_lease('d', b'room', instead_of=['a', 'c', 'never'])
+        self.assertEqual(
+            ['b', 'd'], [one.migration_id for one in box.leases()]
+        )
+
     def test_a_migration_is_accepted_once_also_after_a_restart(self):
         box = self._open()
         self.assertTrue(box.accept('m', b'request', 'requested', 1.0))

@@ -85,8 +85,25 @@ class SchemaTest(base.StoreCase):
         before = self._columns()
         with self.database.writer() as session:
             config.attributes['connection'] = session.connection()
+            command.downgrade(config, '0002')
+        self.assertEqual(
+            {
+                'predicted_converges',
+                'predicted_throttled',
+                'predicted_fixed_seconds',
+                'uncorrected_copying_seconds',
+                'uncorrected_downtime_ms',
+                'uncorrected_mib',
+                'copying_ms',
+                'fixed_ms',
+            },
+            before - self._columns(),
+        )
+        second = self._columns()
+        with self.database.writer() as session:
+            config.attributes['connection'] = session.connection()
             command.downgrade(config, '0001')
-        self.assertEqual(before - {'track'}, self._columns())
+        self.assertEqual(second - {'track'}, self._columns())
         with self.database.writer() as session:
             session.execute(
                 sqlalchemy.text(

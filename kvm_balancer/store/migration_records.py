@@ -1,0 +1,231 @@
+"""One migration, and how it lies in its row of the database."""
+
+import dataclasses
+
+import msgspec
+
+from kvm_balancer.migration import correction
+from kvm_balancer.migration import request
+from kvm_balancer.migration import states
+from kvm_balancer.model import outcome as outcomes
+from kvm_balancer.model import plan
+from kvm_balancer.model import track as tracks
+from kvm_balancer.store import tables
+
+#: The command was sent, and nothing was heard of it since.
+DISPATCHED = 'dispatched'
+
+#: A story as it is kept, without a line.
+NO_STORY = '[]'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MigrationRecord:
+    """One migration as it is known here.
+
+    :ivar state: ``dispatched``, a state of :mod:`..migration.states`, or
+        one of its ends
+    :ivar outcome: None while it runs; so are all figures of its end
+    :ivar track: empty while it runs
+    """
+
+    id: str
+    plan_id: str | None
+    instance: str
+    source: str
+    destination: str
+    state: str
+    accepted_at: float
+    dispatched_at: float | None
+    ended_at: float | None
+    outcome: outcomes.OutcomeKind | None
+    mode: plan.Mode | None
+    reason: str
+    total_ms: float | None
+    downtime_ms: float | None
+    transferred_mib: float | None
+    iterations: int | None
+    max_throttle_percent: int | None
+    copying_ms: float | None
+    fixed_ms: float | None
+    predicted: plan.Prediction | None
+    story: tuple[outcomes.StoryLine, ...]
+    track: tracks.Track
+
+
+def dispatched(wanted: request.Request, at: float) -> tables.Migration:
+    """Return the row of a migration that was just asked for."""
+    row = tables.Migration(
+        id=wanted.migration_id,
+        plan_id=wanted.plan_id or None,
+        instance=wanted.instance,
+        source=wanted.source,
+        destination=wanted.destination,
+        state=DISPATCHED,
+        accepted_at=wanted.accepted_at,
+        dispatched_at=at,
+        reason='',
+        story=_encode_story(
+            (outcomes.StoryLine(at, DISPATCHED, 'sent to the executor'),)
+        ),
+    )
+    _fill_prediction(row, wanted.predicted)
+    return row
+
+
+def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
+    """Put into a row how its migration ended."""
+    row.instance = ended.instance
+    row.source = ended.source
+    row.destination = ended.destination
+    row.state = states.State(ended.outcome.value).value
+    row.accepted_at = ended.accepted_at
+    row.ended_at = ended.ended_at
+    row.outcome = ended.outcome.value
+    row.mode = ended.mode.value
+    row.reason = ended.reason
+    row.total_ms = ended.total_ms
+    row.downtime_ms = ended.downtime_ms
+    row.transferred_mib = ended.transferred_mib
+    row.iterations = ended.iterations
+    row.max_throttle_percent = ended.max_throttle_percent
+    row.copying_ms = ended.copying_ms
+    row.fixed_ms = ended.fixed_ms
+    if ended.predicted is not None:
+        _fill_prediction(row, ended.predicted)
+    if ended.story:
+        row.story = _encode_story(ended.story)
+    if len(ended.track) or row.track is None:
+        row.track = msgspec.json.encode(ended.track).decode()
+
+
+def _fill_prediction(
+    row: tables.Migration, predicted: plan.Prediction | None
+) -> None:
+    if predicted is None:
+        return
+    row.predicted_seconds = predicted.seconds
+    row.predicted_downtime_ms = predicted.downtime_ms
+    row.predicted_mib = predicted.mib
+    row.predicted_mode = predicted.mode.value
+    row.predicted_converges = predicted.converges
+    row.predicted_throttled = predicted.throttled
+    row.predicted_fixed_seconds = predicted.fixed_seconds
+    raw = predicted.uncorrected
+    if raw is not None:
+        row.uncorrected_copying_seconds = raw.copying_seconds
+        row.uncorrected_downtime_ms = raw.downtime_ms
+        row.uncorrected_mib = raw.mib
+
+
+def record(row: tables.Migration) -> MigrationRecord:
+    """Read a row."""
+    return MigrationRecord(
+        id=row.id,
+        plan_id=row.plan_id,
+        instance=row.instance,
+        source=row.source,
+        destination=row.destination,
+        state=row.state,
+        accepted_at=row.accepted_at,
+        dispatched_at=row.dispatched_at,
+        ended_at=row.ended_at,
+        outcome=outcomes.OutcomeKind(row.outcome) if row.outcome else None,
+        mode=plan.Mode(row.mode) if row.mode else None,
+        reason=row.reason,
+        total_ms=row.total_ms,
+        downtime_ms=row.downtime_ms,
+        transferred_mib=row.transferred_mib,
+        iterations=row.iterations,
+        max_throttle_percent=row.max_throttle_percent,
+        copying_ms=row.copying_ms,
+        fixed_ms=row.fixed_ms,
+        predicted=_prediction(row),
+        story=_decode_story(row.story),
+        track=_decode_track(row.track),
+    )
+
+
+def lesson(row: tables.Migration) -> correction.Lesson | None:
+    """Return what a completed migration teaches of predictions.
+
+    Nothing where it is not told what was predicted before it was corrected,
+    as of migrations of older releases.
+    """
+    predicted = _prediction(row)
+    if (
+        predicted is None
+        or row.predicted_fixed_seconds is None
+        or row.mode is None
+        or row.ended_at is None
+    ):
+        return None
+    return correction.Lesson(
+        instance=row.instance,
+        ends=(row.source, row.destination),
+        mode=plan.Mode(row.mode),
+        began_at=row.accepted_at,
+        ended_at=row.ended_at,
+        predicted=predicted,
+        mib=row.transferred_mib or 0.0,
+        copying_seconds=_seconds(row.copying_ms),
+        fixed_seconds=_seconds(row.fixed_ms),
+        downtime_ms=row.downtime_ms,
+    )
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000.0
+
+
+def _prediction(row: tables.Migration) -> plan.Prediction | None:
+    if (
+        row.predicted_seconds is None
+        or row.predicted_downtime_ms is None
+        or row.predicted_mib is None
+        or row.predicted_mode is None
+    ):
+        return None
+    return plan.Prediction(
+        seconds=row.predicted_seconds,
+        downtime_ms=row.predicted_downtime_ms,
+        mib=row.predicted_mib,
+        mode=plan.Mode(row.predicted_mode),
+        converges=row.predicted_converges,
+        throttled=bool(row.predicted_throttled),
+        fixed_seconds=row.predicted_fixed_seconds or 0.0,
+        uncorrected=_uncorrected(row),
+    )
+
+
+def _uncorrected(row: tables.Migration) -> plan.Uncorrected | None:
+    if (
+        row.uncorrected_copying_seconds is None
+        or row.uncorrected_downtime_ms is None
+        or row.uncorrected_mib is None
+    ):
+        return None
+    return plan.Uncorrected(
+        copying_seconds=row.uncorrected_copying_seconds,
+        downtime_ms=row.uncorrected_downtime_ms,
+        mib=row.uncorrected_mib,
+    )
+
+
+def longer_story(story: str, line: outcomes.StoryLine) -> str:
+    """Return a story as it is kept, with one more line."""
+    return _encode_story((*_decode_story(story), line))
+
+
+def _encode_story(story: tuple[outcomes.StoryLine, ...]) -> str:
+    return msgspec.json.encode(story).decode()
+
+
+def _decode_story(text: str) -> tuple[outcomes.StoryLine, ...]:
+    return msgspec.json.decode(text, type=tuple[outcomes.StoryLine, ...])
+
+
+def _decode_track(text: str | None) -> tracks.Track:
+    if text is None:
+        return tracks.Track()
+    return msgspec.json.decode(text, type=tracks.Track)
