@@ -6,6 +6,7 @@ Payloads are dicts of plain types, as RPC and notifications carry them.
 import dataclasses
 from typing import Any
 
+from kvm_balancer import errors
 from kvm_balancer.messages import schema
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
@@ -65,7 +66,15 @@ def decode_request(payload: object) -> request.Request:
 
     :raises DocumentError: one line that names the field
     """
-    return schema.unwrap(REQUEST_SCHEMA, payload, request.Request)
+    wanted = schema.unwrap(REQUEST_SCHEMA, payload, request.Request)
+    schema.check_named(
+        REQUEST_SCHEMA,
+        migration_id=wanted.migration_id,
+        instance=wanted.instance,
+        source=wanted.source,
+        destination=wanted.destination,
+    )
+    return wanted
 
 
 def encode_cancel(wish: Cancel) -> dict[str, Any]:
@@ -78,7 +87,21 @@ def decode_cancel(payload: object) -> Cancel:
 
     :raises DocumentError: one line that names the field
     """
-    return schema.unwrap(CANCEL_SCHEMA, payload, Cancel)
+    wish = schema.unwrap(CANCEL_SCHEMA, payload, Cancel)
+    schema.check_named(CANCEL_SCHEMA, migration_id=wish.migration_id)
+    return wish
+
+
+def decode_id(migration_id: object) -> str:
+    """Read the id of the migration that a question is about.
+
+    :raises DocumentError: one line, when it is none
+    """
+    if not isinstance(migration_id, str) or not migration_id.strip():
+        raise errors.DocumentError(
+            f'{schema.brief(migration_id)} is not the id of a migration'
+        )
+    return migration_id
 
 
 def encode_progress(progress: Progress) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from kvm_balancer.migration import room
 
 ASK_SCHEMA = 'kvm-balancer/room-ask/1'
 ANSWER_SCHEMA = 'kvm-balancer/room-answer/1'
+RELEASE_SCHEMA = 'kvm-balancer/room-release/1'
 CLAIM_SCHEMA = 'kvm-balancer/room-claim/1'
 
 
@@ -44,6 +45,13 @@ class Answer:
     bandwidth_mib_s: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release:
+    """The wish that a destination takes its room back."""
+
+    migration_id: str
+
+
 def encode_ask(ask: Ask) -> dict[str, Any]:
     """Return the wish for room as a payload."""
     return schema.wrap(ASK_SCHEMA, ask)
@@ -55,6 +63,7 @@ def decode_ask(payload: object) -> Ask:
     :raises DocumentError: one line that names the field
     """
     ask = schema.unwrap(ASK_SCHEMA, payload, Ask)
+    _check_names(ASK_SCHEMA, ask.claim)
     if not ask.claim.memory_mib > 0 or ask.claim.bandwidth_mib_s < 0:
         raise errors.DocumentError(
             f'{ASK_SCHEMA}: claim asks for '
@@ -72,9 +81,49 @@ def encode_answer(answer: Answer) -> dict[str, Any]:
 def decode_answer(payload: object) -> Answer:
     """Read the answer of a destination.
 
+    It refuses, or it grants room for a time: no copy is started on one that
+    does neither.
+
     :raises DocumentError: one line that names the field
     """
-    return schema.unwrap(ANSWER_SCHEMA, payload, Answer)
+    answer = schema.unwrap(ANSWER_SCHEMA, payload, Answer)
+    if answer.lease_seconds < 0 or answer.bandwidth_mib_s < 0:
+        raise errors.DocumentError(
+            f'{ANSWER_SCHEMA}: {answer.lease_seconds:g} s and '
+            f'{answer.bandwidth_mib_s:g} MiB/s: neither can be less than 0'
+        )
+    if not (_refuses(answer) or _grants(answer)):
+        raise errors.DocumentError(
+            f'{ANSWER_SCHEMA}: checks and lease_seconds neither refuse room '
+            'nor grant it for a time'
+        )
+    return answer
+
+
+def _refuses(answer: Answer) -> bool:
+    return any(one.verdict is events.Verdict.FAILED for one in answer.checks)
+
+
+def _grants(answer: Answer) -> bool:
+    return answer.lease_seconds > 0 and any(
+        one.name == room.CHECK and one.verdict is events.Verdict.PASSED
+        for one in answer.checks
+    )
+
+
+def encode_release(wish: Release) -> dict[str, Any]:
+    """Return the wish that room is taken back as a payload."""
+    return schema.wrap(RELEASE_SCHEMA, wish)
+
+
+def decode_release(payload: object) -> Release:
+    """Read the wish that room is taken back.
+
+    :raises DocumentError: one line that names the field
+    """
+    wish = schema.unwrap(RELEASE_SCHEMA, payload, Release)
+    schema.check_named(RELEASE_SCHEMA, migration_id=wish.migration_id)
+    return wish
 
 
 def encode_claim(claim: room.Claim) -> dict[str, Any]:
@@ -87,4 +136,15 @@ def decode_claim(payload: object) -> room.Claim:
 
     :raises DocumentError: one line that names the field
     """
-    return schema.unwrap(CLAIM_SCHEMA, payload, room.Claim)
+    claim = schema.unwrap(CLAIM_SCHEMA, payload, room.Claim)
+    _check_names(CLAIM_SCHEMA, claim)
+    return claim
+
+
+def _check_names(name: str, claim: room.Claim) -> None:
+    schema.check_named(
+        name,
+        migration_id=claim.migration_id,
+        instance=claim.instance,
+        source=claim.source,
+    )

@@ -65,6 +65,19 @@ def unwrap(schema: str, payload: object, noun: type[_Noun]) -> _Noun:
         raise errors.DocumentError(f'{schema}: {error}') from None
 
 
+def check_named(schema: str, **names: str) -> None:
+    """Check that what a message is about has a name.
+
+    :param names: by the fields that they stand in
+    :raises DocumentError: one line that names the first empty one
+    """
+    for field, name in names.items():
+        if not name.strip():
+            raise errors.DocumentError(
+                f'{schema}: {field} is empty, and so it names nothing'
+            )
+
+
 def brief(value: object) -> str:
     """Show a value of someone else's on a line of ours."""
     text = repr(value)

@@ -11,7 +11,11 @@ what the host has for instances (as the planner counts it); and what the
 kernel has free right now, less what arriving instances have yet to fill.
 """
 
+import collections.abc
 import dataclasses
+
+#: Name of the check that says whether room was promised.
+CHECK = 'room'
 
 #: Pool of the memory that is not in huge pages.
 ORDINARY = None
@@ -145,31 +149,47 @@ class Ledger:
         )
         return True
 
-    def grant(
-        self, claim: Claim, space: Space, expires_at: float
-    ) -> Refusal | None:
-        """Promise room, if there is any.
+    def weigh(
+        self,
+        claim: Claim,
+        space: Space,
+        expires_at: float,
+        before: collections.abc.Iterable[Lease] = (),
+    ) -> Lease | Refusal:
+        """Say whether there is room; nothing is promised by that.
 
         Room promised before to the same migration, or to an earlier one of
-        the same instance, is given up for it.
+        the same instance, would be given up for it.
 
-        :param space: what the hypervisor has, looked at after
-            :meth:`expire` and before anything else was released
-        :returns: None when it is granted
+        :param space: what the hypervisor has
+        :param before: the leases as they were before it was looked at; those
+            that ended since count as well, as who had them may have come
+            after the look
+        :returns: the lease, for :meth:`keep`
         """
-        others = [
-            one
-            for one in self._leases.values()
-            if one.claim.migration_id != claim.migration_id
-            and one.claim.instance != claim.instance
-        ]
+        held = {one.claim.migration_id: one for one in before}
+        held.update(self._leases)
+        others = [one for one in held.values() if not _same(claim, one.claim)]
         pool = _pool(claim, space)
-        count = _Count(claim, pool, space, others)
-        refusal = count.refusal(self._terms)
-        if refusal is None:
-            self._leases = {one.claim.migration_id: one for one in others}
-            self._leases[claim.migration_id] = Lease(claim, pool, expires_at)
-        return refusal
+        refusal = _Count(claim, pool, space, others).refusal(self._terms)
+        return refusal or Lease(claim, pool, expires_at)
+
+    def replaced_by(self, claim: Claim) -> list[str]:
+        """Return the other migrations whose leases :meth:`keep` ends.
+
+        :returns: those of the same instance
+        """
+        return [
+            migration_id
+            for migration_id, one in self._leases.items()
+            if migration_id != claim.migration_id and _same(claim, one.claim)
+        ]
+
+    def keep(self, lease: Lease) -> None:
+        """Make a lease hold, in place of any other of its instance."""
+        for migration_id in self.replaced_by(lease.claim):
+            del self._leases[migration_id]
+        self._leases[lease.claim.migration_id] = lease
 
     def restore(self, claim: Claim, expires_at: float) -> None:
         """Take up a lease of an earlier run, which promised it.
@@ -177,9 +197,7 @@ class Ledger:
         Which huge pages a host's default means is not known any more: the
         lease counts against all of them.
         """
-        self._leases[claim.migration_id] = Lease(
-            claim, claim.huge_page_kib, expires_at
-        )
+        self.keep(Lease(claim, claim.huge_page_kib, expires_at))
 
     def release(self, migration_id: str) -> bool:
         """Give room back; False when there was no such lease."""
@@ -302,6 +320,14 @@ class _Count:
             if one.id not in leased
         ]
         return ', '.join(told)
+
+
+def _same(claim: Claim, other: Claim) -> bool:
+    """Say whether two claims are for one migration, or one instance."""
+    return (
+        claim.migration_id == other.migration_id
+        or claim.instance == other.instance
+    )
 
 
 def _within(claim: Claim, held: Claim) -> bool:

@@ -9,13 +9,11 @@ import collections.abc
 from kvm_balancer.migration import course
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import room
 from kvm_balancer.migration import states
 
-#: The name of the check that says whether room was promised.
-_ROOM = 'room'
-
 #: Checks that are told where they passed, too.
-_REMARKED = frozenset((_ROOM, 'bandwidth'))
+_REMARKED = frozenset((room.CHECK, 'bandwidth'))
 
 #: Pre-flight asks both hosts many things, and one of them after the other: a
 #: host that falls silent is given up by its connection long before this.
@@ -82,10 +80,10 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
 
 def _with_room(event: events.Reserved) -> tuple[events.Check, ...]:
     """Return what was said; what says nothing of room promises none."""
-    if any(one.name == _ROOM for one in event.checks):
+    if any(one.name == room.CHECK for one in event.checks):
         return event.checks
     missing = events.Check(
-        _ROOM,
+        room.CHECK,
         events.Verdict.FAILED,
         f'{event.cause} did not say whether there is any',
         'see whether the executors of both hosts are of one release',

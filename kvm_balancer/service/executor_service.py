@@ -112,7 +112,7 @@ class ExecutorService:
             {
                 'migrate': self._migrate,
                 'cancel': self._cancel,
-                'state': self.executor.state,
+                'state': self._state,
                 'status': self._status,
                 'reserve': self._reserve,
                 'release': self._release,
@@ -212,13 +212,17 @@ class ExecutorService:
         wanted = messages.decode_cancel(wish)
         return self.executor.cancel(wanted.migration_id, wanted.reason)
 
+    def _state(self, migration_id: object) -> str:
+        return self.executor.state(messages.decode_id(migration_id))
+
     def _reserve(self, ask: object) -> dict[str, Any]:
         return room_messages.encode_answer(
             self._reception.reserve(room_messages.decode_ask(ask))
         )
 
-    def _release(self, migration_id: str) -> None:
-        self._reception.release(migration_id)
+    def _release(self, wish: object) -> None:
+        wanted = room_messages.decode_release(wish)
+        self._reception.release(wanted.migration_id)
 
     def _status(self) -> dict[str, Any]:
         return {'host': self.host, 'running': self.executor.running()}

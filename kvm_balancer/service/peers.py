@@ -48,7 +48,7 @@ class Peers:
             'release',
             server=host,
             timeout_seconds=ANSWER_SECONDS,
-            migration_id=migration_id,
+            wish=messages.encode_release(messages.Release(migration_id)),
         )
 
     def warm(self) -> None:

@@ -1,9 +1,11 @@
 """The room of this host, as its executor promises it to others.
 
-One promise at a time: the hypervisor is asked what it has, and the ledger
-what was promised, under one lock, so that of two who ask for the last memory
-one gets it. Nothing is released in between either: an instance whose lease
-ended because it had arrived would be counted by neither.
+One promise at a time: of two who ask for the last memory one gets it. The
+hypervisor is asked in between what it has, which may take its time; leases
+are renewed and released meanwhile, and count once more as they were before:
+an instance whose lease ended because it had arrived would be counted by
+neither. Who gives a claim up while it is looked at is promised nothing any
+more.
 
 Promises are written down before they are made, and those of an earlier run
 hold for one more term: an executor that came back and knew nothing of them
@@ -13,7 +15,9 @@ What is written down are the claims alone: a lease that is renewed costs no
 write, and its time is that of a clock that no reboot survives.
 """
 
+import collections
 import collections.abc
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -31,6 +35,10 @@ from kvm_balancer.virt import driver
 
 LOG = logging.getLogger(__name__)
 
+#: Who asks waits a little longer for the answer, and is then to be told why
+#: there is none.
+MEASURE_SECONDS = 8.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Params:
@@ -46,7 +54,10 @@ class Params:
 
 
 class Reception:
-    """Promises room on this host."""
+    """Promises room on this host.
+
+    :param measure_seconds: so long the hypervisor may keep askers waiting
+    """
 
     def __init__(
         self,
@@ -54,31 +65,27 @@ class Reception:
         hypervisor: driver.Driver,
         memory: outbox.Outbox,
         clock: collections.abc.Callable[[], float] = time.monotonic,
+        measure_seconds: float = MEASURE_SECONDS,
     ) -> None:
         self._params = params
         self._hypervisor = hypervisor
         self._memory = memory
         self._clock = clock
+        self._measure_seconds = measure_seconds
+        #: guards the ledger, and what is withdrawn; never held for long
         self._lock = threading.Lock()
         self._ledger = room.Ledger(params.terms)
+        #: how often each migration asks just now, and who gave up meanwhile
+        self._asking: collections.Counter[str] = collections.Counter()
+        self._withdrawn: set[str] = set()
+        #: held while the hypervisor is asked, for one claim at a time
+        self._measuring = threading.Lock()
 
     def recover(self) -> None:
         """Take up what an earlier run has promised, for one more term."""
         with self._lock:
             for kept in self._memory.leases():
-                try:
-                    claim = messages.decode_claim(
-                        msgspec.json.decode(kept.claim)
-                    )
-                except (errors.DocumentError, msgspec.DecodeError) as error:
-                    LOG.error(
-                        'The lease of migration %s cannot be read: %s',
-                        kept.migration_id,
-                        error,
-                    )
-                    self._memory.drop_lease(kept.migration_id)
-                    continue
-                self._ledger.restore(claim, self._until())
+                self._restore(kept)
 
     def reserve(self, ask: messages.Ask) -> messages.Answer:
         """Promise room, or keep it on; asking again changes nothing.
@@ -89,13 +96,15 @@ class Reception:
         """
         claim = ask.claim
         with self._lock:
-            if self._ledger.renew(claim, self._until()):
+            renewed = self._ledger.renew(claim, self._until())
+            self._expire()
+            if renewed:
                 return self._granted(claim, ())
-            refusal = self._grant(claim)
+        refusal = self._promise(claim)
         if refusal is not None:
             failed = events.Verdict.FAILED
             check = events.Check(
-                'room', failed, refusal.reason, refusal.remedy
+                room.CHECK, failed, refusal.reason, refusal.remedy
             )
             LOG.info(
                 'No room for %s of migration %s from %s: %s',
@@ -115,27 +124,94 @@ class Reception:
         :raises StoreError: when that cannot be written down; it lapses then
         """
         with self._lock:
+            if self._asking[migration_id]:
+                self._withdrawn.add(migration_id)
             if self._ledger.release(migration_id):
                 self._memory.drop_lease(migration_id)
 
-    def _grant(self, claim: room.Claim) -> room.Refusal | None:
+    def _promise(self, claim: room.Claim) -> room.Refusal | None:
+        """Promise room if there is any, one claim at a time."""
+        with self._heeding(claim.migration_id), self._measured():
+            with self._lock:
+                before = self._ledger.leases()
+            space = self._hypervisor.space()
+            with self._lock:
+                return self._grant(claim, space, before)
+
+    @contextlib.contextmanager
+    def _heeding(self, migration_id: str) -> collections.abc.Iterator[None]:
+        """Take note meanwhile should a migration give up what it asks."""
+        with self._lock:
+            self._asking[migration_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking[migration_id] -= 1
+                if not self._asking[migration_id]:
+                    del self._asking[migration_id]
+                    self._withdrawn.discard(migration_id)
+
+    @contextlib.contextmanager
+    def _measured(self) -> collections.abc.Iterator[None]:
+        """Have the hypervisor for oneself, unless it keeps others waiting."""
+        if not self._measuring.acquire(timeout=self._measure_seconds):
+            raise errors.HypervisorUnreachable(
+                'the hypervisor did not say within '
+                f'{self._measure_seconds:g} s what it has left; see to '
+                'libvirtd there'
+            )
+        try:
+            yield
+        finally:
+            self._measuring.release()
+
+    def _grant(
+        self,
+        claim: room.Claim,
+        space: room.Space,
+        before: tuple[room.Lease, ...],
+    ) -> room.Refusal | None:
         """Promise room, on the disk first."""
+        if claim.migration_id in self._withdrawn:
+            return room.Refusal(
+                'the migration gave its room up before it was promised', ''
+            )
+        weighed = self._ledger.weigh(claim, space, self._until(), before)
+        if isinstance(weighed, room.Refusal):
+            return weighed
+        self._memory.keep_lease(
+            claim.migration_id,
+            msgspec.json.encode(messages.encode_claim(claim)),
+            instead_of=self._ledger.replaced_by(claim),
+        )
+        self._ledger.keep(weighed)
+        return None
+
+    def _restore(self, kept: outbox.Lease) -> None:
+        try:
+            claim = messages.decode_claim(msgspec.json.decode(kept.claim))
+        except (errors.DocumentError, msgspec.DecodeError) as error:
+            LOG.error(
+                'The lease of migration %s cannot be read: %s',
+                kept.migration_id,
+                error,
+            )
+            self._memory.drop_lease(kept.migration_id)
+            return
+        for earlier in self._ledger.replaced_by(claim):
+            self._memory.drop_lease(earlier)
+        self._ledger.restore(claim, self._until())
+
+    def _expire(self) -> None:
+        """End the leases that were not renewed in time."""
         for lapsed in self._ledger.expire(self._clock()):
             LOG.warning('The room of migration %s lapsed', lapsed)
-            self._memory.drop_lease(lapsed)
-        # Only now: what is released or lapses later is in it still.
-        space = self._hypervisor.space()
-        refusal = self._ledger.grant(claim, space, self._until())
-        if refusal is None:
             try:
-                self._memory.keep_lease(
-                    claim.migration_id,
-                    msgspec.json.encode(messages.encode_claim(claim)),
-                )
-            except errors.StoreError:
-                self._ledger.release(claim.migration_id)
-                raise
-        return refusal
+                self._memory.drop_lease(lapsed)
+            except errors.StoreError as error:
+                # The next run holds it for one term more.
+                LOG.warning('Its lease stays on the disk: %s', error)
 
     def _until(self) -> float:
         return self._clock() + self._params.lease_seconds
@@ -163,7 +239,7 @@ class Reception:
         kept = f'{claim.memory_mib:.0f} MiB are reserved'
         return messages.Answer(
             checks=(
-                events.Check('room', passed, kept),
+                events.Check(room.CHECK, passed, kept),
                 events.Check('bandwidth', passed, said),
                 *found,
             ),

@@ -141,8 +141,9 @@ class Reservation(migrations.Room):
             daemon=True,
         )
         with self._lock:
+            # Who waits for one that never began waits in vain.
+            made.start()
             self._thread = made
-        made.start()
         return made
 
     def _run(self, tell: migrations.Tell) -> None:
@@ -185,17 +186,20 @@ class Reservation(migrations.Room):
         )
 
     def _ask_first(self, tell: migrations.Tell) -> float:
-        """Ask for room, and tell; return how long it is kept."""
+        """Ask for room, and tell; return how long it is kept.
+
+        Whatever goes wrong is told as well: the migration waits for a word.
+        """
         try:
             answer = self._ask()
+            if answer.lease_seconds > 0:
+                # Before the start is: it begins with its limit.
+                self._join(answer.bandwidth_mib_s, tell)
         except errors.KVMBalancerError as error:
             answer = messages.Answer((self._silent(error),))
         except Exception as error:
             LOG.exception('Room could not be asked for')
             answer = messages.Answer((self._silent(error),))
-        if answer.lease_seconds > 0:
-            # Before the start is: it begins with its limit.
-            self._join(answer.bandwidth_mib_s, tell)
         tell(
             events.Reserved(
                 at=self._clock(),
@@ -237,6 +241,12 @@ class Reservation(migrations.Room):
         """
         try:
             answer = self._ask()
+            if answer.lease_seconds <= 0:
+                self._note('; '.join(one.reason for one in answer.checks))
+                return before
+            self._shared.leave_to(
+                self._wanted.migration_id, answer.bandwidth_mib_s
+            )
         except errors.KVMBalancerError as error:
             self._note(str(error))
             return before
@@ -244,13 +254,7 @@ class Reservation(migrations.Room):
             # Who is not released would hold room until it lapses.
             LOG.exception('Room could not be kept on')
             return before
-        if answer.lease_seconds <= 0:
-            self._note('; '.join(one.reason for one in answer.checks))
-            return before
         self._trouble = ''
-        self._shared.leave_to(
-            self._wanted.migration_id, answer.bandwidth_mib_s
-        )
         return answer.lease_seconds
 
     def _note(self, trouble: str) -> None:

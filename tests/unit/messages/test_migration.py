@@ -94,6 +94,27 @@ class TestMigrationMessages(unittest.TestCase):
             self.assertIn(wanted, str(caught.exception))
             self.assertIn(payload['schema'], str(caught.exception))
 
+    def test_what_names_nothing_is_refused(self):
+        """One line that names the field."""
+        table = (
+            (messages.encode_cancel(CANCEL), messages.decode_cancel, 1),
+            (messages.encode_request(REQUEST), messages.decode_request, 4),
+        )
+        fields = ('migration_id', 'instance', 'source', 'destination')
+        for payload, decode, count in table:
+            for field in fields[:count]:
+                with (
+                    self.subTest(payload['schema'], field=field),
+                    self.assertRaisesRegex(
+                        errors.DocumentError, f'{field} is empty'
+                    ),
+                ):
+                    decode({**payload, field: ' '})
+        self.assertEqual('m', messages.decode_id('m'))
+        for wrong in ('', ' ', None, 7, ['m']):
+            with self.assertRaisesRegex(errors.DocumentError, 'is not the id'):
+                messages.decode_id(wrong)
+
     def test_damage_is_refused_on_one_line_that_names_the_field(self):
         """Missing, of another type, or not a number."""
         table = (

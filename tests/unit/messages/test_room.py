@@ -23,6 +23,11 @@ class RoomTest(unittest.TestCase):
             (_ASK, messages.encode_ask, messages.decode_ask),
             (answer, messages.encode_answer, messages.decode_answer),
             (_CLAIM, messages.encode_claim, messages.decode_claim),
+            (
+                messages.Release('m'),
+                messages.encode_release,
+                messages.decode_release,
+            ),
         ):
             with self.subTest(encode.__name__):
                 self.assertEqual(noun, decode(encode(noun)))
@@ -52,6 +57,13 @@ class RoomTest(unittest.TestCase):
                 'which is no room',
                 {**good, 'claim': {**good['claim'], 'bandwidth_mib_s': -1.0}},
             ),
+            *(
+                (
+                    f'{name} is empty',
+                    {**good, 'claim': {**good['claim'], name: ' '}},
+                )
+                for name in ('migration_id', 'instance', 'source')
+            ),
         ):
             with (
                 self.subTest(told),
@@ -59,4 +71,47 @@ class RoomTest(unittest.TestCase):
             ):
                 messages.decode_ask(payload)
             self.assertIn(told, str(caught.exception))
+            self.assertNotIn('\n', str(caught.exception))
+
+    def test_an_answer_grants_room_or_refuses_it(self):
+        """What does neither is refused, and so nothing is copied."""
+        room_passed = events.Check('room', events.Verdict.PASSED)
+        failed = events.Check('tls', events.Verdict.FAILED, 'none')
+        for checks, lease_seconds, holds in (
+            ((room_passed,), 60.0, True),
+            ((failed,), 0.0, True),
+            ((room_passed, failed), 60.0, True),
+            ((room_passed,), 0.0, False),
+            ((room_passed,), -1.0, False),
+            ((failed,), -1.0, False),
+            ((), 60.0, False),
+            ((), 0.0, False),
+            ((events.Check('room', events.Verdict.UNKNOWN),), 60.0, False),
+            ((events.Check('tls', events.Verdict.PASSED),), 60.0, False),
+        ):
+            answer = messages.Answer(checks, lease_seconds)
+            payload = messages.encode_answer(answer)
+            with self.subTest(answer):
+                if holds:
+                    self.assertEqual(answer, messages.decode_answer(payload))
+                    continue
+                with self.assertRaises(errors.DocumentError) as caught:
+                    messages.decode_answer(payload)
+                self.assertIn('room-answer/1', str(caught.exception))
+                self.assertNotIn('\n', str(caught.exception))
+
+    def test_room_is_taken_back_of_a_migration_with_a_name(self):
+        for payload in (
+            None,
+            'm',
+            {},
+            {'schema': messages.RELEASE_SCHEMA},
+            {'schema': messages.RELEASE_SCHEMA, 'migration_id': 7},
+            {'schema': messages.RELEASE_SCHEMA, 'migration_id': ''},
+        ):
+            with (
+                self.subTest(payload),
+                self.assertRaises(errors.DocumentError) as caught,
+            ):
+                messages.decode_release(payload)
             self.assertNotIn('\n', str(caught.exception))

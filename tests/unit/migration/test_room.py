@@ -21,10 +21,19 @@ def space(total_mib=1024.0, *occupants, **values):
     return room.Space(total_mib, occupants=occupants, **values)
 
 
+def grant(made, one, where, expires_at=60.0, before=()):
+    """Weigh and keep; return the refusal, if it is one."""
+    weighed = made.weigh(one, where, expires_at, before)
+    if isinstance(weighed, room.Refusal):
+        return weighed
+    made.keep(weighed)
+    return None
+
+
 def ledger(*held, where=None, **terms):
     made = room.Ledger(room.Terms(**{'max_incoming': 9, **terms}))
     for one in held:
-        refusal = made.grant(one, where or space(1e6), 60.0)
+        refusal = grant(made, one, where or space(1e6))
         assert refusal is None, refusal
     return made
 
@@ -169,7 +178,7 @@ class TestGrant(unittest.TestCase):
         )
         for name, made, asked, where, told in cases:
             with self.subTest(name):
-                refusal = made.grant(asked, where, 60.0)
+                refusal = grant(made, asked, where, 60.0)
                 if told is None:
                     self.assertIsNone(refusal)
                     continue
@@ -179,41 +188,74 @@ class TestGrant(unittest.TestCase):
 
     def test_of_two_that_race_for_the_last_memory_one_wins(self):
         made = ledger()
-        answers = [
-            made.grant(claim(name, 600.0), space(), 60.0) for name in 'ab'
-        ]
+        answers = [grant(made, claim(name, 600.0), space()) for name in 'ab']
         self.assertIsNone(answers[0])
         self.assertIn('m-a', answers[1].reason)
 
     def test_asked_again_it_is_promised_once(self):
         made = ledger()
         for _ in range(3):
-            self.assertIsNone(made.grant(claim('a', 1024.0), space(), 60.0))
+            self.assertIsNone(grant(made, claim('a', 1024.0), space(), 60.0))
         self.assertEqual(1, len(made.leases()))
 
     def test_a_later_migration_of_an_instance_takes_the_room_over(self):
         made = ledger(claim('old', 1024.0, 'i'))
-        self.assertIsNone(made.grant(claim('new', 1024.0, 'i'), space(), 60.0))
+        self.assertIsNone(
+            grant(made, claim('new', 1024.0, 'i'), space(), 60.0)
+        )
         self.assertEqual(
             ['m-new'], [one.claim.migration_id for one in made.leases()]
         )
 
+    def test_what_is_weighed_is_not_promised_until_it_is_kept(self):
+        made = ledger(claim('old', 1024.0, 'i'))
+        asked = claim('new', 1024.0, 'i')
+        before = made.leases()
+        weighed = made.weigh(asked, space(), 60.0)
+        self.assertIsInstance(weighed, room.Lease)
+        self.assertEqual(before, made.leases())
+        self.assertEqual(['m-old'], made.replaced_by(asked))
+        made.keep(weighed)
+        self.assertEqual((weighed,), made.leases())
+        self.assertEqual([], made.replaced_by(asked))
+
+    def test_what_ended_since_the_look_counts_once_more(self):
+        """Who had it may have come after the hypervisor was looked at."""
+        for end in (
+            lambda made: made.release('m-a'),
+            lambda made: made.expire(60.0),
+        ):
+            made = ledger(claim('a', 600.0))
+            before = made.leases()
+            end(made)
+            refusal = grant(made, claim('b', 600.0), space(), before=before)
+            self.assertIn('m-a', refusal.reason)
+            self.assertIsNone(grant(made, claim('b', 600.0), space()))
+
     def test_what_was_refused_changes_nothing(self):
         made = ledger(claim('a', 600.0))
         before = made.leases()
-        self.assertIsNotNone(made.grant(claim('b', 600.0), space(), 60.0))
+        self.assertIsNotNone(grant(made, claim('b', 600.0), space(), 60.0))
         self.assertEqual(before, made.leases())
 
     def test_what_is_released_can_be_promised_again(self):
         made = ledger(claim('a', 1024.0))
         self.assertTrue(made.release('m-a'))
         self.assertFalse(made.release('m-a'))
-        self.assertIsNone(made.grant(claim('b', 1024.0), space(), 60.0))
+        self.assertIsNone(grant(made, claim('b', 1024.0), space(), 60.0))
 
     def test_what_an_earlier_run_promised_is_kept(self):
         made = ledger()
         made.restore(claim('a', 600.0), 60.0)
-        self.assertIsNotNone(made.grant(claim('b', 600.0), space(), 60.0))
+        self.assertIsNotNone(grant(made, claim('b', 600.0), space(), 60.0))
+
+    def test_of_an_instance_the_later_lease_is_taken_up(self):
+        made = ledger()
+        made.restore(claim('old', 600.0, 'i'), 60.0)
+        made.restore(claim('new', 600.0, 'i'), 60.0)
+        self.assertEqual(
+            ['m-new'], [one.claim.migration_id for one in made.leases()]
+        )
 
 
 class TestTerm(unittest.TestCase):
@@ -260,7 +302,8 @@ class TestAnyOrder(unittest.TestCase):
                     now += name
                     made.expire(now)
                 case 'ask':
-                    made.grant(
+                    grant(
+                        made,
                         claim(name, values[1]),
                         space(total, *seen.values()),
                         now + 60.0,

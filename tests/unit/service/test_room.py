@@ -1,11 +1,14 @@
 """Executors promise room to each other, keep it, and give it back."""
 
+import dataclasses
 import pathlib
 import queue
 import tempfile
 import threading
 import time
 import unittest
+
+import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import room as messages
@@ -39,6 +42,27 @@ class Silent:
         raise errors.BusError(f'{host} did not answer release')
 
 
+class Sayer(Silent):
+    """Destinations that say one thing."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self._payload = messages.encode_answer(answer)
+
+    def reserve(self, host, ask):
+        return messages.decode_answer(self._payload)
+
+
+class Unfair(sharing.Sharing):
+    """What one host's migrations fall out over."""
+
+    def __init__(self):
+        super().__init__('here', 1000.0)
+
+    def join(self, *_):
+        raise ZeroDivisionError('cannot be shared')
+
+
 class Direct:
     """Destinations in this process; they remember who was released."""
 
@@ -54,6 +78,24 @@ class Direct:
     def release(self, host, migration_id):
         self._receptions[host].release(migration_id)
         self.released.put(migration_id)
+
+
+class Hesitant:
+    """A driver that tells of a host's space when it is let."""
+
+    def __init__(self, whole):
+        self._whole = whole
+        self.asked = threading.Event()
+        self.goes_on = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def space(self):
+        found = self._whole.space()
+        self.asked.set()
+        self.goes_on.wait(TIMEOUT_SECONDS)
+        return found
 
 
 class Choosy:
@@ -91,7 +133,7 @@ class Ground(unittest.TestCase):
         self.now = 1000.0
         self.reception = self.build()
 
-    def build(self, hypervisor=None, **terms):
+    def build(self, hypervisor=None, measure_seconds=60.0, **terms):
         memory = outbox.Outbox(self.path)
         self.addCleanup(memory.close)
         return reception.Reception(
@@ -101,6 +143,7 @@ class Ground(unittest.TestCase):
             hypervisor or self.world.driver('there'),
             memory,
             clock=lambda: self.now,
+            measure_seconds=measure_seconds,
         )
 
 
@@ -180,12 +223,126 @@ class ReceptionTest(Ground):
         self.reception.release('m-b')
         self.assertEqual(0.0, self.reception.reserve(ask('a')).bandwidth_mib_s)
 
+    def test_who_lapsed_has_no_share_of_the_network(self):
+        self.reception.reserve(ask('gone'))
+        self.now += 30.0
+        self.reception.reserve(ask('a'))
+        self.now += 30.0
+        self.assertEqual(0.0, self.reception.reserve(ask('a')).bandwidth_mib_s)
+
+    def test_a_later_migration_of_an_instance_is_all_that_is_kept(self):
+        first, later = ask('a', 5000.0), ask('a', 5000.0)
+        later = dataclasses.replace(
+            later, claim=dataclasses.replace(later.claim, migration_id='m-z')
+        )
+        self.reception.reserve(later)
+        self.reception.reserve(first)
+        again = self.build()
+        again.recover()
+        again.release('m-a')
+        self.assertGreater(again.reserve(ask('b', 5000.0)).lease_seconds, 0)
+
+    def test_of_two_leases_of_an_instance_the_later_one_is_taken_up(self):
+        """As a release that kept both has left them."""
+        memory = outbox.Outbox(self.path)
+        for name in ('m-z', 'm-b'):
+            claim = room.Claim(name, 'i', 'here', 5000.0)
+            memory.keep_lease(
+                name, msgspec.json.encode(messages.encode_claim(claim))
+            )
+        self.reception.recover()
+        self.assertEqual(
+            ['m-b'], [one.migration_id for one in memory.leases()]
+        )
+        memory.close()
+        refused = self.reception.reserve(ask('c', 5000.0))
+        self.assertIn('m-b', refused.checks[0].reason)
+
+    def test_what_cannot_be_written_down_is_not_promised(self):
+        self.reception.reserve(ask('a', 3000.0))
+        broken = self.build()
+        broken.recover()
+        broken._memory.close()
+        with self.assertRaises(errors.StoreError):
+            broken.reserve(ask('b', 5000.0))
+        # nor is what was promised before given up for it
+        with self.assertRaises(errors.StoreError):
+            broken.reserve(
+                messages.Ask(
+                    room.Claim('m-z', 'i-a', 'here', 5000.0),
+                    request.Options(),
+                )
+            )
+        self.assertGreater(broken.reserve(ask('a', 3000.0)).lease_seconds, 0)
+
     def test_the_checks_of_the_host_come_with_the_answer(self):
         answer = self.build(Choosy(self.world.driver('there'))).reserve(
             ask('a', tls=True)
         )
         self.assertEqual('failed', verdicts(answer)['tls'])
         self.assertEqual('passed', verdicts(answer)['room'])
+
+
+class HesitationTest(Ground):
+    """While the hypervisor takes its time, leases live on."""
+
+    def setUp(self):
+        super().setUp()
+        self.hypervisor = Hesitant(self.world.driver('there'))
+        self.addCleanup(self.hypervisor.goes_on.set)
+
+    def ask_in_thread(self, held, wanted):
+        """Ask; return the answers to come, once the hypervisor is asked."""
+        answers = queue.SimpleQueue()
+        thread = threading.Thread(
+            target=lambda: answers.put(held.reserve(wanted))
+        )
+        thread.start()
+        self.addCleanup(thread.join, TIMEOUT_SECONDS)
+        self.addCleanup(self.hypervisor.goes_on.set)
+        self.assertTrue(self.hypervisor.asked.wait(TIMEOUT_SECONDS))
+        return answers
+
+    def hesitant(self, *held, **values):
+        """Return a reception that holds leases, and hesitates from now."""
+        for one in held:
+            self.reception.reserve(one)
+        made = self.build(self.hypervisor, **values)
+        made.recover()
+        return made
+
+    def test_leases_are_renewed_and_released_meanwhile(self):
+        held = self.hesitant(ask('a', 5000.0), ask('b', 100.0))
+        answers = self.ask_in_thread(held, ask('c', 5000.0))
+        self.assertGreater(held.reserve(ask('b', 100.0)).lease_seconds, 0)
+        held.release('m-a')
+        self.hypervisor.goes_on.set()
+        # the instance of the lease may have come since the look
+        answer = answers.get(timeout=TIMEOUT_SECONDS)
+        self.assertIn('m-a', answer.checks[0].reason)
+        answer = held.reserve(ask('c', 5000.0))
+        self.assertGreater(answer.lease_seconds, 0)
+
+    def test_who_gives_up_meanwhile_is_promised_nothing(self):
+        held = self.hesitant()
+        answers = self.ask_in_thread(held, ask('a', 5000.0))
+        held.release('m-a')
+        self.hypervisor.goes_on.set()
+        answer = answers.get(timeout=TIMEOUT_SECONDS)
+        self.assertEqual({'room': 'failed'}, verdicts(answer))
+        self.assertGreater(held.reserve(ask('b', 5000.0)).lease_seconds, 0)
+        # and of what is over nothing is kept in mind
+        held.release('m-b')
+        self.assertGreater(held.reserve(ask('a', 5000.0)).lease_seconds, 0)
+
+    def test_nobody_waits_for_ever_behind_another(self):
+        held = self.hesitant(ask('b', 100.0), measure_seconds=0.01)
+        self.ask_in_thread(held, ask('a'))
+        with self.assertRaisesRegex(
+            errors.HypervisorUnreachable, 'within 0.01 s what it has left'
+        ):
+            held.reserve(ask('c'))
+        self.assertGreater(held.reserve(ask('b', 100.0)).lease_seconds, 0)
 
 
 class ReservationTest(Ground):
@@ -234,6 +391,23 @@ class ReservationTest(Ground):
         self.assertEqual(
             ended.migration_id, destinations.released.get(timeout=1.0)
         )
+
+    def test_an_answer_that_says_nothing_starts_no_copy(self):
+        """Nor does one whose bandwidth cannot be shared."""
+        granted = messages.Answer(
+            (events.Check('room', events.Verdict.PASSED),), 60.0
+        )
+        for told, answer, shared in (
+            ('neither refuse room', messages.Answer(()), self.shared),
+            ('cannot be shared', granted, Unfair()),
+        ):
+            uid = self.world.start('here')
+            self.shared = shared
+            with self.subTest(told), self.assertLogs(level='WARNING'):
+                ended = self.migrate(Sayer(answer), uid)
+                self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+                self.assertIn(told, ended.reason)
+                self.assert_untouched(uid)
 
     def test_a_refusal_fails_it_with_the_reason_of_the_destination(self):
         uid = self.world.start('here')
