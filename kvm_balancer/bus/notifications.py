@@ -24,6 +24,7 @@ from oslo_messaging import notify
 from kvm_balancer import errors
 from kvm_balancer.bus import closing
 from kvm_balancer.bus import transport
+from kvm_balancer.messages import schema
 
 LOG = logging.getLogger(__name__)
 
@@ -154,7 +155,11 @@ class _Endpoint:
             return self._again(trouble)
         if refused:
             # Coming again would not make it better.
-            LOG.error('An outcome was refused: %s: %s', refused, payload)
+            LOG.error(
+                'The outcome of migration %s was refused: %s',
+                _named(payload),
+                refused,
+            )
         self._pauses.reset()
         self._trouble.ends('Outcomes are stored again')
         return str(oslo_messaging.NotificationResult.HANDLED)
@@ -167,6 +172,12 @@ class _Endpoint:
         )
         self._stop.wait(self._pauses.next())
         return str(oslo_messaging.NotificationResult.REQUEUE)
+
+
+def _named(payload: object) -> str:
+    """Say which migration an outcome is of, as far as it says so."""
+    told = payload.get('migration_id') if isinstance(payload, dict) else None
+    return schema.brief(told)
 
 
 class OutcomeListener:

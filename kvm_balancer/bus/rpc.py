@@ -22,8 +22,9 @@ LOG = logging.getLogger(__name__)
 
 AGENT_TOPIC = 'kvm_balancer.agent'
 EXECUTOR_TOPIC = 'kvm_balancer.executor'
-#: Raised in its minor part when methods or arguments are added.
-VERSION = '1.0'
+#: Raised in its minor part when methods or arguments are added. Who is asked
+#: has to be of this one or a later one; so executors are upgraded first.
+VERSION = '1.1'
 
 #: One retry: the pool's connection may be one that the broker has closed.
 _RETRIES = 1
@@ -186,7 +187,12 @@ class Client:
                 f'{who} is not on the message bus: check that it runs, and '
                 'that its transport_url leads to the same broker'
             ) from None
+        except oslo_messaging.UnsupportedVersion:
+            # as the in-memory transport hands it over
+            raise _older(who, method) from None
         except oslo_messaging.RemoteError as error:
+            if error.exc_type == oslo_messaging.UnsupportedVersion.__name__:
+                raise _older(who, method) from None
             raise errors.KVMBalancerError(
                 f'{who} could not answer {method} ({error.exc_type}: '
                 f'{error.value}); it may be of another release'
@@ -226,6 +232,14 @@ class AgentCaller:
     def close(self) -> None:
         """Let go of the broker."""
         self._client.close()
+
+
+def _older(who: str, method: str) -> errors.KVMBalancerError:
+    """Say what to do about a server that was not upgraded yet."""
+    return errors.KVMBalancerError(
+        f'{who} is of an older release, and answers no {method} of version '
+        f'{VERSION}: upgrade it (all executors first, then the agent)'
+    )
 
 
 def _local(error: errors.KVMBalancerError) -> errors.KVMBalancerError:

@@ -3,13 +3,17 @@
 import queue
 import threading
 import unittest
+from unittest import mock
 import uuid
+
+import oslo_messaging
 
 from kvm_balancer import errors
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
+from kvm_balancer.bus import transport
 from tests.unit.bus import test_transport
 
 PATIENCE = 60.0
@@ -74,6 +78,29 @@ class TestInMemory(unittest.TestCase):
         self.addCleanup(listener.stop)
         self.assertEqual({'n': 1}, got.get(timeout=PATIENCE))
 
+    def test_of_a_refused_outcome_id_and_reason_are_logged(self):
+        """Its story may be long, and is of somebody else's making."""
+        publisher = notifications.OutcomePublisher(self.conf, 'host-1')
+        refused = threading.Event()
+
+        def take(payload):
+            if 'story' in payload:
+                raise errors.DocumentError('ended_at is missing')
+            refused.set()
+
+        log = 'kvm_balancer.bus.notifications'
+        with self.assertLogs(log, 'ERROR') as logged:
+            listener = notifications.OutcomeListener(self.conf, take)
+            listener.start()
+            self.addCleanup(listener.stop)
+            publisher.publish({'migration_id': 'm-1', 'story': 'long'})
+            publisher.publish({})
+            self.assertTrue(refused.wait(PATIENCE))
+        self.assertEqual(
+            "The outcome of migration 'm-1' was refused: ended_at is missing",
+            logged.records[0].getMessage(),
+        )
+
     def test_calls_are_answered(self):
         """With what the method returns, or what it raises."""
 
@@ -104,6 +131,40 @@ class TestInMemory(unittest.TestCase):
             self.assertRaisesRegex(errors.KVMBalancerError, 'by zero'),
         ):
             caller.call('fail')
+
+    def test_an_older_server_is_told_from_one_that_fails(self):
+        """Both ways round: an older client is answered all the same."""
+
+        class Endpoint:
+            def echo(self, _context, **said):
+                return said
+
+        for version, asked in (('1.0', rpc.VERSION), (rpc.VERSION, '1.0')):
+            with self.subTest(server=version):
+                Endpoint.target = oslo_messaging.Target(version=version)
+                self.conf.set_override('control_exchange', uuid.uuid4().hex)
+                server = oslo_messaging.get_rpc_server(
+                    transport.rpc(self.conf),
+                    oslo_messaging.Target(topic='topic', server='here'),
+                    [Endpoint()],
+                    access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+                )
+                server.start()
+                self.addCleanup(server.wait)
+                self.addCleanup(server.stop)
+                with mock.patch.object(rpc, 'VERSION', asked):
+                    client = rpc.Client(self.conf, 'topic')
+                    self.addCleanup(client.close)
+                    if asked == '1.0':
+                        self.assertEqual(
+                            {'a': 1}, client.call('echo', 'here', a=1)
+                        )
+                        continue
+                    with self.assertRaisesRegex(
+                        errors.KVMBalancerError,
+                        'here is of an older release, .* upgrade it',
+                    ):
+                        client.call('echo', 'here', a=1)
 
     def test_silence_is_told(self):
         """When nobody answers in time."""
