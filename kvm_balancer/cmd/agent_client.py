@@ -62,6 +62,26 @@ class AgentClient:
             max_moves=max_moves,
         )
 
+    def explain(
+        self,
+        subject: str,
+        plan: str | None = None,
+        policies: collections.abc.Sequence[str] | None = None,
+        target: float | None = None,
+        limit: float | None = None,
+        max_moves: int | None = None,
+    ) -> Row:
+        """Return why a plan, an instance or a host is as it is."""
+        return self._row(
+            'explain',
+            subject=subject,
+            plan_id=plan,
+            policies=None if policies is None else list(policies),
+            target=target,
+            limit=limit,
+            max_moves=max_moves,
+        )
+
     def migrations(
         self,
         unknown: bool = False,

@@ -103,6 +103,11 @@ def one_per_line(
     )
 
 
+def wrapped(title: str, width: int) -> str:
+    """Wrap the name of a field to *width*; a long word stays whole."""
+    return '\n'.join(textwrap.wrap(title, width, break_long_words=False))
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """One column of a table, or one field of a record.

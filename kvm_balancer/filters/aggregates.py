@@ -37,3 +37,19 @@ class AggregatesFilter(base.Filter):
             if needed
         )
         return f'are not in aggregate {names}'
+
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        fleet = state.fleet
+        wanted = fleet.requirements[fleet.instances.requirement[instance]]
+        missing = wanted[None, :] & ~fleet.hosts.aggregates[hosts]
+        nearest = int(np.argmin(missing.sum(axis=1)))
+        names = ', '.join(
+            name
+            for name, lacks in zip(
+                fleet.aggregates, missing[nearest].tolist(), strict=True
+            )
+            if lacks
+        )
+        return f'put {fleet.hosts.name[int(hosts[nearest])]} into {names}'

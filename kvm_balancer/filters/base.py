@@ -72,6 +72,16 @@ class Filter(abc.ABC):
         :returns: what completes "12 hosts ...": "are in another zone"
         """
 
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        """Say what would let *instance* go to one of *hosts*, all refused.
+
+        :returns: what an operator could do: "enable host-3"; empty (the
+            default) where nobody can tell
+        """
+        return ''
+
 
 class OneByOne(Filter):
     """Adapts a function of one instance and one host: slower, but right."""

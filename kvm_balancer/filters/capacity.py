@@ -65,3 +65,39 @@ class CapacityFilter(base.Filter):
             f'lack room for its {memory:.0f} MiB, {vcpus:.0f} vCPUs and '
             f'{disk:.0f} GiB of disk'
         )
+
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        """Name the host that lacks least, and what it lacks."""
+        fleet = state.fleet
+        lacks = [
+            np.maximum(state.need[row, instance] - state.room[row, hosts], 0.0)
+            for row in range(len(placement.RESOURCES))
+        ]
+        usage = fleet.instances.cpu_usage[instance]
+        most = self.params.cpu_limit * fleet.hosts.cpus[hosts]
+        lacks.append(np.maximum(state.cores[hosts] + usage - most, 0.0))
+        whole = (
+            fleet.hosts.memory_capacity_mib[hosts],
+            fleet.hosts.vcpu_capacity[hosts],
+            fleet.hosts.disk_capacity_gib[hosts],
+            fleet.hosts.cpus[hosts],
+        )
+        share = sum(
+            lack / np.maximum(all_of_it, 1.0)
+            for lack, all_of_it in zip(lacks, whole, strict=True)
+        )
+        nearest = int(np.argmin(share))
+        parts = [
+            f'{lack[nearest]:.{digits}f} {unit}'
+            for lack, unit, digits in zip(
+                lacks,
+                ('MiB', 'vCPUs', 'GiB of disk', 'cores'),
+                (0, 0, 0, 1),
+                strict=True,
+            )
+            if lack[nearest] > _SLACK
+        ]
+        name = fleet.hosts.name[int(hosts[nearest])]
+        return f'free {" and ".join(parts)} on {name}' if parts else ''

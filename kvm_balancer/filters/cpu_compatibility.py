@@ -33,3 +33,11 @@ class CpuCompatibilityFilter(base.Filter):
         home = fleet.instances.host[instance]
         model = fleet.cpu_models[fleet.hosts.cpu_model[home]]
         return f'do not take guests of CPU model {model}'
+
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        fleet = state.fleet
+        model = fleet.hosts.cpu_model[fleet.instances.host[instance]]
+        name = fleet.hosts.name[int(hosts[0])]
+        return f'let {name} accept {fleet.cpu_models[model]}, if it can'

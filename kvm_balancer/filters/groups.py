@@ -49,16 +49,33 @@ class GroupsFilter(base.Filter):
         )
         return f'already run as many members of group {names} as they may'
 
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        fleet = state.fleet
+        groups = fleet.groups
+        for group in fleet.groups_of.get(instance, ()):
+            if groups.policy[group] != _ANTI_AFFINITY:
+                continue
+            here = np.isin(hosts, _full_hosts(state, group))
+            if here.any():
+                host = int(hosts[int(np.argmax(here))])
+                name = fleet.hosts.name[host]
+                return f'move a member of {groups.name[group]} off {name}'
+        return ''
+
 
 def _memberships(
     fleet: columns.Fleet, instances: columns.Ints
 ) -> tuple[columns.Ints, columns.Ints]:
     """Return the anti-affinity groups of *instances*: indexes, and groups."""
     groups_of, policy = fleet.groups_of, fleet.groups.policy
+    grouped = np.flatnonzero(fleet.grouped[instances])
     pairs = [
         (index, group)
-        for index, one in enumerate(instances.tolist())
-        if one in groups_of
+        for index, one in zip(
+            grouped.tolist(), instances[grouped].tolist(), strict=True
+        )
         for group in groups_of[one]
         if policy[group] == _ANTI_AFFINITY
     ]

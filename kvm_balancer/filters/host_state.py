@@ -25,3 +25,9 @@ class HostStateFilter(base.Filter):
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         return 'are disabled or draining'
+
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        name = state.fleet.hosts.name[int(hosts[0])]
+        return f'enable {name}' + (' or another' if len(hosts) > 1 else '')

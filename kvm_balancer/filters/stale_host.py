@@ -24,3 +24,9 @@ class StaleHostFilter(base.Filter):
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         return 'have gone silent'
+
+    def remedy(
+        self, state: placement.Placement, instance: int, hosts: columns.Ints
+    ) -> str:
+        name = state.fleet.hosts.name[int(hosts[0])]
+        return f'see to the executor of {name}'

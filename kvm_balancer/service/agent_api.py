@@ -14,12 +14,15 @@ import numpy as np
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.messages import explanation_document
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
+from kvm_balancer.model import plan as plans
 from kvm_balancer.service import agent
 from kvm_balancer.service import decision
+from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
 from kvm_balancer.service import plugins
 from kvm_balancer.store import migration_records
@@ -60,6 +63,7 @@ class AgentApi:
                 self.list_plans,
                 self.show_plan,
                 self.make_plan,
+                self.explain,
                 self.list_migrations,
                 self.show_migration,
                 self.cancel_migration,
@@ -145,6 +149,55 @@ class AgentApi:
         :raises PluginError: when there is no such policy
         """
         fleet = self._agent.fleet.snapshot()
+        made = self._planned(
+            fleet,
+            self._agent.surroundings(fleet),
+            policies,
+            target,
+            limit,
+            max_moves,
+        )
+        return plan_document.to_builtins(made)
+
+    def explain(
+        self,
+        subject: str,
+        plan_id: str | None = None,
+        policies: list[str] | None = None,
+        target: float | None = None,
+        limit: float | None = None,
+        max_moves: int | None = None,
+    ) -> Row:
+        """Say why a plan, an instance or a host is as it is.
+
+        :param plan_id: of the plan that has to do with it; None for one
+            that is made now
+        :raises NotFound: when there is no such host, instance or plan
+        """
+        fleet = self._agent.fleet.snapshot()
+        around = self._agent.surroundings(fleet)
+        found = explaining.explain(
+            subject,
+            plan_id,
+            fleet,
+            self._agent.decider.context(around),
+            self._store.plans,
+            lambda: self._planned(
+                fleet, around, policies, target, limit, max_moves
+            ),
+            explaining.Custody(self._agent.fleet),
+        )
+        return explanation_document.to_builtins(found)
+
+    def _planned(
+        self,
+        fleet: columns.Fleet,
+        around: decision.Surroundings,
+        policies: list[str] | None,
+        target: float | None,
+        limit: float | None,
+        max_moves: int | None,
+    ) -> plans.Plan:
         wanted = plugins.load_policies(
             self._conf,
             policies or self._conf.agent.policies,
@@ -154,10 +207,7 @@ class AgentApi:
         limits = self._agent.decider.limits
         if max_moves is not None:
             limits = dataclasses.replace(limits, max_moves=max_moves)
-        made = self._agent.decider.propose(
-            wanted, fleet, self._agent.surroundings(fleet), limits
-        )
-        return plan_document.to_builtins(made)
+        return self._agent.decider.propose(wanted, fleet, around, limits)
 
     def list_migrations(
         self,

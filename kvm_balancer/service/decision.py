@@ -104,8 +104,16 @@ class Decider:
         limits: contexts.Limits | None = None,
     ) -> plans.Plan:
         """Let *policies* make one plan, whatever their triggers say."""
+        return composition.propose(
+            policies, fleet, self.context(around, limits)
+        )
+
+    def context(
+        self, around: Surroundings, limits: contexts.Limits | None = None
+    ) -> contexts.Context:
+        """Return what holds for a plan that begins now."""
         began = time.monotonic()
-        context = dataclasses.replace(
+        return dataclasses.replace(
             self._template,
             cooling_instances=around.cooling_instances,
             cooling_hosts=around.cooling_hosts,
@@ -114,7 +122,6 @@ class Decider:
             limits=limits or self._template.limits,
             elapsed=lambda: time.monotonic() - began,
         )
-        return composition.propose(policies, fleet, context)
 
     def _look(
         self, fleet: columns.Fleet, now: float

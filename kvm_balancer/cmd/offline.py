@@ -1,0 +1,159 @@
+"""What is asked of a fleet in a file: its plan is made by this program."""
+
+import argparse
+import dataclasses
+import pathlib
+import time
+from typing import Any
+from typing import TYPE_CHECKING
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import arguments
+
+if TYPE_CHECKING:
+    from kvm_balancer.model import fleet as columns
+    from kvm_balancer.model import plan as plans
+    from kvm_balancer.planner import context as contexts
+
+#: only a plan made here, from a file, can be asked for these
+_OFFLINE = ('max_gib', 'prefer', 'budget')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what it was made of."""
+
+    fleet: 'columns.Fleet'
+    context: 'contexts.Context'
+    plan: 'plans.Plan'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a plan can be asked for."""
+    parser.add_argument(
+        '--fleet',
+        metavar='FILE',
+        help='Plan for the fleet in this file (kvm-balancer/fleet/1) '
+        'instead of asking the agent.',
+    )
+    parser.add_argument(
+        '--policy',
+        metavar='NAME[,NAME]',
+        type=_names,
+        help='Policies to follow, one after the other '
+        '(default: [agent] policies).',
+    )
+    parser.add_argument(
+        '--target',
+        type=arguments.share,
+        metavar='SPREAD',
+        help='Spread of CPU load to reach (policy spread).',
+    )
+    parser.add_argument(
+        '--limit',
+        type=arguments.share,
+        metavar='LOAD',
+        help='CPU load that no host is to be over (policy relieve).',
+    )
+    parser.add_argument(
+        '--max-moves',
+        type=arguments.whole_number(1, 1000000),
+        metavar='N',
+        help='Make at most so many moves.',
+    )
+    parser.add_argument(
+        '--max-gib',
+        type=arguments.whole_number(1, 1000000000),
+        metavar='N',
+        help='Copy at most so much memory.',
+    )
+    parser.add_argument(
+        '--prefer',
+        choices=('moves', 'gib', 'balance'),
+        help='What to be sparing with (default: [planner] prefer).',
+    )
+    parser.add_argument(
+        '--budget',
+        type=arguments.whole_number(1, 86400),
+        metavar='SECONDS',
+        help='Search for at most so long (default: [planner] budget_seconds).',
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+def refuse_without_file(parsed_args: argparse.Namespace) -> None:
+    """Refuse what the agent cannot be asked for.
+
+    :raises ConfigurationError: naming it
+    """
+    for name in _OFFLINE:
+        if getattr(parsed_args, name) is not None:
+            raise errors.ConfigurationError(
+                f'--{name.replace("_", "-")} needs --fleet: the agent '
+                f'has options of its own, in [planner]'
+            )
+
+
+def read(path: str, option: str) -> bytes:
+    """Return what is in a file.
+
+    :param option: that names it
+    :raises ConfigurationError: when it cannot be read
+    """
+    if not path:
+        raise errors.ConfigurationError(f'{option} needs a file name')
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise errors.ConfigurationError(
+            f'{path} cannot be read: {error.strerror}'
+        ) from error
+
+
+def planned(
+    conf: Any,
+    parsed_args: argparse.Namespace,
+    made: 'plans.Plan | None' = None,
+) -> Planned:
+    """Plan for the fleet of a document.
+
+    :param made: a plan that is there already, instead of a new one
+    :raises ConfigurationError: when the file cannot be read, or a policy or
+        option is wrong
+    :raises DocumentError: when it holds no fleet
+    """
+    # Arithmetic and plugins take a third of a second to load.
+    from kvm_balancer.conf import migration_scopes
+    from kvm_balancer.messages import fleet_document
+    from kvm_balancer.policies import composition
+    from kvm_balancer.service import plugins
+
+    policies = plugins.load_policies(
+        conf,
+        conf.agent.policies
+        if parsed_args.policy is None
+        else parsed_args.policy,
+        target=parsed_args.target,
+        limit=parsed_args.limit,
+    )
+    context = plugins.make_context(conf, migration_scopes.read(conf))
+    document = read(parsed_args.fleet, '--fleet')
+    try:
+        fleet = fleet_document.decode(document)
+    except errors.DocumentError as error:
+        raise errors.DocumentError(f'{parsed_args.fleet}: {error}') from error
+    began = time.monotonic()
+    context = plugins.limited(
+        context,
+        lambda: time.monotonic() - began,
+        max_moves=parsed_args.max_moves,
+        max_gib=parsed_args.max_gib,
+        budget_seconds=parsed_args.budget,
+        prefer=parsed_args.prefer,
+    )
+    if made is None:
+        made = composition.propose(policies, fleet, context)
+    return Planned(fleet, context, made)

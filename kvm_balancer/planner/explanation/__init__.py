@@ -1,0 +1,1 @@
+"""Why: this move, this place, and not that one; worked out when asked for."""

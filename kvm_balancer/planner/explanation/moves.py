@@ -1,0 +1,281 @@
+"""Why the moves of a plan: this instance, to this host, and what else.
+
+A plan is carried out once more on a workspace, a unit at a time, and each
+move is held against what could have been done in its place.
+"""
+
+import collections.abc
+import dataclasses
+
+import numpy as np
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import rules
+from kvm_balancer.planner import score
+from kvm_balancer.planner import workspace
+from kvm_balancer.planner.explanation import judgement
+from kvm_balancer.planner.explanation import records
+
+#: instances that are held against the one that moves
+_RIVALS = 3
+#: spreads that differ by less are the same to an operator
+_EVEN = 5e-5
+_MIB_PER_GIB = 1024.0
+
+#: Says of a move, by place, instance, source and destination, if it is told.
+Wanted = collections.abc.Callable[[plans.Move], bool]
+
+
+def explain(
+    work: workspace.Workspace, made: plans.Plan, wanted: Wanted
+) -> tuple[records.Move, ...]:
+    """Carry *made* out on *work*; explain the moves that are *wanted*.
+
+    *work* is at its start, and ends where the plan does.
+    """
+    judge = judgement.Judge(work)
+    names = work.fleet.instances.name
+    found: list[records.Move] = []
+    for place, move in enumerate(made.moves):
+        row = work.fleet.instance_row.get(move.instance)
+        bare = records.Move(
+            place=place,
+            instance=move.instance,
+            name=move.instance if row is None else names[row],
+            source=move.source,
+            destination=move.destination,
+            reason=move.reason,
+        )
+        objection = _objection(work, move)
+        if row is None or objection:
+            if wanted(move):
+                found.append(dataclasses.replace(bare, objection=objection))
+            continue
+        unit = judge.unit_of(row)
+        source = work.fleet.host_row[move.source]
+        destination = work.fleet.host_row[move.destination]
+        if int(work.state.host[row]) == destination:
+            # It came with another one of its affinity group.
+            if wanted(move):
+                found.append(
+                    dataclasses.replace(
+                        bare, why_instance='it goes with its affinity group'
+                    )
+                )
+            continue
+        if wanted(move):
+            teller = _Teller(judge, move, unit, source, destination)
+            found.append(teller.told(bare))
+        else:
+            work.move(unit, destination)
+    return tuple(found)
+
+
+def _objection(work: workspace.Workspace, move: plans.Move) -> str:
+    """Say why a move cannot be made in this fleet; empty where it can."""
+    fleet = work.fleet
+    row = fleet.instance_row.get(move.instance)
+    if row is None:
+        return 'the instance is not in this fleet'
+    for host in (move.source, move.destination):
+        if host not in fleet.host_row:
+            return f'{host} is not in this fleet'
+    where = int(work.state.host[row])
+    began = int(fleet.instances.host[row])
+    if fleet.host_row[move.source] not in (where, began):
+        return f'the instance is on {fleet.hosts.name[where]} in this fleet'
+    return ''
+
+
+def _refusal(chosen: records.Place) -> str:
+    if chosen.refused is None:
+        return ''
+    rule = chosen.refused
+    return f'{chosen.host} would be refused now ({rule.rule}): {rule.text}'
+
+
+class _Teller:
+    """Tells of one move, before it is made, and makes it."""
+
+    def __init__(
+        self,
+        judge: judgement.Judge,
+        move: plans.Move,
+        unit: int,
+        source: int,
+        destination: int,
+    ) -> None:
+        self._judge = judge
+        self._work = judge.work
+        self._move = move
+        self._unit = unit
+        self._source, self._destination = source, destination
+
+    def told(self, bare: records.Move) -> records.Move:
+        work, fleet = self._work, self._work.fleet
+        hosts = work.neighbours(self._source)
+        if self._destination not in hosts:
+            others = np.append(hosts, self._destination).astype(np.int32)
+            hosts = np.sort(others)
+        places = self._judge.places(self._unit, hosts)
+        chosen = next(
+            one
+            for one in places
+            if one.host == fleet.hosts.name[self._destination]
+        )
+        why_instance, rivals = self._why_instance(hosts, chosen)
+        why_host, second = self._why_host(places, chosen)
+        refused = judgement.tally(places)
+        spread = score.spread(work.state.cpu_load, fleet.counted)
+        ends = (self._source, self._destination)
+        before = [self._loads(end) for end in ends]
+        work.move(self._unit, self._destination)
+        after = [self._loads(end) for end in ends]
+        return dataclasses.replace(
+            bare,
+            objection=_refusal(chosen),
+            cpu_spread_before=spread,
+            cpu_spread_after=chosen.cpu_spread,
+            ends=tuple(
+                records.End(
+                    fleet.hosts.name[end], was[0], now[0], was[1], now[1]
+                )
+                for end, was, now in zip(ends, before, after, strict=True)
+            ),
+            why_instance=why_instance,
+            why_host=why_host,
+            second=second,
+            rivals=rivals,
+            refused=refused,
+        )
+
+    def _loads(self, host: int) -> tuple[float, float]:
+        state = self._work.state
+        cpu = state.cores[host] / self._work.fleet.hosts.cpus[host]
+        return float(cpu), float(state.memory_load[host])
+
+    def _why_host(
+        self,
+        places: collections.abc.Sequence[records.Place],
+        chosen: records.Place,
+    ) -> tuple[str, records.Place | None]:
+        fit = [one for one in places if one.refused is None]
+        others = sorted(
+            (one for one in fit if one.host != chosen.host),
+            key=lambda one: one.cpu_spread,
+        )
+        if not others:
+            return f'it is the only one of {len(places)} hosts that fits', None
+        second = others[0]
+        lower = [
+            one for one in others if one.cpu_spread < chosen.cpu_spread - _EVEN
+        ]
+        if not lower:
+            return (
+                f'of {len(fit)} hosts that fit, none leaves a lower CPU '
+                f'spread than {chosen.cpu_spread:.4f}; second best is '
+                f'{second.host}, {second.cpu_spread:.4f}',
+                second,
+            )
+        return (
+            f'of {len(fit)} hosts that fit, {len(lower)} would leave a lower '
+            f'CPU spread than its {chosen.cpu_spread:.4f} by this move alone, '
+            f'{second.host} the lowest, {second.cpu_spread:.4f}; with the '
+            f'other moves of the plan this one is better placed',
+            second,
+        )
+
+    def _why_instance(
+        self, hosts: columns.Ints, chosen: records.Place
+    ) -> tuple[str, tuple[records.Rival, ...]]:
+        fleet = self._work.fleet
+        name = fleet.hosts.name[self._source]
+        must = self._must_go()
+        if must:
+            return must, ()
+        rivals = self._rivals(hosts, chosen)
+        lower = [
+            one
+            for one in rivals
+            if one.cpu_spread is not None
+            and one.cpu_spread < chosen.cpu_spread - _EVEN
+        ]
+        shown = tuple(rivals[:_RIVALS])
+        if not rivals:
+            return f'no other instance of {name} may leave it', ()
+        if not lower:
+            return (
+                f'of {len(rivals) + 1} instances of {name} that may leave, '
+                f'none leaves a lower CPU spread',
+                shown,
+            )
+        mib = float(self._work.units.mib[self._unit])
+        best = lower[0]
+        copied = (
+            f', but copies {best.mib / _MIB_PER_GIB:.1f} GiB and not '
+            f'{mib / _MIB_PER_GIB:.1f}'
+            if best.mib > mib
+            else ''
+        )
+        return (
+            f'of {len(rivals) + 1} instances of {name} that may leave, '
+            f'{len(lower)} would leave a lower CPU spread by themselves: '
+            f'{best.name} on {best.host}, {best.cpu_spread:.4f}{copied}; '
+            'with the other moves of the plan this one serves better',
+            shown,
+        )
+
+    def _must_go(self) -> str:
+        """Say why this very instance has to go; empty where any would do."""
+        work, fleet = self._work, self._work.fleet
+        if fleet.hosts.state[self._source] == columns.HostState.DRAINING:
+            name = fleet.hosts.name[self._source]
+            return f'{name} is draining: whatever may leave it leaves'
+        if self._move.profile is not plans.Profile.DRAIN:
+            return ''
+        members = set(work.units.of(self._unit).tolist())
+        for one in rules.broken(fleet, work.state.host):
+            if members & set(one.instances):
+                return f'a hard rule is broken: {one.text(fleet)}'
+        return ''
+
+    def _rivals(
+        self, hosts: columns.Ints, chosen: records.Place
+    ) -> list[records.Rival]:
+        """Return the others that may leave the source, best first."""
+        work, fleet = self._work, self._work.fleet
+        units = work.units_on(self._source)
+        units = units[units != self._unit]
+        units = units[work.units.cpu_usage[units] > 0]
+        if not len(units):
+            return []
+        fits = work.allowed(units, hosts)
+        found: list[tuple[float, records.Rival]] = []
+        for place, unit in enumerate(units.tolist()):
+            instance = int(work.units.of(unit)[0])
+            fit = hosts[fits[place]]
+            best: records.Place | None = min(
+                self._judge.spreads(unit, fit),
+                key=lambda one: one.cpu_spread,
+                default=None,
+            )
+            spread = None if best is None else best.cpu_spread
+            text = (
+                f'no host takes it: of {len(hosts)}, '
+                f'{work.admission.refusals(instance, hosts)}'
+                if best is None
+                else f'on {best.host} it would leave a CPU spread of '
+                f'{best.cpu_spread:.4f}, and not {chosen.cpu_spread:.4f}'
+            )
+            rival = records.Rival(
+                instance=fleet.instances.id[instance],
+                name=fleet.instances.name[instance],
+                host='' if best is None else best.host,
+                cpu_spread=spread,
+                mib=float(work.units.mib[unit]),
+                text=text,
+            )
+            found.append((np.inf if spread is None else spread, rival))
+        found.sort(key=lambda one: one[0])
+        return [rival for _, rival in found]

@@ -1,0 +1,68 @@
+"""Answers of the agent to "why?", of plans that it made or would make now."""
+
+import collections.abc
+
+from kvm_balancer import errors
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner.explanation import answers
+from kvm_balancer.planner.explanation import judgement
+from kvm_balancer.planner.explanation import records
+from kvm_balancer.service import watch
+from kvm_balancer.store import plans as plan_store
+
+#: Makes a plan of a fleet now.
+MakePlan = collections.abc.Callable[[], plans.Plan]
+
+
+def explain(
+    subject: str,
+    plan_id: str | None,
+    fleet: columns.Fleet,
+    context: contexts.Context,
+    kept: plan_store.PlanStore,
+    make: MakePlan,
+    known: judgement.Known,
+) -> records.Explanation:
+    """Explain *subject*: a host, an instance, or else a plan that is kept.
+
+    A plan that is kept is held against the fleet as it is now.
+
+    :param plan_id: of the plan that has to do with it; None for one that is
+        made now
+    :raises NotFound: when it is none of them, or there is no such plan
+    """
+    try:
+        found = answers.find(fleet, subject)
+    except errors.NotFound as unknown:
+        if plan_id is not None:
+            raise
+        try:
+            record = kept.get(subject)
+        except errors.NotFound:
+            raise errors.NotFound(f'{unknown}, nor a plan') from None
+        answering = answers.Answers(fleet, context, record.plan, known)
+        return answering.plan(record.summary.id)
+    made = make() if plan_id is None else kept.get(plan_id).plan
+    return answers.Answers(fleet, context, made, known).of(found)
+
+
+class Custody:
+    """Says why instances may not be moved, by what their hosts report."""
+
+    def __init__(self, fleet: watch.FleetWatch) -> None:
+        self._fleet = fleet
+
+    def __call__(self, uid: str) -> str:
+        """Return it in one line; empty where nothing is known."""
+        (held,) = self._fleet.custodies((uid,))
+        if held is None:
+            return ''
+        if held.owner == 'nova':
+            return 'it is Nova that moves it'
+        if held.owner != 'balancer':
+            return 'it is not ours to move: its host or its metadata says so'
+        if held.state != 'running':
+            return f'it does not run: it is {held.state}'
+        return ''
