@@ -221,6 +221,13 @@ class Fleet:
         return found
 
     @functools.cached_property
+    def grouped(self) -> Bools:
+        """Instances that are in a group, shape ``(instances,)``."""
+        found = np.zeros(len(self.instances), np.bool_)
+        found[self.groups.member_instance] = True
+        return found
+
+    @functools.cached_property
     def cpu_load(self) -> Floats:
         """CPU load of every host, 1.0 being all of its cores."""
         used = self.hosts.cpu_overhead + self.sum_by_host(

@@ -147,12 +147,10 @@ def _grouped(work: workspace.Workspace) -> columns.Bools:
 
     They keep their ways: what they may do hangs on others' ways.
     """
-    grouped = np.zeros(len(work.state.host), np.bool_)
-    grouped[list(work.fleet.groups_of)] = True
     units = work.units
     if not len(units):
-        return grouped
+        return work.fleet.grouped
     fixed: columns.Bools = np.logical_or.reduceat(
-        grouped[units.members], units.offset[:-1]
+        work.fleet.grouped[units.members], units.offset[:-1]
     )
     return fixed
