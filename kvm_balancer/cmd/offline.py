@@ -130,6 +130,7 @@ def planned(
     from kvm_balancer.messages import fleet_document
     from kvm_balancer.policies import composition
     from kvm_balancer.service import plugins
+    from kvm_balancer.service import restraint
 
     policies = plugins.load_policies(
         conf,
@@ -146,6 +147,7 @@ def planned(
     except errors.DocumentError as error:
         raise errors.DocumentError(f'{parsed_args.fleet}: {error}') from error
     began = time.monotonic()
+    held_back = restraint.read(conf)
     context = plugins.limited(
         context,
         lambda: time.monotonic() - began,
@@ -153,6 +155,13 @@ def planned(
         max_gib=parsed_args.max_gib,
         budget_seconds=parsed_args.budget,
         prefer=parsed_args.prefer,
+    )
+    allowance = held_back.allowance(fleet, time.time())
+    context = dataclasses.replace(
+        context,
+        closed_zones=held_back.closed_zones(fleet, time.time()),
+        allowance=allowance,
+        limits=context.limits.within(allowance),
     )
     if made is None:
         made = composition.propose(policies, fleet, context)

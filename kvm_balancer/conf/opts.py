@@ -10,9 +10,11 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer.conf import migration_scopes
+from kvm_balancer.conf import windows
 
 _MODULES: tuple[str, ...] = (
     'agent',
+    'budgets',
     'bus',
     'capacity_filter',
     'consolidate',
@@ -31,6 +33,7 @@ _MODULES: tuple[str, ...] = (
     'simulated',
     'spread',
     'vdsm_convergence',
+    'windows',
 )
 
 
@@ -66,7 +69,8 @@ def register_found(conf: cfg.ConfigOpts) -> list[str]:
     :raises ConfigurationError: when one of them is misnamed
     """
     migration_scopes.register_found(conf)
-    return migration_scopes.groups(conf)
+    windows.register_found(conf)
+    return [*migration_scopes.groups(conf), *windows.groups(conf)]
 
 
 def set_defaults() -> None:

@@ -3,12 +3,14 @@
 import collections.abc
 import dataclasses
 import enum
+import math
 
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.migration import correction
 from kvm_balancer.migration import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.planner import budget
 from kvm_balancer.weighers import base as weigher_base
 
 
@@ -37,6 +39,7 @@ _COST_EXPONENT = {
 class Limits:
     """How much a plan may ask for; 0 for no limit.
 
+    :ivar spent: nothing at all may be moved: a budget is used up
     :ivar budget_seconds: how long the search may take; it then returns the
         best it has
     """
@@ -44,6 +47,26 @@ class Limits:
     max_moves: int = 0
     max_mib: float = 0.0
     budget_seconds: float = 0.0
+    spent: bool = False
+
+    def within(self, allowance: budget.Allowance | None) -> 'Limits':
+        """Return these limits, or what is left of budgets if that is less.
+
+        Of a budget that is spent nothing is left, and no move is allowed.
+        """
+        if allowance is None:
+            return self
+        moves, mib = self.max_moves, self.max_mib
+        if allowance.moves < (moves or math.inf):
+            moves = int(allowance.moves)
+        if allowance.mib < (mib or math.inf):
+            mib = allowance.mib
+        return dataclasses.replace(
+            self,
+            max_moves=moves,
+            max_mib=mib,
+            spent=not allowance.moves or not allowance.mib,
+        )
 
 
 def _no_clock() -> float:
@@ -58,6 +81,8 @@ class Context:
         moved a short while ago and are left alone
     :ivar cooling_hosts: shape ``(hosts,)``; true for hosts that neither
         give nor take
+    :ivar closed_zones: zones in which nothing is moved now, and why
+    :ivar allowance: what is left of the budgets of this hour
     :ivar in_flight: migrations that run now: their instances stay as they
         are, and hold room on both ends
     :ivar migration: limits and means of migrations by place, for
@@ -72,6 +97,10 @@ class Context:
     weighers: tuple[weigher_base.Weighted, ...] = ()
     cooling_instances: columns.Bools | None = None
     cooling_hosts: columns.Bools | None = None
+    closed_zones: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
+    allowance: budget.Allowance | None = None
     in_flight: tuple[placement.InFlight, ...] = ()
     limits: Limits = Limits()
     prefer: Prefer = Prefer.MOVES

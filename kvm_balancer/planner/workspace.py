@@ -8,10 +8,12 @@ import dataclasses
 
 import numpy as np
 
+from kvm_balancer.filters import base as filters
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan
 from kvm_balancer.planner import admission
+from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import means
 from kvm_balancer.planner import terms
@@ -74,27 +76,48 @@ class Workspace:
         if context.cooling_hosts is not None:
             self.may_leave = self.may_leave & ~context.cooling_hosts
             self.may_take = self.may_take & ~context.cooling_hosts
+        shut = self._shut()
+        self.may_leave = self.may_leave & ~shut
+        self.may_take = self.may_take & ~shut
         self.units = grouping.make_units(self.state, movable)
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
         self.free: columns.Bools = self.units.movable & self.may_leave[home]
-        self.admission = admission.Admission(
-            self.state,
-            (self.means, *context.filters)
-            if self.means.needed
-            else context.filters,
-        )
+        self.admission = admission.Admission(self.state, self._filters())
         self.steps: list[Step] = []
         self.profile = plan.Profile.BALANCE
         self.moves = 0
         self.moved_mib = 0.0
         self.problems: dict[str, str] = (
             {self.means.name: unheeded} if unheeded else {}
-        )
+        ) | {
+            f'window of {zone}': f'nothing is moved: {why}'
+            for zone, why in context.closed_zones.items()
+        }
         self._takers: dict[int, columns.Ints] = {}
         self._by_host = np.argsort(home, kind='stable').astype(np.int32)
         self._first = np.searchsorted(
             home[self._by_host], np.arange(len(fleet.hosts) + 1)
         )
+
+    def _shut(self) -> columns.Bools:
+        """Return the hosts that are not touched now, shape ``(hosts,)``."""
+        closed = [
+            zone
+            for zone, name in enumerate(self.fleet.zones)
+            if name in self.context.closed_zones
+        ]
+        shut: columns.Bools = np.isin(self.fleet.hosts.zone, closed)
+        return shut | self.context.limits.spent
+
+    def _filters(self) -> tuple[filters.Filter, ...]:
+        """Return what is asked where instances may go."""
+        asked = self.context.filters
+        if self.means.needed:
+            asked = (self.means, *asked)
+        allowance = self.context.allowance
+        if allowance is not None and budget.Budget.needed(allowance):
+            asked = (*asked, budget.Budget(self.state, allowance))
+        return asked
 
     def home(self, unit: int) -> int:
         """Return the row of the host that *unit* is on now."""

@@ -89,6 +89,8 @@ class Agent:
             cooling_hosts=self._cooldowns.hosts(fleet, now),
             in_flight=self.dispatcher.flights.rows(fleet),
             corrections=self._experience.corrections(now),
+            closed_zones=self.dispatcher.restraint.closed_zones(fleet, now),
+            allowance=self.dispatcher.restraint.allowance(fleet, now),
         )
 
     def _run(self) -> None:

@@ -24,6 +24,7 @@ from kvm_balancer.service import decision
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import plugins
+from kvm_balancer.service import restraint
 from kvm_balancer.service import watch
 from kvm_balancer.store import store as stores
 
@@ -64,6 +65,7 @@ class AgentService:
             context.filters,
             self.fleet.facts,
             _dispatch_params(conf, rules),
+            restraint=restraint.read(conf),
         )
         self.agent = agent.Agent(
             self.fleet,

@@ -14,6 +14,7 @@ from kvm_balancer.migration import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
@@ -51,6 +52,10 @@ class Surroundings:
     cooling_hosts: columns.Bools
     in_flight: collections.abc.Sequence[placement.InFlight]
     corrections: correction.Corrections | None = None
+    closed_zones: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
+    allowance: budget.Allowance | None = None
 
 
 class Decider:
@@ -119,7 +124,9 @@ class Decider:
             cooling_hosts=around.cooling_hosts,
             in_flight=tuple(around.in_flight),
             corrections=around.corrections,
-            limits=limits or self._template.limits,
+            closed_zones=around.closed_zones,
+            allowance=around.allowance,
+            limits=(limits or self._template.limits).within(around.allowance),
             elapsed=lambda: time.monotonic() - began,
         )
 

@@ -30,6 +30,7 @@ from kvm_balancer.service import commands
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
 from kvm_balancer.service import recovery
+from kvm_balancer.service import restraint as restraints
 from kvm_balancer.store import store as stores
 
 LOG = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Dispatcher:
     """Carries out one plan at a time, and watches all migrations.
 
     :param filters: held against every move again when its turn comes
+    :param restraint: likewise
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class Dispatcher:
         facts_of: FactsOf,
         params: Params,
         clock: collections.abc.Callable[[], float] = time.time,
+        restraint: restraints.Restraint | None = None,
     ) -> None:
+        self.restraint = restraint or restraints.Restraint()
         self._store = store
         self._cooldowns = cooldowns
         self._filters = filters
@@ -105,7 +109,11 @@ class Dispatcher:
         :raises StoreError: when that cannot be found out
         """
         recovery.take_up(
-            self._store, self.flights, self._cooldowns, self._clock()
+            self._store,
+            self.flights,
+            self._cooldowns,
+            self.restraint,
+            self._clock(),
         )
 
     def begin(self, plan_id: str, plan: plans.Plan) -> None:
@@ -263,11 +271,13 @@ class Dispatcher:
         self, current: dispatch.Dispatch, fleet: columns.Fleet
     ) -> tuple[dispatch.Start | dispatch.Drop, ...]:
         rows = self.flights.rows(fleet)
+        now = self._clock()
         return current.next(
             fleet,
             self.flights.busy(),
-            lambda now, move: revalidation.objection(
-                now, move, self._filters, rows
+            lambda seen, move: (
+                self.restraint.objection(seen, move, now)
+                or revalidation.objection(seen, move, self._filters, rows)
             ),
             self.flights.unsettled(fleet),
         )
@@ -302,6 +312,12 @@ class Dispatcher:
         self._store.migrations.record_dispatch(wanted, now, decided.index)
         flight = flights.Flight(wanted, decided.index, heard_at=now)
         self.flights.add(flight)
+        self.restraint.note(
+            wanted.source,
+            wanted.destination,
+            decided.move.prediction.mib,
+            now,
+        )
         return flight
 
     def _request(

@@ -9,20 +9,25 @@ from kvm_balancer.migration import request
 from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
+from kvm_balancer.service import restraint as restraints
 from kvm_balancer.store import migration_records
 from kvm_balancer.store import store as stores
 
 #: No cooldown is longer, as a rule.
 _WEEK_SECONDS = 7 * 86_400.0
+#: What budgets are for, and more migrations than any agent begins in it.
+_HOUR_SECONDS = 3600.0
+_MOST_AN_HOUR = 10_000
 
 
 def take_up(
     store: stores.Store,
     air: flights.Flights,
     cooldowns: cooldown.Cooldowns,
+    restraint: restraints.Restraint,
     now: float,
 ) -> None:
-    """Put into *air* and *cooldowns* what *store* says of the earlier run.
+    """Put into the three what *store* says of the earlier run.
 
     :raises StoreError: when the store does not answer
     """
@@ -40,6 +45,15 @@ def take_up(
         store.plans.set_state(kept.summary.id, execution.PlanState.STOPPED)
     last = store.migrations.last_moved(now - _WEEK_SECONDS)
     cooldowns.restore(last.instances, last.hosts)
+    for record in reversed(store.migrations.latest(_MOST_AN_HOUR)):
+        if record.accepted_at > now - _HOUR_SECONDS:
+            expected = record.predicted.mib if record.predicted else 0.0
+            restraint.note(
+                record.source,
+                record.destination,
+                max(record.transferred_mib or 0.0, expected),
+                record.accepted_at,
+            )
 
 
 def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
