@@ -110,8 +110,11 @@ class Look:
         )
         table -= self._cost[:, None]
         refused = ~self._allowed
-        for need, room in zip(self._need, now.room[:, hosts], strict=True):
-            refused |= need[:, None] > room[None, :] + _SLACK
+        room = now.room[:, hosts] + _SLACK
+        # what there is plenty of needs no look at every pair
+        scarce = self._need.max(axis=1) > room.min(axis=1)
+        for resource in np.flatnonzero(scarce).tolist():
+            refused |= self._need[resource][:, None] > room[resource][None, :]
         every = np.arange(len(usage))
         refused[every, self._place] = True
         table[refused] = -np.inf
@@ -213,10 +216,14 @@ class Look:
         apart = self._at[rows][:, None] != self._at[None, :]
         here = apart & self._allowed[:, self._place[rows]].T
         there = apart & self._allowed[rows][:, self._place]
-        for need, room in zip(self._need, now.room, strict=True):
+        room = now.room[:, self._at] + _SLACK
+        most = self._need.max(axis=1) - self._need.min(axis=1)
+        scarce = most > room.min(axis=1)
+        for resource in np.flatnonzero(scarce).tolist():
+            need, left = self._need[resource], room[resource]
             more = need[None, :] - need[rows][:, None]
-            here &= more <= room[self._at[rows]][:, None] + _SLACK
-            there &= -more <= room[self._at][None, :] + _SLACK
+            here &= more <= left[rows][:, None]
+            there &= more >= -left[None, :]
         return here, there
 
 
