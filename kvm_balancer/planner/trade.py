@@ -43,6 +43,8 @@ _LEAST_STEP, _STILL_STEP = 0.01, 0.02
 _STEEPEST, _STEEPEST_BEYOND = 0.05, 0.25
 #: where the price begins: it pays for this share of the moves so far
 _PAYS_FOR = 0.9
+#: a sum of squares that is as good as none
+_NOTHING = 1e-12
 #: nothing is moved for less of the sum of squares than this a move: a
 #: thousandth of a host's load, squared
 _LEAST_GAIN = 1e-5
@@ -80,7 +82,8 @@ class Trade:
         """Take over the steps of *work* from the *first* on."""
         self._work = work
         self._now = layout.Layout(work, first, costs(work, prefer))
-        self._goal = target**2 * float(work.fleet.counted.sum())
+        goal = target**2 * float(work.fleet.counted.sum())
+        self._goal = max(_NOTHING, goal)
         self._best = self._now.snapshot()
         self._beyond = self._best.squares > self._goal
         self._random = np.random.default_rng(work.context.seed)
@@ -97,7 +100,7 @@ class Trade:
         while patience and crossings < _CROSSINGS and not self._ended:
             price, better = self._price, self._sweep(ceiling)
             over = self._now.squares > self._goal
-            rising = self._beyond and over and self._price != price
+            rising = self._beyond and over and self._price > price
             if better or rising:
                 patience, crossings = _PATIENCE, 0
             else:
@@ -242,7 +245,7 @@ class Trade:
     def _reprice(self, made: int, ceiling: float) -> None:
         """Raise the price while the spread is too high, or lower it."""
         steepest = _STEEPEST_BEYOND if self._beyond else _STEEPEST
-        too_much = self._now.squares / max(self._goal, 1e-12)
+        too_much = self._now.squares / self._goal
         least = _LEAST_STEP if made else _STILL_STEP
         step = min(steepest, abs(too_much**_EAGERNESS - 1.0))
         factor = 1.0 + max(least, step)

@@ -1,6 +1,7 @@
 """Trade: what swaps and chains reach, and what it keeps to."""
 
 import unittest
+from unittest import mock
 
 import hypothesis
 
@@ -60,6 +61,28 @@ class TestReach(unittest.TestCase):
         )
         _, _, kept = traded(fleet, 0.0)
         self.assertEqual([], layout.ways(kept))
+
+    def test_where_all_is_even_it_ends_at_once(self):
+        """No load is as even as nothing: rounding leaves a trace."""
+        fleet = fleets.build(
+            [fleets.host('a', cpus=10), fleets.host('b', cpus=10)],
+            [
+                fleets.instance(f'{name}-{cpu}', name, cpu=cpu)
+                for name, cpu in (
+                    *(('a', 2.7), ('a', 3.2), ('a', 1.7), ('a', 1.1)),
+                    *(('b', 0.4), ('b', 1.8), ('b', 3.7), ('b', 0.6)),
+                )
+            ],
+        )
+        with mock.patch.object(
+            trade.Trade,
+            '_sweep',
+            autospec=True,
+            side_effect=trade.Trade._sweep,
+        ) as sweep:
+            _, after, _ = traded(fleet, 0.0)
+        self.assertLess(after[0], 1e-6)
+        self.assertLess(sweep.call_count, 200)
 
 
 class TestProperties(unittest.TestCase):
