@@ -41,6 +41,8 @@ class Chronicle:
         self._iterations = 0
         self._throttle_percent = 0
         self._downtime_ms: float | None = None
+        #: of the job's own clock
+        self._copy_began_ms: float | None = None
         self._elapsed_ms: float | None = None
         self.statistics = events.Statistics()
         self.mode = plan.Mode.PRE_COPY
@@ -76,6 +78,15 @@ class Chronicle:
     def measure(self, statistics: events.Statistics) -> None:
         """Take in what the copy looks like."""
         self.statistics = statistics
+        sent_mib, mib_s = (
+            statistics.transferred_mib,
+            statistics.bandwidth_mib_s,
+        )
+        if self._copy_began_ms is None and sent_mib > 0.0 and mib_s > 0.0:
+            # It is seen for the first time some time after it began.
+            self._copy_began_ms = max(
+                0.0, statistics.elapsed_ms - 1000.0 * sent_mib / mib_s
+            )
         self._transferred_mib = max(
             self._transferred_mib, statistics.transferred_mib
         )
@@ -139,23 +150,19 @@ class Chronicle:
     def _phases(self, total_ms: float) -> tuple[float | None, float | None]:
         """Tell the time of the copy from all other time.
 
-        The job's own clock says when the stream was over: what the ends have
-        to do afterwards is told much later.
+        By the job's own clock: that its copy begins, and that it is over, is
+        heard of later than it is so.
         """
-        began, memory, storage, broke = (
-            self.track.entered(state)
-            for state in (
-                states.State.PREPARING,
-                states.State.PRE_COPY,
-                states.State.COPYING_STORAGE,
-                states.State.POST_COPY_PAUSED,
-            )
-        )
-        if began is None or memory is None or self._elapsed_ms is None:
+        began_ms, elapsed_ms = self._copy_began_ms, self._elapsed_ms
+        broke = self.track.entered(states.State.POST_COPY_PAUSED)
+        if began_ms is None or elapsed_ms is None or broke is not None:
             return None, None
-        over_ms = min(began * 1000.0 + self._elapsed_ms, total_ms)
-        first_ms = 1000.0 * (memory if storage is None else storage)
-        copying_ms = over_ms - memory * 1000.0
-        if broke is not None or copying_ms <= 0.0:
+        copying_ms = elapsed_ms - began_ms
+        fixed_ms = total_ms - copying_ms
+        storage = self.track.entered(states.State.COPYING_STORAGE)
+        memory = self.track.entered(states.State.PRE_COPY)
+        if storage is not None and memory is not None:
+            fixed_ms -= 1000.0 * (memory - storage)
+        if copying_ms <= 0.0 or fixed_ms < 0.0:
             return None, None
-        return copying_ms, total_ms - (over_ms - first_ms)
+        return copying_ms, fixed_ms

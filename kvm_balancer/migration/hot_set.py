@@ -19,9 +19,13 @@ import math
 _NOTHING_MIB = 1e-6
 #: Knees that are tried, per doubling of the time.
 _KNEES_PER_DOUBLING = 32
-#: What one measurement may be off by; errors of long and short windows are
-#: alike in this share.
+#: What one measurement may be off by, however many pages are looked at;
+#: errors of long and short windows are alike in this share.
 _NOISE = 0.1
+#: A hypervisor looks at one page of so much memory, as QEMU does: what it
+#: found is off by the square root of the pages that it found, and where it
+#: found none there may be as much as one stands for.
+_SAMPLE_MIB = 2.0
 #: Weight of the wish for a low cold rate against an error of one noise.
 _PLAINNESS = 0.2
 #: The rest of the memory cannot be dirty to more than this share at the end
@@ -68,8 +72,10 @@ def fit(
     most = max(one.mib for one in points)
     if most < _NOTHING_MIB:
         return HotSet(0.0, 0.0, 0.0)
-    floor = _NOISE * most / 10.0
-    weights = [1.0 / max(one.mib * _NOISE, floor) ** 2 for one in points]
+    weights = [
+        1.0 / ((one.mib * _NOISE) ** 2 + _SAMPLE_MIB * (one.mib + _SAMPLE_MIB))
+        for one in points
+    ]
     longest = max(one.seconds for one in points)
     best = (math.inf, 0.0, 0.0, 0.0)
     for knee in _knees(points):

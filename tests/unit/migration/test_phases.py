@@ -11,14 +11,19 @@ State = events.EndState
 def ended(*between, elapsed_ms=7500.0):
     """A migration whose every event takes a second, but its copy six.
 
-    It was accepted at 0, its job began at 2, its memory followed at 3, and
-    the call came back two seconds after all of it was across.
+    Half a second of its job had gone by before the memory's turn, and the
+    first of it was seen a second after that.
     """
     life = lives.Life()
     life.checked()
     for statistics in between:
         life.tell(events.Progressed, statistics=statistics)
-    life.tell(events.Progressed, statistics=lives.seen(1))
+    begun = 1500.0 + elapsed_ms - 7500.0
+    life.tell(events.Progressed, statistics=lives.seen(1, transferred_mib=0.0))
+    life.tell(
+        events.Progressed,
+        statistics=lives.seen(1, elapsed_ms=begun, transferred_mib=50.0),
+    )
     life.tell(events.SourceStopped, after=6.0)
     life.tell(
         events.JobSettled,
@@ -36,9 +41,8 @@ def ended(*between, elapsed_ms=7500.0):
 class PhasesTest(unittest.TestCase):
     def test_the_copy_lasts_from_its_first_page_to_the_end_of_the_job(self):
         found = ended()
-        # from the job's 7.5 s one went by before the memory's turn
-        self.assertEqual(6500.0, found.copying_ms)
-        self.assertEqual(found.total_ms - 6500.0, found.fixed_ms)
+        self.assertEqual(7000.0, found.copying_ms)
+        self.assertEqual(found.total_ms - 7000.0, found.fixed_ms)
 
     def test_disks_are_neither_copy_nor_fixed(self):
         plain = ended()
