@@ -13,6 +13,7 @@ import dataclasses
 import math
 from typing import TextIO
 
+from kvm_balancer.migration import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import track as tracks
 
@@ -26,6 +27,8 @@ _LEAST_WIDTH = 24
 _WIDEST = 9_999.5
 _FAINT = 'bright_black'
 _LANES = 4
+#: From this state on the guest runs on the destination.
+_POST_COPY = states.State.POST_COPY
 #: Seconds between two ticks of the axis.
 _STEPS = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800),
@@ -60,6 +63,7 @@ class _Panel:
 
     :ivar top: the value of a full column
     :ivar steady: holds from one point to the next; else it goes straight
+    :ivar until: nothing is known of it from then on
     """
 
     name: str
@@ -69,6 +73,7 @@ class _Panel:
     style: str
     top: float
     steady: bool = True
+    until: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,15 +161,21 @@ def _panels(track: tracks.Track) -> collections.abc.Iterator[_Panel]:
             yield _Panel(name, 'MiB', left, 6, 'cyan', top(left), steady=False)
     # On one scale: a copy gets nowhere where the second is above the first.
     most = top(track.bandwidth_mib_s, track.dirty_rate_mib_s)
-    for name, rate, style in (
-        ('bandwidth', track.bandwidth_mib_s, 'green'),
-        ('dirtied', track.dirty_rate_mib_s, 'magenta'),
+    # The source tells its last figures for ever, of a guest that has left it.
+    left_at = next(
+        (mark.seconds for mark in track.states if mark.state == _POST_COPY),
+        math.inf,
+    )
+    for name, rate, style, until in (
+        ('bandwidth', track.bandwidth_mib_s, 'green', math.inf),
+        ('dirtied', track.dirty_rate_mib_s, 'magenta', left_at),
     ):
         if any(rate):
-            yield _Panel(name, 'MiB/s', rate, 3, style, most)
+            yield _Panel(name, 'MiB/s', rate, 3, style, most, until=until)
     if any(track.throttle_percent):
         yield _Panel(
-            'throttle', '%', track.throttle_percent, 2, 'yellow', 100.0
+            *('throttle', '%', track.throttle_percent, 2, 'yellow', 100.0),
+            until=left_at,
         )
 
 
@@ -215,9 +226,13 @@ def _sampled(
     found: list[float | None] = []
     for column in range(axis.columns):
         start, end = axis.moment(column), axis.moment(column + 1)
+        if start >= panel.until:
+            found.append(None)
+            continue
+        end = min(end, panel.until)
         first = bisect.bisect_left(seconds, start)
         last = bisect.bisect_left(seconds, end)
-        if column == axis.columns - 1:
+        if column == axis.columns - 1 and panel.until > axis.seconds:
             last = len(seconds)
         inside = list(panel.values[first:last])
         if 0 < first < len(seconds):

@@ -63,7 +63,7 @@ def _prediction(row: listing.Row) -> str:
     if not value:
         return listing.text(None)
     hoped = msgspec.convert(value, plan.Prediction)
-    said = progress.prediction(hoped)
+    said = listing.one_per_line([progress.prediction(hoped)])
     if row.get('outcome') != outcome.OutcomeKind.COMPLETED:
         return said
     pairs = (
@@ -81,15 +81,18 @@ def _prediction(row: listing.Row) -> str:
     return f'{said}\nreally: {", ".join(off)}'
 
 
-def _now(value: Any) -> str:
+def _now(row: listing.Row) -> str:
     """Show where a copy that runs stands."""
+    value = row.get('statistics')
     if not value:
         return listing.text(None)
-    return (
+    shown = (
         f'pass {value["iteration"]}, {value["remaining_mib"]:,.0f} MiB left, '
-        f'{value["bandwidth_mib_s"]:,.0f} MiB/s, '
-        f'throttle {value["throttle_percent"]} %'
+        f'{value["bandwidth_mib_s"]:,.0f} MiB/s'
     )
+    if not progress.runs_on_source(row.get('state')):
+        return shown
+    return f'{shown}, throttle {value["throttle_percent"]} %'
 
 
 def _state(row: listing.Row) -> str:
@@ -204,7 +207,7 @@ class Show(_OneMigration):
 
     columns: collections.abc.Sequence[listing.Column] = (
         *RECORD[:-1],
-        listing.Column('statistics', 'Now', _now),
+        listing.Column('statistics', 'Now', of_row=_now),
         listing.Column('remaining_seconds', 'Time to go', _next),
         listing.Column(
             'expected_downtime_ms', 'Downtime to expect', listing.number(0)

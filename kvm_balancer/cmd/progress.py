@@ -18,11 +18,27 @@ from kvm_balancer.cmd import drawing
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
 _WIDTH = 80
 _FAINT = 'bright_black'
+_ON_SOURCE = frozenset(
+    {
+        states.State.REQUESTED,
+        states.State.PRE_FLIGHT,
+        states.State.PREPARING,
+        states.State.COPYING_STORAGE,
+        states.State.PRE_COPY,
+    }
+)
+_ENDINGS: dict[plan.Ending | None, str] = {
+    plan.Ending.PRE_COPY: 'converges by pre-copy',
+    plan.Ending.THROTTLED: 'converges by pre-copy when slowed down',
+    plan.Ending.POST_COPY: 'converges by post-copy',
+    plan.Ending.GIVEN_UP: 'does not converge and is given up',
+}
 #: Width of what stands before the figures.
 _NAMES = 10
 
@@ -64,7 +80,7 @@ class Lines(Display):
         self._last = now
         parts = filter(
             None,
-            (figures(progress.statistics), ahead(progress), news(progress)),
+            (figures(progress), ahead(progress), news(progress)),
         )
         self.note(f'{progress.state}: {"; ".join(parts)}'.rstrip(' :'))
 
@@ -152,11 +168,13 @@ class Live(Display):
         rows.add_column(style=_FAINT, no_wrap=True, overflow='ellipsis')
         now, hoped = self._now, self._predicted
         seen = now.statistics
-        throttle = f'throttle {seen.throttle_percent} %'
         rows.add_row(
             'bandwidth',
             _rate(seen.bandwidth_mib_s),
-            f'dirtied {_rate(seen.dirty_rate_mib_s)}, {throttle}',
+            f'dirtied {_rate(seen.dirty_rate_mib_s)}, '
+            f'throttle {seen.throttle_percent} %'
+            if runs_on_source(now.state)
+            else '',
         )
         rows.add_row(
             'time to go',
@@ -190,14 +208,25 @@ def news(progress: instructions.ReportProgress) -> str:
     return '' if told else progress.text
 
 
-def figures(seen: events.Statistics) -> str:
+def runs_on_source(state: str | None) -> bool:
+    """Say whether the guest still writes, and is slowed down, on its source.
+
+    From the switch on the source tells its last figures for ever.
+    """
+    return state in _ON_SOURCE
+
+
+def figures(progress: instructions.ReportProgress) -> str:
     """Return where a copy stands, in a few figures."""
+    seen = progress.statistics
     if not seen.iteration and not seen.total_mib:
         return ''
     shown = (
         f'pass {seen.iteration}, {seen.remaining_mib:,.0f} MiB left, '
         f'{_rate(seen.bandwidth_mib_s)}'
     )
+    if not runs_on_source(progress.state):
+        return shown
     if seen.dirty_rate_mib_s:
         shown += f', dirtied {_rate(seen.dirty_rate_mib_s)}'
     if seen.throttle_percent:
@@ -220,7 +249,7 @@ def prediction(predicted: plan.Prediction) -> str:
     return (
         f'{drawing.duration(predicted.seconds)}, downtime '
         f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB, '
-        f'{predicted.mode}'
+        f'{_ENDINGS.get(predicted.ending, predicted.mode)}'
     )
 
 

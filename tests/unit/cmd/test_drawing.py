@@ -1,5 +1,6 @@
 """Drawings fit their terminal, and show what happened when it did."""
 
+import dataclasses
 import io
 import unittest
 
@@ -90,6 +91,25 @@ class DrawingTest(unittest.TestCase):
             ['^pre-copy post-copy^', 'completed^'],
             [line.strip() for line in lines[-2:]],
         )
+
+    def test_a_guest_that_has_left_has_no_dirty_rate_and_no_throttle(self):
+        """Its source tells the last ones for ever."""
+        points = tuple(float(second) for second in range(11))
+        told = dataclasses.replace(
+            _track([(at, 100.0 - at, 50.0, 40) for at in points]),
+            dirty_rate_mib_s=(50.0,) * len(points),
+            states=(
+                track.Mark(0.0, 'pre-copy'),
+                track.Mark(5.0, 'post-copy'),
+                track.Mark(8.0, 'finishing'),
+            ),
+        )
+        lines = _plain(drawing.draw(told, (), 54, drawing.ASCII))
+        for name, filled in (('bandwidth', 40), ('dirtied', 20)):
+            row = next(line for line in lines if f'{name} |' in line)
+            self.assertEqual('#' * filled, row.partition('|')[2].strip())
+        row = next(line for line in lines if 'throttle |' in line)
+        self.assertEqual(20, len(row.partition('|')[2].rstrip()))
 
     def test_what_can_show_blocks_gets_them(self):
         for encoding, glyphs in (

@@ -65,6 +65,46 @@ class ProgressTest(unittest.TestCase):
             stream.getvalue().splitlines(),
         )
 
+    def test_a_guest_that_has_left_has_no_dirty_rate_and_no_throttle(self):
+        for kind in (io.StringIO, Terminal):
+            for state, shown_too in (('pre-copy', True), ('post-copy', False)):
+                stream = kind()
+                with progress.display(stream) as shown:
+                    shown.begin('guest-1', WANTED)
+                    shown.show(
+                        report(
+                            state,
+                            iteration=3,
+                            total_mib=100.0,
+                            remaining_mib=25.0,
+                            dirty_rate_mib_s=31.0,
+                            throttle_percent=40,
+                        )
+                    )
+                for word in ('31 MiB/s', 'throttle 40 %'):
+                    self.assertEqual(
+                        shown_too, word in stream.getvalue(), (kind, word)
+                    )
+
+    def test_a_prediction_says_how_it_ends(self):
+        for changes, said in (
+            ({}, 'MiB, pre-copy'),
+            ({'converges': True}, 'converges by pre-copy'),
+            (
+                {'converges': True, 'throttled': True},
+                'converges by pre-copy when slowed down',
+            ),
+            ({'converges': False}, 'does not converge and is given up'),
+            (
+                {'converges': True, 'mode': plan.Mode.POST_COPY},
+                'converges by post-copy',
+            ),
+        ):
+            predicted = dataclasses.replace(WANTED.predicted, **changes)
+            self.assertTrue(
+                progress.prediction(predicted).endswith(said), said
+            )
+
     def test_a_terminal_gets_a_view_that_leaves_only_notes_behind(self):
         stream = Terminal()
         with progress.display(stream) as shown:

@@ -60,6 +60,7 @@ _STORY = {
         'downtime_ms': 40.0,
         'mib': 2048.0,
         'mode': 'pre-copy',
+        'converges': False,
     },
     'story': [
         {'at': 1700000000.5, 'state': 'requested', 'text': 'accepted'},
@@ -254,6 +255,10 @@ class TablesTest(base.CommandCase):
         self.assertIn(
             'really: time +20%, downtime -75%, MiB +0%, and by post-copy', out
         )
+
+    def test_a_record_says_how_its_migration_would_end(self):
+        out = self.run_cli('migrations', 'show', _ID).out
+        self.assertIn('does not converge and is given up', out)
 
     def test_what_is_asked_of_the_agent(self):
         for command, call in (
