@@ -15,8 +15,9 @@ from benchmarks.convergence import cases
 from benchmarks.convergence import drive
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import patience
+from kvm_balancer.migration.convergence import throttle
 from kvm_balancer.model import plan
 
 #: What takes the last hundredth of its limit is neither within nor beyond.
@@ -50,7 +51,7 @@ class Patient(contract.Convergence):
     ) -> contract.Settings:
         self._throttle_percent = options.max_throttle_percent
         return contract.Settings(
-            adaptive.settle_throttle(options), options.max_downtime_ms
+            throttle.settle(options), options.max_downtime_ms
         )
 
     def judge(
@@ -123,10 +124,8 @@ def _unlimited(case: cases.Case, post_copy: bool) -> cases.Case:
 def ask(case: cases.Case) -> Truth:
     """Copy the guest with all patience, and with none."""
     options = case.options
-    patience = adaptive.PATIENCE[options.profile]
-    granted = options.time_limit_seconds or (
-        patience.budget * case.full_seconds
-    )
+    profile = patience.PATIENCE[options.profile]
+    granted = options.time_limit_seconds or profile.budget * case.full_seconds
     patient = drive.run(_unlimited(case, False), Patient(granted))
     hybrid = math.inf
     if options.post_copy:
@@ -185,8 +184,8 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
         return False
     if not case.options.auto_converge:
         first = ran.passes[0]
-        patience = case.options.post_copy_patience
-        wait = max(1.0, (patience - 1.0) * truth.hybrid_seconds)
+        more = case.options.post_copy_patience - 1.0
+        wait = max(1.0, more * truth.hybrid_seconds)
         if _may_converge(case, first):
             wait += first.left_mib / case.bandwidth_mib_s
         return ran.decided_at > first.at + wait + case.late_seconds
@@ -196,7 +195,7 @@ def _late(case: cases.Case, truth: Truth, ran: drive.Ran) -> bool:
 
 def _spent(case: cases.Case, ran: drive.Ran) -> list[float]:
     """Return the ends of passes at the highest throttle that is allowed."""
-    settled = adaptive.settle_throttle(case.options)
+    settled = throttle.settle(case.options)
     step = settled.auto_converge_increment_percent
     return [
         one.at
@@ -215,10 +214,10 @@ def nearly_converges(case: cases.Case) -> bool:
     options = dataclasses.replace(
         case.options, max_downtime_ms=case.options.max_downtime_ms * 3 // 2
     )
-    patience = adaptive.PATIENCE[options.profile]
+    budget = patience.PATIENCE[options.profile].budget
     easier = dataclasses.replace(case, options=options)
     ran = drive.run(
-        _unlimited(easier, False), Patient(patience.budget * case.full_seconds)
+        _unlimited(easier, False), Patient(budget * case.full_seconds)
     )
     return ran.end == drive.SWITCHED
 

@@ -13,6 +13,10 @@ from kvm_balancer.migration.convergence import contract
 
 Sight = events.Progressed | events.PassEnded
 
+#: Where post-copy is wanted, and nothing goes across for so long, it is given
+#: up by whatever policy: as long as the most patient one waits for a network.
+DEAD_LINK_SECONDS = 300.0
+
 _DECIDED: dict[type[contract.Decision], instructions.Decided] = {
     contract.CarryOn: instructions.Decided.CARRY_ON,
     contract.RaiseDowntime: instructions.Decided.RAISE_DOWNTIME,
@@ -67,7 +71,7 @@ def judge(life: course.Course, event: Sight) -> course.Wishes:
         )
     if life.no_way_back:
         return (
-            *_ask_again(life, event.at),
+            *_ask_again(life, event),
             *life.report('post-copy was asked for'),
         )
     boundary = isinstance(event, events.PassEnded)
@@ -119,6 +123,8 @@ def _start_post_copy(
     if life.statistics.iteration < 2:
         # one full pass first: every page is then across once
         return ()
+    if not _goes_across(life, event):
+        return _put_off(life, decision, event)
     life.post_copy_asked_at = event.at
     life.post_copy_asks += 1
     life.switched = True
@@ -126,10 +132,41 @@ def _start_post_copy(
     return (instructions.StartPostCopy(),)
 
 
-def _ask_again(life: course.Course, at: float) -> course.Wishes:
+def _goes_across(life: course.Course, event: events.Event) -> bool:
+    """Say whether *event* shows that something went across just now.
+
+    A guest that was sent off over a dead link has its memory on both ends,
+    and runs on neither.
+    """
+    return not isinstance(event, events.Ticked) and life.pulse.beats
+
+
+def _put_off(
+    life: course.Course,
+    decision: contract.StartPostCopy,
+    event: events.Event,
+) -> course.Wishes:
+    """Wait for the link, though not for ever."""
+    quiet = life.pulse.quiet_seconds
+    if quiet < DEAD_LINK_SECONDS:
+        if not (life.put_off or isinstance(event, events.Ticked)):
+            life.put_off = True
+            life.tell(event, 'nothing goes across: post-copy is put off')
+        return ()
+    return ending.give_up(
+        life,
+        f'{decision.reason}; nothing went across for {quiet:.0f} s: a fault'
+        f' of the network',
+        event,
+    )
+
+
+def _ask_again(life: course.Course, event: events.Event) -> course.Wishes:
     """Repeat a wish for post-copy whose answer may have been lost."""
-    asked = life.post_copy_asked_at
+    asked, at = life.post_copy_asked_at, event.at
     if asked is None or at - asked < course.CALL_SECONDS:
+        return ()
+    if not _goes_across(life, event):
         return ()
     life.post_copy_asked_at = at
     life.post_copy_asks += 1
@@ -201,7 +238,7 @@ def limit_pre_copy(life: course.Course, event: events.Ticked) -> course.Wishes:
     if life.stop is not None:
         return ending.limit_stop(life, event)
     if life.no_way_back:
-        return _ask_again(life, event.at)
+        return _ask_again(life, event)
     return _act(
         life, life.policy.judge(life.statistics, event.at, False), event
     )

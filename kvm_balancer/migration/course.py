@@ -11,6 +11,7 @@ from kvm_balancer.migration import chronicle
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import outlook
+from kvm_balancer.migration import pulse
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.migration.convergence import contract
@@ -46,11 +47,13 @@ class Course:
     :ivar checks: what pre-flight found, while room is asked for
     :ivar asked_at: when what has to be known before the start was asked for
     :ivar holds_room: room may be promised to it at the destination
+    :ivar pulse: whether anything goes across
     :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
         nobody shares it out
     :ivar stop: None while nobody wants it to end early
     :ivar post_copy_asked_at: None while there is a way back by abort
     :ivar post_copy_asks: how often the hypervisor was told
+    :ivar put_off: post-copy waits for something to go across
     :ivar switched: the guest may have been stopped on the source
     :ivar adopted: an earlier run of the executor began it
     :ivar carried_on: it copies still, without us: it may be aborted
@@ -66,6 +69,7 @@ class Course:
         self.request = wanted
         self.policy = policy
         self.chronicle = chronicle.Chronicle(wanted)
+        self.pulse = pulse.Pulse()
         self._lookout = outlook.Lookout(wanted)
         self._now = wanted.accepted_at
         self.state = states.State.REQUESTED
@@ -79,6 +83,7 @@ class Course:
         self.stop: Stop | None = None
         self.post_copy_asked_at: float | None = None
         self.post_copy_asks = 0
+        self.put_off = False
         self.switched = False
         self.adopted = False
         self.carried_on = False
@@ -103,6 +108,7 @@ class Course:
         match event:
             case events.Progressed() | events.PassEnded():
                 seen = event.statistics
+                self.pulse.take(seen, event.at)
                 self.chronicle.track.take(seen, event.at)
                 self._lookout.take(
                     seen, event.at, isinstance(event, events.PassEnded)
@@ -193,6 +199,7 @@ class Course:
         limit = self.bandwidth_mib_s
         if limit == before:
             return False
+        self._lookout.limit(limit or 0)
         said = f'limited to {limit} MiB/s' if limit else 'not limited any more'
         self.tell(event, f'bandwidth {said}')
         return True

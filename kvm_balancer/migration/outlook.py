@@ -9,7 +9,7 @@ import dataclasses
 import math
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import prediction
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
 from kvm_balancer.migration.convergence import trend
@@ -38,7 +38,7 @@ class Lookout:
     def __init__(self, wanted: request.Request) -> None:
         self._options = wanted.options
         self._predicted = wanted.predicted
-        self._trend = trend.Trend()
+        self._trend = trend.Trend(bool(self._options.compression))
         self._last = events.Statistics()
         self._disk_seen_at: float | None = None
         self._disk_mib_s = 0.0
@@ -51,6 +51,13 @@ class Lookout:
         self._take_disks(seen, at)
         self._last = seen
         self._trend.measure(seen, at, boundary)
+
+    def limit(self, mib_s: float) -> None:
+        """Take note that the stream may use so much from now on.
+
+        :param mib_s: 0 for all there is
+        """
+        self._trend.link.limit(mib_s)
 
     def _take_disks(self, seen: events.Statistics, at: float) -> None:
         before, self._disk_seen_at = self._disk_seen_at, at
@@ -68,6 +75,7 @@ class Lookout:
 
         :param downtime_limit_ms: how long the switch may take as it is
         """
+        self._trend.limit_ms = int(downtime_limit_ms)
         if state in _BEFORE:
             return self._as_predicted()
         if state is states.State.COPYING_STORAGE:
@@ -116,7 +124,7 @@ class Lookout:
             left = self._time_for(self._last.remaining_mib)
         # A pass ends as soon as what is left fits the limit, and all that
         # it left is sent while the guest stands still.
-        stop = min(self._trend.pause_ms, downtime_ms) + prediction.SWITCH_MS
+        stop = min(self._trend.pause_ms, downtime_ms) + qemu.SWITCH_MS
         return Outlook(_known(left), _known(stop))
 
     def _first_pass(self) -> Outlook:

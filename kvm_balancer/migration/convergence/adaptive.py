@@ -23,67 +23,32 @@ the limit.
 A dirty rate above the bandwidth alone decides nothing: pages that are
 written twice are sent once. A bandwidth that fell to less than half of its
 peak is a fault of the network, and says nothing of the guest's memory: it
-neither starts post-copy nor counts as a stall.
+neither starts post-copy nor counts as a stall. It is seen at every look, not
+only at the ends of passes: a pass over a link that is dead has none. What
+the end of a pass asked for meanwhile is decided when the link is sound.
 """
 
-import dataclasses
 import math
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import fitting
+from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.convergence import throttle
 from kvm_balancer.migration.convergence import trend
 from kvm_balancer.model import plan
 
-#: QEMU's own limit: not more than this is asked for at first, so that a
-#: guest that converges stops for no longer than under a bare hypervisor.
-FIRST_DOWNTIME_MS = 300
-#: The room left to the hypervisor's own idea of the bandwidth.
-DOWNTIME_MARGIN = 1.1
-#: A shorter stop is worth so many times what it saves,
-WORTH_OF_DOWNTIME = 10.0
-#: and this share of the time that it took so far, where that is more.
-WORTH_OF_TIME = 0.1
 #: A pass that leaves more of what it carried needs all that is allowed.
 HARDLY_FALLS = 0.9
-#: What fits is switched with the next pass; after so many without a switch
-#: the hypervisor takes the bandwidth for lower than it is.
-FITTING_PASSES = 3
 #: Whether compression is of use is seen by a pass of this share of the time.
 WORTH_OF_COMPRESSION = 0.25
 #: A prediction of what is left after the first pass is believed when no more
 #: is left than this many times as much.
 CONFIRMS = 1.25
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Patience:
-    """How much is tried before a migration is given up.
-
-    :ivar passes: that must agree in a row that nothing is gained, and
-    :ivar stall_seconds: how long they must
-    :ivar budget: how many times a full pass it may take, without a limit in
-        time from the request
-    :ivar collapse_seconds: how long a network fault is waited for
-    """
-
-    passes: int
-    stall_seconds: float
-    budget: float
-    collapse_seconds: float
-
-
-PATIENCE = {
-    request.Profile.BALANCE: Patience(3, 60.0, 16.0, 60.0),
-    request.Profile.DRAIN: Patience(6, 300.0, 64.0, 300.0),
-}
-
-#: An estimate from few passes may be wrong by as much; before the limit in
-#: time is reached, it is given up only well beyond it.
-ESTIMATE_MARGIN = 1.5
-
-settle_throttle = throttle.settle
+#: The word of a hypervisor, or of a stream, is waited for as long when the
+#: time is up: both are silent for moments.
+SILENT_SECONDS = 5.0
 
 
 class Adaptive(contract.Convergence):
@@ -91,18 +56,19 @@ class Adaptive(contract.Convergence):
 
     def __init__(self, params: contract.Params | None = None) -> None:
         super().__init__(params)
-        self._options = request.Options()
-        self._patience = PATIENCE[request.Profile.BALANCE]
+        self._settle(request.Options(), 0.0)
         self._predicted: plan.Prediction | None = None
-        self._trend = trend.Trend()
+
+    def _settle(self, options: request.Options, at: float) -> None:
+        self._options = throttle.settle(options)
+        self._post_copy = options.post_copy
         self._throttle = throttle.Watch(self._options)
-        self._limit_ms = 0
-        self._begun_at = 0.0
-        self._post_copy = False
-        self._fitting = 0
-        self._stalled = 0
-        self._stalled_since = 0.0
-        self._waits_until: float | None = None
+        self._trend = trend.Trend(bool(options.compression))
+        self._limits = patience.Limits(self._options, at, self._trend)
+        self._fitting = fitting.Fitting(
+            self._options, self._trend, self._limits
+        )
+        self._held_back = False
         self._last_chance_until: float | None = None
 
     def begin(
@@ -111,16 +77,9 @@ class Adaptive(contract.Convergence):
         predicted: plan.Prediction | None,
         at: float,
     ) -> contract.Settings:
-        self._options = throttle.settle(options)
-        self._throttle = throttle.Watch(self._options)
-        self._trend = trend.Trend(bool(options.compression))
+        self._settle(options, at)
         self._predicted = predicted
-        self._patience = PATIENCE[options.profile]
-        self._post_copy = options.post_copy
-        self._begun_at = at
-        self._limit_ms = min(FIRST_DOWNTIME_MS, options.max_downtime_ms)
-        self._trend.limit_ms = self._limit_ms
-        return contract.Settings(self._options, self._limit_ms)
+        return contract.Settings(self._options, self._fitting.limit_ms)
 
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
@@ -132,81 +91,79 @@ class Adaptive(contract.Convergence):
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:
         before = len(self._trend.boundaries)
-        self._trend.measure(statistics, at, boundary)
+        new = self._trend.measure(statistics, at, boundary)
         if len(self._trend.boundaries) > before:
             self._throttle.take(self._trend.boundaries[-1])
-        if self._over_time(at):
-            return self._at_time_limit(at, boundary)
-        if not boundary or not self._trend.boundaries:
-            return contract.CarryOn(
-                f'pass {statistics.iteration},'
-                f' {statistics.remaining_mib:.0f} MiB left'
+        if self._limits.over(at):
+            return self._at_time_limit(at, boundary, new)
+        boundary = bool(self._trend.boundaries) and (
+            boundary or self._held_back
+        )
+        fault = self._fault(at)
+        self._held_back = boundary and fault is not None
+        if fault is not None:
+            return fault
+        if boundary:
+            return self._decide(at)
+        if self._limits.spent(at) and not self._fitting.fits:
+            return self._next_rung(
+                f'{self._seen()}, and'
+                f' {_seconds(self._limits.budget_seconds())} were granted'
             )
+        return contract.CarryOn(
+            f'pass {statistics.iteration},'
+            f' {statistics.remaining_mib:.0f} MiB left'
+        )
+
+    def _decide(self, at: float) -> contract.Decision:
+        """Climb the ladder, with what the last pass left."""
         if not math.isfinite(self._trend.pause_ms):
             return contract.CarryOn('the bandwidth is not known yet')
-        if self._trend.pause_ms <= self._options.max_downtime_ms:
-            self._stalled = 0
-            return self._fits(at)
-        self._fitting = 0
-        if self._trend.collapsed_since is not None:
-            return self._collapsed(at - self._trend.collapsed_since)
-        return self._does_not_fit(at)
-
-    # -- what is left fits the downtime that is allowed --------------------
-
-    def _fits(self, at: float) -> contract.Decision:
-        pause = self._trend.pause_ms
-        if pause <= self._limit_ms:
-            self._fitting += 1
-            if self._fitting <= FITTING_PASSES:
-                return contract.CarryOn(
-                    f'a pause of {pause:.0f} ms fits the limit of'
-                    f' {self._limit_ms} ms: about to switch'
-                )
-        if self._limit_ms >= self._options.max_downtime_ms:
-            return contract.CarryOn(
-                f'a pause of {pause:.0f} ms fits what is allowed'
-            )
-        takes = self._trend.seconds_left(self._limit_ms) - pause / 1000.0
-        if self._waits_until is None:
-            self._waits_until = at + self._worth(at)
-        if pause > self._limit_ms and at + takes <= self._waits_until:
-            return contract.CarryOn(
-                f'a pause of {pause:.0f} ms is allowed, and one of'
-                f' {self._limit_ms} ms comes within {takes:.1f} s'
-            )
-        self._fitting, self._waits_until = 0, None
-        wanted = max(pause * DOWNTIME_MARGIN, self._limit_ms * 1.25)
-        return self._raise(
-            wanted, f'a pause of {pause:.0f} ms is allowed, and hardly falls'
+        if not self._fitting.fits:
+            self._fitting.misses()
+            return self._does_not_fit(at)
+        self._limits.progresses()
+        granted = (
+            self._limits.hybrid_seconds() if self._post_copy else math.inf
         )
+        return self._fitting.decide(at, granted)
 
-    def _worth(self, at: float) -> float:
-        """Return how long a stop that fits the present limit is waited for."""
-        saves = (self._trend.pause_ms - self._limit_ms) / 1000.0
-        elapsed = at - self._started_at
-        worth = max(WORTH_OF_DOWNTIME * saves, WORTH_OF_TIME * elapsed)
-        limit = self._options.time_limit_seconds
-        if limit > 0:
-            worth = min(worth, (limit - (at - self._begun_at)) / 2.0)
-        if self._post_copy:
-            worth = min(worth, self._granted() - elapsed)
-        return worth
+    # -- the network -------------------------------------------------------
 
-    def _raise(self, wanted_ms: float, why: str) -> contract.Decision:
-        self._limit_ms = min(
-            math.ceil(wanted_ms), self._options.max_downtime_ms
+    def _fault(self, at: float) -> contract.Decision | None:
+        """Say what to do about a fault of the network; None without one."""
+        patient = self._limits.patience.collapse_seconds
+        quiet = self._trend.pulse.quiet_seconds
+        if quiet >= patient:
+            return contract.GiveUp(
+                f'nothing went across for {quiet:.0f} s: a fault of the'
+                f' network'
+            )
+        link = self._trend.link
+        if link.collapsed_since is None:
+            return None
+        why = (
+            f'the bandwidth fell to {link.bandwidth_mib_s:.1f} MiB/s,'
+            f' less than half of its peak: a fault of the network'
         )
-        self._trend.limit_ms = self._limit_ms
-        return contract.RaiseDowntime(why, self._limit_ms)
+        lasts = at - link.collapsed_since
+        if lasts < patient:
+            return contract.CarryOn(why)
+        if link.broken:
+            return contract.GiveUp(f'{why}, for {lasts:.0f} s')
+        link.accept()
+        return None
 
-    # -- it does not -------------------------------------------------------
+    # -- what is left does not fit the downtime that is allowed ------------
+
+    def _seen(self) -> str:
+        seen = f'a pause of {self._trend.pause_ms:.0f} ms is over the'
+        return f'{seen} {self._options.max_downtime_ms} ms allowed'
 
     def _does_not_fit(self, at: float) -> contract.Decision:
         seen = (
-            f'a pause of {self._trend.pause_ms:.0f} ms is over the'
-            f' {self._options.max_downtime_ms} ms allowed, and'
-            f' {self._trend.ratio():.0%} of what the pass carried got dirty'
+            f'{self._seen()}, and {self._trend.ratio():.0%} of what the pass'
+            f' carried got dirty'
         )
         seconds = self._trend.next_pass_seconds
         stop = self._options.max_downtime_ms / 1000.0
@@ -221,26 +178,27 @@ class Adaptive(contract.Convergence):
         if self._post_copy and self._post_copy_is_due(at):
             return self._next_rung(
                 f'{seen}; pre-copy would take {_seconds(self._takes(at))}'
-                f' and {_seconds(self._granted())} are granted'
+                f' and {_seconds(self._limits.hybrid_seconds())} are granted'
             )
-        if self._is_hopeless(at):
+        takes = self._takes(at, trend.STRAIGHT)
+        if self._limits.hopeless(at, takes, self._throttle.may_rise):
             return self._next_rung(
-                f'{seen}; pre-copy would take'
-                f' {_seconds(self._takes(at, trend.STRAIGHT))}, and'
-                f' {_seconds(self._budget_seconds())} are granted'
+                f'{seen}; pre-copy would take {_seconds(takes)}, and'
+                f' {_seconds(self._limits.budget_seconds())} are granted'
             )
-        if self._limit_ms < self._options.max_downtime_ms and (
+        if self._fitting.may_rise and (
             self._throttle.percent > 0
             or self._throttle.may_rise
             or self._trend.ratio() >= HARDLY_FALLS
-            or not math.isfinite(self._seconds_left(trend.STRAIGHT))
+            or not math.isfinite(takes)
         ):
-            return self._raise(self._options.max_downtime_ms, seen)
+            return self._fitting.rise(seen)
         return contract.CarryOn(seen)
 
     def _post_copy_is_due(self, at: float) -> bool:
         """Compare pre-copy from here on with the hybrid of one pass."""
-        granted, elapsed = self._granted(), at - self._started_at
+        granted = self._limits.hybrid_seconds()
+        elapsed = self._limits.elapsed(at)
         pause = self._trend.pause_ms / 1000.0
         if (
             # one that has not begun begins after two passes at the earliest
@@ -261,19 +219,9 @@ class Adaptive(contract.Convergence):
             return False
         return self._takes(at) > granted
 
-    def _granted(self) -> float:
-        """Return how long pre-copy may take where post-copy is allowed."""
-        seen = self._trend
-        again = seen.link.seconds(seen.boundaries[0].remaining_mib)
-        return (
-            self._options.post_copy_patience
-            * (seen.first_pass_seconds + again)
-            + seen.link.lost_seconds
-        )
-
     def _takes(self, at: float, bend: float | None = None) -> float:
         """Return how long pre-copy would take in all."""
-        return at - self._started_at + self._seconds_left(bend)
+        return self._limits.elapsed(at) + self._seconds_left(bend)
 
     def _seconds_left(self, bend: float | None = None) -> float:
         if bend is None and self._trend.bend() is None:
@@ -296,80 +244,39 @@ class Adaptive(contract.Convergence):
         )
         return trend.FLAT if confirmed else trend.STRAIGHT
 
-    def _is_hopeless(self, at: float) -> bool:
-        """Say whether there is no more time, or no use for it."""
-        budget = self._budget_seconds()
-        if at - self._begun_at > budget:
-            return True
-        if (
-            self._throttle.may_rise
-            or self._takes(at, trend.STRAIGHT) <= ESTIMATE_MARGIN * budget
-        ):
-            self._stalled = 0
-            return False
-        if not self._stalled:
-            self._stalled_since = at
-        self._stalled += 1
-        return (
-            self._stalled > self._patience.passes
-            and at - self._stalled_since >= self._patience.stall_seconds
-        )
-
-    def _budget_seconds(self) -> float:
-        limit = self._options.time_limit_seconds
-        if limit > 0:
-            return limit
-        return (
-            self._patience.budget * self._trend.first_pass_seconds
-            + self._trend.link.lost_seconds
-        )
-
-    @property
-    def _started_at(self) -> float:
-        started = self._trend.started_at
-        return self._begun_at if started is None else started
-
-    def _collapsed(self, seconds: float) -> contract.Decision:
-        why = (
-            f'the bandwidth fell to {self._trend.bandwidth_mib_s:.1f} MiB/s,'
-            f' less than half of its peak: a fault of the network'
-        )
-        if seconds >= self._patience.collapse_seconds:
-            return contract.GiveUp(f'{why}, for {seconds:.0f} s')
-        return contract.CarryOn(why)
-
     # -- the upper rungs ---------------------------------------------------
 
     def _next_rung(self, why: str) -> contract.Decision:
         if self._post_copy:
             return contract.StartPostCopy(why)
-        if self._limit_ms < self._options.max_downtime_ms:
-            return self._raise(self._options.max_downtime_ms, why)
+        if self._fitting.may_rise:
+            return self._fitting.rise(why)
         if self._options.post_copy:
             return contract.GiveUp(f'{why}; post-copy was refused')
         return contract.GiveUp(f'{why}; post-copy is not allowed')
 
-    def _over_time(self, at: float) -> bool:
-        limit = self._options.time_limit_seconds
-        return 0 < limit <= at - self._begun_at
-
-    def _at_time_limit(self, at: float, boundary: bool) -> contract.Decision:
+    def _at_time_limit(
+        self, at: float, boundary: bool, new: bool
+    ) -> contract.Decision:
+        seen = self._trend
         why = (
             f'the time limit of {self._options.time_limit_seconds:g} s'
-            f' passed with {self._trend.remaining_mib:.0f} MiB left'
+            f' passed with {seen.remaining_mib:.0f} MiB left'
         )
-        seen = self._trend
-        if (
-            self._post_copy
-            and seen.boundaries
-            and seen.collapsed_since is None
-        ):
-            return contract.StartPostCopy(why)
-        allowed = self._options.max_downtime_ms
-        if self._last_chance_until is None and seen.pause_ms <= allowed:
+        if self._post_copy and seen.boundaries and not self._faulty:
+            if new and seen.pulse.beats:
+                return contract.StartPostCopy(why)
+            if at - seen.pulse.beat_at < SILENT_SECONDS:
+                return contract.CarryOn(f'{why}: about to see what flows')
+        if at - seen.pulse.seen_at >= SILENT_SECONDS:
+            return contract.GiveUp(f'{why}, and nothing is heard of it')
+        if self._faulty or at - seen.pulse.beat_at >= SILENT_SECONDS:
+            return contract.GiveUp(f'{why}, by a fault of the network')
+        if self._last_chance_until is None and self._fitting.fits:
             # the pass that is under way, and the stop
-            self._last_chance_until = at + 2.0 * allowed / 1000.0
-            return self._raise(allowed, f'{why}, which fit what is allowed')
+            stop = self._fitting.allowed_ms / 1000.0
+            self._last_chance_until = at + 2.0 * stop
+            return self._fitting.rise(f'{why}, which fit what is allowed')
         if (
             self._last_chance_until is not None
             and at < self._last_chance_until
@@ -377,6 +284,10 @@ class Adaptive(contract.Convergence):
         ):
             return contract.CarryOn(f'{why}: about to switch')
         return contract.GiveUp(why)
+
+    @property
+    def _faulty(self) -> bool:
+        return self._trend.collapsed_since is not None
 
 
 def _seconds(seconds: float) -> str:

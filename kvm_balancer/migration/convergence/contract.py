@@ -6,7 +6,8 @@ limits once, and then what the copy looks like; it answers with a decision.
 It has no clock and sends nothing: time comes with what it is shown, and the
 machine turns its decisions into instructions. The machine also holds the
 limits that no policy may break: the downtime that is allowed, post-copy only
-where it is and after one full pass, and no end by abort once it was begun.
+where it is, after one full pass and while something goes across, and no end
+by abort once it was begun.
 """
 
 import abc
@@ -42,7 +43,11 @@ class RaiseDowntime(Decision):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StartPostCopy(Decision):
-    """Run the guest on the destination now; there is no way back."""
+    """Run the guest on the destination now; there is no way back.
+
+    Put off while nothing goes across, so that a policy says it again for as
+    long as it means it.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,18 +2,24 @@
 
 A bandwidth that fell to less than half of its peak is a fault of the
 network, and says nothing of the guest's memory; one that was lowered on
-purpose is neither.
+purpose is neither. While the fault lasts the peak stands: what the network
+cannot carry now is no measure of what it could.
 """
+
+import math
 
 #: Weight of the newest sample of the bandwidth.
 ALPHA = 0.4
-#: The peak of the bandwidth is forgotten by half in this time, so that a
-#: burst at the start is no measure for ever, and a link that stays slow
-#: becomes the link there is.
+#: The peak of a sound link is forgotten by half in this time, so that a
+#: burst at the start is no measure for ever.
 PEAK_HALF_LIFE_SECONDS = 120.0
 #: Samples before the peak is taken: the first ones are of a stream that
 #: starts.
 WARM_UP_SAMPLES = 3
+#: Less than this share of the peak is a fault,
+FAULT_SHARE = 0.5
+#: and less than this one is as good as nothing.
+BROKEN_SHARE = 0.1
 
 
 class Link:
@@ -29,45 +35,80 @@ class Link:
         self.collapsed_since: float | None = None
         self.lost_seconds = 0.0
         self._peak_mib_s = 0.0
+        self._limit_mib_s = math.inf
+        self._now_mib_s = 0.0
         self._samples = 0
         self._sampled_at = 0.0
+        # the next sample is of a link that nothing is known of
+        self._anew = True
 
     def sample(self, bandwidth_mib_s: float, at: float) -> None:
-        """Take in what the hypervisor measured."""
+        """Take in what was measured; nothing is a measure once it flowed."""
+        if bandwidth_mib_s <= 0.0 and not self._samples:
+            return
         aged = max(0.0, at - self._sampled_at) if self._samples else 0.0
         self._samples += 1
-        if self._samples == 1:
-            self.bandwidth_mib_s = bandwidth_mib_s
-        else:
-            self.bandwidth_mib_s += ALPHA * (
-                bandwidth_mib_s - self.bandwidth_mib_s
-            )
-        self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
         self._sampled_at = at
-        if self._samples >= WARM_UP_SAMPLES:
-            self._peak_mib_s = max(self._peak_mib_s, self.bandwidth_mib_s)
-        if self.bandwidth_mib_s >= self._peak_mib_s / 2:
-            self.collapsed_since = None
-            return
-        if self.collapsed_since is None:
-            self.collapsed_since = at
-        self.lost_seconds += aged * (
-            1.0 - min(1.0, bandwidth_mib_s / self._peak_mib_s)
+        weight = 1.0 if self._anew else ALPHA
+        self._anew = False
+        self.bandwidth_mib_s += weight * (
+            bandwidth_mib_s - self.bandwidth_mib_s
         )
+        self._now_mib_s = min(bandwidth_mib_s, self.bandwidth_mib_s)
+        if self._now_mib_s < FAULT_SHARE * self._peak_mib_s:
+            if self.collapsed_since is None:
+                self.collapsed_since = at
+            self.lost_seconds += aged * (
+                1.0 - min(1.0, bandwidth_mib_s / self._peak_mib_s)
+            )
+            return
+        if self.collapsed_since is not None:
+            # the samples of the fault say nothing of what there is now
+            self.collapsed_since = None
+            self.bandwidth_mib_s = bandwidth_mib_s
+        self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
+        if self._samples >= WARM_UP_SAMPLES:
+            carried = min(self.bandwidth_mib_s, self._limit_mib_s)
+            self._peak_mib_s = max(self._peak_mib_s, carried)
+
+    @property
+    def known(self) -> bool:
+        """Something was measured."""
+        return self._samples > 0
+
+    @property
+    def broken(self) -> bool:
+        """Next to nothing goes across."""
+        return self._now_mib_s < BROKEN_SHARE * self._peak_mib_s
+
+    def wait(self, at: float) -> None:
+        """Take note that it waits for the memory: that is no fault of it."""
+        self._sampled_at = at
+        self.collapsed_since = None
+
+    def accept(self) -> None:
+        """Take a link that stays slow for the link that there is."""
+        self.collapsed_since = None
+        self._peak_mib_s = self.bandwidth_mib_s
 
     def limit(self, mib_s: float) -> None:
-        """Forget what was carried before another limit was set.
+        """Take note that the stream may carry so much from now on.
 
-        :param mib_s: 0 for none
+        A lower limit is no fault: the peak comes down with it. A higher one
+        mends none: what the link carried it could carry.
+
+        :param mib_s: 0 for no limit
         """
-        self._samples = 0
-        self._peak_mib_s = 0.0
-        self.collapsed_since = None
-        if 0.0 < mib_s < self.bandwidth_mib_s:
-            self.bandwidth_mib_s = mib_s
+        self._limit_mib_s = mib_s if mib_s > 0.0 else math.inf
+        self._peak_mib_s = min(self._peak_mib_s, self._limit_mib_s)
+        self.bandwidth_mib_s = min(self.bandwidth_mib_s, self._limit_mib_s)
+        self._now_mib_s = min(self._now_mib_s, self._limit_mib_s)
+        if self._now_mib_s >= FAULT_SHARE * self._peak_mib_s:
+            self.collapsed_since = None
+            self._anew = True
 
     def seconds(self, mib: float) -> float:
         """Return how long so much takes; infinite where it is not known."""
         if self.bandwidth_mib_s <= 0.0:
-            return float('inf')
+            return math.inf
         return mib / self.bandwidth_mib_s

@@ -17,6 +17,8 @@ import dataclasses
 import math
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import pulse
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration.convergence import link
 
 ALPHA = link.ALPHA
@@ -24,9 +26,11 @@ ALPHA = link.ALPHA
 WINDOW = 4
 #: Lengths of passes that differ by less show nothing of the curve.
 APART = 1.2
-#: QEMU asks what got dirty when what is left fits the downtime, and looks
-#: every 50 ms or so: it is less by half of that.
-LOOK_SECONDS = 0.025
+#: How far below what fits a pass is when QEMU asks what got dirty.
+LOOK_SECONDS = qemu.MEAN_LOOK_SECONDS
+#: The hypervisor's figure is believed unless less than this share of it was
+#: transferred meanwhile.
+BELIED = 0.5
 #: No copy is looked ahead for longer.
 MOST_PASSES = 400
 #: A pass that leaves more than this of the one before leaves it all.
@@ -65,6 +69,7 @@ class Trend:
     """The history of one copy of memory.
 
     :ivar link: what the network shows
+    :ivar pulse: whether anything goes across it
     :ivar boundaries: ends of full passes, oldest first
     :ivar limit_ms: of the downtime, as it is
     :param compresses: less is sent than the memory that goes across
@@ -72,10 +77,12 @@ class Trend:
 
     def __init__(self, compresses: bool = False) -> None:
         self.link = link.Link()
+        self.pulse = pulse.Pulse()
         self.limit_ms = 0
         self.boundaries: list[Boundary] = []
         self.total_mib = 0.0
         self.started_at: float | None = None
+        self._lost_at_first = 0.0
         self._compresses = compresses
         self._origin = math.inf
         self._throttle_percent = 0
@@ -92,13 +99,18 @@ class Trend:
 
     def measure(
         self, statistics: events.Statistics, at: float, boundary: bool
-    ) -> None:
-        """Take in what the copy looks like at *at*."""
+    ) -> bool:
+        """Take in what the copy looks like at *at*.
+
+        :returns: whether anything of it is new; what is shown again, while
+            the hypervisor does not answer, measures nothing
+        """
         if self.started_at is None:
             self.started_at = at
         self.total_mib = max(self.total_mib, statistics.remaining_mib)
-        if statistics.bandwidth_mib_s > 0:
-            self.link.sample(statistics.bandwidth_mib_s, at)
+        new = self.pulse.is_new(statistics)
+        if new:
+            self._sample(statistics, at)
         if boundary and statistics.iteration >= 2:
             self._end_pass(statistics, at)
         elif not boundary and statistics.elapsed_ms > 0.0:
@@ -106,6 +118,23 @@ class Trend:
             self._origin = min(
                 self._origin, at - statistics.elapsed_ms / 1000.0
             )
+        return new
+
+    def _sample(self, statistics: events.Statistics, at: float) -> None:
+        """Measure the bandwidth, by what is said and by what was sent."""
+        told = statistics.bandwidth_mib_s
+        if not self.pulse.take(statistics, at):
+            if not self.link.known:
+                self.link.sample(told, at)
+            return
+        sent = self.pulse.sent_mib_s
+        seen = told if 0.0 < BELIED * told <= sent else sent
+        half = self.bandwidth_mib_s / 2.0
+        if seen < half <= self.pulse.cleared_mib_s:
+            # pages of zeros, or of little news: the link waits for them
+            self.link.wait(at)
+            return
+        self.link.sample(seen, at)
 
     def _late_mib(self, statistics: events.Statistics, at: float) -> float:
         """Return what was sent between a boundary and its statistics."""
@@ -123,7 +152,9 @@ class Trend:
         left = statistics.remaining_mib + late_mib
         sent = max(0.0, statistics.transferred_mib - late_mib)
         since = at if self.started_at is None else self.started_at
-        if before is not None:
+        if before is None:
+            self._lost_at_first = self.link.lost_seconds
+        else:
             # a pass leaves less than the one before; more was not late only
             most = max(before.remaining_mib, statistics.remaining_mib)
             left = min(left, most) if late_mib else left
@@ -183,12 +214,15 @@ class Trend:
 
     @property
     def first_pass_seconds(self) -> float:
-        """How long the first full pass took; infinite before its end."""
+        """How long the first full pass took, without what faults cost.
+
+        Infinite before its end.
+        """
         if not self.boundaries or self.started_at is None:
             return math.inf
         first = self.boundaries[0]
         return max(
-            (first.at - self.started_at) / first.passes,
+            (first.at - self.started_at - self._lost_at_first) / first.passes,
             # the copy may have been seen late
             self.link.seconds(first.sent_mib / first.passes),
         )

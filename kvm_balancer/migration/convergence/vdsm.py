@@ -112,6 +112,9 @@ class Vdsm(contract.Convergence):
         seen = f'{passes} passes, {statistics.remaining_mib:.0f} MiB left'
         if not boundary or not self._left or passes <= self._left[0].after:
             return contract.CarryOn(seen)
+        if self._left[0].post_copy:
+            # which may be put off, and is the end of the schedule
+            return self._act(self._left[0], seen)
         return self._act(self._left.pop(0), seen)
 
     def _act(self, item: Item, seen: str) -> contract.Decision:

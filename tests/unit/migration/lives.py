@@ -50,6 +50,7 @@ def wanted(**options):
 
 def seen(iteration=1, **figures):
     figures.setdefault('remaining_mib', 100.0)
+    figures.setdefault('transferred_mib', 100.0 * iteration)
     figures.setdefault('bandwidth_mib_s', 50.0)
     return events.Statistics(iteration=iteration, **figures)
 

@@ -356,6 +356,8 @@ class TestLimits(unittest.TestCase):
         life.copying()
         life.passed()
         life.tell(events.Ticked, after=60.0)
+        self.assertEqual(1, life.names.count('StartPostCopy'))
+        life.tell(events.Progressed, statistics=lives.seen(3))
         self.assertEqual(2, life.names.count('StartPostCopy'))
         life.tell(events.Refused, instruction='StartPostCopy', text='is on')
         life.tell(events.CancelAsked)

@@ -61,7 +61,13 @@ class OutlookTest(unittest.TestCase):
             (10.0, 400.0, 3),
         ):
             ahead.take(
-                seen(remaining_mib=left, iteration=number), at, number > 1
+                seen(
+                    remaining_mib=left,
+                    iteration=number,
+                    transferred_mib=100.0 * at,
+                ),
+                at,
+                number > 1,
             )
         first = ahead.look(S.PRE_COPY, 10.0, 300)
         later = ahead.look(S.PRE_COPY, 12.0, 300)
@@ -75,7 +81,11 @@ class OutlookTest(unittest.TestCase):
         ahead = lookout(max_downtime_ms=500)
         for number in range(1, 5):
             ahead.take(
-                seen(remaining_mib=400.0, iteration=number),
+                seen(
+                    remaining_mib=400.0,
+                    iteration=number,
+                    transferred_mib=400.0 * number,
+                ),
                 4.0 * number,
                 number > 1,
             )
@@ -85,7 +95,11 @@ class OutlookTest(unittest.TestCase):
         ahead = lookout(max_downtime_ms=5000)
         for number in range(1, 5):
             ahead.take(
-                seen(remaining_mib=400.0, iteration=number),
+                seen(
+                    remaining_mib=400.0,
+                    iteration=number,
+                    transferred_mib=400.0 * number,
+                ),
                 4.0 * number,
                 number > 1,
             )

@@ -3,35 +3,39 @@
 import unittest
 
 from benchmarks.convergence import __main__ as bench
-from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from tests.unit.migration import streams
 
 _ENDS = (contract.StartPostCopy, contract.GiveUp)
 
 
-def _begun(name, **wanted):
-    policy = bench.POLICIES[name]()
-    wanted.setdefault('auto_converge', False)
-    policy.begin(request.Options(**wanted), None, 0.0)
-    return policy
+class _Watched:
+    """A policy, and a stream that it is shown once a second."""
 
+    def __init__(self, name, **wanted):
+        self.policy = bench.POLICIES[name]()
+        wanted.setdefault('auto_converge', False)
+        self.policy.begin(request.Options(**wanted), None, 0.0)
+        self.stream = streams.Stream()
 
-def _seen(left_mib, mib_s, iteration=1):
-    return events.Statistics(
-        total_mib=1000.0,
-        remaining_mib=left_mib,
-        bandwidth_mib_s=mib_s,
-        iteration=iteration,
-    )
+    def watch(self, mib_s, seconds):
+        """Show the first pass."""
+        since = self.stream.at
+        return [
+            self.policy.judge(
+                self.stream.look(since + second, mib_s), since + second, False
+            )
+            for second in range(1, seconds + 1)
+        ]
 
+    def end_pass(self, mib_s, left_mib):
+        at = self.stream.at + 1.0
+        seen = self.stream.look(at, mib_s, iteration=2, remaining_mib=left_mib)
+        return self.policy.judge(seen, at, True)
 
-def _watched(policy, mib_s, since, seconds):
-    """Show the first pass once a second."""
-    return [
-        policy.judge(_seen(900.0, mib_s), float(second), False)
-        for second in range(since, since + seconds)
-    ]
+    def share(self, mib_s):
+        self.policy.bandwidth_limited(mib_s, self.stream.at)
 
 
 class EveryPolicyTest(unittest.TestCase):
@@ -40,17 +44,12 @@ class EveryPolicyTest(unittest.TestCase):
             for post_copy in (False, True):
                 for before, share in ((100.0, 20), (20.0, 100)):
                     with self.subTest(name=name, share=share):
-                        policy = _begun(name, post_copy=post_copy)
-                        found = _watched(policy, before, 0, 10)
-                        policy.bandwidth_limited(share, 10.0)
-                        found += _watched(policy, float(share), 10, 20)
+                        seen = _Watched(name, post_copy=post_copy)
+                        found = seen.watch(before, 10)
+                        seen.share(share)
+                        found += seen.watch(float(share), 20)
                         # an easy guest: what is left fits the stop soon
-                        left = share * 0.9
-                        found.append(
-                            policy.judge(
-                                _seen(left, float(share), 2), 31.0, True
-                            )
-                        )
+                        found.append(seen.end_pass(float(share), share * 0.9))
                         ends = [one for one in found if isinstance(one, _ENDS)]
                         self.assertEqual([], ends)
 
@@ -59,35 +58,37 @@ class EveryPolicyTest(unittest.TestCase):
         for name in bench.POLICIES:
             for post_copy in (False, True):
                 with self.subTest(name=name, post_copy=post_copy):
-                    policy = _begun(name, post_copy=post_copy)
-                    _watched(policy, 100.0, 0, 10)
-                    stale = _seen(40.0, 100.0, 2)
-                    policy.judge(stale, 10.0, True)
-                    for second in range(11, 71):
+                    seen = _Watched(name, post_copy=post_copy)
+                    seen.watch(100.0, 10)
+                    stale = seen.stream.look(
+                        11.0, 100.0, iteration=2, remaining_mib=40.0
+                    )
+                    seen.policy.judge(stale, 11.0, True)
+                    for second in range(12, 72):
                         self.assertIsInstance(
-                            policy.judge(stale, float(second), False),
+                            seen.policy.judge(stale, float(second), False),
                             contract.CarryOn,
                         )
 
 
 class AdaptiveTest(unittest.TestCase):
     def test_a_lowered_share_is_no_fault_of_the_network(self):
-        policy = _begun('adaptive', post_copy=True)
-        _watched(policy, 100.0, 0, 10)
-        policy.bandwidth_limited(10, 10.0)
-        _watched(policy, 10.0, 10, 20)
-        decision = policy.judge(_seen(9.0, 10.0, 2), 30.0, True)
+        seen = _Watched('adaptive', post_copy=True)
+        seen.watch(100.0, 10)
+        seen.share(10)
+        seen.watch(10.0, 20)
+        decision = seen.end_pass(10.0, 9.0)
         self.assertIsInstance(
             decision, (contract.CarryOn, contract.RaiseDowntime)
         )
         self.assertNotIn('network', decision.reason)
 
     def test_a_fault_at_a_raised_share_is_still_one(self):
-        policy = _begun('adaptive', post_copy=True)
-        _watched(policy, 20.0, 0, 10)
-        policy.bandwidth_limited(100, 10.0)
-        _watched(policy, 100.0, 10, 10)
-        _watched(policy, 5.0, 20, 6)
-        decision = policy.judge(_seen(900.0, 5.0, 2), 26.0, True)
+        seen = _Watched('adaptive', post_copy=True)
+        seen.watch(20.0, 10)
+        seen.share(100)
+        seen.watch(100.0, 10)
+        seen.watch(5.0, 6)
+        decision = seen.end_pass(5.0, 900.0)
         self.assertIsInstance(decision, contract.CarryOn)
         self.assertIn('network', decision.reason)

@@ -8,7 +8,6 @@ import numpy as np
 from kvm_balancer.migration import passes
 from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
-from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.model import plan
 
 PLAIN = request.Options(auto_converge=False)
@@ -48,7 +47,6 @@ class TestByHand(unittest.TestCase):
             + prediction.SWITCH_MS,
             predict(0.0).downtime_ms,
         )
-        self.assertEqual(adaptive.FIRST_DOWNTIME_MS, passes.FIRST_DOWNTIME_MS)
 
     def test_a_limit_of_the_bandwidth_does_not_hold_while_it_stands(self):
         found = predict(0.0, options=request.Options(bandwidth_mib_s=50))

@@ -1,0 +1,85 @@
+"""Whether anything of a migration goes across, and how fast.
+
+Pure. A hypervisor's own figure of the bandwidth freezes when the network
+does: QEMU reckons it where it sends, and who waits to send reckons nothing.
+What was transferred between two looks cannot lie. A look that shows what the
+one before showed, the time of the job included, is none: it is repeated
+while the hypervisor does not answer.
+"""
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import qemu
+
+
+class Pulse:
+    """What two looks at a job show of its stream.
+
+    :ivar seen_at: when something new was last seen, seconds since the epoch
+    :ivar beat_at: when it last showed that something had gone across
+    :ivar beats: the newest of these looks showed it
+    :ivar sent_mib_s: what went over the network before it
+    :ivar cleared_mib_s: by how much less memory was left to be sent, in the
+        same pass: far more than was sent where its pages are zeros
+    """
+
+    def __init__(self) -> None:
+        self.seen_at = 0.0
+        self.beat_at = 0.0
+        self.beats = False
+        self.sent_mib_s = 0.0
+        self.cleared_mib_s = 0.0
+        self._last: events.Statistics | None = None
+        self._since: events.Statistics | None = None
+        self._since_at = 0.0
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long nothing has gone across, as far as was seen."""
+        return self.seen_at - self.beat_at
+
+    def is_new(self, seen: events.Statistics) -> bool:
+        """Say whether *seen* tells anything that was not told before."""
+        return seen != self._last
+
+    def take(self, seen: events.Statistics, at: float) -> bool:
+        """Take in a look.
+
+        :returns: whether it says anew how fast the stream is; not where it
+            is the first, is not new, or comes too soon after the last
+        """
+        if not self.is_new(seen):
+            return False
+        self._last = seen
+        self.seen_at = max(self.seen_at, at)
+        before = self._since
+        if before is None or seen.transferred_mib < before.transferred_mib:
+            self._begin(seen, at)
+            self.beat_at = self.seen_at
+            return False
+        seconds = self._seconds(before, seen, at)
+        if seconds < qemu.BANDWIDTH_SECONDS:
+            return False
+        sent = seen.transferred_mib - before.transferred_mib
+        cleared = 0.0
+        if seen.iteration == before.iteration:
+            cleared = max(0.0, before.remaining_mib - seen.remaining_mib)
+        self.sent_mib_s, self.cleared_mib_s = sent / seconds, cleared / seconds
+        self.beats = sent > 0.0
+        if self.beats:
+            self.beat_at = self.seen_at
+        self._begin(seen, at)
+        return True
+
+    def _begin(self, seen: events.Statistics, at: float) -> None:
+        self._since, self._since_at = seen, at
+
+    def _seconds(
+        self, before: events.Statistics, seen: events.Statistics, at: float
+    ) -> float:
+        """Return the time between two looks, by the job's clock if it has one.
+
+        The end of a pass is told with statistics of a while after it.
+        """
+        if before.elapsed_ms > 0.0:
+            return (seen.elapsed_ms - before.elapsed_ms) / 1000.0
+        return at - self._since_at
