@@ -164,6 +164,7 @@ class SimulatedDriver(driver.Driver):
             end=hosts.end_of(held),
             vcpus=held.instance.vcpus,
             memory_mib=held.instance.guest.memory_mib,
+            asks=held.instance.asks,
         )
 
 

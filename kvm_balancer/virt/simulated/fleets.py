@@ -78,4 +78,5 @@ def _instance(
         marks=ownership.Marks(
             name=one.name or one.id, consent=None if one.movable else False
         ),
+        asks=one.wishes,
     )

@@ -5,6 +5,7 @@ import dataclasses
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import room
+from kvm_balancer.migration import wishes
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import load
 from kvm_balancer.virt.simulated import memory
@@ -16,6 +17,7 @@ class Instance:
 
     :ivar load: what it wants of the CPUs
     :ivar marks: what it says of itself, for who may move it
+    :ivar asks: what it asks of its migrations
     """
 
     id: str
@@ -25,6 +27,7 @@ class Instance:
     load: load.Load
     marks: ownership.Marks
     disk_gib: float = 0.0
+    asks: wishes.Wishes = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """What a simulated host says of itself and its instances. Pure."""
 
+import collections.abc
 import dataclasses
 import functools
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import hot_set
+from kvm_balancer.migration import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
@@ -65,7 +67,17 @@ def read_instances(
         block_write_mib_s=nothing,
         hot_set_mib=tuple(one.hot_set_mib for one in writing),
         cold_rate_mib_s=tuple(one.cold_rate_mib_s for one in writing),
+        asks=_asks(having),
     )
+
+
+def _asks(
+    having: collections.abc.Sequence[hosts.Instance],
+) -> tuple[wishes.Wishes, ...]:
+    """Return what each asks of its migrations; no rows where nobody does."""
+    if not any(one.asks for one in having):
+        return ()
+    return tuple(wishes.brief(one.asks) for one in having)
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -28,7 +28,9 @@ def build_world(names='abc', bandwidth=100.0, memory_mib=8192.0, **params):
     return world
 
 
-def build_instance(name, mib=1000.0, dirty=0.0, working=None, usage=1.0):
+def build_instance(
+    name, mib=1000.0, dirty=0.0, working=None, usage=1.0, asks=()
+):
     """Make an instance all of whose memory is in use."""
     return hosts.Instance(
         id=f'id-{name}',
@@ -39,6 +41,7 @@ def build_instance(name, mib=1000.0, dirty=0.0, working=None, usage=1.0):
         ),
         load=load.Steady(usage),
         marks=ownership.Marks(name),
+        asks=asks,
     )
 
 

@@ -46,6 +46,19 @@ class StageTest(unittest.TestCase):
         self.clock.now += after
         return self.drivers[host].read()
 
+    def test_what_an_instance_asks_is_told_wherever_it_is(self):
+        self.add('silent')
+        self.assertEqual((), self.read().instances.asks)
+        asks = (('max_downtime_ms', '50'),)
+        self.add('g', asks=asks)
+        found = self.read().instances
+        self.assertEqual(
+            {'id-silent': (), 'id-g': asks},
+            dict(zip(found.id, found.asks, strict=True)),
+        )
+        self.assertEqual(asks, self.drivers['a'].view('g').asks)
+        self.assertEqual((), self.drivers['a'].view('silent').asks)
+
     def test_an_instance_moves_as_the_clock_does(self):
         self.add('g')
         told = []
