@@ -10,6 +10,8 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.cmd import written
+from kvm_balancer.conf import migration
+from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import opts
 
 _PROJECT = 'kvm_balancer'
@@ -75,6 +77,8 @@ def read(
         ) from None
     sys.stderr.write(told.getvalue())
     opts.register_found(conf)
+    # What a zone was to have would hold nowhere.
+    written.check_keys(conf, migration_scopes.groups(conf), migration.GROUP)
     written.check_values(conf)
 
 

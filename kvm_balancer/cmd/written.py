@@ -72,6 +72,31 @@ def check_values(conf: cfg.ConfigOpts) -> None:
             ) from None
 
 
+def check_keys(
+    conf: cfg.ConfigOpts, groups: collections.abc.Collection[str], wider: str
+) -> None:
+    """Refuse keys that nothing reads, where to pass them over is dangerous.
+
+    :param groups: of which every option is registered
+    :param wider: the group that they say otherwise of; it may have options
+        that they have not
+    :raises ConfigurationError: naming file, group and the nearest option
+    """
+    for one in entries(conf):
+        if one.group not in groups or _knows(conf, one):
+            continue
+        if one.option in _options(conf, wider):
+            hint = f'it holds everywhere or nowhere: set it in [{wider}]'
+        else:
+            near = difflib.get_close_matches(
+                one.option, _options(conf, one.group), 1, cutoff=0.0
+            )
+            hint = f'did you mean {near[0]}?'
+        raise errors.ConfigurationError(
+            f'{one.file}: [{one.group}] {one.key} is no option; {hint}'
+        )
+
+
 def unknown(
     conf: cfg.ConfigOpts, ours: collections.abc.Collection[str]
 ) -> list[str]:

@@ -78,8 +78,23 @@ class MigrationScopesTest(unittest.TestCase):
             self.assertIn(said, str(raised.exception))
             self.assertNotIn('\n', str(raised.exception))
 
-    def test_an_option_that_there_is_not_is_told(self):
-        conf = self.load('[migration:zone:a]\nconvergence = nova\nxyz = 1\n')
-        lines = configuration.unknown(conf)
-        self.assertEqual(2, len(lines), lines)
-        self.assertTrue(all('is no option' in line for line in lines))
+    def test_an_option_that_there_is_not_is_refused(self):
+        for text, said in (
+            (
+                '[migration:zone:a]\nmax_downtime = 5',
+                'a.conf: [migration:zone:a] max_downtime is no option; did '
+                'you mean max_downtime_ms?',
+            ),
+            ('[migration:aggregate:a]\nxyz = 1', '] xyz is no option; did'),
+            (
+                '[migration:zone:a]\nconvergence = nova',
+                'it holds everywhere or nowhere: set it in [migration]',
+            ),
+        ):
+            with self.assertRaises(errors.ConfigurationError) as raised:
+                self.load(text)
+            self.assertIn(said, str(raised.exception))
+            self.assertNotIn('\n', str(raised.exception))
+
+    def test_an_option_may_be_written_with_dashes(self):
+        self.load('[migration:zone:a]\nmax-downtime-ms = 5')
