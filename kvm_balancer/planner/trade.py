@@ -32,6 +32,9 @@ _MOVED, _UNMOVED, _DRAWN = 200, 300, 200
 _CELLS, _CELLS_A_HOST = 2_000_000, 300
 #: the same, where the target is not reached
 _CELLS_BEYOND = 100_000_000
+#: and so many times the cells of the first, once it is reached after all:
+#: what was bought at any price is to be given back
+_AFTER = 8
 #: sweeps without anything better before it ends, and how often the spread
 #: may pass the target meanwhile
 _PATIENCE, _CROSSINGS = 30, 3
@@ -39,8 +42,10 @@ _PATIENCE, _CROSSINGS = 30, 3
 _EAGERNESS = 0.5
 #: but by this share at least, and where nothing was changed any more
 _LEAST_STEP, _STILL_STEP = 0.01, 0.02
-#: and by this share at most, where the target is reached and where it is not
+#: and by this share at most, near the target and far from it
 _STEEPEST, _STEEPEST_BEYOND = 0.05, 0.25
+#: squares that are this share of the goal are far under it
+_FAR = 0.5
 #: where the price begins: it pays for this share of the moves so far
 _PAYS_FOR = 0.9
 #: a sum of squares that is as good as none
@@ -239,13 +244,14 @@ class Trade:
             self._best = now.snapshot()
         if self._beyond and self._best.squares <= self._goal:
             self._beyond = False
-            self._cells = min(self._cells, self._cells_within)
+            self._cells = min(self._cells, _AFTER * self._cells_within)
         return better
 
     def _reprice(self, made: int, ceiling: float) -> None:
         """Raise the price while the spread is too high, or lower it."""
-        steepest = _STEEPEST_BEYOND if self._beyond else _STEEPEST
         too_much = self._now.squares / self._goal
+        far = self._beyond or too_much < _FAR
+        steepest = _STEEPEST_BEYOND if far else _STEEPEST
         least = _LEAST_STEP if made else _STILL_STEP
         step = min(steepest, abs(too_much**_EAGERNESS - 1.0))
         factor = 1.0 + max(least, step)

@@ -84,6 +84,15 @@ class TestReach(unittest.TestCase):
         self.assertLess(after[0], 1e-6)
         self.assertLess(sweep.call_count, 200)
 
+    def test_what_was_bought_at_any_price_is_given_back(self):
+        """Where single moves get stuck, no more is moved than it takes."""
+        fleet = fleets.skewed(80, 800, seed=2)
+        before, after, kept = traded(fleet, 0.01)
+        self.assertGreater(before[0], 0.01)
+        self.assertEqual(0.01, after[0])
+        reached = (kept.squares / fleet.counted.sum()) ** 0.5
+        self.assertGreater(reached, 0.009)
+
 
 class TestProperties(unittest.TestCase):
     """What holds of every fleet."""
