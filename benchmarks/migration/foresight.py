@@ -35,6 +35,8 @@ def predict(
         if not rates.measure_next():
             raise RuntimeError('the guest cannot be measured')
         seen = rates.fill(hypervisor.read().instances)
-        return forecast.of_row(seen, seen.id.index(uid), options, link_mib_s)
+        return forecast.predict(
+            forecast.of_row(seen, seen.id.index(uid)), options, link_mib_s
+        )
     finally:
         hypervisor.close()

@@ -11,16 +11,19 @@ from typing import TextIO
 from cliff.formatters import base
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import progress
 from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration import wishes
+from kvm_balancer.model import plan
 from kvm_balancer.virt import driver
 
 #: Longer than a host that does not answer is waited for.
 _PATIENCE_SECONDS = 120.0
 
+_PREDICTION = 'prediction'
 _KEYS = ('check', 'verdict', 'reason', 'remedy')
 _TITLES = ('Check', 'Verdict', 'Reason', 'Remedy')
 _WORDS = {
@@ -77,6 +80,29 @@ def read_wishes(
     changes = '; '.join(merged.changes)
     passed = events.Verdict.PASSED
     return merged.options, (events.Check('metadata', passed, changes),)
+
+
+def foresee(predicted: plan.Prediction, measured: bool) -> events.Check:
+    """Return what is to be expected, as a check; it never fails.
+
+    :param measured: it is known how the instance writes
+    """
+    said = f'predicted: {progress.prediction(predicted)}'
+    if predicted.converges is False:
+        return events.Check(
+            _PREDICTION,
+            events.Verdict.UNKNOWN,
+            said,
+            'allow it post-copy, more throttle, or a longer downtime',
+        )
+    if not measured:
+        return events.Check(
+            _PREDICTION,
+            events.Verdict.UNKNOWN,
+            f'{said}, if it writes nothing; how it writes is not known',
+            'have it measured: --measure 21',
+        )
+    return events.Check(_PREDICTION, events.Verdict.PASSED, said)
 
 
 def exit_code(found: collections.abc.Iterable[events.Check]) -> int:

@@ -16,6 +16,7 @@ from typing import TextIO
 
 from kvm_balancer.cmd import drawing
 from kvm_balancer.migration import events
+from kvm_balancer.migration import hot_set
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration import states
@@ -251,6 +252,19 @@ def prediction(predicted: plan.Prediction) -> str:
         f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB, '
         f'{_ENDINGS.get(predicted.ending, predicted.mode)}'
     )
+
+
+def writing(found: hot_set.HotSet) -> str:
+    """Return in one line how an instance was seen to write."""
+    if not found.dirty_rate_mib_s:
+        return 'was not seen to write'
+    said = (
+        f'dirties {_rate(found.dirty_rate_mib_s)} at first; '
+        f'{found.hot_set_mib:,.0f} MiB over and over'
+    )
+    if found.cold_rate_mib_s:
+        said += f', {_rate(found.cold_rate_mib_s)} elsewhere'
+    return said
 
 
 def comparison(ended: outcome.Outcome) -> str:

@@ -16,6 +16,7 @@ import time
 from kvm_balancer import errors
 from kvm_balancer.migration import hot_set
 from kvm_balancer.model import sample
+from kvm_balancer.service import measuring
 from kvm_balancer.virt import driver
 
 LOG = logging.getLogger(__name__)
@@ -25,10 +26,6 @@ _ALPHA = 0.4
 #: An instance that was measured and writes too little to be noticed: more
 #: than 0, which says that nothing is known.
 LEAST_RATE_MIB_S = 0.1
-#: Between two looks whether a window is over, and for how much longer than
-#: the window one is looked for.
-_LOOK_SECONDS = 0.25
-_GRACE_SECONDS = 5.0
 #: Between two looks for an instance that is due.
 _IDLE_SECONDS = 1.0
 #: A hypervisor that is slow to begin a window is not waited for at the end.
@@ -63,7 +60,6 @@ class DirtyRates:
         clock: collections.abc.Callable[[], float] = time.monotonic,
         wait: collections.abc.Callable[[float], bool] | None = None,
     ) -> None:
-        self._hypervisor = hypervisor
         self._params = params
         self._is_free = is_free
         self._clock = clock
@@ -72,11 +68,16 @@ class DirtyRates:
         self._candidates: dict[str, float] = {}
         self._measured_at: dict[str, float] = {}
         #: what each window of an instance saw, averaged
-        self._dirtied: dict[str, dict[int, float]] = {}
+        self._dirtied: dict[str, measuring.Dirtied] = {}
         self._found: dict[str, hot_set.HotSet] = {}
         self._trouble: dict[str, str] = {}
         self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
+        self._rounds = measuring.Rounds(
+            hypervisor,
+            params.windows_seconds,
+            clock,
+            wait or self._stopping.wait,
+        )
         self._thread = threading.Thread(
             target=self._run, name='dirty-rates', daemon=True
         )
@@ -149,7 +150,10 @@ class DirtyRates:
         uid, memory_mib = due
         trouble = ''
         try:
-            dirtied = self._round(uid)
+            dirtied = self._rounds.measure(
+                uid,
+                lambda: not self._stopping.is_set() and self._is_free(uid),
+            )
         except errors.KVMBalancerError as error:
             trouble, dirtied = str(error), None
         with self._lock:
@@ -174,37 +178,8 @@ class DirtyRates:
             return None
         return first, candidates[first]
 
-    def _round(self, uid: str) -> dict[int, float] | None:
-        """Measure one instance in all windows; None when it came to nothing.
-
-        :raises KVMBalancerError: when the hypervisor would not
-        """
-        dirtied: dict[int, float] = {}
-        for seconds in self._params.windows_seconds:
-            if self._stopping.is_set() or not self._is_free(uid):
-                return None
-            if not self._hypervisor.begin_measuring(uid, seconds):
-                return None
-            mib = self._result(uid, seconds)
-            if mib is None or not self._is_free(uid):
-                return None
-            dirtied[seconds] = mib
-        return dirtied
-
-    def _result(self, uid: str, seconds: int) -> float | None:
-        until = self._clock() + seconds + _GRACE_SECONDS
-        if self._wait(seconds):
-            return None
-        while self._clock() < until:
-            mib = self._hypervisor.dirtied_mib(uid)
-            if mib is not None:
-                return mib
-            if self._wait(_LOOK_SECONDS):
-                return None
-        return None
-
     def _keep(
-        self, uid: str, memory_mib: float, dirtied: dict[int, float]
+        self, uid: str, memory_mib: float, dirtied: measuring.Dirtied
     ) -> None:
         before = self._dirtied.get(uid, {})
         kept = {

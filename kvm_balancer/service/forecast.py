@@ -1,5 +1,8 @@
 """What one migration is expected to take, from what its source has of it."""
 
+import dataclasses
+
+from kvm_balancer.migration import hot_set
 from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
 from kvm_balancer.model import plan
@@ -7,41 +10,60 @@ from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 
 
-def of_instance(
-    hypervisor: driver.Driver,
-    view: driver.InstanceView,
-    options: request.Options,
-    bandwidth_mib_s: float,
-) -> plan.Prediction:
-    """Predict the migration of an instance away from a host.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guest:
+    """What a prediction has to know of an instance.
 
-    Where the host does not tell what is in use, all of the memory is; where
-    it does not tell how fast it is written, it is taken for idle.
+    :ivar memory_mib: in use
+    :ivar writes: how; None where it was not measured
+    """
 
-    :param bandwidth_mib_s: of the link, also where *options* limit it
+    memory_mib: float
+    writes: hot_set.HotSet | None = None
+
+
+def guest(hypervisor: driver.Driver, view: driver.InstanceView) -> Guest:
+    """Ask a host for an instance; one that it does not tell uses all memory.
+
     :raises HypervisorUnreachable: when the host does not answer
     """
     seen = hypervisor.read().instances
     if view.id in seen.id:
-        row = seen.id.index(view.id)
-        return of_row(seen, row, options, bandwidth_mib_s)
-    return prediction.predict(
-        view.memory_mib, 0.0, bandwidth_mib_s, None, options
+        return of_row(seen, seen.id.index(view.id))
+    return Guest(view.memory_mib)
+
+
+def of_row(seen: sample.InstanceUsages, row: int) -> Guest:
+    """Return what a sample tells of one of its instances."""
+    memory_mib = seen.memory_usage_mib[row] or seen.memory_mib[row]
+    if not seen.dirty_rate_mib_s[row]:
+        # a guest that runs dirties something
+        return Guest(memory_mib)
+    return Guest(
+        memory_mib,
+        hot_set.HotSet(
+            seen.dirty_rate_mib_s[row],
+            seen.hot_set_mib[row],
+            seen.cold_rate_mib_s[row],
+        ),
     )
 
 
-def of_row(
-    seen: sample.InstanceUsages,
-    row: int,
-    options: request.Options,
-    bandwidth_mib_s: float,
+def predict(
+    found: Guest, options: request.Options, bandwidth_mib_s: float
 ) -> plan.Prediction:
-    """Predict the migration of one instance of a sample."""
+    """Predict the migration of an instance.
+
+    Where it is not known how it writes, it is taken for idle.
+
+    :param bandwidth_mib_s: of the link, also where *options* limit it
+    """
+    writes = found.writes or hot_set.HotSet(0.0, 0.0, 0.0)
     return prediction.predict(
-        seen.memory_usage_mib[row] or seen.memory_mib[row],
-        seen.dirty_rate_mib_s[row],
+        found.memory_mib,
+        writes.dirty_rate_mib_s,
         bandwidth_mib_s,
-        seen.hot_set_mib[row],
+        writes.hot_set_mib or None,
         options,
-        seen.cold_rate_mib_s[row],
+        writes.cold_rate_mib_s,
     )

@@ -76,7 +76,9 @@ class DirtyRateTest(ground.LabTestCase):
         self.assertLess(seen.cold_rate_mib_s[row], 5.0)
 
         options = request.Options(auto_converge=False, post_copy=True)
-        predicted = forecast.of_row(seen, row, options, _LINK_MIB_S * _FRAMES)
+        predicted = forecast.predict(
+            forecast.of_row(seen, row), options, _LINK_MIB_S * _FRAMES
+        )
         ended = self._migrate(lab, source, uid, options)
         self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome)
         self.assertAlmostEqual(

@@ -41,10 +41,26 @@ class CheckOnlyTest(unittest.TestCase):
         self.assertEqual('unknown', room['verdict'])
         self.assertIn('no executor is asked', room['reason'])
         self.assertTrue(room['remedy'])
+        expected = found.pop('prediction')
+        self.assertEqual('unknown', expected['verdict'])
+        self.assertIn('converges by pre-copy', expected['reason'])
+        self.assertIn('--measure', expected['remedy'])
         self.assertEqual(
             {'passed'}, {one['verdict'] for one in found.values()}
         )
         self.assertTrue(self.ground.domain(uid).isActive())
+
+    def test_what_is_too_small_to_be_measured_is_said_to_be(self):
+        name = self.ground.domain(uid := self.ground.calm()).name()
+        code, out, err = self._run(uid, '--measure', '3', '-f', 'json')
+        self.assertEqual(0, code, out)
+        asked, found = err.splitlines()
+        self.assertEqual(f'how {name} writes is measured for 3 s', asked)
+        self.assertIn('cannot be measured', found)
+        (expected,) = (
+            one for one in json.loads(out) if one['check'] == 'prediction'
+        )
+        self.assertIn('how it writes is not known', expected['reason'])
 
     def test_what_nobody_can_tell_is_no_failure_and_has_a_remedy(self):
         code, found = self._found(self.ground.calm(), '--post-copy', '--tls')

@@ -132,13 +132,13 @@ class DirtyRatesTest(unittest.TestCase):
         uid = self.start(habits.Region(300.0, 100.0))
         self.filled(uid)
         before = self.filled(uid)
-        plain = self.rates._wait
+        plain = self.rates._rounds._wait
 
         def wait(seconds):
             self.migrating.add(uid)
             return plain(seconds)
 
-        self.rates._wait = wait
+        self.rates._rounds._wait = wait
         self.rates.measure_next()
         self.assertEqual([(uid, 1)], self.driver.asked)
         self.assertEqual(before, self.filled(uid))

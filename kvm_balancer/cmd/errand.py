@@ -1,0 +1,233 @@
+"""One migration by hand: what ``kvm-balancer migrate`` does when asked.
+
+Asks the source for the instance, predicts, checks or migrates, and waits;
+how that is shown is no matter of it, nor is what was asked for.
+"""
+
+import argparse
+import dataclasses
+import signal
+import time
+import urllib.parse
+import uuid
+
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import limits
+from kvm_balancer.cmd import preflight
+from kvm_balancer.cmd import progress
+from kvm_balancer.cmd import startup
+from kvm_balancer.migration import events
+from kvm_balancer.migration import machine
+from kvm_balancer.migration import request
+from kvm_balancer.migration import wishes
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from kvm_balancer.service import forecast
+from kvm_balancer.service import measuring
+from kvm_balancer.service import migrations as service
+from kvm_balancer.virt import driver
+
+_WAKE_SECONDS = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Errand:
+    """One migration, from the command line to its outcome."""
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, asked: argparse.Namespace
+    ) -> None:
+        self._accepted_at = time.time()
+        self._asked = asked
+        self._bandwidth_mib_s: float = conf.host.migration_mib_s
+        self._options = limits.options(conf, asked)
+        self._convergence = limits.load_convergence(conf, asked)
+        self._interrupts = 0
+        self._ended: outcome.Outcome | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+        if self._ended is None:
+            return startup.EXIT_FAILURE
+        kinds = outcome.OutcomeKind
+        if self._ended.outcome is kinds.COMPLETED:
+            return 0
+        if self._interrupts and self._ended.outcome is kinds.CANCELLED:
+            return startup.EXIT_INTERRUPTED
+        return startup.EXIT_FAILURE
+
+    def run(self, shown: progress.Display) -> outcome.Outcome:
+        """Carry the migration out and return how it ended.
+
+        :raises HypervisorUnreachable: when the source does not answer
+        :raises MigrationError: when the instance is not to be moved
+        """
+        hypervisor = open_driver(self._asked.source)
+        try:
+            hypervisor.connect()
+            view = hypervisor.view(self._asked.instance)
+            if view.owner_reason:
+                raise errors.MigrationError(
+                    f'instance {view.name} is not to be moved: '
+                    f'{view.owner_reason}'
+                )
+            merged = wishes.merge(self._options, view.asks)
+            for change in merged.changes:
+                shown.note(change)
+            wanted = self._request(
+                view,
+                merged.options,
+                forecast.predict(
+                    self._guest(hypervisor, view, shown),
+                    merged.options,
+                    self._bandwidth_mib_s,
+                ),
+                merged.changes,
+            )
+            shown.begin(view.name, wanted)
+            runner = service.MigrationRunner(
+                hypervisor,
+                machine.Machine(wanted, self._convergence()),
+                lambda _, report: shown.show(report),
+                self._conclude,
+            )
+            self._wait(runner, shown)
+        finally:
+            hypervisor.close()
+        if self._ended is None:
+            raise errors.MigrationError(
+                f'migration {wanted.migration_id} broke off without an '
+                'outcome; look at both ends'
+            )
+        return self._ended
+
+    def check(self, shown: progress.Display) -> tuple[events.Check, ...]:
+        """Ask both ends, and return what every check found.
+
+        :raises HypervisorUnreachable: when the source does not answer
+        :raises NotFound: when it has no such instance
+        """
+        hypervisor = open_driver(self._asked.source)
+        try:
+            hypervisor.connect()
+            view = hypervisor.view(self._asked.instance)
+            merged, found = preflight.read_wishes(self._options, view.asks)
+            wanted = self._request(view, merged)
+            looked = preflight.look(hypervisor, wanted)
+            seen = self._guest(hypervisor, view, shown)
+            return (
+                *found,
+                *looked,
+                service.UNRESERVED,
+                preflight.foresee(
+                    forecast.predict(seen, merged, self._bandwidth_mib_s),
+                    seen.writes is not None,
+                ),
+            )
+        finally:
+            hypervisor.close()
+
+    def _guest(
+        self,
+        hypervisor: driver.Driver,
+        view: driver.InstanceView,
+        shown: progress.Display,
+    ) -> forecast.Guest:
+        """Ask for what a prediction has to know, and measure if asked to."""
+        found = forecast.guest(hypervisor, view)
+        seconds: int | None = self._asked.measure
+        if seconds is None:
+            return found
+        shown.note(f'how {view.name} writes is measured for {seconds} s')
+        try:
+            writes = measuring.measure(
+                hypervisor, view.id, found.memory_mib, seconds
+            )
+        except errors.MigrationError as error:
+            shown.note(f'{view.name}: {error}; it is taken for idle')
+            return found
+        shown.note(f'{view.name} {progress.writing(writes)}')
+        return dataclasses.replace(found, writes=writes)
+
+    def _request(
+        self,
+        view: driver.InstanceView,
+        granted: request.Options,
+        predicted: plan.Prediction | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> request.Request:
+        asked = self._asked
+        return request.Request(
+            migration_id=str(uuid.uuid4()),
+            instance=view.id,
+            source=host_of(asked.source),
+            destination=host_of(asked.destination),
+            destination_uri=asked.destination,
+            accepted_at=self._accepted_at,
+            migration_address=asked.migration_address,
+            options=granted,
+            predicted=predicted,
+            notes=notes,
+        )
+
+    def _conclude(self, ended: outcome.Outcome) -> None:
+        self._ended = ended
+
+    def _wait(
+        self, runner: service.MigrationRunner, shown: progress.Display
+    ) -> None:
+        def interrupted(number: int, frame: object) -> None:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                raise KeyboardInterrupt
+            runner.cancel(f'{signal.Signals(number).name} from the operator')
+            shown.note(
+                'cancelling, and waiting until both ends agree; once more '
+                'leaves the migration alone'
+            )
+
+        before = {one: signal.signal(one, interrupted) for one in _SIGNALS}
+        try:
+            runner.start()
+            # A signal that another thread is interrupted by is seen here
+            # only when this one wakes up.
+            while not runner.wait(_WAKE_SECONDS):
+                pass
+        except KeyboardInterrupt:
+            shown.note(
+                f'migration {runner.request.migration_id} of '
+                f'{runner.request.instance} is left alone and may still run; '
+                'look at both ends before you do anything to it'
+            )
+            raise
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+def open_driver(uri: str) -> driver.Driver:
+    """Make the driver of a libvirt; nothing is connected yet.
+
+    :raises ConfigurationError: when libvirt-python is not installed
+    """
+    try:
+        from kvm_balancer.virt import ownership
+        from kvm_balancer.virt.libvirt import driver as libvirt_driver
+    except ModuleNotFoundError as error:
+        if error.name != 'libvirt':
+            raise
+        raise errors.ConfigurationError(
+            'libvirt-python is not installed: pip install '
+            "'kvm-balancer[libvirt]'"
+        ) from error
+    return libvirt_driver.LibvirtDriver(
+        libvirt_driver.Params(uri=uri, manage=ownership.BY_HAND)
+    )
+
+
+def host_of(uri: str) -> str:
+    """Return the name that a URI gives to its host; else the URI itself."""
+    return urllib.parse.urlsplit(uri).hostname or uri
