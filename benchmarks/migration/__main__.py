@@ -31,7 +31,7 @@ ON_TWO_HOSTS: dict[
     'ratio': (ratio.run, 2, 8.0),
     'downtime': (downtime.run, 20, 6.5),
     'means': (means.run, 2, 3.0),
-    'prediction': (prediction.run, 22, 5.0),
+    'prediction': (prediction.run, 22, 13.0),
 }
 #: The one that brings hosts with services of its own.
 LOAD, LOAD_WAYS, LOAD_MINUTES = 'load', 2, 3.0

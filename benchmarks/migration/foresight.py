@@ -1,8 +1,8 @@
 """What the project expects of a migration, as an executor finds it out.
 
-The guest's writing is measured by the executor's own part for that, over its
-shorter windows alone (the longest only refines what the others say), and
-predicted from a sample as the agent and ``kvm-balancer migrate`` do.
+The guest's writing is measured by the executor's own part for that, in one
+round of its windows, and predicted from a sample as the agent and
+``kvm-balancer migrate`` do.
 """
 
 from benchmarks.migration import ground
@@ -11,8 +11,6 @@ from kvm_balancer.migration import request
 from kvm_balancer.model import plan
 from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import forecast
-
-_PARAMS = dirty_rates.Params(windows_seconds=(1, 4))
 
 
 def predict(
@@ -29,7 +27,7 @@ def predict(
     try:
         hypervisor.connect()
         rates = dirty_rates.DirtyRates(
-            hypervisor, _PARAMS, lambda instance: instance == uid
+            hypervisor, dirty_rates.Params(), lambda instance: instance == uid
         )
         rates.fill(hypervisor.read().instances)
         if not rates.measure_next():

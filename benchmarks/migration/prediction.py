@@ -23,9 +23,6 @@ from kvm_balancer.model import plan
 
 _SEED = 20150914
 _LIMIT = 0.10
-#: Measured so often, as an executor has done after a while.
-_ROUNDS = 2
-_MEASURED_EVERY_SECONDS = 0.001
 #: What Ethernet, IP and TCP leave of a link: the usable bandwidth that
 #: [host] migration_mib_s has to name.
 _PAYLOAD = 0.957
@@ -118,6 +115,7 @@ def _row(
         'working set': case.load.working_set_mib,
         'predicted': str(predicted.ending),
         'actual': str(was.mode),
+        'throttle %': was.max_throttle_percent,
         'predicted s': predicted.seconds,
         'learned s': expected.seconds,
         'actual s': ended.seconds,
@@ -152,6 +150,9 @@ def _lesson(
 
 def _sum_up(told: report.Report) -> None:
     """Say how far off they were, from the errors in the rows."""
+    told.figures['guests that were throttled'] = sum(
+        bool(row['throttle %']) for row in told.rows
+    )
     for key, name in (
         ('error %', 'error %'),
         ('learned error %', 'error with what was learned %'),

@@ -124,8 +124,8 @@ class _Run:
         carried = before - np.minimum(self.keep, before)
         seconds = carried / self.bandwidth
         stays = 1.0 - carried / np.maximum(before, np.finfo(np.float64).tiny)
-        slowed = seconds * (1.0 - self.throttle)
         guests = self.guests
+        slowed = seconds * guests.pace(self.throttle)
         hot, rest = self.hot * stays, self.rest * stays
         self.hot = hot + (guests.hot_mib - hot) * guests.hot_share(slowed)
         self.rest = rest + (

@@ -90,10 +90,12 @@ def predict(
     hot_set_mib: float | None,
     options: request.Options,
     cold_rate_mib_s: float = 0.0,
+    cpu_cores: float = 0.0,
 ) -> plan.Prediction:
     """Predict one migration.
 
     :param hot_set_mib: None where it is not known: all memory in use
+    :param cpu_cores: that the guest uses; 0 where it is not known
     """
     columns = predict_columns(
         np.array([memory_in_use_mib], dtype=np.float64),
@@ -104,6 +106,7 @@ def predict(
         else np.array([hot_set_mib], dtype=np.float64),
         options,
         np.array([cold_rate_mib_s], dtype=np.float64),
+        np.array([cpu_cores], dtype=np.float64),
     )
     return next(columns.rows())
 
@@ -115,6 +118,7 @@ def predict_columns(
     hot_set_mib: Column | None,
     options: request.Options,
     cold_rate_mib_s: Column | None = None,
+    cpu_cores: Column | None = None,
 ) -> Columns:
     """Predict many migrations at once, all with the same options.
 
@@ -126,6 +130,8 @@ def predict_columns(
         then all memory in use is hot
     :param cold_rate_mib_s: what of the dirty rate does not go to the hot
         set, shape (n,)
+    :param cpu_cores: that the guests use, shape (n,), 0 where it is not
+        known; who uses few goes on writing under a throttle
     :returns: columns of shape (n,)
     """
     # a denormal bandwidth is none: times would overflow
@@ -134,7 +140,11 @@ def predict_columns(
     if options.bandwidth_mib_s > 0:
         bandwidth = np.minimum(bandwidth, options.bandwidth_mib_s)
     guests = dirtying.Dirtying.of(
-        memory_in_use_mib, dirty_rate_mib_s, hot_set_mib, cold_rate_mib_s
+        memory_in_use_mib,
+        dirty_rate_mib_s,
+        hot_set_mib,
+        cold_rate_mib_s,
+        cpu_cores,
     )
     copied = passes.copy(
         guests,

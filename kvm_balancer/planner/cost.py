@@ -113,4 +113,5 @@ def _predicted(
         fleet.instances.hot_set_mib[rows],
         options,
         fleet.instances.cold_rate_mib_s[rows],
+        fleet.instances.cpu_usage[rows],
     )

@@ -16,10 +16,12 @@ class Guest:
 
     :ivar memory_mib: in use
     :ivar writes: how; None where it was not measured
+    :ivar cpu_cores: that it uses; 0 where it is not known
     """
 
     memory_mib: float
     writes: hot_set.HotSet | None = None
+    cpu_cores: float = 0.0
 
 
 def guest(hypervisor: driver.Driver, view: driver.InstanceView) -> Guest:
@@ -38,7 +40,7 @@ def of_row(seen: sample.InstanceUsages, row: int) -> Guest:
     memory_mib = seen.memory_usage_mib[row] or seen.memory_mib[row]
     if not seen.dirty_rate_mib_s[row]:
         # a guest that runs dirties something
-        return Guest(memory_mib)
+        return Guest(memory_mib, cpu_cores=seen.cpu_usage[row])
     return Guest(
         memory_mib,
         hot_set.HotSet(
@@ -46,6 +48,7 @@ def of_row(seen: sample.InstanceUsages, row: int) -> Guest:
             seen.hot_set_mib[row],
             seen.cold_rate_mib_s[row],
         ),
+        seen.cpu_usage[row],
     )
 
 
@@ -66,4 +69,5 @@ def predict(
         writes.hot_set_mib or None,
         options,
         writes.cold_rate_mib_s,
+        found.cpu_cores,
     )

@@ -103,6 +103,22 @@ class TestByHand(unittest.TestCase):
             )
             self.assertFalse(found.converges[0], allowed)
 
+    def test_a_guest_that_waits_most_of_its_time_is_throttled_for_longer(self):
+        """It writes as before until the throttle takes what it needs."""
+        options = request.Options()
+        found = [
+            prediction.predict(
+                1000.0, 120.0, 100.0, 600.0, options, cpu_cores=cores
+            )
+            for cores in (0.0, 4.0, 1.0, 0.5, 0.1, 0.01)
+        ]
+        busy, *others = found
+        self.assertEqual([busy, busy], others[:2])
+        seconds = [one.seconds for one in found[2:]]
+        self.assertTrue(seconds[0] < seconds[1] < seconds[2], seconds)
+        self.assertEqual(seconds[2], seconds[3])
+        self.assertIs(plan.Ending.THROTTLED, found[-1].ending)
+
     def test_it_says_how_it_ends(self):
         throttling = request.Options()
         for dirty, options, ending in (
