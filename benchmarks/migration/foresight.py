@@ -1,7 +1,7 @@
 """What the project expects of a migration, as an executor finds it out.
 
 The guest's writing is measured by the executor's own part for that, in one
-round of its windows, and predicted from a sample as the agent and
+round of windows, and predicted from a sample as the agent and
 ``kvm-balancer migrate`` do.
 """
 
@@ -18,16 +18,21 @@ def predict(
     uid: str,
     options: request.Options,
     link_mib_s: float,
+    windows_seconds: tuple[int, ...] = (1, 4),
 ) -> plan.Prediction:
     """Measure how a guest writes, and predict its migration.
 
+    :param windows_seconds: the longest that executors have refines only what
+        the others say, and is left out where that does not matter
     :raises RuntimeError: when it cannot be measured
     """
     hypervisor = ways.open_driver(place, uid)
     try:
         hypervisor.connect()
         rates = dirty_rates.DirtyRates(
-            hypervisor, dirty_rates.Params(), lambda instance: instance == uid
+            hypervisor,
+            dirty_rates.Params(windows_seconds=windows_seconds),
+            lambda instance: instance == uid,
         )
         rates.fill(hypervisor.read().instances)
         if not rates.measure_next():

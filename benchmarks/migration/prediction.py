@@ -20,6 +20,7 @@ from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
+from kvm_balancer.service import dirty_rates
 
 _SEED = 20150914
 _LIMIT = 0.10
@@ -79,7 +80,11 @@ def run(place: ground.Ground, pairs: int) -> report.Report:
         place.limit(case.link_mib_s)
         options = request.Options(post_copy=case.post_copy)
         predicted = foresight.predict(
-            place, uid, options, case.link_mib_s * _PAYLOAD
+            place,
+            uid,
+            options,
+            case.link_mib_s * _PAYLOAD,
+            dirty_rates.Params().windows_seconds,
         )
         ended = ways.ours(place, uid, options, predicted)
         if number % 7 == 1:

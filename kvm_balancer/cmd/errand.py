@@ -150,6 +150,8 @@ class Errand:
             shown.note(f'{view.name}: {error}; it is taken for idle')
             return found
         shown.note(f'{view.name} {progress.writing(writes)}')
+        # Now that some time has gone by, its host tells what it computes.
+        found = forecast.guest(hypervisor, view)
         return dataclasses.replace(found, writes=writes)
 
     def _request(
