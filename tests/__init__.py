@@ -9,7 +9,6 @@ import hypothesis
 hypothesis.settings.register_profile(
     'kvm_balancer',
     deadline=None,
-    deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile('kvm_balancer')
