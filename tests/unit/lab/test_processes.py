@@ -43,7 +43,14 @@ class ProcessesTest(unittest.TestCase):
         self.assertFalse(processes.is_alive(deaf))
 
     def test_a_sweep_finds_children_and_what_was_never_written_down(self):
-        self.daemons.start('one', ['sh', '-c', 'sleep 60 & sleep 60'])
+        # A program has its environment only some time after it was started.
+        heard, told = os.pipe()
+        self.addCleanup(os.close, heard)
+        self.daemons.start(
+            'one', ['sh', '-c', 'sleep 60 & echo up; sleep 60'], stdout=told
+        )
+        os.close(told)
+        self.assertEqual(b'up\n', os.read(heard, 3))
         for record in (self.directory / 'run').iterdir():
             record.unlink()
         self.assertTrue(processes.belonging(self.directory))
