@@ -18,14 +18,11 @@ import numpy as np
 from numpy import typing as npt
 
 from kvm_balancer.migration import dirtying
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 
 Column = npt.NDArray[np.float64]
 
-#: QEMU's own limit of the downtime, with which a migration begins.
-FIRST_DOWNTIME_MS = 300.0
-#: How far under the limit what is left is on average when QEMU looks at it.
-LOOK_SECONDS = 0.05
 #: A pass that leaves less of the one before is worth another one.
 FALLS_FAST = 0.5
 #: A pass that leaves more does not get anywhere.
@@ -35,13 +32,10 @@ STALLS = 0.995
 MOST_PASSES = 64
 MOST_COPIES = 16.0
 
-#: QEMU's defaults, and its rule when to throttle.
-FIRST_THROTTLE = 0.20
-THROTTLE_STEP = 0.10
-HIGHEST_THROTTLE = 0.99
-THROTTLE_PERIOD_SECONDS = 1.0
-THROTTLE_SHARE = 0.5
-THROTTLE_LOOKS = 2
+#: Throttles as shares of the guest's time.
+FIRST_THROTTLE = qemu.FIRST_THROTTLE_PERCENT / 100.0
+THROTTLE_STEP = qemu.THROTTLE_STEP_PERCENT / 100.0
+HIGHEST_THROTTLE = qemu.HIGHEST_THROTTLE_PERCENT / 100.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,9 +91,9 @@ class _Run:
         self.rows = np.arange(len(bandwidth))
         self.guests = guests
         self.bandwidth = bandwidth
-        self.first = bandwidth * min(FIRST_DOWNTIME_MS, allowed_ms) / 1e3
+        self.first = bandwidth * min(qemu.FIRST_DOWNTIME_MS, allowed_ms) / 1e3
         self.allowed = bandwidth * allowed_ms / 1e3
-        self.keep = np.maximum(self.first - LOOK_SECONDS * bandwidth, 0.0)
+        self.keep = np.maximum(self.first - qemu.LOOK_SECONDS * bandwidth, 0.0)
         self.hot, self.rest = guests.hot_mib, guests.rest_mib
         self.left = guests.memory_mib
         self.carried = np.zeros_like(bandwidth)
@@ -153,10 +147,10 @@ class _Run:
         self.seconds = self.seconds + seconds
         self.sent = self.sent + sent
         self.dirtied = self.dirtied + dirtied
-        due = self.seconds >= THROTTLE_PERIOD_SECONDS
-        high = due & (self.dirtied > THROTTLE_SHARE * self.sent)
+        due = self.seconds >= qemu.THROTTLE_PERIOD_SECONDS
+        high = due & (self.dirtied > qemu.THROTTLE_SHARE * self.sent)
         self.looks = self.looks + high
-        rises = self.looks >= THROTTLE_LOOKS
+        rises = self.looks >= qemu.THROTTLE_LOOKS
         steps = self.steps
         raised = np.where(
             self.throttle > 0.0, self.throttle + steps.step, steps.first

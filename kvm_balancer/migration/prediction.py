@@ -19,14 +19,12 @@ from numpy import typing as npt
 
 from kvm_balancer.migration import dirtying
 from kvm_balancer.migration import passes
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.model import plan
 
 Column = npt.NDArray[np.float64]
 
-#: Stopping, the state of the devices and starting: what a switch takes on
-#: QEMU when no memory is left.
-SWITCH_MS = 10.0
 #: Checks, the destination's QEMU and the beginning of the stream before the
 #: first byte; the end of the job, and a look at both ends after the last
 #: (seen with libvirt 9.0 and QEMU 7.2 on small hosts: 0.5 to 1 s, 1.4 to
@@ -187,6 +185,6 @@ def _choose(
         copied.stopped_mib / np.where(some, link, 1.0) * 1000.0,
         0.0,
     )
-    downtime = np.where(converges, pause_ms + SWITCH_MS, 0.0)
+    downtime = np.where(converges, pause_ms + qemu.SWITCH_MS, 0.0)
     throttled = copied.throttled & converges & ~post_copy
     return Columns(seconds, downtime, mib, post_copy, converges, throttled)

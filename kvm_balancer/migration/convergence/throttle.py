@@ -9,32 +9,21 @@ highest throttle, so that what is not allowed has to be ended before it.
 import dataclasses
 import math
 
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import trend
 
-#: QEMU's defaults; its highest throttle is 99 %.
-FIRST_PERCENT = 20
-STEP_PERCENT = 10
-HIGHEST_PERCENT = 99
-#: QEMU throttles when more than this share of what was sent got dirty,
-SHARE = 0.5
-#: in this many looks,
-LOOKS = 2
-#: which are so far apart at least.
-PERIOD_SECONDS = 1.0
 #: A throttle that is to rise has risen after so many passes and seconds.
 PASSES = 4
 SECONDS = 6.0
-#: QEMU looks at what is left no more often.
-SHORTEST_PASS_SECONDS = 0.05
 #: An estimate may be wrong by as much: a network is never quite even.
 UNSURE = 1.25
 #: Passes after it reached what is allowed: they show what it did.
 TRIED_PASSES = 2
 #: The share as it is seen here may differ from QEMU's: what is not allowed
 #: is ended a little early, and a step is waited for a little too often.
-SPENT_SHARE = 0.98 * SHARE
-RISING_SHARE = 0.9 * SHARE
+SPENT_SHARE = 0.98 * qemu.THROTTLE_SHARE
+RISING_SHARE = 0.9 * qemu.THROTTLE_SHARE
 
 
 def settle(options: request.Options) -> request.Options:
@@ -48,10 +37,13 @@ def settle(options: request.Options) -> request.Options:
     if not options.auto_converge or allowed <= 0:
         return dataclasses.replace(options, auto_converge=False)
     first = min(
-        options.auto_converge_initial_percent or FIRST_PERCENT, allowed
+        options.auto_converge_initial_percent or qemu.FIRST_THROTTLE_PERCENT,
+        allowed,
     )
-    step = options.auto_converge_increment_percent or STEP_PERCENT
-    if allowed < HIGHEST_PERCENT and allowed > first:
+    step = (
+        options.auto_converge_increment_percent or qemu.THROTTLE_STEP_PERCENT
+    )
+    if allowed < qemu.HIGHEST_THROTTLE_PERCENT and allowed > first:
         # equal steps that end on what is allowed, or just below it
         steps = math.ceil((allowed - first) / step)
         step = max(1, (allowed - first) // steps)
@@ -94,7 +86,7 @@ class Watch:
         self._sent_mib += seen.carried_mib
         self._dirtied_mib += seen.dirtied_mib
         begun = seen.at if self._looked_at is None else self._looked_at
-        if seen.at - begun >= PERIOD_SECONDS:
+        if seen.at - begun >= qemu.THROTTLE_PERIOD_SECONDS:
             share = _share(self._dirtied_mib, self._sent_mib)
             self._high += share > SPENT_SHARE
             self._look(seen.at)
@@ -115,8 +107,8 @@ class Watch:
         looked_at = self._at if self._looked_at is None else self._looked_at
         return (
             self._at_last_step
-            and self._at + seconds - looked_at >= PERIOD_SECONDS
-            and self._high >= LOOKS - 1
+            and self._at + seconds - looked_at >= qemu.THROTTLE_PERIOD_SECONDS
+            and self._high >= qemu.THROTTLE_LOOKS - 1
             and self._share > SPENT_SHARE
         )
 
@@ -137,9 +129,9 @@ class Watch:
         """Return when the next step is taken, if all goes on so."""
         at = self._at
         looked_at = at if self._looked_at is None else self._looked_at
-        for _ in range(LOOKS - self._high):
-            while at - looked_at < PERIOD_SECONDS:
-                at += max(pass_seconds, SHORTEST_PASS_SECONDS)
+        for _ in range(qemu.THROTTLE_LOOKS - self._high):
+            while at - looked_at < qemu.THROTTLE_PERIOD_SECONDS:
+                at += max(pass_seconds, qemu.LOOK_SECONDS)
                 pass_seconds *= self._share
             looked_at = at
         return at
@@ -149,7 +141,7 @@ class Watch:
         """Another step would be more than is allowed."""
         return (
             self._on
-            and self._allowed < HIGHEST_PERCENT
+            and self._allowed < qemu.HIGHEST_THROTTLE_PERCENT
             and self.percent > 0
             and self.percent + self._step > self._allowed
         )

@@ -14,6 +14,7 @@ import enum
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.virt.simulated import agenda
 from kvm_balancer.virt.simulated import ends
@@ -24,9 +25,6 @@ from kvm_balancer.virt.simulated import scene
 from kvm_balancer.virt.simulated import voice
 
 _State = events.EndState
-
-#: QEMU's own limit of the downtime, for a start that was not told any.
-_USUAL_DOWNTIME_MS = 300.0
 
 
 class Phase(enum.Enum):
@@ -69,7 +67,7 @@ class Journey:
         self._wanted = wanted
         self._voice = voice.Voice(around, wanted.migration_id)
         self._downtime_ms = min(
-            _USUAL_DOWNTIME_MS, float(wanted.options.max_downtime_ms)
+            qemu.FIRST_DOWNTIME_MS, float(wanted.options.max_downtime_ms)
         )
         self._abort_wanted = False
         self._late_error = False

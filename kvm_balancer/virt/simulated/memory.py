@@ -12,20 +12,9 @@ import dataclasses
 import math
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.virt.simulated import habits
-
-#: QEMU looks only so often whether what is left of a pass would fit.
-LOOK_SECONDS = 0.05
-#: QEMU's defaults where a request leaves them open; 99 % is its highest.
-FIRST_THROTTLE_PERCENT = 20
-THROTTLE_STEP_PERCENT = 10
-HIGHEST_THROTTLE_PERCENT = 99
-#: QEMU looks at most so often whether to throttle, and does when the guest
-#: dirtied more than half of what was sent, twice.
-THROTTLE_PERIOD_SECONDS = 1.0
-THROTTLE_SHARE = 0.5
-THROTTLE_LOOKS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,10 +71,12 @@ class Throttle:
     def __init__(self, options: request.Options) -> None:
         self._on = options.auto_converge
         self._first = (
-            options.auto_converge_initial_percent or FIRST_THROTTLE_PERCENT
+            options.auto_converge_initial_percent
+            or qemu.FIRST_THROTTLE_PERCENT
         )
         self._step = (
-            options.auto_converge_increment_percent or THROTTLE_STEP_PERCENT
+            options.auto_converge_increment_percent
+            or qemu.THROTTLE_STEP_PERCENT
         )
         self._seconds = self._sent_mib = self._dirtied_mib = 0.0
         self._looks = 0
@@ -98,14 +89,14 @@ class Throttle:
         self._seconds += seconds
         self._sent_mib += sent_mib
         self._dirtied_mib += dirtied_mib
-        if not self._on or self._seconds < THROTTLE_PERIOD_SECONDS:
+        if not self._on or self._seconds < qemu.THROTTLE_PERIOD_SECONDS:
             return
-        if self._dirtied_mib > THROTTLE_SHARE * self._sent_mib:
+        if self._dirtied_mib > qemu.THROTTLE_SHARE * self._sent_mib:
             self._looks += 1
-        if self._looks >= THROTTLE_LOOKS:
+        if self._looks >= qemu.THROTTLE_LOOKS:
             self._looks = 0
             raised = self.percent + self._step if self.percent else self._first
-            self.percent = min(raised, HIGHEST_THROTTLE_PERCENT)
+            self.percent = min(raised, qemu.HIGHEST_THROTTLE_PERCENT)
         self._seconds = self._sent_mib = self._dirtied_mib = 0.0
 
 
@@ -174,9 +165,11 @@ class Copy:
             return math.inf
         if fits_mib <= 0.0:
             return left / pace
-        looks = math.ceil((left - fits_mib) / (pace * LOOK_SECONDS) - 1e-9)
+        looks = math.ceil(
+            (left - fits_mib) / (pace * qemu.LOOK_SECONDS) - 1e-9
+        )
         least = 1 if self._stretch_seconds <= 0.0 else 0
-        return min(left / pace, max(looks, least) * LOOK_SECONDS)
+        return min(left / pace, max(looks, least) * qemu.LOOK_SECONDS)
 
     def _pace(self, bandwidth_mib_s: float) -> float:
         """Return how much memory goes while so much is sent.

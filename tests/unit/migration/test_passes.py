@@ -9,6 +9,7 @@ import numpy as np
 from kvm_balancer.migration import dirtying
 from kvm_balancer.migration import hot_set
 from kvm_balancer.migration import passes
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.virt.simulated import habits
 from kvm_balancer.virt.simulated import memory
@@ -25,7 +26,7 @@ def simulated(guest, bandwidth, options):
     :returns: MiB in all and MiB of the stop; None when it does not converge
     """
     copy = memory.Copy(guest, options)
-    first = bandwidth * passes.FIRST_DOWNTIME_MS / 1000.0
+    first = bandwidth * qemu.FIRST_DOWNTIME_MS / 1000.0
     allowed = bandwidth * _ALLOWED_MS / 1000.0
     if copy.left_mib <= first:
         return copy.left_mib, copy.left_mib

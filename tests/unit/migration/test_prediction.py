@@ -5,8 +5,8 @@ import hypothesis
 from hypothesis import strategies as st
 import numpy as np
 
-from kvm_balancer.migration import passes
 from kvm_balancer.migration import prediction
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.model import plan
 
@@ -42,16 +42,14 @@ class TestByHand(unittest.TestCase):
 
     def test_an_idle_guest_stops_for_about_the_limit_qemu_begins_with(self):
         self.assertAlmostEqual(
-            passes.FIRST_DOWNTIME_MS
-            - passes.LOOK_SECONDS * 1000
-            + prediction.SWITCH_MS,
+            qemu.FIRST_DOWNTIME_MS - qemu.LOOK_SECONDS * 1000 + qemu.SWITCH_MS,
             predict(0.0).downtime_ms,
         )
 
     def test_a_limit_of_the_bandwidth_does_not_hold_while_it_stands(self):
         found = predict(0.0, options=request.Options(bandwidth_mib_s=50))
         self.assertAlmostEqual(20.0 + CONSTANT, found.seconds)
-        self.assertAlmostEqual(125.0 + prediction.SWITCH_MS, found.downtime_ms)
+        self.assertAlmostEqual(125.0 + qemu.SWITCH_MS, found.downtime_ms)
 
     def test_a_hot_set_that_fits_the_downtime_is_sent_twice(self):
         found = predict(400.0, 20.0)
@@ -62,7 +60,7 @@ class TestByHand(unittest.TestCase):
         found = predict(4000.0, 300.0, HYBRID)
         self.assertEqual(plan.Mode.POST_COPY, found.mode)
         self.assertAlmostEqual(1300.0, found.mib, delta=0.01)
-        self.assertEqual(prediction.SWITCH_MS, found.downtime_ms)
+        self.assertEqual(qemu.SWITCH_MS, found.downtime_ms)
 
     def test_the_longer_pre_copy_may_take_the_later_post_copy_comes(self):
         for patience, expected in (
