@@ -47,15 +47,10 @@ class Explain(listing.Record):
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         if parsed_args.fleet is not None:
             return explain_from_file(self.app.conf, parsed_args)
-        offline.refuse_without_file(parsed_args)
+        wanted = offline.asked(parsed_args)
         with agent_client.connected(self.app.conf) as agent:
             return agent.explain(
-                parsed_args.subject,
-                parsed_args.plan,
-                parsed_args.policy,
-                parsed_args.target,
-                parsed_args.limit,
-                parsed_args.max_moves,
+                parsed_args.subject, parsed_args.plan, **wanted
             )
 
     def take_action(

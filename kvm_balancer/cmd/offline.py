@@ -84,10 +84,10 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(',') if name.strip()]
 
 
-def refuse_without_file(parsed_args: argparse.Namespace) -> None:
-    """Refuse what the agent cannot be asked for.
+def asked(parsed_args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the agent is asked to plan by.
 
-    :raises ConfigurationError: naming it
+    :raises ConfigurationError: naming what only a file can be asked for
     """
     for name in _OFFLINE:
         if getattr(parsed_args, name) is not None:
@@ -95,6 +95,12 @@ def refuse_without_file(parsed_args: argparse.Namespace) -> None:
                 f'--{name.replace("_", "-")} needs --fleet: the agent '
                 f'has options of its own, in [planner]'
             )
+    return {
+        'policies': parsed_args.policy,
+        'target': parsed_args.target,
+        'limit': parsed_args.limit,
+        'max_moves': parsed_args.max_moves,
+    }
 
 
 def read(path: str, option: str) -> bytes:
@@ -147,7 +153,7 @@ def planned(
     except errors.DocumentError as error:
         raise errors.DocumentError(f'{parsed_args.fleet}: {error}') from error
     began = time.monotonic()
-    held_back = restraint.read(conf)
+    now, held_back = time.time(), restraint.read(conf)
     context = plugins.limited(
         context,
         lambda: time.monotonic() - began,
@@ -155,13 +161,8 @@ def planned(
         max_gib=parsed_args.max_gib,
         budget_seconds=parsed_args.budget,
         prefer=parsed_args.prefer,
-    )
-    allowance = held_back.allowance(fleet, time.time())
-    context = dataclasses.replace(
-        context,
-        closed_zones=held_back.closed_zones(fleet, time.time()),
-        allowance=allowance,
-        limits=context.limits.within(allowance),
+    ).restrained(
+        held_back.closed_zones(fleet, now), held_back.allowance(fleet, now)
     )
     if made is None:
         made = composition.propose(policies, fleet, context)

@@ -31,14 +31,9 @@ class Plan(listing.Record):
     def _made(self, parsed_args: argparse.Namespace) -> listing.Row:
         if parsed_args.fleet is not None:
             return plan_from_file(self.app.conf, parsed_args)
-        offline.refuse_without_file(parsed_args)
+        wanted = offline.asked(parsed_args)
         with agent_client.connected(self.app.conf) as agent:
-            return agent.make_plan(
-                parsed_args.policy,
-                parsed_args.target,
-                parsed_args.limit,
-                parsed_args.max_moves,
-            )
+            return agent.make_plan(**wanted)
 
     def produce_output(
         self, parsed_args: argparse.Namespace, names: Any, values: Any

@@ -108,3 +108,16 @@ class Context:
     corrections: correction.Corrections | None = None
     elapsed: collections.abc.Callable[[], float] = _no_clock
     seed: int = 0
+
+    def restrained(
+        self,
+        closed_zones: collections.abc.Mapping[str, str],
+        allowance: budget.Allowance | None,
+    ) -> 'Context':
+        """Return this context as windows and budgets leave it now."""
+        return dataclasses.replace(
+            self,
+            closed_zones=closed_zones,
+            allowance=allowance,
+            limits=self.limits.within(allowance),
+        )

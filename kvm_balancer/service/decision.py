@@ -124,11 +124,9 @@ class Decider:
             cooling_hosts=around.cooling_hosts,
             in_flight=tuple(around.in_flight),
             corrections=around.corrections,
-            closed_zones=around.closed_zones,
-            allowance=around.allowance,
-            limits=(limits or self._template.limits).within(around.allowance),
+            limits=limits or self._template.limits,
             elapsed=lambda: time.monotonic() - began,
-        )
+        ).restrained(around.closed_zones, around.allowance)
 
     def _look(
         self, fleet: columns.Fleet, now: float
