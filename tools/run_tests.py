@@ -8,7 +8,8 @@ Each group is a folder below tests/ with a stestr repository of its own in
 all of the machine, and run one after another, as root where sudo lets them.
 The totals are what the runners recorded in their subunit streams, with one
 failure more for a runner that could not load its tests; they are printed,
-and kept in .test-results/totals.
+and kept in .test-results/totals. Every failure is told once more before
+them: the end of a long output is what is read first, and kept longest.
 """
 
 import dataclasses
@@ -38,6 +39,8 @@ GROUPS = {
 # They make network namespaces, and start hypervisors in them.
 NEED_ROOT = ('contract', 'functional', 'lab')
 AS_ROOT = ROOT / 'tools' / 'as-root'
+# How much of what a failed test said is told again at the end.
+STORY_LINES = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +50,15 @@ class Totals:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    # The tests that failed, each with the end of what it said.
+    stories: tuple[str, ...] = ()
 
     def __add__(self, other: 'Totals') -> 'Totals':
         return Totals(
             self.passed + other.passed,
             self.failed + other.failed,
             self.skipped + other.skipped,
+            self.stories + other.stories,
         )
 
     def __str__(self) -> str:
@@ -95,6 +101,17 @@ def stestr(group, *arguments, **options):
     )
 
 
+def tell(stories: list[str], test: dict) -> None:
+    """Add the story of a test that failed to the stories, if it did."""
+    if test['status'] not in ('fail', 'uxsuccess', 'inprogress'):
+        return
+    details = test['details']
+    said = details.get('traceback') or details.get('reason')
+    lines = said.as_text().rstrip().splitlines() if said else []
+    shown = '\n'.join(f'    {line}' for line in lines[-STORY_LINES:])
+    stories.append(f'FAILED {test["id"]} ({test["status"]})\n{shown}')
+
+
 def recorded(group: str) -> Totals:
     """Return the totals of the last run of a group, from its stream."""
     last = stestr(group, 'last', '--subunit', stdout=subprocess.PIPE)
@@ -106,7 +123,14 @@ def recorded(group: str) -> Totals:
             if test_id is not None and test_status in ended:
                 ended[test_status] += 1
 
-    result = testtools.CopyStreamResult([summary, Counter()])
+    stories = []
+    result = testtools.CopyStreamResult(
+        [
+            summary,
+            Counter(),
+            testtools.StreamToDict(functools.partial(tell, stories)),
+        ]
+    )
     result.startTestRun()
     subunit.ByteStreamToStreamResult(
         io.BytesIO(last.stdout), non_subunit_name='stdout'
@@ -120,6 +144,7 @@ def recorded(group: str) -> Totals:
             ended['fail'] + ended['uxsuccess'],
         ),
         skipped=ended['skip'],
+        stories=tuple(stories),
     )
 
 
@@ -159,6 +184,8 @@ def main() -> int:
     totals = sum((run(group) for group in chosen), Totals())
     RESULTS.mkdir(exist_ok=True)
     kept.write_text(f'{totals}\n')
+    for story in totals.stories:
+        print(story, flush=True)
     print(totals, flush=True)
     return 1 if totals.failed or not totals.passed else 0
 

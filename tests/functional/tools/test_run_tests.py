@@ -61,7 +61,8 @@ class RunTestsTest(unittest.TestCase):
             text=True,
             check=False,
         )
-        return done.returncode, done.stdout.splitlines()[-1]
+        self.lines = done.stdout.splitlines()
+        return done.returncode, self.lines[-1]
 
     def test_totals_of_groups_are_added_up(self):
         """Passed, failed and skipped are summed, and a failure is told."""
@@ -71,6 +72,17 @@ class RunTestsTest(unittest.TestCase):
         self.assertEqual((1, expected), self._run('unit', 'contract'))
         kept = self.root / '.test-results' / 'totals'
         self.assertEqual(f'{expected}\n', kept.read_text())
+
+    def test_failures_are_told_at_the_end(self):
+        """The last lines name what failed and why, after all groups."""
+        self._write('unit', _MIXED)
+        self._write('contract', _PASSING)
+        self._run('unit', 'contract')
+        told = self.lines.index('FAILED tests.unit.test_it.T.test_b (fail)')
+        self.assertEqual('    AssertionError: b', self.lines[-2])
+        self.assertGreater(
+            told, max(i for i, n in enumerate(self.lines) if '--- ' in n)
+        )
 
     def test_success_is_told(self):
         """All passed is the one case that ends with zero."""
