@@ -16,6 +16,7 @@ import types
 from typing import Self
 
 from kvm_balancer import errors
+from kvm_balancer.lab import waiting
 
 _ETH_P_ALL = 0x0003
 _ETH_P_RARP = 0x8035
@@ -84,7 +85,11 @@ class Listener:
             return [one for one in self._heard if one.mac == mac]
 
     def wait(
-        self, mac: str, interface: str, since_ns: int, seconds: float = 30.0
+        self,
+        mac: str,
+        interface: str,
+        since_ns: int,
+        seconds: float = waiting.PATIENCE_SECONDS,
     ) -> Announcement:
         """Return the first announcement of a card at an interface.
 

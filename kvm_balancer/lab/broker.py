@@ -6,17 +6,18 @@ its own, and it is given a directory to keep them in. It runs as whoever
 starts it.
 """
 
+import errno
 import os
 import pathlib
 import secrets
 import shutil
 import socket
 import ssl
-import time
 
 from kvm_balancer import errors
 from kvm_balancer.lab import certificates
 from kvm_balancer.lab import processes
+from kvm_balancer.lab import waiting
 
 #: Debian's ``rabbitmq-server`` changes to a user of its own when root calls
 #: it, who could not write to our directory; the script behind it does not.
@@ -50,6 +51,12 @@ ssl_options.keyfile = {folder}/server-key.pem
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
 """
+
+#: Linux gives ports above them to outgoing connections.
+_PORTS = range(20_000, 32_000)
+
+#: A broker that does not even greet in this time is as good as none.
+_GREETING_SECONDS = 15.0
 
 #: What opens a connection in AMQP 0-9-1; a broker answers Connection.Start.
 _GREETING = b'AMQP\x00\x00\x09\x01'
@@ -95,7 +102,7 @@ class Broker:
         place = f'{self.address}:{self.port}'
         return f'rabbit://{_USER}:{password}@{place}//'
 
-    def start(self, wait_seconds: float = 60.0) -> None:
+    def start(self, wait_seconds: float = waiting.PATIENCE_SECONDS) -> None:
         """Start it and wait until it answers AMQP; also after a kill.
 
         :raises LabError: when it is not installed, ends or is too slow
@@ -112,28 +119,27 @@ class Broker:
             self._configure()
         self.processes.start('rabbitmq', [path], self._environment())
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = waiting.PATIENCE_SECONDS) -> None:
         """Wait until it answers AMQP.
 
         :raises LabError: when it has ended or is too slow
         """
-        until = time.monotonic() + seconds
-        while not self.answers():
-            gone = not self.is_alive()
-            if gone or time.monotonic() > until:
-                told = self.processes.last_words('rabbitmq')
-                state = 'has ended' if gone else 'does not answer'
-                raise errors.LabError(
-                    f'RabbitMQ in {self.directory} {state}: {told}'
-                )
-            time.sleep(0.1)
+        waiting.until(
+            self.answers,
+            f'RabbitMQ in {self.directory} to answer',
+            seconds,
+            runs=self.is_alive,
+            said=lambda: self.processes.last_words('rabbitmq'),
+        )
 
     def answers(self) -> bool:
         """Say whether it speaks AMQP now."""
         place = (self.address, self.port)
         try:
             with (
-                socket.create_connection(place, timeout=5.0) as plain,
+                socket.create_connection(
+                    place, timeout=_GREETING_SECONDS
+                ) as plain,
                 self._wrapped(plain) as connection,
             ):
                 connection.sendall(_GREETING)
@@ -223,13 +229,21 @@ class Broker:
 
 
 def _free_port(address: str) -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise errors.LabError(
-                f'address {address} is not one of this machine: '
-                f'{os.strerror(error.errno or 0)}'
-            ) from None
-        return int(probe.getsockname()[1])
+    """Return a port on which nobody listens now.
+
+    It is below those that the system gives to connections of anybody's:
+    they could have taken it by the time that the broker listens.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise errors.LabError(
+                    f'address {address} is not one of this machine: '
+                    f'{os.strerror(error.errno or 0)}'
+                ) from None
+            return port

@@ -7,11 +7,11 @@ machine to machine. So the guest's own program is run for a moment.
 
 import os
 import pathlib
-import time
 
 from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import processes
+from kvm_balancer.lab import waiting
 
 _NAME = 'calibration'
 
@@ -20,7 +20,9 @@ _NAME = 'calibration'
 _TURNS = 1_000_000
 _TICKS = 30
 _WINDOWS = 3
-_BOOT_SECONDS = 15.0
+
+# With KVM it is up in a moment, or never: there is no use in patience.
+_KVM_BOOT_SECONDS = 3.0
 
 
 def virtualisation(directory: pathlib.Path) -> str:
@@ -28,7 +30,11 @@ def virtualisation(directory: pathlib.Path) -> str:
     if not os.access('/dev/kvm', os.R_OK | os.W_OK):
         return 'qemu'
     with _Trial(directory, 'kvm') as trial:
-        return 'kvm' if trial.reaches(1, 3.0) else 'qemu'
+        try:
+            trial.wait_for_rounds(1, _KVM_BOOT_SECONDS)
+        except errors.LabError:
+            return 'qemu'
+        return 'kvm'
 
 
 def turns_per_core(directory: pathlib.Path, kind: str) -> float:
@@ -38,9 +44,7 @@ def turns_per_core(directory: pathlib.Path, kind: str) -> float:
     :raises LabError: when the guest does not run
     """
     with _Trial(directory, 'kvm' if kind == 'kvm' else 'tcg') as trial:
-        if not trial.reaches(5, _BOOT_SECONDS):
-            told = trial.daemons.last_words(_NAME)
-            raise errors.LabError(f'QEMU runs no guest here: {told}')
+        trial.wait_for_rounds(5)
         # What else runs on the machine makes a turn dearer, never cheaper.
         return max(trial.turns_per_core() for _ in range(_WINDOWS))
 
@@ -91,19 +95,26 @@ class _Trial:
         except FileNotFoundError:
             return 0
 
-    def reaches(self, rounds: int, seconds: float) -> bool:
-        """Wait until it has told *rounds*; False when it does not."""
-        until = time.monotonic() + seconds
-        while self.rounds() < rounds:
-            if time.monotonic() > until or not self.daemons.is_alive(_NAME):
-                return False
-            time.sleep(0.02)
-        return True
+    def wait_for_rounds(
+        self, more: int, seconds: float = waiting.PATIENCE_SECONDS
+    ) -> None:
+        """Wait until it has told *more* rounds than now.
+
+        :raises LabError: when it does not
+        """
+        wanted = self.rounds() + more
+        waiting.until(
+            lambda: self.rounds() >= wanted,
+            f'QEMU ({self._accelerator}) to run a guest for {wanted} ticks',
+            seconds,
+            runs=lambda: self.daemons.is_alive(_NAME),
+            said=lambda: self.daemons.last_words(_NAME),
+        )
 
     def turns_per_core(self) -> float:
         """Return how many turns took a core's second, over some ticks."""
         ticks, seconds = self.rounds(), self.cpu_seconds()
-        self.reaches(ticks + _TICKS, _BOOT_SECONDS)
+        self.wait_for_rounds(_TICKS)
         ticks = self.rounds() - ticks
         seconds = self.cpu_seconds() - seconds
         return ticks * _TURNS / max(seconds, 0.01)

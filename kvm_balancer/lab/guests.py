@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import socket
-import time
 import xml.sax.saxutils
 
 import libvirt
@@ -13,7 +12,9 @@ from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import monitor
+from kvm_balancer.lab import processes
 from kvm_balancer.lab import storage
+from kvm_balancer.lab import waiting
 
 #: Of each host, as it sees it itself.
 _RUNTIME = '/run/kvm-balancer-lab'
@@ -124,20 +125,20 @@ class Guest:
         except FileNotFoundError:
             return bootsector.Report()
 
-    def wait_for_rounds(self, more: int = 1, seconds: float = 30.0) -> None:
+    def wait_for_rounds(
+        self, more: int = 1, seconds: float = waiting.PATIENCE_SECONDS
+    ) -> None:
         """Wait until it has ended *more* rounds than now.
 
         :raises LabError: when it does not
         """
         wanted = self.report().rounds + more
-        until = time.monotonic() + seconds
-        while self.report().rounds < wanted:
-            if time.monotonic() > until:
-                raise errors.LabError(
-                    f'{self.name} has not come to round {wanted} in '
-                    f'{seconds:g} seconds'
-                )
-            time.sleep(0.05)
+        waiting.until(
+            lambda: self.report().rounds >= wanted,
+            f'{self.name} to come to round {wanted}',
+            seconds,
+            said=lambda: processes.last_line(self.log),
+        )
 
     def set_load(self, host: hosts.Host, load: bootsector.Load) -> None:
         """Give it another load; it runs on *host*.
@@ -157,10 +158,8 @@ class Guest:
                 ) from None
             # Only now may the connection close: QEMU forgets what it has not
             # read yet of one that is closed.
-            until = time.monotonic() + 30.0
-            while self.report().settings < before + len(wanted):
-                if time.monotonic() > until:
-                    raise errors.LabError(
-                        f'{self.name} does not take its new load'
-                    )
-                time.sleep(0.05)
+            waiting.until(
+                lambda: self.report().settings >= before + len(wanted),
+                f'{self.name} to take its new load',
+                said=lambda: processes.last_line(self.log),
+            )

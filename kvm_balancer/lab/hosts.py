@@ -13,7 +13,6 @@ import pathlib
 import select
 import shutil
 import signal
-import time
 
 import libvirt
 
@@ -24,6 +23,7 @@ from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
 from kvm_balancer.lab import storage
+from kvm_balancer.lab import waiting
 
 # What goes wrong is raised; libvirt would also write it on standard error.
 libvirt.registerErrorHandler(lambda context, error: None, None)
@@ -127,7 +127,7 @@ class Host:
         """Start libvirtd in the host; also again, after it was killed."""
         self.start('libvirtd', ['libvirtd', '--listen'])
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = waiting.PATIENCE_SECONDS) -> None:
         """Wait until libvirtd answers, and knows its QEMU.
 
         The first time it asks QEMU what it can do: that takes seconds,
@@ -135,21 +135,13 @@ class Host:
 
         :raises LabError: when it has ended or is too slow
         """
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                with contextlib.closing(self.connect()) as connection:
-                    connection.getVersion()
-                return
-            except (errors.LabError, libvirt.libvirtError) as error:
-                gone = not self.is_alive('libvirtd')
-                if gone or time.monotonic() > until:
-                    told = self.processes.last_words('libvirtd')
-                    state = 'has ended' if gone else 'does not answer'
-                    raise errors.LabError(
-                        f'libvirtd of {self.name} {state}: {told or error}'
-                    ) from None
-            time.sleep(0.1)
+        waiting.until(
+            self._answers,
+            f'libvirtd of {self.name} to answer',
+            seconds,
+            runs=lambda: self.is_alive('libvirtd'),
+            said=lambda: self.processes.last_words('libvirtd'),
+        )
 
     def learn_from(self, other: 'Host') -> None:
         """Take over what another host's libvirtd has found out of QEMU."""
@@ -202,7 +194,7 @@ class Host:
     def run(
         self,
         argv: collections.abc.Sequence[str],
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = waiting.PATIENCE_SECONDS,
     ) -> str:
         """Run a program to its end in the host's namespaces."""
         return programs.run(self._inside(argv), timeout_seconds)
@@ -236,6 +228,14 @@ class Host:
     def plug_in(self) -> None:
         """Plug its cable in again."""
         network.set_carrier(self.description.interface, up=True)
+
+    def _answers(self) -> bool:
+        """Say whether libvirtd knows its QEMU."""
+        with contextlib.closing(self.connect()) as connection:
+            try:
+                return bool(connection.getVersion())
+            except libvirt.libvirtError as error:
+                raise errors.LabError(str(error)) from None
 
     def _inside(self, argv: collections.abc.Sequence[str]) -> list[str]:
         where = ['nsenter', '-t', str(self.holder), '-m', '-u', '-n']
@@ -290,7 +290,9 @@ class Host:
                 )
             finally:
                 os.close(writer)
-            ready = select.select([stream], [], [], 10.0)[0]
+            ready = select.select([stream], [], [], waiting.PATIENCE_SECONDS)[
+                0
+            ]
             if not ready or not stream.read(5):
                 told = self.processes.last_words('holder')
                 raise errors.LabError(f'{self.name}: namespaces: {told}')

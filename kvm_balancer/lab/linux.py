@@ -11,7 +11,6 @@ import contextlib
 import pathlib
 import shutil
 import socket
-import time
 import xml.sax.saxutils
 
 import libvirt
@@ -22,7 +21,9 @@ from kvm_balancer.lab import hosts
 from kvm_balancer.lab import initramfs
 from kvm_balancer.lab import kernel
 from kvm_balancer.lab import network
+from kvm_balancer.lab import processes
 from kvm_balancer.lab import storage
+from kvm_balancer.lab import waiting
 from kvm_balancer.lab import watches
 
 _INIT = pathlib.Path(__file__).with_name('linux-init.sh')
@@ -205,7 +206,9 @@ class LinuxGuest:
         except FileNotFoundError:
             return watches.Report()
 
-    def wait_for_rounds(self, more: int = 1, seconds: float = 60.0) -> None:
+    def wait_for_rounds(
+        self, more: int = 1, seconds: float = waiting.PATIENCE_SECONDS
+    ) -> None:
         """Wait until each of its watches has ended *more* rounds than now.
 
         :raises LabError: when one does not
@@ -221,7 +224,7 @@ class LinuxGuest:
             seconds,
         )
 
-    def tell(self, host: hosts.Host, word: str, seconds: float = 30.0) -> None:
+    def tell(self, host: hosts.Host, word: str) -> None:
         """Send it a word on its second port, and wait for the echo.
 
         :param host: where it runs
@@ -240,7 +243,7 @@ class LinuxGuest:
             self._wait(
                 lambda report: word in report.words[before:],
                 f'the word {word}',
-                seconds,
+                waiting.PATIENCE_SECONDS,
             )
 
     def _wait(
@@ -249,14 +252,12 @@ class LinuxGuest:
         what: str,
         seconds: float,
     ) -> None:
-        until = time.monotonic() + seconds
-        while not holds(self.report()):
-            if time.monotonic() > until:
-                raise errors.LabError(
-                    f'{self.name} has not come to {what} in {seconds:g} '
-                    f'seconds'
-                )
-            time.sleep(0.05)
+        waiting.until(
+            lambda: holds(self.report()),
+            f'{self.name} to come to {what}',
+            seconds,
+            said=lambda: processes.last_line(self.log),
+        )
 
 
 def _quoted(path: pathlib.Path) -> str:

@@ -17,6 +17,7 @@ import types
 from typing import Self
 
 from kvm_balancer import errors
+from kvm_balancer.lab import waiting
 
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _HEADER = struct.Struct('>BBHHH')
@@ -91,7 +92,9 @@ class Pinger:
         """How many requests have been answered."""
         return len(self._answers)
 
-    def wait_for_answers(self, more: int = 1, seconds: float = 30.0) -> None:
+    def wait_for_answers(
+        self, more: int = 1, seconds: float = waiting.PATIENCE_SECONDS
+    ) -> None:
         """Wait until *more* requests that are still to be sent are answered.
 
         :raises LabError: when they are not

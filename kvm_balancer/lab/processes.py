@@ -16,6 +16,7 @@ import collections.abc
 import contextlib
 import os
 import pathlib
+import re
 import select
 import signal
 import time
@@ -28,6 +29,9 @@ from kvm_balancer import errors
 MARK = 'KVM_BALANCER_LAB'
 
 _PROC = pathlib.Path('/proc')
+
+#: Nobody outlives SIGKILL; but on a busy machine it takes its time.
+_DYING_SECONDS = 60.0
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -44,13 +48,32 @@ def mount_source(directory: pathlib.Path) -> str:
 
 
 def started_ticks(pid: int) -> int | None:
-    """Return when process *pid* began, or None when it runs no more."""
+    """Return when process *pid* began, or None when it runs no more.
+
+    One that dies runs until the last of its threads has ended; the first of
+    a large QEMU is a zombie before the others have let go of its memory.
+    """
     try:
         text = (_PROC / str(pid) / 'stat').read_text()
+        state, *fields = text.rpartition(')')[2].split()
+        if state in 'ZX' and len(_threads(pid)) < 2:
+            return None
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, *fields = text.rpartition(')')[2].split()
-    return None if state in 'ZX' else int(fields[18])
+    return int(fields[18])
+
+
+def _threads(pid: int) -> list[pathlib.Path]:
+    return list((_PROC / str(pid) / 'task').iterdir())
+
+
+def last_line(path: pathlib.Path) -> str:
+    """Return the last line of a file that has any words; '' without one."""
+    with contextlib.suppress(OSError):
+        lines = path.read_text(errors='replace').split('\n')
+        told = [line.strip() for line in lines if line.strip()]
+        return told[-1] if told else ''
+    return ''
 
 
 def is_alive(process: Process | None) -> bool:
@@ -124,11 +147,7 @@ class Processes:
 
     def last_words(self, name: str) -> str:
         """Return the last line that daemon *name* wrote."""
-        with contextlib.suppress(OSError):
-            lines = self.log(name).read_text(errors='replace').split('\n')
-            told = [line.strip() for line in lines if line.strip()]
-            return told[-1] if told else ''
-        return ''
+        return last_line(self.log(name))
 
     def find(self, name: str) -> Process | None:
         """Return what is recorded of daemon *name*, alive or not."""
@@ -150,12 +169,12 @@ class Processes:
         """
         process = self.find(name)
         if process is not None:
-            wait_seconds = 5.0 if number == signal.SIGKILL else 0.0
+            killed = number == signal.SIGKILL
             _end(
                 [process.pid],
                 lambda pid: is_alive(process),
                 number,
-                wait_seconds,
+                _DYING_SECONDS if killed else 0.0,
             )
 
     def stop(self, name: str, wait_seconds: float = 10.0) -> None:
@@ -177,7 +196,9 @@ class Processes:
         :raises LabError: when one does not even die of SIGKILL
         """
         for _ in range(5):
-            found = belonging(self.directory)
+            # Whoever forks and ends between being listed and being looked at
+            # hides its child from one look, and not from the next.
+            found = belonging(self.directory) or belonging(self.directory)
             if not found:
                 self._reap()
                 return
@@ -240,7 +261,7 @@ def _end(
         for handle in _wait(handles, wait_seconds):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-        _wait(handles, 5.0)
+        _wait(handles, _DYING_SECONDS)
 
 
 def _wait(handles: collections.abc.Sequence[int], seconds: float) -> list[int]:
@@ -268,19 +289,33 @@ def belonging(directory: pathlib.Path) -> list[int]:
 
 
 def _belongs(pid: int, directory: str) -> bool:
-    process = _PROC / str(pid)
     with contextlib.suppress(OSError):
-        variables = (process / 'environ').read_bytes().split(b'\0')
-        for variable in variables:
-            name, _, value = variable.partition(b'=')
-            if name == MARK.encode():
-                return _within(os.fsdecode(value), directory)
-        source = mount_source(pathlib.Path(directory))
-        for line in (process / 'mountinfo').read_text().splitlines():
-            words = line.partition(' - ')[2].split()
-            if len(words) > 1 and _within(words[1], source):
-                return True
+        for thread in _threads(pid):
+            # One that has ended can say nothing of its process.
+            with contextlib.suppress(OSError):
+                return _is_of(thread, directory)
     return False
+
+
+def _is_of(thread: pathlib.Path, directory: str) -> bool:
+    variables = (thread / 'environ').read_bytes().split(b'\0')
+    for variable in variables:
+        name, _, value = variable.partition(b'=')
+        if name == MARK.encode():
+            return _within(os.fsdecode(value), directory)
+    source = mount_source(pathlib.Path(directory))
+    for line in (thread / 'mountinfo').read_bytes().splitlines():
+        words = line.partition(b' - ')[2].split()
+        if len(words) > 1 and _within(_unescaped(words[1]), source):
+            return True
+    return False
+
+
+def _unescaped(word: bytes) -> str:
+    r"""Return a word of ``mountinfo``, where a blank is ``\040``."""
+    return os.fsdecode(
+        re.sub(rb'\\(\d{3})', lambda octal: bytes([int(octal[1], 8)]), word)
+    )
 
 
 def _within(path: str, directory: str) -> bool:
@@ -297,7 +332,7 @@ def runs_with(pid: int, beginning: str) -> bool:
 
 def kill(pid: int) -> None:
     """End a process at once, as faults do; it is gone on return."""
-    _end([pid], lambda one: True, signal.SIGKILL, 5.0)
+    _end([pid], lambda one: True, signal.SIGKILL, _DYING_SECONDS)
 
 
 def kill_all(directory: pathlib.Path) -> None:
@@ -307,5 +342,5 @@ def kill_all(directory: pathlib.Path) -> None:
         found,
         lambda pid: _belongs(pid, str(directory)),
         signal.SIGKILL,
-        5.0,
+        _DYING_SECONDS,
     )

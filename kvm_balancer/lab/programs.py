@@ -4,10 +4,12 @@ import collections.abc
 import subprocess
 
 from kvm_balancer import errors
+from kvm_balancer.lab import waiting
 
 
 def run(
-    argv: collections.abc.Sequence[str], timeout_seconds: float = 60.0
+    argv: collections.abc.Sequence[str],
+    timeout_seconds: float = waiting.PATIENCE_SECONDS,
 ) -> str:
     """Run a program and return what it wrote.
 

@@ -7,13 +7,12 @@ to be copied along.
 
 import pathlib
 import shutil
-import time
 import xml.sax.saxutils
 
-from kvm_balancer import errors
 from kvm_balancer.lab import description
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
+from kvm_balancer.lab import waiting
 
 _DISK_BYTES = 1024 * 1024
 
@@ -43,7 +42,7 @@ Guest = description.Guest | description.LinuxGuest
 def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
     """Make a disk that begins with *content*, and serve it.
 
-    :raises LabError: when it is not there within seconds
+    :raises LabError: when it is not there in time
     """
     own = folder(lab, guest.name)
     own.mkdir(parents=True, exist_ok=True)
@@ -108,18 +107,14 @@ def _wait(
         f'driver=nbd,server.type=inet,server.host={lab.address},'
         f'server.port={guest.storage_port},export={guest.name}'
     )
-    until = time.monotonic() + 10.0
-    while True:
-        try:
+    waiting.until(
+        lambda: bool(
             programs.run(['qemu-img', 'info', '--image-opts', source])
-            return
-        except errors.LabError as error:
-            if not daemons.is_alive(name) or time.monotonic() > until:
-                told = daemons.last_words(name) or error
-                raise errors.LabError(
-                    f'disk of {guest.name}: {told}'
-                ) from None
-        time.sleep(0.05)
+        ),
+        f'qemu-nbd to serve the disk of {guest.name}',
+        runs=lambda: daemons.is_alive(name),
+        said=lambda: daemons.last_words(name),
+    )
 
 
 def folder(lab: description.Lab, guest: str) -> pathlib.Path:

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -12,6 +13,18 @@ import msgspec
 from kvm_balancer import errors
 from kvm_balancer.lab import processes
 
+# The first thread ends, and another stays.
+_HEADLESS = """
+import ctypes, os, threading, time
+def stay():
+    # Seen by the system, and not only by Python.
+    while open('/proc/self/stat').read().rpartition(')')[2].split()[0] != 'Z':
+        time.sleep(0.01)
+    os.write(1, b'up\\n')
+    time.sleep(60)
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
 _STUBBORN = 'trap "" TERM; echo deaf > "$0"; while :; do sleep 60; done'
 
 
@@ -56,6 +69,20 @@ class ProcessesTest(unittest.TestCase):
         self.assertTrue(processes.belonging(self.directory))
         self.daemons.sweep()
         self.assertEqual([], processes.belonging(self.directory))
+
+    def test_a_process_lives_until_its_last_thread_has_ended(self):
+        heard, told = os.pipe()
+        self.addCleanup(os.close, heard)
+        self.daemons.start(
+            'one', [sys.executable, '-c', _HEADLESS], stdout=told
+        )
+        os.close(told)
+        self.assertEqual(b'up\n', os.read(heard, 3))
+        pid = self.daemons.find('one').pid
+        self.assertTrue(self.daemons.is_alive('one'))
+        self.assertEqual([pid], processes.belonging(self.directory))
+        self.daemons.sweep()
+        self.assertFalse(self.daemons.is_alive('one'))
 
     def test_a_sweep_takes_along_what_is_below_and_nothing_else(self):
         below = processes.Processes(self.directory / 'host')
