@@ -30,7 +30,7 @@ class BrokerTest(testtools.TestCase):
         with kombu.Connection(url, **options) as connection:
             queue = connection.SimpleQueue('test')
             queue.put({'word': 'one'})
-            self.assertEqual({'word': 'one'}, queue.get(timeout=10).payload)
+            self.assertEqual({'word': 'one'}, queue.get(timeout=300).payload)
 
     def test_it_carries_messages_also_after_it_was_killed(self):
         mine = self._start()

@@ -4,12 +4,14 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 from kvm_balancer.lab import ledger
+from tests.lab import appearance
 from tests.lab import ground
 
 _PROGRAM = pathlib.Path(sys.executable).with_name('kvm-balancer')
+
+_PATIENCE_SECONDS = 600
 
 #: What shows that it is under way so far, and no further.
 _MOMENTS = {
@@ -43,16 +45,13 @@ class DownTest(ground.LabTestCase):
             text=True,
         ) as up:
             try:
-                self._wait_for(self.directory / file, up)
+                came = appearance.wait(
+                    self.directory / file, up.pid, _PATIENCE_SECONDS
+                )
             finally:
                 up.send_signal(signal.SIGKILL)
-
-    def _wait_for(self, path, up):
-        until = time.monotonic() + 240
-        while not path.exists():
-            if up.poll() is not None or time.monotonic() > until:
-                self.fail(f'lab up did not come to {path}: {up.stdout.read()}')
-            time.sleep(0.01)
+            told = up.stdout.read()
+        self.assertTrue(came, f'lab up did not come to {file}: {told}')
 
     def _down(self):
         return subprocess.run(

@@ -35,7 +35,7 @@ class HostsTest(ground.LabTestCase):
                 guest.name,
                 destination.uri,
             ],
-            timeout_seconds=120,
+            timeout_seconds=600,
         )
 
     def _assert_well(self, lab, host):

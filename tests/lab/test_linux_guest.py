@@ -24,7 +24,7 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import driver
 from tests.lab import ground
 
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 600
 
 
 class AtOnce(contract.Convergence):

@@ -18,7 +18,7 @@ from kvm_balancer.bus import transport
 from kvm_balancer.lab import broker
 
 #: Far more than anything here takes: whoever waits longer waits in vain.
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 #: Queues that the tests make.
 OUTCOMES = f'{notifications.OUTCOME_TOPIC}.info'

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 600
 
 
 def check_only(ground, instance, *options):

@@ -10,7 +10,7 @@ import unittest
 
 from kvm_balancer.lab import broker
 
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 600
 
 
 class AgentTest(unittest.TestCase):

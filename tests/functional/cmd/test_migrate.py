@@ -8,7 +8,7 @@ import unittest
 
 from tests.functional.libvirt import hosts
 
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 600
 
 
 class MigrateTest(unittest.TestCase):
@@ -84,7 +84,7 @@ class MigrateTest(unittest.TestCase):
     def test_it_is_drawn_below_its_record_where_that_is_asked_for(self):
         uid = self.ground.calm()
         # so slow that a look or two falls into the copy
-        code, out, err = self._run(uid, '--drawing', '--bandwidth', '2')
+        code, out, err = self._run(uid, '--drawing', '--bandwidth', '1')
         self.assertEqual(0, code, err)
         record, _, drawn = out.partition('\n\n')
         self.assertIn('| Story ', record)

@@ -16,7 +16,7 @@ from kvm_balancer.cmd.demo import watching
 _PROGRAM = pathlib.Path(sys.executable).with_name('kvm-balancer')
 #: A slow machine that does other things besides; it ends by itself long
 #: before.
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 1200
 _SECONDS = 180
 
 

@@ -17,10 +17,11 @@ from kvm_balancer.virt.libvirt import driver
 from tests.contract import ground
 from tests.functional.libvirt import guests
 
-#: Under emulation a guest that writes without pause dirties some hundred
-#: MiB a second; one that pauses this long, well under one.
+#: One that pauses this long dirties well under a MiB a second.
 _CALM_DELAY = 2_000_000
-_BUSY_DELAY = 1_000
+#: Hardly a pause: under emulation thousands of MiB a second, so that also
+#: one that gets a hundredth of a core writes faster than the stream.
+BUSY_DELAY = 10
 
 _WORKING_SET_MIB = 32
 
@@ -46,7 +47,7 @@ def lab(tls: bool = False) -> fleet.Lab:
     found.up()
     for name, working_set, delay in (
         ('calm', 1, _CALM_DELAY),
-        ('busy', _WORKING_SET_MIB, _BUSY_DELAY),
+        ('busy', _WORKING_SET_MIB, BUSY_DELAY),
     ):
         path = found.directory / f'{name}.bin'
         path.write_bytes(guests.image(working_set, delay))

@@ -45,7 +45,7 @@ class ExamplePluginsTest(unittest.TestCase):
             ],
             check=True,
             stdin=subprocess.DEVNULL,
-            timeout=300,
+            timeout=1200,
         )
         (cls.folder / 'balancer.conf').write_text(_OPTIONS)
 
@@ -65,7 +65,7 @@ class ExamplePluginsTest(unittest.TestCase):
             capture_output=True,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         self.assertEqual(0, done.returncode, done.stderr)

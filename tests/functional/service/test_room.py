@@ -23,6 +23,7 @@ from kvm_balancer.service import executor_client
 from kvm_balancer.service import executor_service
 from tests.functional.bus import base
 from tests.functional.libvirt import guests
+from tests.functional.libvirt import hosts
 
 #: A guest has 64 MiB; the destination has room for one.
 _GUEST_MIB, _ROOM_MIB = 64, 100
@@ -186,7 +187,7 @@ class RoomTest(base.BrokerCase):
         """Limits are set as the other comes, and lifted as it goes."""
         ids = {}
         for _ in range(2):
-            uid = self.start_guest('host-1', 32, 12, 1_000)
+            uid = self.start_guest('host-1', 32, 12, hosts.BUSY_DELAY)
             ids[uid] = self.migrate(
                 uid,
                 'host-1',
