@@ -15,7 +15,7 @@ from kvm_balancer.virt import driver
 #: Between two looks whether a window is over, and for how much longer than
 #: the window one is looked for.
 _LOOK_SECONDS = 0.25
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 30.0
 #: Each window is so many times as long as the one before it.
 _STEP = 4
 #: Of a window, as hypervisors have it.
