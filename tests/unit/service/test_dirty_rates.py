@@ -184,7 +184,7 @@ class DirtyRatesTest(unittest.TestCase):
 
         def slow(instance, window_seconds):
             asked.set()
-            answer.wait(30.0)
+            answer.wait(300.0)
             return False
 
         with (
@@ -192,8 +192,8 @@ class DirtyRatesTest(unittest.TestCase):
             mock.patch.object(dirty_rates, '_STOP_SECONDS', 0.01),
         ):
             self.rates.start()
-            self.assertTrue(asked.wait(10.0))
+            self.assertTrue(asked.wait(60.0))
             self.rates.stop()
             self.assertTrue(self.rates._thread.is_alive())
             answer.set()
-            self.rates._thread.join(10.0)
+            self.rates._thread.join(60.0)

@@ -389,7 +389,7 @@ class ReservationTest(Ground):
         self.assert_untouched(uid)
         # it may have heard of it all the same
         self.assertEqual(
-            ended.migration_id, destinations.released.get(timeout=1.0)
+            ended.migration_id, destinations.released.get(timeout=60.0)
         )
 
     def test_an_answer_that_says_nothing_starts_no_copy(self):
