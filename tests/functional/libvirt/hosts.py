@@ -13,6 +13,7 @@ import libvirt
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import driver
 from tests.contract import ground
 from tests.functional.libvirt import guests
@@ -139,7 +140,12 @@ class LibvirtGround(ground.Ground):
         self, uri: str, manage: ownership.Manage
     ) -> driver.LibvirtDriver:
         made = driver.LibvirtDriver(
-            driver.Params(uri=uri, manage=manage, poll_seconds=0.1)
+            driver.Params(
+                uri=uri,
+                manage=manage,
+                timing=connection.Timing(open_seconds=ground.PATIENCE_SECONDS),
+                poll_seconds=0.1,
+            )
         )
         self._drivers.append(made)
         made.connect()
