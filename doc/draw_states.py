@@ -2,7 +2,7 @@
 
 import pathlib
 
-from kvm_balancer.migration import diagram
+from kvm_balancer.migration.lifecycle import diagram
 
 REFERENCE = pathlib.Path(__file__).parent / 'source' / 'reference'
 

@@ -4,8 +4,8 @@ import collections.abc
 import dataclasses
 import random
 
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import plan
 from kvm_balancer.virt.simulated import habits
 from kvm_balancer.virt.simulated import memory

@@ -5,12 +5,12 @@ import dataclasses
 import math
 
 from benchmarks.convergence import cases
-from kvm_balancer.migration import course
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import plan
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts

@@ -21,7 +21,7 @@ from benchmarks.migration import report
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import opts
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.service import executor_client
 
 _AT_ONCE = 8

@@ -16,8 +16,8 @@ from benchmarks.migration import ground
 from benchmarks.migration import report
 from benchmarks.migration import ways
 from kvm_balancer.lab import bootsector
-from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
 from kvm_balancer.service import dirty_rates

@@ -15,9 +15,9 @@ import uuid
 
 from benchmarks.migration import ground
 from kvm_balancer.migration import events
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
 from kvm_balancer.service import migrations

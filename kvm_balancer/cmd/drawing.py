@@ -13,7 +13,7 @@ import dataclasses
 import math
 from typing import TextIO
 
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import track as tracks
 

@@ -19,9 +19,9 @@ from kvm_balancer.cmd import preflight
 from kvm_balancer.cmd import progress
 from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from kvm_balancer.service import forecast

@@ -16,7 +16,7 @@ from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import plan
 from kvm_balancer.virt import driver
 

@@ -16,10 +16,10 @@ from typing import TextIO
 
 from kvm_balancer.cmd import drawing
 from kvm_balancer.migration import events
-from kvm_balancer.migration import hot_set
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
+from kvm_balancer.migration.foresight import hot_set
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 

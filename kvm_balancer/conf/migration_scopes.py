@@ -12,9 +12,9 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.conf import migration
-from kvm_balancer.migration import combinations
 from kvm_balancer.migration import request
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import combinations
+from kvm_balancer.migration.options import scopes
 
 _KINDS = ('zone', 'aggregate')
 _FORM = ' or '.join(f'[{migration.GROUP}:{kind}:NAME]' for kind in _KINDS)

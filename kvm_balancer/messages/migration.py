@@ -11,7 +11,7 @@ from kvm_balancer.messages import schema
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 
 REQUEST_SCHEMA = 'kvm-balancer/migration-request/1'

@@ -6,8 +6,8 @@ import enum
 import math
 
 from kvm_balancer.filters import base as filter_base
-from kvm_balancer.migration import correction
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import budget

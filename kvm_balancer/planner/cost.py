@@ -4,9 +4,9 @@ import collections.abc
 
 import numpy as np
 
-from kvm_balancer.migration import correction
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import terms as termed

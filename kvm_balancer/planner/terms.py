@@ -12,10 +12,10 @@ import dataclasses
 import numpy as np
 
 from kvm_balancer import errors
-from kvm_balancer.migration import combinations
 from kvm_balancer.migration import request
-from kvm_balancer.migration import scopes
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import combinations
+from kvm_balancer.migration.options import scopes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import fleet as columns
 
 

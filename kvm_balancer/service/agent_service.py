@@ -14,7 +14,7 @@ from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import agent

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import time
 
-from kvm_balancer.migration import correction
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans

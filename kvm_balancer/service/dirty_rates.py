@@ -14,7 +14,7 @@ import threading
 import time
 
 from kvm_balancer import errors
-from kvm_balancer.migration import hot_set
+from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.model import sample
 from kvm_balancer.service import measuring
 from kvm_balancer.virt import driver

@@ -17,7 +17,7 @@ import uuid
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome

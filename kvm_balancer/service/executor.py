@@ -18,9 +18,9 @@ import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations

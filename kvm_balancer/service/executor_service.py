@@ -23,10 +23,10 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.messages import room as room_messages
 from kvm_balancer.messages import sample as sample_messages
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration import room
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
 from kvm_balancer.service import courier

@@ -8,7 +8,7 @@ import logging
 import threading
 
 from kvm_balancer import errors
-from kvm_balancer.migration import correction
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.store import migrations
 
 LOG = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import threading
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import track
+from kvm_balancer.migration.lifecycle import track
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome
 from kvm_balancer.model import placement

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from kvm_balancer.migration import hot_set
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import hot_set
+from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import plan
 from kvm_balancer.model import sample
 from kvm_balancer.virt import driver

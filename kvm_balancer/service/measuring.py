@@ -9,7 +9,7 @@ import threading
 import time
 
 from kvm_balancer import errors
-from kvm_balancer.migration import hot_set
+from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.virt import driver
 
 #: Between two looks whether a window is over, and for how much longer than

@@ -17,8 +17,8 @@ from typing import Protocol
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady

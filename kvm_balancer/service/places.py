@@ -6,7 +6,7 @@ Most often they are misspelt, and what was meant to hold there holds nowhere.
 import collections.abc
 import logging
 
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 
 LOG = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from stevedore import named
 
 from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
-from kvm_balancer.migration import scopes
 from kvm_balancer.migration.convergence import contract as convergence_base
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context as contexts

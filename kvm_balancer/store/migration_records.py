@@ -4,9 +4,9 @@ import dataclasses
 
 import msgspec
 
-from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
+from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan
 from kvm_balancer.model import track as tracks

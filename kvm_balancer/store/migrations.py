@@ -11,8 +11,8 @@ import dataclasses
 import sqlalchemy
 from sqlalchemy import orm
 
-from kvm_balancer.migration import correction
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.store import database as db

@@ -19,7 +19,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration import room
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import steady
 

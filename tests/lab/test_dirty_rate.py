@@ -10,9 +10,9 @@ from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
 from kvm_balancer.lab import prerequisites
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import forecast

@@ -13,10 +13,10 @@ from kvm_balancer.lab import network
 from kvm_balancer.lab import pinger
 from kvm_balancer.lab import prerequisites
 from kvm_balancer.lab import status
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from kvm_balancer.service import migrations

@@ -17,9 +17,9 @@ import dataclasses
 import math
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import pulse
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration.convergence import link
+from kvm_balancer.migration.lifecycle import pulse
 
 ALPHA = link.ALPHA
 #: Passes that are looked at; what is older may be another guest's.

@@ -18,7 +18,7 @@ from typing import Any
 import libvirt
 
 from kvm_balancer import errors
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents

@@ -6,9 +6,9 @@ there is none, a wish that the destination cannot grant is refused by QEMU when
 the migration starts, before anything is copied.
 """
 
-from kvm_balancer.migration import combinations
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.options import combinations
 from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings

@@ -5,9 +5,9 @@ is not asked about.
 """
 
 from kvm_balancer import errors
-from kvm_balancer.migration import combinations
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.options import combinations
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import scene

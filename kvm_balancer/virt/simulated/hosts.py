@@ -5,7 +5,7 @@ import dataclasses
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import room
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import load
 from kvm_balancer.virt.simulated import memory

@@ -5,8 +5,8 @@ import dataclasses
 import functools
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import hot_set
-from kvm_balancer.migration import wishes
+from kvm_balancer.migration.foresight import hot_set
+from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts

@@ -2,10 +2,10 @@
 
 import unittest
 
-from kvm_balancer.migration import combinations
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration.options import combinations
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import identity
 from tests.contract import ground as grounds

@@ -5,8 +5,8 @@ import unittest
 
 import libvirt
 
-from kvm_balancer.migration import machine
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from kvm_balancer.service import migrations

@@ -6,7 +6,7 @@ from kvm_balancer import errors
 from kvm_balancer.cmd import configuration
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.migration import request
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import scopes
 
 #: what the file holds, and what the one line says
 _BAD = (

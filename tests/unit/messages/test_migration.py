@@ -7,7 +7,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 

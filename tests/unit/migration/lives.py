@@ -1,9 +1,9 @@
 """Builders: requests, policies that say what they are told, and events."""
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import machine
 
 State = events.EndState
 

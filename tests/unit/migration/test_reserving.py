@@ -4,8 +4,8 @@ import unittest
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import starting
-from kvm_balancer.migration import states
+from kvm_balancer.migration.lifecycle import starting
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from tests.unit.migration import lives
 

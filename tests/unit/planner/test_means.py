@@ -4,9 +4,9 @@ import unittest
 
 import numpy as np
 
-from kvm_balancer.migration import prediction
 from kvm_balancer.migration import request
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.foresight import prediction
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import cost
 from kvm_balancer.planner import means

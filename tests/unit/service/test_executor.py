@@ -12,9 +12,9 @@ import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import executor
 from kvm_balancer.store import outbox

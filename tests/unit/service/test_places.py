@@ -2,7 +2,7 @@
 
 import unittest
 
-from kvm_balancer.migration import scopes
+from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import records
 from kvm_balancer.service import places
 

@@ -13,10 +13,10 @@ import msgspec
 from kvm_balancer import errors
 from kvm_balancer.messages import room as messages
 from kvm_balancer.migration import events
-from kvm_balancer.migration import machine
 from kvm_balancer.migration import request
 from kvm_balancer.migration import room
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reception

@@ -3,8 +3,8 @@ import unittest
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import machine
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.virt.simulated import failures
 from tests.unit.virt.simulated import builders
 

@@ -1,0 +1,219 @@
+"""What past migrations teach of the next ones: predicted against actual.
+
+A factor for each of copying time, downtime and MiB, by mode: one for the
+whole fleet, and one for each instance, which begins as that of the fleet and
+goes its own way. Every lesson holds what happened against what had been
+predicted *before* it was corrected, and draws the factors part of the way to
+that ratio, the instance's further than the fleet's. What was corrected by
+does not matter, so that lessons may come late and many at once: factors never
+overshoot. Old lessons fade, those of an instance to what the fleet has.
+
+The time in which nothing is copied is no matter of factors: what both ends
+have shown of it is taken instead (:mod:`.passages`). Pure: times are those
+of the migrations.
+"""
+
+import collections.abc
+import dataclasses
+import math
+
+import numpy as np
+from numpy import typing as npt
+
+from kvm_balancer.migration.foresight import passages
+from kvm_balancer.model import plan
+
+#: Shares of the way to the newest ratio that a lesson goes.
+INSTANCE_SHARE = 0.5
+FLEET_SHARE = 0.1
+#: A lesson counts for half after so long.
+HALF_LIFE_SECONDS = 14 * 86_400.0
+#: One migration never counts for more than a factor of this, nor do all.
+_MOST = math.log(3.0)
+#: What is off by less time, downtime or memory is as good as true.
+_SLACK = (0.25, 20.0, 8.0)
+
+#: Logarithms of the factors of copying seconds, downtime and MiB.
+_Logs = tuple[float, float, float]
+_NONE: _Logs = (0.0, 0.0, 0.0)
+#: The same of one migration; None where it was not seen.
+_Ratios = tuple[float | None, float | None, float | None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lesson:
+    """A migration that completed, and what had been predicted of it.
+
+    :ivar mode: in which it ended
+    :ivar copying_seconds: while its memory was copied; this, and what
+        follows, None where it is not known
+    :ivar fixed_seconds: all other time
+    :ivar downtime_ms: in which the guest did not run
+    """
+
+    instance: str
+    ends: passages.Ends
+    mode: plan.Mode
+    began_at: float
+    ended_at: float
+    predicted: plan.Prediction
+    mib: float
+    copying_seconds: float | None
+    fixed_seconds: float | None
+    downtime_ms: float | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Factors:
+    logs: _Logs = _NONE
+    at: float = 0.0
+
+    def now(self, at: float, rest: _Logs = _NONE) -> _Logs:
+        """Return them as they have faded to *rest* until *at*."""
+        left = 0.5 ** (max(0.0, at - self.at) / HALF_LIFE_SECONDS)
+        seconds, downtime, mib = (
+            to + left * (log - to)
+            for log, to in zip(self.logs, rest, strict=True)
+        )
+        return seconds, downtime, mib
+
+    def draw(
+        self, ratios: _Ratios, share: float, at: float, rest: _Logs = _NONE
+    ) -> None:
+        """Go a share of the way to what was seen."""
+        seconds, downtime, mib = (
+            old if ratio is None else old + share * (ratio - old)
+            for old, ratio in zip(self.now(at, rest), ratios, strict=True)
+        )
+        self.logs = seconds, downtime, mib
+        self.at = max(self.at, at)
+
+
+class Corrections:
+    """The factors as they are after all lessons so far."""
+
+    def __init__(self) -> None:
+        self._fleet: dict[plan.Mode, _Factors] = {}
+        self._instances: dict[tuple[str, plan.Mode], _Factors] = {}
+        self._passages = passages.Passages()
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def learn(self, lesson: Lesson) -> None:
+        """Take in one migration; lessons come in the order they ended.
+
+        One that ended in another mode than predicted teaches nothing of the
+        factors of either.
+        """
+        self._passages.add(
+            passages.Passage(
+                lesson.ends,
+                lesson.began_at,
+                lesson.ended_at,
+                lesson.mib,
+                lesson.copying_seconds,
+                lesson.fixed_seconds,
+            )
+        )
+        if lesson.mode is not lesson.predicted.mode:
+            return
+        at = lesson.ended_at
+        ratios = _ratios(lesson)
+        fleet = self._fleet.setdefault(lesson.mode, _Factors())
+        before = fleet.now(at)
+        fleet.draw(ratios, FLEET_SHARE, at)
+        own = self._instances.setdefault(
+            (lesson.instance, lesson.mode), _Factors(before, at)
+        )
+        own.draw(ratios, INSTANCE_SHARE, at, before)
+
+    def bandwidths_mib_s(
+        self, ends: collections.abc.Iterable[passages.Ends]
+    ) -> npt.NDArray[np.float64]:
+        """Return what was seen to be carried between each two hosts.
+
+        :returns: infinity where it is not known
+        """
+        return np.array(
+            [self._passages.bandwidth_mib_s(one) or np.inf for one in ends],
+            dtype=np.float64,
+        )
+
+    def correct(
+        self,
+        instance: str,
+        ends: passages.Ends,
+        predicted: plan.Prediction,
+        now: float,
+    ) -> plan.Prediction:
+        """Return what is to be expected after all that was learned.
+
+        It carries what was predicted, for the lesson that comes of it.
+        """
+        raw = uncorrected(predicted)
+        fixed = self._passages.fixed_seconds(ends)
+        if fixed is None:
+            fixed = predicted.fixed_seconds
+        seconds, downtime, mib = (
+            math.exp(log) for log in self._logs(instance, predicted.mode, now)
+        )
+        return dataclasses.replace(
+            predicted,
+            seconds=fixed + raw.copying_seconds * seconds,
+            downtime_ms=raw.downtime_ms * downtime,
+            mib=raw.mib * mib,
+            fixed_seconds=fixed,
+            uncorrected=raw,
+        )
+
+    def correct_all(
+        self,
+        instances: collections.abc.Iterable[str],
+        ends: collections.abc.Iterable[passages.Ends],
+        predicted: collections.abc.Iterable[plan.Prediction],
+        now: float,
+    ) -> list[plan.Prediction]:
+        """Correct one prediction of each of *instances*."""
+        return [
+            self.correct(*one, now)
+            for one in zip(instances, ends, predicted, strict=True)
+        ]
+
+    def _logs(self, instance: str, mode: plan.Mode, now: float) -> _Logs:
+        fleet = self._fleet.get(mode)
+        if fleet is None:
+            return _NONE
+        common = fleet.now(now)
+        own = self._instances.get((instance, mode))
+        return common if own is None else own.now(now, common)
+
+
+def uncorrected(predicted: plan.Prediction) -> plan.Uncorrected:
+    """Return what was predicted before past migrations were asked."""
+    return predicted.uncorrected or plan.Uncorrected(
+        max(predicted.seconds - predicted.fixed_seconds, 0.0),
+        predicted.downtime_ms,
+        predicted.mib,
+    )
+
+
+def _ratios(lesson: Lesson) -> _Ratios:
+    raw = uncorrected(lesson.predicted)
+    return (
+        _log_ratio(lesson.copying_seconds, raw.copying_seconds, _SLACK[0]),
+        _log_ratio(lesson.downtime_ms, raw.downtime_ms, _SLACK[1]),
+        _log_ratio(lesson.mib, raw.mib, _SLACK[2]),
+    )
+
+
+def _log_ratio(
+    actual: float | None, predicted: float, slack: float
+) -> float | None:
+    """Compare two sizes, of which differences below *slack* are noise."""
+    if actual is None or not math.isfinite(predicted):
+        return None
+    if abs(actual - predicted) <= slack:
+        return 0.0
+    log = math.log((actual + slack) / (predicted + slack))
+    return min(max(log, -_MOST), _MOST)

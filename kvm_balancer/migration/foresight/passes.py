@@ -1,0 +1,199 @@
+"""Pre-copy pass by pass, for many guests at once, as QEMU does it.
+
+A pass carries what is dirty. It ends as soon as what is left of it fits the
+limit of the downtime, at which QEMU looks every 50 ms or so: only then does
+it ask what got dirty meanwhile. What was left is united with that. When all
+of it fits, the guest is stopped, and what is left is carried while it
+stands: so even an idle guest stands still for about the limit (seen with
+QEMU 7.2). The limit is QEMU's own at first and is raised to what is allowed
+when a pass does not leave less than half of the one before.
+
+Under auto-converge the guest is slowed down by steps as in QEMU: when it
+dirtied more than half of what was sent, twice, over at least a second each.
+"""
+
+import dataclasses
+
+import numpy as np
+from numpy import typing as npt
+
+from kvm_balancer.migration import qemu
+from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import dirtying
+
+Column = npt.NDArray[np.float64]
+
+#: A pass that leaves less of the one before is worth another one.
+FALLS_FAST = 0.5
+#: A pass that leaves more does not get anywhere.
+STALLS = 0.995
+#: No more passes are looked at, nor copies beyond so many times the memory:
+#: what has not converged by then is given up.
+MOST_PASSES = 64
+MOST_COPIES = 16.0
+
+#: Throttles as shares of the guest's time.
+FIRST_THROTTLE = qemu.FIRST_THROTTLE_PERCENT / 100.0
+THROTTLE_STEP = qemu.THROTTLE_STEP_PERCENT / 100.0
+HIGHEST_THROTTLE = qemu.HIGHEST_THROTTLE_PERCENT / 100.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Steps:
+    """How auto-converge slows a guest down; shares of its time.
+
+    :ivar allowed: the highest throttle; 0 for no auto-converge
+    """
+
+    first: float = FIRST_THROTTLE
+    step: float = THROTTLE_STEP
+    allowed: float = 0.0
+
+    @classmethod
+    def of(cls, options: request.Options) -> 'Steps':
+        """Return what a request allows."""
+        if not options.auto_converge or options.max_throttle_percent <= 0:
+            return cls()
+        allowed = min(options.max_throttle_percent / 100.0, HIGHEST_THROTTLE)
+        first = options.auto_converge_initial_percent / 100.0
+        step = options.auto_converge_increment_percent / 100.0
+        return cls(
+            min(first or FIRST_THROTTLE, allowed),
+            step or THROTTLE_STEP,
+            allowed,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Copies:
+    """What pre-copy takes; infinite where it does not converge.
+
+    :ivar carried_mib: in all, the last stop included
+    :ivar stopped_mib: what is carried while the guest stands still
+    :ivar throttled: True where the guest is slowed down in the end
+    """
+
+    carried_mib: Column
+    stopped_mib: Column
+    throttled: npt.NDArray[np.bool_]
+
+
+class _Run:
+    """The rows that are still being copied."""
+
+    def __init__(
+        self,
+        guests: dirtying.Dirtying,
+        bandwidth: Column,
+        allowed_ms: float,
+        steps: Steps,
+    ) -> None:
+        self.rows = np.arange(len(bandwidth))
+        self.guests = guests
+        self.bandwidth = bandwidth
+        self.first = bandwidth * min(qemu.FIRST_DOWNTIME_MS, allowed_ms) / 1e3
+        self.allowed = bandwidth * allowed_ms / 1e3
+        self.keep = np.maximum(self.first - qemu.LOOK_SECONDS * bandwidth, 0.0)
+        self.hot, self.rest = guests.hot_mib, guests.rest_mib
+        self.left = guests.memory_mib
+        self.carried = np.zeros_like(bandwidth)
+        self.steps = steps
+        self.throttle = np.zeros_like(bandwidth)
+        # since auto-converge looked the last time
+        self.looks = np.zeros_like(bandwidth)
+        self.seconds = np.zeros_like(bandwidth)
+        self.sent = np.zeros_like(bandwidth)
+        self.dirtied = np.zeros_like(bandwidth)
+
+    def keep_only(self, rows: npt.NDArray[np.intp]) -> None:
+        """Go on with some of the rows."""
+        self.guests = self.guests.only(rows)
+        for name, column in vars(self).items():
+            if isinstance(column, np.ndarray):
+                setattr(self, name, column[rows])
+
+    def copy(self) -> npt.NDArray[np.bool_]:
+        """Make one pass; say which rows it got nowhere with."""
+        before = self.left
+        carried = before - np.minimum(self.keep, before)
+        seconds = carried / self.bandwidth
+        stays = 1.0 - carried / np.maximum(before, np.finfo(np.float64).tiny)
+        guests = self.guests
+        slowed = seconds * guests.pace(self.throttle)
+        hot, rest = self.hot * stays, self.rest * stays
+        self.hot = hot + (guests.hot_mib - hot) * guests.hot_share(slowed)
+        self.rest = rest + (
+            (guests.rest_mib - rest) * guests.rest_share(slowed)
+        )
+        self.left = self.hot + self.rest
+        self.carried = self.carried + carried
+        stalls = self.left > STALLS * before
+        if self.steps.allowed > 0.0:
+            dirtied = self.left - (before - carried)
+            stalls &= ~self._throttle(seconds, carried, dirtied)
+        return stalls | (self.carried > MOST_COPIES * guests.memory_mib)
+
+    def switches(self, before: Column) -> npt.NDArray[np.bool_]:
+        """Say which rows are switched, after what was left *before*."""
+        hardly_falls = self.left > FALLS_FAST * before
+        fits = (self.left <= self.allowed) & hardly_falls
+        switched: npt.NDArray[np.bool_] = fits | (self.left <= self.first)
+        return switched
+
+    def _throttle(
+        self, seconds: Column, sent: Column, dirtied: Column
+    ) -> npt.NDArray[np.bool_]:
+        """Let auto-converge look; say where the throttle may yet rise."""
+        self.seconds = self.seconds + seconds
+        self.sent = self.sent + sent
+        self.dirtied = self.dirtied + dirtied
+        due = self.seconds >= qemu.THROTTLE_PERIOD_SECONDS
+        high = due & (self.dirtied > qemu.THROTTLE_SHARE * self.sent)
+        self.looks = self.looks + high
+        rises = self.looks >= qemu.THROTTLE_LOOKS
+        steps = self.steps
+        raised = np.where(
+            self.throttle > 0.0, self.throttle + steps.step, steps.first
+        )
+        may_rise = self.throttle < steps.allowed
+        self.throttle = np.where(
+            rises, np.minimum(raised, steps.allowed), self.throttle
+        )
+        self.looks = np.where(rises, 0.0, self.looks)
+        for name in ('seconds', 'sent', 'dirtied'):
+            setattr(self, name, np.where(due, 0.0, getattr(self, name)))
+        return may_rise | rises
+
+
+def copy(
+    guests: dirtying.Dirtying,
+    bandwidth_mib_s: Column,
+    max_downtime_ms: float,
+    steps: Steps,
+) -> Copies:
+    """Copy many guests, all within the same limits.
+
+    :param bandwidth_mib_s: shape ``(n,)``, of what goes over the network
+    :returns: columns of shape ``(n,)``
+    """
+    carried = np.full_like(bandwidth_mib_s, np.inf)
+    stopped = np.full_like(bandwidth_mib_s, np.inf)
+    throttled = np.zeros(bandwidth_mib_s.shape, dtype=np.bool_)
+    run = _Run(guests, bandwidth_mib_s, max_downtime_ms, steps)
+    over = run.left <= run.first
+    lost = run.bandwidth <= 0.0
+    over &= ~lost
+    for _ in range(MOST_PASSES):
+        ended = run.rows[over]
+        carried[ended] = (run.carried + run.left)[over]
+        stopped[ended] = run.left[over]
+        throttled[ended] = run.throttle[over] > 0.0
+        if (over | lost).any():
+            run.keep_only(np.flatnonzero(~(over | lost)))
+        if not len(run.rows):
+            break
+        before = run.left
+        lost = run.copy()
+        over = run.switches(before)
+        lost &= ~over
+    return Copies(carried, stopped, throttled)

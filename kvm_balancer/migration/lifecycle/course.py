@@ -1,0 +1,219 @@
+"""Where one migration is, and what was done about it so far.
+
+What the handlers (:mod:`.starting`, :mod:`.copying`, :mod:`.switching`,
+:mod:`.ending`) share; it decides nothing.
+"""
+
+import dataclasses
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.foresight import outlook
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import chronicle
+from kvm_balancer.migration.lifecycle import pulse
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import outcome
+
+Wishes = tuple[instructions.Instruction, ...]
+
+#: After an abort, a broken stream or the job's end the call comes back soon;
+#: one that does not (the hypervisor's monitor is dead) is not waited for.
+CALL_SECONDS = 60.0
+
+
+@dataclasses.dataclass(slots=True)
+class Stop:
+    """Why the job is being ended.
+
+    :ivar end: what it ends as, if the guest is then still on the source
+    :ivar at: when the hypervisor was last told
+    :ivar due: it has to be told, or told again
+    """
+
+    end: states.State
+    reason: str
+    at: float
+    due: bool = True
+
+
+class Course:
+    """One migration under way.
+
+    :ivar entered_at: when the present state was entered
+    :ivar downtime_ms: the limit that was last asked for
+    :ivar checks: what pre-flight found, while room is asked for
+    :ivar asked_at: when what has to be known before the start was asked for
+    :ivar holds_room: room may be promised to it at the destination
+    :ivar pulse: whether anything goes across
+    :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
+        nobody shares it out
+    :ivar stop: None while nobody wants it to end early
+    :ivar post_copy_asked_at: None while there is a way back by abort
+    :ivar post_copy_asks: how often the hypervisor was told
+    :ivar put_off: post-copy waits for something to go across
+    :ivar switched: the guest may have been stopped on the source
+    :ivar adopted: an earlier run of the executor began it
+    :ivar carried_on: it copies still, without us: it may be aborted
+    :ivar call_error: what the call said in the end; a hint
+    :ivar looks: how often the ends were looked at again
+    :ivar verdict: what they last meant, and
+    :ivar agreed: how often in a row
+    """
+
+    def __init__(
+        self, wanted: request.Request, policy: contract.Convergence
+    ) -> None:
+        self.request = wanted
+        self.policy = policy
+        self.chronicle = chronicle.Chronicle(wanted)
+        self.pulse = pulse.Pulse()
+        self._lookout = outlook.Lookout(wanted)
+        self._now = wanted.accepted_at
+        self.state = states.State.REQUESTED
+        self.outcome: outcome.Outcome | None = None
+        self.entered_at = wanted.accepted_at
+        self.downtime_ms = 0
+        self.asked_at = wanted.accepted_at
+        self.checks: tuple[events.Check, ...] = ()
+        self.holds_room = False
+        self.share_mib_s: int | None = None
+        self.stop: Stop | None = None
+        self.post_copy_asked_at: float | None = None
+        self.post_copy_asks = 0
+        self.put_off = False
+        self.switched = False
+        self.adopted = False
+        self.carried_on = False
+        self.call_error = ''
+        self.looks = 0
+        self.verdict: arbiter.Verdict | None = None
+        self.agreed = 0
+
+    @property
+    def statistics(self) -> events.Statistics:
+        """What was last seen of the copy."""
+        return self.chronicle.statistics
+
+    @property
+    def no_way_back(self) -> bool:
+        """The guest may run on the destination: never abort."""
+        return self.post_copy_asked_at is not None
+
+    def see(self, event: events.Event) -> None:
+        """Take the time in, and what it shows of the copy."""
+        self._now = event.at
+        match event:
+            case events.Progressed() | events.PassEnded():
+                seen = event.statistics
+                self.pulse.take(seen, event.at)
+                self.chronicle.track.take(seen, event.at)
+                self._lookout.take(
+                    seen, event.at, isinstance(event, events.PassEnded)
+                )
+            case events.JobSettled():
+                self.chronicle.track.take(
+                    self.chronicle.settled(event.statistics), event.at
+                )
+
+    def enter(
+        self, state: states.State, event: events.Event, text: str = ''
+    ) -> None:
+        """Go over to *state*, and tell why."""
+        if state is not self.state:
+            self.entered_at = event.at
+        self.state = state
+        self.chronicle.track.enter(state.value, event.at)
+        self.tell(event, text)
+
+    def tell(self, event: events.Event, text: str = '') -> None:
+        """Add to the story what *event* brought, and what caused it."""
+        said = f'{text} ({event.cause})' if text else event.cause
+        self.chronicle.tell(self.state, event.at, said)
+
+    def decide(self, event: events.Event, text: str) -> None:
+        """Add a decision to the story."""
+        self.chronicle.tell_decision(
+            self.state, event.at, f'{text} ({event.cause})'
+        )
+
+    def report(
+        self, text: str, decided: instructions.Decided | None = None
+    ) -> Wishes:
+        """Let those who watch know how far it is.
+
+        :param decided: what *text* is the reason of
+        """
+        ahead = outlook.Outlook()
+        if self.stop is None:
+            ahead = self._lookout.look(self.state, self._now, self.downtime_ms)
+        return (
+            instructions.ReportProgress(
+                self.state.value,
+                self.statistics,
+                text,
+                decision=decided,
+                decisions=self.chronicle.decisions,
+                remaining_seconds=ahead.remaining_seconds,
+                expected_downtime_ms=ahead.expected_downtime_ms,
+                downtime_limit_ms=self.downtime_ms,
+            ),
+        )
+
+    def conclude(
+        self, end: states.State, event: events.Event, reason: str
+    ) -> Wishes:
+        """End it, for good.
+
+        Room is given back first: who hears of the end may ask for it.
+        """
+        self.enter(end, event, reason)
+        self.outcome = self.chronicle.conclude(end, event.at, reason)
+        over: Wishes = (instructions.Conclude(self.outcome),)
+        if self.holds_room:
+            self.holds_room = False
+            return (instructions.Release(), *over)
+        return over
+
+    def allowed_ms(self, downtime_ms: int) -> int:
+        """Cut a limit of downtime to what the guest is allowed."""
+        return max(1, min(downtime_ms, self.request.options.max_downtime_ms))
+
+    @property
+    def bandwidth_mib_s(self) -> int | None:
+        """The limit that its share sets to its stream, and it to itself.
+
+        0 for none; None while its options alone do.
+        """
+        own = self.request.options.bandwidth_mib_s
+        if self.share_mib_s is None or not own:
+            return self.share_mib_s
+        return min(own, self.share_mib_s or own)
+
+    def take_share(self, event: events.BandwidthShared) -> bool:
+        """Take note of another share; say whether the limit changes by it."""
+        before = self.bandwidth_mib_s
+        self.share_mib_s = event.mib_s
+        limit = self.bandwidth_mib_s
+        if limit == before:
+            return False
+        self._lookout.limit(limit or 0)
+        said = f'limited to {limit} MiB/s' if limit else 'not limited any more'
+        self.tell(event, f'bandwidth {said}')
+        return True
+
+    def limit_bandwidth(self) -> Wishes:
+        """Have the stream keep to its share."""
+        limit = self.bandwidth_mib_s
+        return () if limit is None else (instructions.SetBandwidth(limit),)
+
+    def over_time(self, at: float) -> bool:
+        """Say whether the request's limit in time has passed."""
+        limit = self.request.options.time_limit_seconds
+        return 0 < limit <= at - self.request.accepted_at
+
+    def waited(self, at: float) -> float:
+        """Return the seconds spent in the present state."""
+        return at - self.entered_at

@@ -1,0 +1,95 @@
+"""The machine: facts of one migration in, wishes out.
+
+Feed it each event as it comes; carry out what it answers. It has no clock:
+time is that of the events. What may follow what is in :mod:`.transitions`,
+what is done on the way in the handlers named there. Four rules hold
+throughout:
+
+- the guest is never aborted once it was told to run on the destination;
+- the job is started once;
+- how it ended is read off both ends, never off the call that carried it;
+- it only reads and gives up: nothing here removes or resumes a copy.
+"""
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import transitions
+from kvm_balancer.model import outcome
+
+
+class Machine:
+    """The life of one migration.
+
+    :param policy: a convergence policy of its own, not yet begun
+    """
+
+    def __init__(
+        self, wanted: request.Request, policy: contract.Convergence
+    ) -> None:
+        self._life = course.Course(wanted, policy)
+
+    @property
+    def request(self) -> request.Request:
+        """What was asked for."""
+        return self._life.request
+
+    @property
+    def state(self) -> states.State:
+        """Where it stands."""
+        return self._life.state
+
+    @property
+    def story(self) -> tuple[outcome.StoryLine, ...]:
+        """What happened so far, oldest first."""
+        return self._life.chronicle.story
+
+    @property
+    def statistics(self) -> events.Statistics:
+        """What was last seen of the copy."""
+        return self._life.statistics
+
+    @property
+    def outcome(self) -> outcome.Outcome | None:
+        """The record of it; None until it ended."""
+        return self._life.outcome
+
+    def begin(self, at: float, cause: str = 'accepted') -> course.Wishes:
+        """Set out: the same as handling :class:`.events.Accepted`."""
+        return self.handle(events.Accepted(at=at, cause=cause))
+
+    def adopt(self, at: float) -> course.Wishes:
+        """Take it up after its executor ended: see what became of it."""
+        return self.handle(events.Adopted(at=at, cause='the executor is back'))
+
+    def handle(self, event: events.Event) -> course.Wishes:
+        """Take *event* in, and say what is to be done about it.
+
+        :raises MigrationError: when the event is impossible here; it
+            carries the story so far
+        """
+        rule = transitions.TABLE.get((self.state, type(event)))
+        if rule is None:
+            raise self._impossible(event, 'cannot come')
+        before = self.state
+        self._life.see(event)
+        wishes = rule.handler(self._life, event)
+        if self.state not in rule.to:
+            raise self._impossible(
+                event, f'came in {before.value!r} and ended'
+            )
+        return wishes
+
+    def _impossible(
+        self, event: events.Event, what: str
+    ) -> errors.MigrationError:
+        told = ' > '.join(f'{line.state}: {line.text}' for line in self.story)
+        return errors.MigrationError(
+            f'migration {self.request.migration_id}:'
+            f' {type(event).__name__} ({event.cause}) {what} in state'
+            f' {self.state.value!r}; so far: {told or "nothing"}',
+            self.story,
+        )

@@ -1,0 +1,180 @@
+"""What happens before the job is started: nothing is touched yet.
+
+Both ends are looked at first, and then the executor of the destination is
+asked: it alone can promise room, and knows what no hypervisor tells.
+"""
+
+import collections.abc
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import room
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import states
+
+#: Checks that are told where they passed, too.
+_REMARKED = frozenset((room.CHECK, 'bandwidth'))
+
+#: Pre-flight asks both hosts many things, and one of them after the other: a
+#: host that falls silent is given up by its connection long before this.
+CHECK_SECONDS = 600.0
+
+#: An executor answers within seconds, or whoever asks gives it up.
+ROOM_SECONDS = 60.0
+
+_ASKED = {
+    instructions.Check.__name__: 'the checks',
+    instructions.Reserve.__name__: 'the reservation of room',
+}
+
+
+def check(life: course.Course, event: events.Accepted) -> course.Wishes:
+    """Look at both ends before anything is touched."""
+    life.enter(states.State.PRE_FLIGHT, event)
+    life.asked_at = event.at
+    return (instructions.Check(), *life.report('both ends are asked'))
+
+
+def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
+    """Have room promised at the destination, unless a check failed."""
+    if life.holds_room:
+        # it was checked before
+        return ()
+    if _failed(event.checks):
+        return _refuse(life, event, event.checks)
+    life.checks = event.checks
+    life.holds_room = True
+    life.asked_at = event.at
+    text = f'{len(event.checks)} checks, none failed; room is asked for'
+    life.tell(event, text)
+    return (instructions.Reserve(), *life.report(text))
+
+
+def start(life: course.Course, event: events.Reserved) -> course.Wishes:
+    """Start the job, unless room was refused, or nothing was said of it.
+
+    A check that could not tell does not hinder; it is told.
+    """
+    if not life.holds_room:
+        # nobody asked
+        return ()
+    checks = _completed(life.checks, _with_room(event))
+    if _failed(checks):
+        return _refuse(life, event, checks)
+    _tell_open(life, event, checks)
+    settings = life.policy.begin(
+        life.request.options, life.request.predicted, event.at
+    )
+    if life.bandwidth_mib_s:
+        life.policy.bandwidth_limited(life.bandwidth_mib_s, event.at)
+    life.downtime_ms = life.allowed_ms(settings.downtime_ms)
+    ready = f'downtime limit {life.downtime_ms} ms to begin with'
+    life.enter(states.State.PREPARING, event, ready)
+    return (
+        instructions.SetDowntime(life.downtime_ms),
+        *life.limit_bandwidth(),
+        instructions.Start(settings.options),
+        *life.report(ready),
+    )
+
+
+def _with_room(event: events.Reserved) -> tuple[events.Check, ...]:
+    """Return what was said; what says nothing of room promises none."""
+    if any(one.name == room.CHECK for one in event.checks):
+        return event.checks
+    missing = events.Check(
+        room.CHECK,
+        events.Verdict.FAILED,
+        f'{event.cause} did not say whether there is any',
+        'see whether the executors of both hosts are of one release',
+    )
+    return (missing, *event.checks)
+
+
+def _completed(
+    seen: collections.abc.Iterable[events.Check],
+    told: collections.abc.Iterable[events.Check],
+) -> tuple[events.Check, ...]:
+    """Return both, where the destination's word settles what was open.
+
+    What pre-flight could tell stands: it has seen the instance.
+    """
+    found = {one.name: one for one in seen}
+    for one in told:
+        before = found.get(one.name, one).verdict
+        if before in (events.Verdict.UNKNOWN, one.verdict):
+            found[one.name] = one
+    return tuple(found.values())
+
+
+def _failed(
+    checks: collections.abc.Iterable[events.Check],
+) -> list[events.Check]:
+    return [one for one in checks if one.verdict is events.Verdict.FAILED]
+
+
+def _refuse(
+    life: course.Course,
+    event: events.Event,
+    checks: tuple[events.Check, ...],
+) -> course.Wishes:
+    _tell_open(life, event, checks)
+    reason = '; '.join(_said(one) for one in _failed(checks))
+    return life.conclude(states.State.FAILED, event, reason)
+
+
+def _tell_open(
+    life: course.Course,
+    event: events.Event,
+    checks: collections.abc.Iterable[events.Check],
+) -> None:
+    """Tell what did not pass, and what the destination said of room."""
+    for one in checks:
+        if one.verdict is not events.Verdict.PASSED:
+            life.tell(event, f'check {one.verdict.value}: {_said(one)}')
+        elif one.reason and one.name in _REMARKED:
+            life.tell(event, _said(one))
+
+
+def _said(one: events.Check) -> str:
+    said = f'{one.name}: {one.reason}'
+    return f'{said} - {one.remedy}' if one.remedy else said
+
+
+def share(life: course.Course, event: events.BandwidthShared) -> course.Wishes:
+    """Keep in mind what the stream may use, once there is one."""
+    life.take_share(event)
+    return ()
+
+
+def fail(life: course.Course, event: events.Refused) -> course.Wishes:
+    """End where what has to be known could not even be asked."""
+    return life.conclude(
+        states.State.FAILED,
+        event,
+        f'{_ASKED.get(event.instruction, event.instruction)} could not be'
+        f' made: {event.text}',
+    )
+
+
+def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
+    """End before anything was touched."""
+    return life.conclude(
+        states.State.CANCELLED,
+        event,
+        f'cancelled before it was started: {event.cause}',
+    )
+
+
+def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
+    """End where the time is up, or what was asked is not answered."""
+    asked, seconds = 'the checks', CHECK_SECONDS
+    if life.holds_room:
+        asked, seconds = 'the reservation of room', ROOM_SECONDS
+    if life.over_time(event.at):
+        reason = 'the time limit passed before it was started'
+    elif event.at - life.asked_at >= seconds:
+        reason = f'{asked} did not come to an end within {seconds:g} s'
+    else:
+        return ()
+    return life.conclude(states.State.FAILED, event, reason)

@@ -1,0 +1,125 @@
+"""What happens from the moment the guest stops on the source."""
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration.lifecycle import copying
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import plan
+
+#: A switch takes milliseconds; one that takes this long hangs on something.
+SWITCHOVER_SECONDS = 60.0
+
+
+def switch(life: course.Course, event: events.SourceStopped) -> course.Wishes:
+    """See the guest stop on the source."""
+    life.switched = True
+    life.enter(
+        states.State.SWITCHOVER, event, 'the guest stopped on the source'
+    )
+    return ()
+
+
+def run_on_destination(
+    life: course.Course, event: events.PostCopyBegun
+) -> course.Wishes:
+    """See the guest run on the destination, its memory still to come.
+
+    What its share became during the switch, the stream keeps to from now on.
+    """
+    _take_post_copy(life, event.at)
+    life.enter(
+        states.State.POST_COPY,
+        event,
+        'the guest runs on the destination, its memory follows',
+    )
+    return life.limit_bandwidth()
+
+
+def pause_post_copy(
+    life: course.Course, event: events.PostCopyBroke
+) -> course.Wishes:
+    """See the stream break that the guest's memory comes by."""
+    _take_post_copy(life, event.at)
+    life.enter(
+        states.State.POST_COPY_PAUSED,
+        event,
+        'the stream broke, the memory is on both ends',
+    )
+    return ()
+
+
+def _take_post_copy(life: course.Course, at: float) -> None:
+    life.switched = True
+    life.post_copy_asked_at = at
+    life.chronicle.mode = plan.Mode.POST_COPY
+
+
+def watch(life: course.Course, event: copying.Sight) -> course.Wishes:
+    """Show how far it is, where nothing is left to decide."""
+    life.chronicle.measure(event.statistics)
+    wishes: course.Wishes = ()
+    if life.state is states.State.SWITCHOVER:
+        wishes = limit_switch(life, event)
+    return (*wishes, *life.report(life.state.value))
+
+
+def finish(life: course.Course, event: events.JobSettled) -> course.Wishes:
+    """See the job over; the call is about to return."""
+    life.chronicle.settle(event)
+    life.enter(states.State.FINISHING, event, 'the job is over')
+    return ()
+
+
+def settle(life: course.Course, event: events.JobSettled) -> course.Wishes:
+    """Take figures in that came after the call's return."""
+    life.chronicle.settle(event)
+    return ()
+
+
+def stop_late(life: course.Course, event: events.Event) -> course.Wishes:
+    """Take in late that the guest was stopped, or ran elsewhere."""
+    life.switched = True
+    if not isinstance(event, events.SourceStopped):
+        _take_post_copy(life, event.at)
+    return note(life, event)
+
+
+def note(life: course.Course, event: events.Event) -> course.Wishes:
+    """Tell what comes late or once more, and changes nothing."""
+    told = (events.SourceStopped, events.PostCopyBegun, events.PostCopyBroke)
+    if isinstance(event, told):
+        life.tell(event, f'{type(event).__name__}, late or once more')
+    return ()
+
+
+def ignore(life: course.Course, event: events.Event) -> course.Wishes:
+    """Let what is over be over."""
+    return ()
+
+
+def limit_switch(life: course.Course, event: events.Event) -> course.Wishes:
+    """Do not wait for ever for a switch."""
+    if life.stop is not None:
+        return (
+            *ending.abort_if_due(life, event.at),
+            *ending.limit_stop(life, event),
+        )
+    if life.no_way_back or life.waited(event.at) < SWITCHOVER_SECONDS:
+        return ()
+    return ending.give_up(
+        life,
+        f'the switch did not end within {SWITCHOVER_SECONDS:g} s',
+        event,
+    )
+
+
+def limit_wait(life: course.Course, event: events.Ticked) -> course.Wishes:
+    """Do not wait for ever for the call to return."""
+    if life.waited(event.at) < course.CALL_SECONDS:
+        return ()
+    return ending.look(
+        life,
+        event,
+        f'no word for {course.CALL_SECONDS:g} s in {life.state.value}',
+    )

@@ -1,0 +1,246 @@
+"""What may follow what in the life of a migration, as data.
+
+:data:`TABLE` is both what :mod:`.machine` runs by and what the documentation
+is drawn from. A pair of state and event that is not in it is impossible, and
+raises. What hypervisors really do send late, twice or in another order is in
+it, as a row that stays where it is.
+
+A handler ends in one of the row's states and nowhere else; the machine sees
+to it.
+"""
+
+import collections.abc
+import dataclasses
+from typing import Any
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration.lifecycle import copying
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import starting
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import switching
+
+_S = states.State
+
+#: Takes the migration and the event, of the kind that the row names.
+Handler = collections.abc.Callable[[course.Course, Any], course.Wishes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """What one event does in one state.
+
+    :ivar handler: what is done; its first line says it in the documentation
+    :ivar to: the states it may lead to
+    """
+
+    handler: Handler
+    to: tuple[states.State, ...]
+
+
+#: Every event that can reach a machine.
+EVENTS: tuple[type[events.Event], ...] = (
+    events.Accepted,
+    events.Adopted,
+    events.Checked,
+    events.Reserved,
+    events.BandwidthShared,
+    events.Progressed,
+    events.PassEnded,
+    events.SourceStopped,
+    events.PostCopyBegun,
+    events.PostCopyBroke,
+    events.Refused,
+    events.CallReturned,
+    events.JobSettled,
+    events.EndsSeen,
+    events.CancelAsked,
+    events.Ticked,
+)
+
+_Row = dict[type[events.Event], Rule]
+
+
+def _stays(state: states.State, *kinds: type[events.Event]) -> _Row:
+    """Rows for events that come late or twice, and change nothing."""
+    return {kind: Rule(switching.note, (state,)) for kind in kinds}
+
+
+_REQUESTED: _Row = {
+    events.Accepted: Rule(starting.check, (_S.PRE_FLIGHT,)),
+    events.Adopted: Rule(ending.adopt, (_S.VERIFYING,)),
+    events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
+}
+
+_PRE_FLIGHT: _Row = {
+    events.Checked: Rule(starting.reserve, (_S.PRE_FLIGHT, _S.FAILED)),
+    events.Reserved: Rule(
+        starting.start, (_S.PRE_FLIGHT, _S.PREPARING, _S.FAILED)
+    ),
+    events.BandwidthShared: Rule(starting.share, (_S.PRE_FLIGHT,)),
+    events.Refused: Rule(starting.fail, (_S.FAILED,)),
+    events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
+    events.Ticked: Rule(starting.limit, (_S.PRE_FLIGHT, _S.FAILED)),
+}
+
+#: What can happen to any job that has not yet stopped the guest.
+_COPYING: _Row = {
+    events.SourceStopped: Rule(switching.switch, (_S.SWITCHOVER,)),
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+}
+
+_PREPARING: _Row = {
+    **_COPYING,
+    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
+    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.BandwidthShared: Rule(copying.share, (_S.PREPARING,)),
+    events.Refused: Rule(ending.refuse, (_S.PREPARING, _S.VERIFYING)),
+    events.CancelAsked: Rule(copying.cancel, (_S.PREPARING,)),
+    events.Ticked: Rule(copying.limit, (_S.PREPARING, _S.VERIFYING)),
+}
+
+_COPYING_STORAGE: _Row = {
+    **_COPYING,
+    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
+    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.BandwidthShared: Rule(copying.share, (_S.COPYING_STORAGE,)),
+    events.Refused: Rule(ending.refuse, (_S.COPYING_STORAGE,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.COPYING_STORAGE,)),
+    events.Ticked: Rule(copying.limit, (_S.COPYING_STORAGE, _S.VERIFYING)),
+}
+
+_PRE_COPY: _Row = {
+    **_COPYING,
+    events.Progressed: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.PassEnded: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.BandwidthShared: Rule(copying.share, (_S.PRE_COPY,)),
+    events.Refused: Rule(ending.refuse, (_S.PRE_COPY,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.PRE_COPY,)),
+    events.Ticked: Rule(copying.limit_pre_copy, (_S.PRE_COPY, _S.VERIFYING)),
+}
+
+_SWITCHOVER: _Row = {
+    events.Progressed: Rule(switching.watch, (_S.SWITCHOVER, _S.VERIFYING)),
+    events.PassEnded: Rule(switching.watch, (_S.SWITCHOVER, _S.VERIFYING)),
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.SWITCHOVER,)),
+    events.Refused: Rule(ending.refuse, (_S.SWITCHOVER,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.SWITCHOVER,)),
+    events.Ticked: Rule(switching.limit_switch, (_S.SWITCHOVER, _S.VERIFYING)),
+    **_stays(_S.SWITCHOVER, events.SourceStopped),
+}
+
+_POST_COPY: _Row = {
+    events.Progressed: Rule(switching.watch, (_S.POST_COPY,)),
+    events.PassEnded: Rule(switching.watch, (_S.POST_COPY,)),
+    events.PostCopyBroke: Rule(
+        switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
+    ),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share, (_S.POST_COPY,)),
+    events.Refused: Rule(ending.refuse, (_S.POST_COPY,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY,)),
+    # both ends tell of it, and the source's stop is told in its wake
+    **_stays(
+        _S.POST_COPY,
+        events.SourceStopped,
+        events.PostCopyBegun,
+        events.Ticked,
+    ),
+}
+
+_POST_COPY_PAUSED: _Row = {
+    events.Progressed: Rule(switching.watch, (_S.POST_COPY_PAUSED,)),
+    # someone mended it
+    events.PostCopyBegun: Rule(switching.run_on_destination, (_S.POST_COPY,)),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share, (_S.POST_COPY_PAUSED,)),
+    events.Refused: Rule(ending.refuse, (_S.POST_COPY_PAUSED,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY_PAUSED,)),
+    events.Ticked: Rule(
+        switching.limit_wait, (_S.POST_COPY_PAUSED, _S.VERIFYING)
+    ),
+    **_stays(
+        _S.POST_COPY_PAUSED,
+        events.PassEnded,
+        events.SourceStopped,
+        events.PostCopyBroke,
+    ),
+}
+
+_FINISHING: _Row = {
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.JobSettled: Rule(switching.settle, (_S.FINISHING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.FINISHING,)),
+    events.Refused: Rule(ending.refuse, (_S.FINISHING,)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.FINISHING,)),
+    events.Ticked: Rule(switching.limit_wait, (_S.FINISHING, _S.VERIFYING)),
+    events.SourceStopped: Rule(switching.stop_late, (_S.FINISHING,)),
+    events.PostCopyBegun: Rule(switching.stop_late, (_S.FINISHING,)),
+    events.PostCopyBroke: Rule(switching.stop_late, (_S.FINISHING,)),
+    **_stays(_S.FINISHING, events.Progressed, events.PassEnded),
+}
+
+_DECIDED = (
+    _S.VERIFYING,
+    _S.COMPLETED,
+    _S.FAILED,
+    _S.CANCELLED,
+    _S.UNKNOWN,
+)
+
+_VERIFYING: _Row = {
+    events.EndsSeen: Rule(ending.decide, _DECIDED),
+    events.JobSettled: Rule(switching.settle, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.VERIFYING,)),
+    # ends that could not be looked at are ends that cannot be asked
+    events.Refused: Rule(ending.refuse, (_S.VERIFYING, _S.UNKNOWN)),
+    events.CallReturned: Rule(ending.return_late, (_S.VERIFYING,)),
+    events.CancelAsked: Rule(copying.cancel, (_S.VERIFYING,)),
+    # the hypervisor's events travel on another thread than its answers
+    events.SourceStopped: Rule(switching.stop_late, (_S.VERIFYING,)),
+    events.PostCopyBegun: Rule(switching.stop_late, (_S.VERIFYING,)),
+    events.PostCopyBroke: Rule(switching.stop_late, (_S.VERIFYING,)),
+    **_stays(_S.VERIFYING, events.Progressed, events.PassEnded, events.Ticked),
+}
+
+#: What is over stays over, whatever still comes in.
+_ENDED: dict[states.State, _Row] = {
+    end: {
+        kind: Rule(switching.ignore, (end,))
+        for kind in EVENTS
+        if kind not in (events.Accepted, events.Adopted)
+    }
+    for end in sorted(states.ENDS)
+}
+
+TABLE: dict[tuple[states.State, type[events.Event]], Rule] = {
+    (state, kind): rule
+    for state, row in {
+        _S.REQUESTED: _REQUESTED,
+        _S.PRE_FLIGHT: _PRE_FLIGHT,
+        _S.PREPARING: _PREPARING,
+        _S.COPYING_STORAGE: _COPYING_STORAGE,
+        _S.PRE_COPY: _PRE_COPY,
+        _S.SWITCHOVER: _SWITCHOVER,
+        _S.POST_COPY: _POST_COPY,
+        _S.POST_COPY_PAUSED: _POST_COPY_PAUSED,
+        _S.FINISHING: _FINISHING,
+        _S.VERIFYING: _VERIFYING,
+        **_ENDED,
+    }.items()
+    for kind, rule in row.items()
+}

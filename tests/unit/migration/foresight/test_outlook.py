@@ -1,0 +1,132 @@
+"""What is still to be expected is known, or said not to be."""
+
+import unittest
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import outlook
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import plan
+
+S = states.State
+PREDICTED = plan.Prediction(30.0, 120.0, 1000.0)
+
+
+def lookout(predicted=PREDICTED, **options):
+    return outlook.Lookout(
+        request.Request(
+            *('m1', 'i1', 'alpha', 'beta', 'qemu+tls://beta/system', 0.0),
+            options=request.Options(**options),
+            predicted=predicted,
+        )
+    )
+
+
+def seen(**figures):
+    figures.setdefault('bandwidth_mib_s', 100.0)
+    figures.setdefault('iteration', 1)
+    return events.Statistics(**figures)
+
+
+class OutlookTest(unittest.TestCase):
+    def test_before_the_copy_it_is_what_was_predicted(self):
+        for state in (S.REQUESTED, S.PRE_FLIGHT, S.PREPARING):
+            self.assertEqual(
+                outlook.Outlook(30.0, 120.0), lookout().look(state, 0.0, 300)
+            )
+
+    def test_without_a_prediction_nothing_is_known_before_the_first_end(self):
+        ahead = lookout(None)
+        ahead.take(seen(remaining_mib=800.0), 1.0, False)
+        for state in (S.PREPARING, S.COPYING_STORAGE, S.PRE_COPY):
+            self.assertEqual(outlook.Outlook(), ahead.look(state, 1.0, 300))
+
+    def test_a_prediction_without_bandwidth_is_unknown(self):
+        ahead = lookout(plan.Prediction(float('inf'), float('inf'), 0.0))
+        self.assertEqual(outlook.Outlook(), ahead.look(S.PREPARING, 0, 300))
+
+    def test_the_first_pass_scales_the_prediction_to_the_bandwidth(self):
+        ahead = lookout()
+        ahead.take(
+            seen(transferred_mib=200.0, remaining_mib=800.0), 2.0, False
+        )
+        found = ahead.look(S.PRE_COPY, 2.0, 300)
+        self.assertEqual(outlook.Outlook(8.0, 120.0), found)
+
+    def test_a_converging_copy_counts_down_to_its_switch(self):
+        ahead = lookout()
+        for at, left, number in (
+            (0.0, 1000.0, 1),
+            (6.0, 700.0, 2),
+            (10.0, 400.0, 3),
+        ):
+            ahead.take(
+                seen(
+                    remaining_mib=left,
+                    iteration=number,
+                    transferred_mib=100.0 * at,
+                ),
+                at,
+                number > 1,
+            )
+        first = ahead.look(S.PRE_COPY, 10.0, 300)
+        later = ahead.look(S.PRE_COPY, 12.0, 300)
+        self.assertAlmostEqual(
+            2.0, first.remaining_seconds - later.remaining_seconds
+        )
+        # the hypervisor switches at the limit, and not far below it
+        self.assertTrue(300 <= first.expected_downtime_ms <= 330)
+
+    def test_a_copy_that_stalls_has_no_end_to_tell(self):
+        ahead = lookout(max_downtime_ms=500)
+        for number in range(1, 5):
+            ahead.take(
+                seen(
+                    remaining_mib=400.0,
+                    iteration=number,
+                    transferred_mib=400.0 * number,
+                ),
+                4.0 * number,
+                number > 1,
+            )
+        self.assertEqual(outlook.Outlook(), ahead.look(S.PRE_COPY, 16.0, 300))
+
+    def test_the_limit_that_may_still_be_raised_counts(self):
+        ahead = lookout(max_downtime_ms=5000)
+        for number in range(1, 5):
+            ahead.take(
+                seen(
+                    remaining_mib=400.0,
+                    iteration=number,
+                    transferred_mib=400.0 * number,
+                ),
+                4.0 * number,
+                number > 1,
+            )
+        found = ahead.look(S.PRE_COPY, 16.0, 300)
+        self.assertAlmostEqual(4.0, found.remaining_seconds)
+        self.assertGreater(found.expected_downtime_ms, 4000.0)
+
+    def test_post_copy_only_has_the_rest_to_send(self):
+        ahead = lookout()
+        ahead.take(seen(remaining_mib=250.0), 5.0, False)
+        self.assertEqual(
+            outlook.Outlook(2.5), ahead.look(S.POST_COPY, 5.0, 300)
+        )
+
+    def test_storage_adds_the_memory_whose_turn_is_to_come(self):
+        ahead = lookout()
+        for at, left in ((0.0, 1000.0), (10.0, 800.0)):
+            ahead.take(
+                seen(disk_remaining_mib=left, bandwidth_mib_s=0, iteration=0),
+                at,
+                False,
+            )
+        found = ahead.look(S.COPYING_STORAGE, 10.0, 300)
+        self.assertAlmostEqual(40.0 + 30.0, found.remaining_seconds)
+
+    def test_nothing_is_expected_of_what_is_over(self):
+        for state in (S.SWITCHOVER, S.VERIFYING, S.COMPLETED):
+            self.assertEqual(
+                outlook.Outlook(), lookout().look(state, 0.0, 300)
+            )

@@ -1,0 +1,213 @@
+import dataclasses
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+
+from kvm_balancer.migration import qemu
+from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import prediction
+from kvm_balancer.model import plan
+
+PLAIN = request.Options(auto_converge=False)
+HYBRID = request.Options(auto_converge=False, post_copy=True)
+CONSTANT = prediction.SETUP_SECONDS + prediction.FINISH_SECONDS
+
+_memory = st.floats(256, 65536)
+_bandwidth = st.floats(10, 2000)
+_ratio = st.floats(0.0, 4.0)
+_share = st.floats(0.01, 1.0)
+_few = hypothesis.settings(max_examples=100)
+
+
+def predict(dirty, hot=None, options=PLAIN, cold=0.0):
+    """A guest of 1000 MiB over 100 MiB/s; 50 MiB fit the downtime."""
+    return prediction.predict(1000.0, dirty, 100.0, hot, options, cold)
+
+
+def columns(rows, options=PLAIN):
+    """Rows of memory, rate, bandwidth, hot set and cold rate."""
+    memory, rate, bandwidth, hot, cold = np.array(rows, np.float64).T
+    return prediction.predict_columns(
+        memory, rate, bandwidth, hot, options, cold
+    )
+
+
+class TestByHand(unittest.TestCase):
+    def test_a_guest_that_writes_nothing_is_sent_once(self):
+        found = predict(0.0)
+        self.assertAlmostEqual(1000.0, found.mib)
+        self.assertAlmostEqual(10.0 + CONSTANT, found.seconds)
+
+    def test_an_idle_guest_stops_for_about_the_limit_qemu_begins_with(self):
+        self.assertAlmostEqual(
+            qemu.FIRST_DOWNTIME_MS - qemu.LOOK_SECONDS * 1000 + qemu.SWITCH_MS,
+            predict(0.0).downtime_ms,
+        )
+
+    def test_a_limit_of_the_bandwidth_does_not_hold_while_it_stands(self):
+        found = predict(0.0, options=request.Options(bandwidth_mib_s=50))
+        self.assertAlmostEqual(20.0 + CONSTANT, found.seconds)
+        self.assertAlmostEqual(125.0 + qemu.SWITCH_MS, found.downtime_ms)
+
+    def test_a_hot_set_that_fits_the_downtime_is_sent_twice(self):
+        found = predict(400.0, 20.0)
+        self.assertAlmostEqual(1024.0, found.mib, delta=6.0)
+        self.assertEqual(plan.Mode.PRE_COPY, found.mode)
+
+    def test_post_copy_sends_what_the_first_pass_left(self):
+        found = predict(4000.0, 300.0, HYBRID)
+        self.assertEqual(plan.Mode.POST_COPY, found.mode)
+        self.assertAlmostEqual(1300.0, found.mib, delta=0.01)
+        self.assertEqual(qemu.SWITCH_MS, found.downtime_ms)
+
+    def test_the_longer_pre_copy_may_take_the_later_post_copy_comes(self):
+        for patience, expected in (
+            (1.0, plan.Mode.POST_COPY),
+            (1.5, plan.Mode.POST_COPY),
+            (3.0, plan.Mode.PRE_COPY),
+        ):
+            options = dataclasses.replace(HYBRID, post_copy_patience=patience)
+            self.assertEqual(
+                expected, predict(80.0, 1000.0, options).mode, patience
+            )
+
+    def test_cold_memory_is_left_once_more_by_a_long_pass(self):
+        found = predict(30.0, 20.0, cold=10.0)
+        left = 20.0 + 980.0 * -np.expm1(-100.0 / 980.0)
+        # and something of the last one
+        self.assertGreater(found.mib, 1000.0 + left)
+        self.assertLess(found.mib, 1000.0 + left * 1.4)
+
+    def test_without_bandwidth_nothing_arrives(self):
+        found = columns([(100.0, 1.0, 0.0, 0.0, 0.0)], HYBRID)
+        self.assertFalse(found.converges[0])
+        self.assertFalse(found.post_copy[0])
+        self.assertEqual(np.inf, found.seconds[0])
+
+    def test_a_throttle_lets_more_guests_converge_and_takes_longer(self):
+        rows = [(1000.0, rate, 100.0, 600.0, 0.0) for rate in (50, 200, 400)]
+        self.assertFalse(columns(rows).converges[1:].any())
+        found = columns(rows, request.Options(max_throttle_percent=99))
+        self.assertTrue(found.converges.all())
+        self.assertTrue((np.diff(found.seconds) > 0).all())
+
+    def test_too_low_a_throttle_converges_nothing_more(self):
+        for allowed in (0, 20):
+            found = columns(
+                [(1000.0, 400.0, 100.0, 0.0, 0.0)],
+                request.Options(max_throttle_percent=allowed),
+            )
+            self.assertFalse(found.converges[0], allowed)
+
+    def test_a_guest_that_waits_most_of_its_time_is_throttled_for_longer(self):
+        """It writes as before until the throttle takes what it needs."""
+        options = request.Options()
+        found = [
+            prediction.predict(
+                1000.0, 120.0, 100.0, 600.0, options, cpu_cores=cores
+            )
+            for cores in (0.0, 4.0, 1.0, 0.5, 0.1, 0.01)
+        ]
+        busy, *others = found
+        self.assertEqual([busy, busy], others[:2])
+        seconds = [one.seconds for one in found[2:]]
+        self.assertTrue(seconds[0] < seconds[1] < seconds[2], seconds)
+        self.assertEqual(seconds[2], seconds[3])
+        self.assertIs(plan.Ending.THROTTLED, found[-1].ending)
+
+    def test_it_says_how_it_ends(self):
+        throttling = request.Options()
+        for dirty, options, ending in (
+            (0.0, throttling, plan.Ending.PRE_COPY),
+            (200.0, throttling, plan.Ending.THROTTLED),
+            (200.0, HYBRID, plan.Ending.POST_COPY),
+            (200.0, PLAIN, plan.Ending.GIVEN_UP),
+        ):
+            found = predict(dirty, options=options)
+            self.assertIs(ending, found.ending)
+            self.assertIs(ending is not plan.Ending.GIVEN_UP, found.converges)
+        self.assertIsNone(plan.Prediction(1.0, 1.0, 1.0).ending)
+
+
+class TestProperties(unittest.TestCase):
+    @_few
+    @hypothesis.given(
+        _memory, _bandwidth, _ratio, _share, st.floats(0, 1), st.booleans()
+    )
+    def test_never_below_one_copy_nor_post_copy_above_one_more_pass(
+        self, memory, bandwidth, ratio, share, cold, throttle
+    ):
+        rate = ratio * bandwidth
+        options = request.Options(auto_converge=throttle, post_copy=True)
+        found = columns(
+            [(memory, rate, bandwidth, memory * share, rate * cold)], options
+        )
+        least = memory / bandwidth
+        took = found.seconds[0] - CONSTANT
+        self.assertGreaterEqual(took, least * (1 - 1e-9))
+        if found.post_copy[0]:
+            written = share if cold == 0.0 else 1.0
+            self.assertLessEqual(
+                took, least * (1 + min(ratio, written)) * (1 + 1e-9)
+            )
+        self.assertTrue(found.converges[0])
+
+    @_few
+    @hypothesis.given(
+        _memory,
+        _bandwidth,
+        _ratio,
+        _share,
+        st.sampled_from(('memory', 'rate', 'bandwidth')),
+        st.floats(1.0, 3.0),
+    )
+    def test_more_memory_or_writes_or_less_bandwidth_take_no_less(
+        self, memory, bandwidth, ratio, share, what, factor
+    ):
+        rate, hot = ratio * bandwidth, memory * share
+        easy = (memory, rate, bandwidth, hot, 0.0)
+        hard = {
+            'memory': (memory * factor, rate, bandwidth, hot, 0.0),
+            'rate': (memory, rate * factor, bandwidth, hot, 0.0),
+            'bandwidth': (memory, rate, bandwidth / factor, hot, 0.0),
+        }[what]
+        found = columns([easy, hard])
+        first, second = found.seconds
+        hypothesis.assume(found.converges.all())
+        # One that is stopped a pass sooner does not make that pass.
+        passed = PLAIN.max_downtime_ms / 1000.0 * 2.0
+        self.assertLessEqual(first, second * (1 + 1e-9) + passed)
+
+    @_few
+    @hypothesis.given(
+        st.lists(
+            st.tuples(
+                st.floats(0, 1e5),
+                st.floats(0, 1e4),
+                st.floats(0, 1e4),
+                st.floats(0, 1e5),
+                st.floats(0, 1e4),
+            ),
+            min_size=1,
+            max_size=20,
+        ),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_columns_say_what_single_rows_say(self, rows, throttle, post):
+        options = request.Options(auto_converge=throttle, post_copy=post)
+        found = columns(rows, options)
+        for column in (found.seconds, found.downtime_ms, found.mib):
+            self.assertFalse(np.isnan(column).any())
+            self.assertTrue((column >= 0).all())
+        for index, (memory, rate, bandwidth, hot, cold) in enumerate(rows):
+            single = prediction.predict(
+                memory, rate, bandwidth, hot, options, cold
+            )
+            np.testing.assert_allclose(
+                (single.seconds, single.mib),
+                (found.seconds[index], found.mib[index]),
+                1e-6,
+            )

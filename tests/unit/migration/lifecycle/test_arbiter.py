@@ -1,0 +1,102 @@
+import itertools
+import unittest
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.model import outcome
+
+S = events.EndState
+A = arbiter.Action
+Kind = outcome.OutcomeKind
+PAIRS = list(itertools.product(S, S))
+
+
+def judge(source, destination, job=False, switched=True):
+    return arbiter.judge(
+        events.End(source, job), events.End(destination), switched=switched
+    )
+
+
+class TestAllPairs(unittest.TestCase):
+    def test_every_pair_has_a_verdict(self):
+        self.assertEqual(set(PAIRS), set(arbiter.TABLE))
+
+    def test_what_the_reference_says(self):
+        table = (
+            (S.RUNNING, S.ABSENT, Kind.FAILED, A.NONE),
+            (S.RUNNING, S.SHUT_OFF, Kind.FAILED, A.NONE),
+            (S.PAUSED_MIGRATION, S.RUNNING, Kind.UNKNOWN, A.DESTROY_SOURCE),
+            (S.PAUSED_MIGRATION, S.ABSENT, Kind.UNKNOWN, A.RESUME_SOURCE),
+            (S.PAUSED_MIGRATION, S.UNREACHABLE, Kind.UNKNOWN, A.WAIT),
+            (S.POST_COPY, S.POST_COPY, Kind.UNKNOWN, A.WAIT),
+            (
+                S.POST_COPY_FAILED,
+                S.POST_COPY_FAILED,
+                Kind.UNKNOWN,
+                A.RECOVER_POST_COPY,
+            ),
+            (S.SHUT_OFF, S.RUNNING, Kind.COMPLETED, A.NONE),
+            (S.ABSENT, S.RUNNING, Kind.COMPLETED, A.NONE),
+            (S.ABSENT, S.ABSENT, Kind.UNKNOWN, A.CALL_A_PERSON),
+            (S.RUNNING, S.RUNNING, Kind.UNKNOWN, A.SUSPEND_BOTH),
+        )
+        for source, destination, kind, action in table:
+            verdict = judge(source, destination)
+            self.assertEqual(
+                (kind, action),
+                (verdict.outcome, verdict.action),
+                (source, destination),
+            )
+
+    def test_who_cannot_be_asked_is_not_absent(self):
+        for source, destination in PAIRS:
+            if S.UNREACHABLE in (source, destination):
+                verdict = judge(source, destination)
+                self.assertEqual(
+                    (Kind.UNKNOWN, A.WAIT),
+                    (verdict.outcome, verdict.action),
+                )
+
+    def test_it_is_completed_only_with_the_source_gone(self):
+        for source, destination in PAIRS:
+            if judge(source, destination).outcome is Kind.COMPLETED:
+                self.assertIn(source, (S.ABSENT, S.SHUT_OFF))
+                self.assertIn(destination, (S.RUNNING, S.PAUSED))
+
+    def test_the_source_is_resumed_only_with_the_destination_gone(self):
+        for source, destination in PAIRS:
+            if judge(source, destination).action is A.RESUME_SOURCE:
+                self.assertIn(destination, (S.ABSENT, S.SHUT_OFF))
+                self.assertEqual(S.PAUSED_MIGRATION, source)
+
+    def test_nothing_is_removed_or_resumed_where_post_copy_broke(self):
+        for source, destination in PAIRS:
+            if S.POST_COPY_FAILED in (source, destination):
+                self.assertIn(
+                    judge(source, destination).action,
+                    (A.RECOVER_POST_COPY, A.CALL_A_PERSON, A.WAIT),
+                )
+
+    def test_a_job_that_is_still_there_is_waited_for(self):
+        for source, destination in PAIRS:
+            verdict = judge(source, destination, job=True)
+            self.assertNotEqual(Kind.FAILED, verdict.outcome)
+            self.assertNotIn(
+                verdict.action,
+                (A.RESUME_SOURCE, A.DESTROY_SOURCE, A.DESTROY_DESTINATION),
+            )
+
+    def test_what_calls_for_an_action_is_not_believed_at_once(self):
+        for verdict in arbiter.TABLE.values():
+            if verdict.outcome is Kind.UNKNOWN:
+                self.assertGreater(verdict.looks, 2)
+                self.assertTrue(verdict.advice)
+
+    def test_a_guest_that_never_stopped_is_where_it_was(self):
+        verdict = judge(S.RUNNING, S.UNREACHABLE, switched=False)
+        self.assertEqual(Kind.FAILED, verdict.outcome)
+        for source in set(S) - {S.RUNNING}:
+            self.assertEqual(
+                Kind.UNKNOWN,
+                judge(source, S.UNREACHABLE, switched=False).outcome,
+            )

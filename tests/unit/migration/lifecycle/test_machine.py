@@ -1,0 +1,437 @@
+import unittest
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from tests.unit.migration import lives
+
+State = states.State
+End = events.EndState
+Kind = outcome.OutcomeKind
+
+
+class TestPlainCases(unittest.TestCase):
+    def test_a_migration_that_converges_is_completed(self):
+        life = lives.Life()
+        life.copying()
+        life.passed(2, throttle_percent=20, transferred_mib=300.0)
+        life.tell(events.SourceStopped)
+        life.tell(
+            events.JobSettled,
+            statistics=lives.seen(0, transferred_mib=350.0),
+            downtime_ms=42.0,
+        )
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        ended = life.machine.outcome
+        self.assertEqual(
+            (Kind.COMPLETED, plan.Mode.PRE_COPY, 42.0, 350.0, 2, 20),
+            (
+                ended.outcome,
+                ended.mode,
+                ended.downtime_ms,
+                ended.transferred_mib,
+                ended.iterations,
+                ended.max_throttle_percent,
+            ),
+        )
+        self.assertEqual(
+            [
+                'Check',
+                'Reserve',
+                'SetDowntime',
+                'Start',
+                'SetDowntime',
+                'LookAtEnds',
+                'Release',
+                'Conclude',
+            ],
+            life.names,
+        )
+        self.assertEqual(1000.0 * (life.now - 100.0), ended.total_ms)
+        self.assertEqual(
+            [
+                'pre-flight',
+                'preparing',
+                'pre-copy',
+                'switchover',
+                'finishing',
+                'verifying',
+                'completed',
+            ],
+            list(dict.fromkeys(line.state for line in ended.story)),
+        )
+
+    def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
+        life = lives.Life()
+        life.copying()
+        self.assertEqual(
+            ['pre-flight', 'preparing', 'pre-copy'],
+            list(dict.fromkeys(one.state for one in life.reports)),
+        )
+        self.assertIn('none failed', life.reports[1].text)
+        life.returned()
+        self.assertEqual('verifying', life.reports[-1].state)
+
+    def test_post_copy_saves_one_that_does_not(self):
+        life = lives.Life(
+            contract.CarryOn(''),
+            contract.StartPostCopy('dirties too fast'),
+            post_copy=True,
+        )
+        life.copying()
+        life.passed()
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+        life.tell(events.SourceStopped)
+        life.tell(events.PostCopyBegun)
+        life.tell(events.PostCopyBegun)
+        life.tell(events.CancelAsked)
+        life.returned()
+        life.ends(End.SHUT_OFF, End.RUNNING)
+        ended = life.machine.outcome
+        self.assertEqual(
+            (Kind.COMPLETED, plan.Mode.POST_COPY),
+            (ended.outcome, ended.mode),
+        )
+        self.assertEqual(1, life.names.count('StartPostCopy'))
+        self.assertNotIn('Abort', life.names)
+
+    def test_one_that_is_given_up_stays_and_says_why(self):
+        life = lives.Life(contract.GiveUp('dirties too fast'))
+        life.copying()
+        self.assertEqual('Abort', life.names[-1])
+        life.returned('operation aborted')
+        life.ends(End.RUNNING, End.ABSENT)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.FAILED, ended.outcome)
+        self.assertIn('dirties too fast', ended.reason)
+        self.assertIsNone(ended.downtime_ms)
+
+    def test_one_that_is_cancelled_stays(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.CancelAsked)
+        life.passed()
+        self.assertEqual(1, life.names.count('Abort'))
+        life.tell(events.SourceStopped)
+        life.returned('cancelled by client')
+        life.ends(End.RUNNING, End.SHUT_OFF)
+        self.assertEqual(Kind.CANCELLED, life.machine.outcome.outcome)
+
+    def test_a_failed_check_ends_it_with_reason_and_remedy(self):
+        life = lives.Life()
+        life.checked(
+            events.Check('cpu', events.Verdict.UNKNOWN, 'not asked'),
+            events.Check(
+                'memory', events.Verdict.FAILED, 'none free', 'free some'
+            ),
+        )
+        ended = life.machine.outcome
+        self.assertEqual(Kind.FAILED, ended.outcome)
+        self.assertEqual('memory: none free - free some', ended.reason)
+        self.assertNotIn('Start', life.names)
+        self.assertIn('cpu: not asked', str(ended.story))
+
+    def test_a_check_that_could_not_tell_does_not_hinder(self):
+        life = lives.Life()
+        life.checked(events.Check('tls', events.Verdict.UNKNOWN, 'no idea'))
+        self.assertIn('Start', life.names)
+        self.assertIn('tls: no idea', str(life.machine.story))
+
+    def test_a_destination_that_is_unreachable_fails_it(self):
+        life = lives.Life()
+        life.checked()
+        life.returned('unable to connect to beta')
+        for _ in range(3):
+            life.ends(End.RUNNING, End.UNREACHABLE)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.FAILED, ended.outcome)
+        self.assertIn('unable to connect to beta', ended.reason)
+
+    def test_disks_are_copied_before_memory_is_judged(self):
+        life = lives.Life()
+        life.checked()
+        disks = events.Statistics(disk_total_mib=9.0, disk_remaining_mib=8.0)
+        life.tell(events.Progressed, statistics=disks)
+        life.tell(events.Progressed, statistics=disks)
+        self.assertEqual(State.COPYING_STORAGE, life.machine.state)
+        self.assertEqual([], life.policy.judged)
+        life.tell(events.Progressed, statistics=lives.seen(1))
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+        self.assertEqual(1, len(life.policy.judged))
+
+
+class TestTheCallIsNoTruth(unittest.TestCase):
+    def test_an_error_after_the_guest_arrived_is_a_success(self):
+        life = lives.Life()
+        life.copying()
+        life.returned('connection reset')
+        life.ends(End.ABSENT, End.RUNNING)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.COMPLETED, ended.outcome)
+        self.assertIn('although the call ended with', ended.reason)
+
+    def test_a_success_without_the_guest_there_is_a_failure(self):
+        life = lives.Life()
+        life.copying()
+        life.returned()
+        life.ends(End.RUNNING, End.ABSENT)
+        self.assertEqual(Kind.FAILED, life.machine.outcome.outcome)
+
+    def test_ends_that_have_not_settled_are_looked_at_again(self):
+        life = lives.Life()
+        life.copying()
+        life.returned('lost')
+        looks = []
+        while life.machine.outcome is None:
+            looks += life.ends(End.RUNNING, End.ABSENT, job_active=True)
+        delays = [
+            look.delay_seconds
+            for look in looks
+            if isinstance(look, instructions.LookAtEnds)
+        ]
+        self.assertEqual([0.1, 0.2, 0.4], delays[:3])
+        self.assertEqual(5.0, max(delays))
+        self.assertGreater(sum(delays), 45.0)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.UNKNOWN, ended.outcome)
+        self.assertIn('look at both hosts again', ended.reason)
+
+    def test_ends_that_settle_late_end_it_as_they_say(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        life.ends(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION)
+        life.ends(End.PAUSED_MIGRATION, End.RUNNING)
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual(Kind.COMPLETED, life.machine.outcome.outcome)
+
+    def test_a_silent_destination_is_unknown_once_it_may_have_the_guest(self):
+        for lost, stopped in ((True, False), (False, True)):
+            life = lives.Life()
+            life.copying()
+            if stopped:
+                life.tell(events.SourceStopped)
+            life.returned('lost', events_lost=lost)
+            while life.machine.outcome is None:
+                life.ends(End.RUNNING, End.UNREACHABLE)
+            self.assertEqual(Kind.UNKNOWN, life.machine.outcome.outcome)
+
+    def test_ends_that_never_agree_are_left_in_the_end(self):
+        life = lives.Life()
+        life.copying()
+        life.returned()
+        for _ in range(100):
+            if life.machine.outcome:
+                break
+            life.ends(End.RUNNING, End.RUNNING)
+            if not life.machine.outcome:
+                life.ends(End.PAUSED, End.RUNNING)
+        self.assertEqual(Kind.UNKNOWN, life.machine.outcome.outcome)
+
+    def test_looks_that_are_refused_end_as_unknown(self):
+        life = lives.Life()
+        life.copying()
+        life.returned()
+        for _ in range(30):
+            if life.machine.outcome is None:
+                life.tell(events.Refused, instruction='LookAtEnds', text='no')
+        self.assertEqual(Kind.UNKNOWN, life.machine.outcome.outcome)
+
+
+class TestCancel(unittest.TestCase):
+    def test_before_the_start_nothing_is_started(self):
+        life = lives.Life()
+        life.machine.begin(100.0)
+        life.tell(events.CancelAsked)
+        self.assertEqual(Kind.CANCELLED, life.machine.outcome.outcome)
+        self.assertEqual((), life.tell(events.Checked, checks=()))
+        self.assertNotIn('Start', life.names)
+
+    def test_before_the_job_is_seen_it_is_said_again(self):
+        life = lives.Life()
+        life.checked()
+        life.tell(events.CancelAsked)
+        life.tell(events.Refused, instruction='Abort', text='no job')
+        life.tell(events.Progressed, statistics=lives.seen())
+        life.tell(events.Progressed, statistics=lives.seen())
+        self.assertEqual(2, life.names.count('Abort'))
+
+    def test_one_that_goes_on_after_its_executor_was_gone_is_cancelled(self):
+        life = lives.Life()
+        life.machine.adopt(100.0)
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.tell(events.CancelAsked)
+        self.assertEqual(1, life.names.count('Abort'))
+        while life.machine.outcome is None:
+            life.ends(End.RUNNING, End.ABSENT)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.CANCELLED, ended.outcome)
+        self.assertIn('cancelled: test', ended.reason)
+
+    def test_one_that_switches_without_its_executor_is_not_aborted(self):
+        for source, active in (
+            (End.RUNNING, False),
+            (End.PAUSED_MIGRATION, True),
+            (End.POST_COPY, True),
+        ):
+            life = lives.Life()
+            life.machine.adopt(100.0)
+            life.ends(source, End.PAUSED_MIGRATION, job_active=active)
+            life.tell(events.CancelAsked)
+            self.assertNotIn('Abort', life.names)
+
+    def test_post_copy_without_its_executor_is_waited_for(self):
+        life = lives.Life()
+        life.machine.adopt(100.0)
+        for _ in range(100):
+            life.ends(End.POST_COPY, End.POST_COPY, job_active=True)
+        while life.machine.outcome is None:
+            life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual(Kind.COMPLETED, life.machine.outcome.outcome)
+
+    def test_one_that_came_too_late_is_told(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.CancelAsked)
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.COMPLETED, ended.outcome)
+        self.assertIn('too late for: cancelled', ended.reason)
+
+    def test_an_abort_without_an_answer_is_not_waited_for(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.CancelAsked)
+        life.tell(events.Ticked, after=30.0)
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+        life.tell(events.Ticked, after=30.0)
+        self.assertEqual(State.VERIFYING, life.machine.state)
+
+
+class TestLimits(unittest.TestCase):
+    def test_no_policy_passes_the_downtime_that_is_allowed(self):
+        life = lives.Life(
+            contract.RaiseDowntime('more', 5000), max_downtime_ms=400
+        )
+        new = life.copying()
+        self.assertIn(instructions.SetDowntime(400), new)
+
+    def test_no_policy_starts_post_copy_where_it_is_not_allowed(self):
+        life = lives.Life(contract.StartPostCopy('why not'))
+        life.copying(iteration=3)
+        self.assertNotIn('StartPostCopy', life.names)
+        self.assertIn('Abort', life.names)
+
+    def test_no_policy_starts_post_copy_before_one_full_pass(self):
+        life = lives.Life(contract.StartPostCopy('now'), post_copy=True)
+        life.copying(iteration=1)
+        self.assertNotIn('StartPostCopy', life.names)
+
+    def test_post_copy_that_was_refused_leaves_the_way_back(self):
+        life = lives.Life(
+            contract.CarryOn(''),
+            contract.StartPostCopy('now'),
+            contract.GiveUp('no way'),
+            post_copy=True,
+        )
+        life.copying()
+        life.passed()
+        life.tell(events.Refused, instruction='StartPostCopy', text='no')
+        self.assertEqual(['no'], life.policy.refused)
+        life.passed(3)
+        self.assertEqual('Abort', life.names[-1])
+
+    def test_post_copy_without_an_answer_is_asked_for_again(self):
+        life = lives.Life(
+            contract.CarryOn(''), contract.StartPostCopy(''), post_copy=True
+        )
+        life.copying()
+        life.passed()
+        life.tell(events.Ticked, after=60.0)
+        self.assertEqual(1, life.names.count('StartPostCopy'))
+        life.tell(events.Progressed, statistics=lives.seen(3))
+        self.assertEqual(2, life.names.count('StartPostCopy'))
+        life.tell(events.Refused, instruction='StartPostCopy', text='is on')
+        life.tell(events.CancelAsked)
+        self.assertNotIn('Abort', life.names)
+
+    def test_a_switch_that_hangs_is_broken_off(self):
+        for kind in (events.Ticked, events.Progressed):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.SourceStopped)
+            fields = (
+                {'statistics': lives.seen()}
+                if kind is events.Progressed
+                else {}
+            )
+            life.tell(kind, after=59.0, **fields)
+            self.assertNotIn('Abort', life.names)
+            life.tell(kind, after=2.0, **fields)
+            self.assertIn('Abort', life.names)
+
+    def test_broken_post_copy_is_looked_at_and_left_alone(self):
+        life = lives.Life(post_copy=True)
+        life.copying()
+        life.tell(events.PostCopyBegun)
+        life.tell(events.PostCopyBroke)
+        life.returned('stream lost')
+        while life.machine.outcome is None:
+            life.ends(End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+        ended = life.machine.outcome
+        self.assertEqual(Kind.UNKNOWN, ended.outcome)
+        self.assertIn('resume post-copy', ended.reason)
+        self.assertNotIn('Abort', life.names)
+
+    def test_time_that_is_up_before_the_job_is_seen_ends_it(self):
+        life = lives.Life(time_limit_seconds=10.0)
+        life.checked()
+        life.tell(events.Ticked, after=5.0)
+        self.assertNotIn('Abort', life.names)
+        life.tell(events.Ticked, after=5.0)
+        self.assertEqual('Abort', life.names[-1])
+
+
+class TestImpossible(unittest.TestCase):
+    def test_it_raises_with_the_story(self):
+        life = lives.Life()
+        life.copying()
+        with self.assertRaises(errors.MigrationError) as caught:
+            life.ends(End.RUNNING, End.RUNNING)
+        text = str(caught.exception)
+        for part in ('m1', 'EndsSeen', "'pre-copy'", 'memory is copied'):
+            self.assertIn(part, text)
+        self.assertEqual(life.machine.story, caught.exception.story)
+
+    def test_nothing_begins_twice(self):
+        life = lives.Life()
+        life.checked()
+        with self.assertRaises(errors.MigrationError):
+            life.machine.begin(101.0)
+        with self.assertRaises(errors.MigrationError):
+            life.tell(events.Checked, checks=())
+
+    def test_a_long_copy_has_a_story_that_can_be_read(self):
+        life = lives.Life()
+        life.copying()
+        for iteration in range(2, 1000):
+            life.passed(iteration)
+        self.assertLess(len(life.machine.story), 120)
+
+
+class TestPublicSurface(unittest.TestCase):
+    def test_a_machine_shows_what_it_was_asked(self):
+        policy = lives.Told()
+        life = machine.Machine(lives.wanted(), policy)
+        self.assertEqual('m1', life.request.migration_id)
+        self.assertEqual(State.REQUESTED, life.state)
+        self.assertEqual(((), None), (life.story, life.outcome))
+        self.assertEqual(events.Statistics(), life.statistics)

@@ -1,0 +1,232 @@
+import pathlib
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import diagram
+from kvm_balancer.migration.lifecycle import starting
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import transitions
+from tests.unit.migration import lives
+
+REFERENCE = pathlib.Path(__file__).parents[4] / 'doc' / 'source' / 'reference'
+
+#: What recovery will fill; nothing leads there yet.
+RESERVED = {states.State.RECOVERING}
+
+
+def reachable(start):
+    found, new = set(), {start}
+    while new:
+        found |= new
+        new = {
+            target
+            for (state, _), rule in transitions.TABLE.items()
+            if state in new
+            for target in rule.to
+        } - found
+    return found
+
+
+class TestTable(unittest.TestCase):
+    def test_from_every_state_there_is_a_way_to_an_end(self):
+        for state in set(states.State) - RESERVED:
+            self.assertTrue(reachable(state) & states.ENDS, state)
+
+    def test_every_state_is_reached(self):
+        self.assertEqual(
+            set(states.State) - RESERVED,
+            reachable(states.State.REQUESTED),
+        )
+
+    def test_an_end_is_for_good(self):
+        for end in states.ENDS:
+            self.assertEqual({end}, reachable(end))
+
+    def test_every_event_is_known_and_can_come_somewhere(self):
+        self.assertEqual(
+            {kind.__name__ for kind in events.Event.__subclasses__()},
+            {kind.__name__ for kind in transitions.EVENTS},
+        )
+        self.assertEqual(
+            set(transitions.EVENTS),
+            {kind for _, kind in transitions.TABLE},
+        )
+
+    def test_no_state_leads_back_but_out_of_broken_post_copy(self):
+        order = list(states.State)
+        back = {
+            (state, target)
+            for (state, _), rule in transitions.TABLE.items()
+            for target in rule.to
+            if order.index(target) < order.index(state)
+        }
+        self.assertEqual(
+            {(states.State.POST_COPY_PAUSED, states.State.POST_COPY)}, back
+        )
+
+    def test_cancel_can_be_asked_for_in_every_state(self):
+        for state in set(states.State) - RESERVED:
+            self.assertIn((state, events.CancelAsked), transitions.TABLE)
+
+    def test_the_documentation_is_drawn_from_it(self):
+        for name, text in (
+            ('migration-states.rst', diagram.rst()),
+            ('migration-states.dot', diagram.dot()),
+        ):
+            self.assertEqual(
+                (REFERENCE / name).read_text(),
+                text,
+                'run doc/draw_states.py',
+            )
+
+
+END_STATES = st.sampled_from(events.EndState)
+ENDS = st.builds(events.End, END_STATES, st.booleans())
+STATISTICS = st.builds(
+    events.Statistics,
+    remaining_mib=st.floats(0, 1e4),
+    bandwidth_mib_s=st.floats(0, 1e3),
+    iteration=st.integers(0, 9),
+    throttle_percent=st.integers(0, 99),
+    disk_remaining_mib=st.sampled_from([0.0, 5.0]),
+)
+INSTRUCTIONS = st.sampled_from(
+    ['Check', 'Start', 'SetDowntime', 'SetBandwidth', 'Abort', 'LookAtEnds']
+)
+FIELDS = {
+    events.Checked: {
+        'checks': st.lists(
+            st.builds(
+                events.Check,
+                st.just('memory'),
+                st.sampled_from(
+                    [events.Verdict.PASSED, events.Verdict.UNKNOWN]
+                ),
+            ),
+            max_size=2,
+        ).map(tuple)
+    },
+    events.Reserved: {'checks': st.sampled_from([(), (lives.ROOM,)])},
+    events.BandwidthShared: {'mib_s': st.integers(0, 900)},
+    events.Progressed: {'statistics': STATISTICS},
+    events.PassEnded: {'statistics': STATISTICS},
+    events.JobSettled: {
+        'statistics': STATISTICS,
+        'downtime_ms': st.none() | st.floats(0, 100),
+    },
+    events.Refused: {'instruction': INSTRUCTIONS, 'text': st.just('no')},
+    events.CallReturned: {
+        'error': st.sampled_from(['', 'lost']),
+        'events_lost': st.booleans(),
+    },
+    events.EndsSeen: {'source': ENDS, 'destination': ENDS},
+}
+ANY_EVENT = st.one_of(
+    *(
+        st.builds(
+            kind,
+            at=st.just(0.0),
+            cause=st.just('chance'),
+            **FIELDS.get(kind, {}),
+        )
+        for kind in transitions.EVENTS
+    )
+)
+DECISIONS = st.one_of(
+    st.builds(contract.CarryOn, st.just('')),
+    st.builds(contract.RaiseDowntime, st.just(''), st.integers(-5, 9000)),
+    st.builds(contract.StartPostCopy, st.just('')),
+    st.builds(contract.GiveUp, st.just('')),
+)
+
+
+class TestAnyOrder(unittest.TestCase):
+    @hypothesis.settings(max_examples=500)
+    @hypothesis.given(
+        st.lists(st.tuples(ANY_EVENT, st.floats(0, 40)), max_size=60),
+        st.lists(DECISIONS, max_size=20),
+        st.booleans(),
+    )
+    def test_the_rules_hold(self, story, decisions, post_copy):
+        """No abort after post-copy, one start, one end, known limits."""
+        life = lives.Life(*decisions, post_copy=post_copy)
+        life.checked()
+        for event, after in story:
+            life.now += after
+            event = type(event)(
+                at=life.now,
+                **{
+                    name: getattr(event, name)
+                    for name in event.__dataclass_fields__
+                    if name != 'at'
+                },
+            )
+            before = life.machine.state
+            broken = (events.PostCopyBegun, events.PostCopyBroke)
+            known = (before, type(event)) in transitions.TABLE
+            if known and isinstance(event, broken):
+                life.wishes.append(event)
+            try:
+                life.wishes.extend(life.machine.handle(event))
+            except errors.MigrationError as error:
+                self.assertFalse(known)
+                self.assertEqual(before, life.machine.state)
+                self.assertEqual(life.machine.story, error.story)
+        self.check(life, post_copy)
+
+    @hypothesis.settings(max_examples=200)
+    @hypothesis.given(
+        st.lists(
+            st.sampled_from([events.Ticked, events.BandwidthShared]),
+            max_size=20,
+        ),
+        st.floats(0.0, 5.0),
+        st.booleans(),
+    )
+    def test_before_the_start_silence_comes_to_an_end(
+        self, story, after, is_checked
+    ):
+        """Whether nobody answers Check or Reserve, whatever else comes."""
+        life = lives.Life()
+        life.wishes.extend(life.machine.begin(life.now))
+        if is_checked:
+            life.tell(events.Checked, checks=())
+        for kind in story:
+            life.tell(
+                kind, after, **({} if kind is events.Ticked else {'mib_s': 9})
+            )
+        while not life.machine.state.ended:
+            self.assertLess(life.now, 100.0 + starting.CHECK_SECONDS + 60.0)
+            life.tell(events.Ticked)
+        self.assertEqual(states.State.FAILED, life.machine.state)
+        self.assertNotIn('Start', life.names)
+        self.assertEqual(is_checked, 'Release' in life.names)
+
+    def check(self, life, post_copy):
+        names = life.names
+        self.assertEqual(1, names.count('Start'))
+        self.assertLessEqual(names.count('Conclude'), 1)
+        self.assertEqual(1, names.count('Reserve'))
+        self.assertEqual(names.count('Conclude'), names.count('Release'))
+        self.assertEqual(
+            life.machine.state.ended, life.machine.outcome is not None
+        )
+        if not post_copy:
+            self.assertNotIn('StartPostCopy', names)
+        for point in ('StartPostCopy', 'PostCopyBegun', 'PostCopyBroke'):
+            if point in names:
+                after = names[names.index(point) :]
+                self.assertNotIn('Abort', after)
+        for wish in life.wishes:
+            if type(wish).__name__ == 'SetDowntime':
+                self.assertTrue(1 <= wish.downtime_ms <= 500)
+        if 'Conclude' in names:
+            after = names[names.index('Conclude') + 1 :]
+            self.assertLessEqual(
+                set(after), {'PostCopyBegun', 'PostCopyBroke'}
+            )
