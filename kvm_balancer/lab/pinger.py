@@ -109,7 +109,7 @@ class Pinger:
             if not self._told.wait_for(answered, seconds):
                 raise errors.LabError(
                     f'{self._address} gives no answer to ping within '
-                    f'{seconds:g} seconds'
+                    f'{seconds:g} seconds: {self._told_so_far()}'
                 )
 
     def gap(self, since_ns: int = 0) -> Gap:
@@ -121,6 +121,17 @@ class Pinger:
         with self._told:
             answers = dict(self._answers)
         return find_gap(answers, since_ns, self._address)
+
+    def _told_so_far(self) -> str:
+        """Return what tells a guest that stands still from a lost pinger."""
+        state = 'pings on' if self._thread.is_alive() else 'pings no more'
+        if not self._answers:
+            return f'{state}, {self._sent} requests sent, none answered'
+        ago = (time.time_ns() - max(self._answers.values())) / 1e9
+        return (
+            f'{state}, {self._sent} requests sent, {len(self._answers)} '
+            f'answered, the last one {ago:.1f} seconds ago'
+        )
 
     def _run(self) -> None:
         due = time.monotonic()

@@ -6,6 +6,7 @@ import uuid
 
 from testtools import content
 
+from kvm_balancer import errors
 from kvm_balancer.lab import announcements
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
@@ -53,6 +54,30 @@ class _Case(ground.LabTestCase):
         self.addCleanup(self.lab.down)
         self.lab.up()
         (self.guest,) = self.lab.linux_guests
+        self.addOnException(self._tell_of_guest)
+
+    def _tell_of_guest(self, _):
+        """Keep what tells a guest that hangs from a network that does."""
+        told = [repr(self.guest.report())]
+        virsh = ('virsh', '-c', 'qemu:///system')
+        monitor = (*virsh, 'qemu-monitor-command', '--hmp', self.guest.name)
+        for host in self.lab.hosts:
+            for command in (
+                (*virsh, 'domstate', '--reason', self.guest.name),
+                (*monitor, 'info status'),
+                (*monitor, 'info migrate'),
+                # Twice: a CPU that runs stands elsewhere the second time.
+                (*monitor, 'info registers'),
+                (*monitor, 'info registers'),
+            ):
+                try:
+                    said = host.run(command)
+                except errors.LabError as error:
+                    said = str(error)
+                told.append(f'{host.name}: {" ".join(command)}\n{said}')
+            told.append(f'{host.name}: {host.forwarding()}')
+        told.append(str(network.forwarding(self.lab.description.bridge)))
+        self.addDetail('guest', content.text_content('\n'.join(told)))
 
     def _driver(self, host):
         made = driver.LibvirtDriver(
