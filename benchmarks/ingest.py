@@ -23,6 +23,7 @@ from rich import console
 from rich import table
 
 from kvm_balancer import cmd  # noqa: F401 - keeps libraries quiet
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import streams
 from kvm_balancer.bus import transport
@@ -76,7 +77,7 @@ class Run:
         self.conf([], default_config_files=[], default_config_dirs=[])
         transport.set_defaults(self.conf)
         self.conf.set_override('transport_url', url)
-        self.broker = transport.broker(self.conf)
+        self.broker = broker.find(self.conf)
         self.stream = streams.Stream(samples.NAME, 1_000_000, 600)
         self.hosts = hosts
         self.instances = instances

@@ -22,7 +22,9 @@ import oslo_messaging
 from oslo_messaging import notify
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import closing
+from kvm_balancer.bus import retries
 from kvm_balancer.bus import transport
 from kvm_balancer.messages import schema
 
@@ -66,7 +68,7 @@ class ConfirmedDriver(notify.Driver):  # type: ignore[misc]
                 )
             except (
                 oslo_messaging.MessagingException,
-                *transport.FAILURES,
+                *broker.FAILURES,
             ) as error:
                 text = ' '.join(str(error).split())
                 raise errors.BusError(
@@ -96,7 +98,7 @@ class OutcomePublisher:
         :raises BusError: when it does not: send it again later
         """
         if not self._reached:
-            transport.check(self._conf)
+            broker.check(self._conf)
             self._reached = True
         message = {
             'message_id': str(uuid.uuid4()),
@@ -131,8 +133,8 @@ class _Endpoint:
     def __init__(self, take: Take, stop: threading.Event) -> None:
         self._take = take
         self._stop = stop
-        self._pauses = transport.Pauses()
-        self._trouble = transport.Trouble(LOG)
+        self._pauses = retries.Pauses()
+        self._trouble = retries.Trouble(LOG)
 
     def info(
         self,
@@ -211,7 +213,7 @@ class OutcomeListener:
     def start(self) -> None:
         """Begin to listen.
 
-        Blocks while the broker cannot be reached: :func:`.transport.wait`
+        Blocks while the broker cannot be reached: :func:`broker.wait`
         for it first.
         """
         self._started = True

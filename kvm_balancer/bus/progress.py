@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from oslo_config import cfg
 
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import streams
-from kvm_balancer.bus import transport
 
 NAME = 'kvm_balancer.progress'
 
@@ -22,9 +22,7 @@ class Publisher:
 
     def __init__(self, conf: cfg.ConfigOpts, host: str) -> None:
         self._host = host
-        self._publisher = streams.Publisher(
-            transport.broker(conf), _stream(1, 1)
-        )
+        self._publisher = streams.Publisher(broker.find(conf), _stream(1, 1))
 
     def publish(self, payload: dict[str, Any]) -> bool:
         """Send a report, or drop it where the broker does not answer.
@@ -51,7 +49,7 @@ def reader(
     :raises ConfigurationError: when ``transport_url`` cannot be read
     """
     return streams.Reader(
-        transport.broker(conf), _stream(length, ttl_seconds), take
+        broker.find(conf), _stream(length, ttl_seconds), take
     )
 
 

@@ -15,6 +15,7 @@ import oslo_messaging
 from oslo_messaging.rpc import dispatcher
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import closing
 from kvm_balancer.bus import transport
 
@@ -117,7 +118,7 @@ class Server:
     def start(self) -> None:
         """Begin to answer.
 
-        Blocks while the broker cannot be reached: :func:`.transport.wait`
+        Blocks while the broker cannot be reached: :func:`broker.wait`
         for it first.
         """
         self._started = True
@@ -169,7 +170,7 @@ class Client:
             the server raised
         """
         if not self._reached:
-            transport.check(self._conf, timeout_seconds)
+            broker.check(self._conf, timeout_seconds)
             self._reached = True
         who = f'{self._topic} on {server}' if server else self._topic
         prepared = self._client.prepare(server=server, timeout=timeout_seconds)
@@ -199,7 +200,7 @@ class Client:
             ) from None
         except oslo_messaging.MessagingException:
             # The line of the connection says more than that of the library.
-            transport.check(self._conf, timeout_seconds)
+            broker.check(self._conf, timeout_seconds)
             raise errors.BusError(
                 f'{method} could not be sent to {who}: the broker closed '
                 'the connection'

@@ -6,8 +6,8 @@ a dead agent leaves at most a queue's limit of them on the broker.
 
 from oslo_config import cfg
 
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import streams
-from kvm_balancer.bus import transport
 
 NAME = 'kvm_balancer.samples'
 
@@ -17,9 +17,7 @@ class Publisher:
 
     def __init__(self, conf: cfg.ConfigOpts, host: str) -> None:
         self._host = host
-        self._publisher = streams.Publisher(
-            transport.broker(conf), _stream(1, 1)
-        )
+        self._publisher = streams.Publisher(broker.find(conf), _stream(1, 1))
 
     def publish(self, body: bytes) -> bool:
         """Send a sample, or drop it where the broker does not answer.
@@ -46,7 +44,7 @@ def reader(
     :raises ConfigurationError: when ``transport_url`` cannot be read
     """
     return streams.Reader(
-        transport.broker(conf),
+        broker.find(conf),
         _stream(queue_length, queue_ttl_seconds),
         take,
         batch_size,

@@ -24,7 +24,8 @@ import kombu
 from kombu.transport import virtual
 
 from kvm_balancer import errors
-from kvm_balancer.bus import transport
+from kvm_balancer.bus import broker
+from kvm_balancer.bus import retries
 
 LOG = logging.getLogger(__name__)
 
@@ -82,11 +83,11 @@ class Stream:
 class Publisher:
     """Sends to a stream; may be used from several threads."""
 
-    def __init__(self, broker: transport.Broker, stream: Stream) -> None:
-        self._broker = broker
+    def __init__(self, there: broker.Broker, stream: Stream) -> None:
+        self._broker = there
         self._stream = stream
-        self._trouble = transport.Trouble(LOG)
-        self._pauses = transport.Pauses()
+        self._trouble = retries.Trouble(LOG)
+        self._pauses = retries.Pauses()
         self._not_before = 0.0
         self._lock = threading.Lock()
         self._connection: Any = None
@@ -112,7 +113,7 @@ class Publisher:
             self._send(body, key)
         except errors.BusError as error:
             trouble = str(error)
-        except transport.FAILURES as error:
+        except broker.FAILURES as error:
             trouble = str(self._broker.explain(error))
         except Exception as error:
             # Libraries stumble over connections that are gone, too; what
@@ -146,9 +147,7 @@ class Publisher:
 
     def _send(self, body: bytes, key: str) -> None:
         if self._producer is None:
-            self._connection = transport.reached(
-                self._broker, _CONNECT_SECONDS
-            )
+            self._connection = broker.reached(self._broker, _CONNECT_SECONDS)
             self._producer = kombu.Producer(
                 self._connection.default_channel, self._stream.exchange
             )
@@ -194,19 +193,19 @@ class Reader:
 
     def __init__(
         self,
-        broker: transport.Broker,
+        there: broker.Broker,
         stream: Stream,
         take: Take,
         batch_size: int = 500,
         batch_seconds: float = 0.25,
     ) -> None:
-        self._broker = broker
+        self._broker = there
         self._stream = stream
         self._take = take
         self._batch_size = batch_size
         self._batch_seconds = batch_seconds
-        self._trouble = transport.Trouble(LOG)
-        self._pauses = transport.Pauses()
+        self._trouble = retries.Trouble(LOG)
+        self._pauses = retries.Pauses()
         self._pending: list[Any] = []
         #: set while the queue is declared and consumed
         self.ready = threading.Event()
@@ -221,7 +220,7 @@ class Reader:
                 trouble = str(error)
             except amqp_errors.PreconditionFailed:
                 trouble = self._other_limits()
-            except transport.FAILURES as error:
+            except broker.FAILURES as error:
                 trouble = str(self._broker.explain(error))
             except Exception as error:
                 # A reader that has ended makes every host look silent.
@@ -236,7 +235,7 @@ class Reader:
                 stop.wait(self._pauses.next())
 
     def _read(self, stop: threading.Event) -> None:
-        connection = transport.reached(
+        connection = broker.reached(
             self._broker, _CONNECT_SECONDS, _HEARTBEAT_SECONDS
         )
         with connection, connection.channel() as channel:

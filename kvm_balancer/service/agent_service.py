@@ -7,11 +7,11 @@ import msgspec
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
-from kvm_balancer.bus import transport
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
@@ -96,7 +96,7 @@ class AgentService:
         :returns: False when it was stopped while it waited
         """
         self.dispatcher.recover()
-        if not transport.wait(self._conf, self._stopping):
+        if not broker.wait(self._conf, self._stopping):
             return False
         for thread in self._reading:
             thread.start()

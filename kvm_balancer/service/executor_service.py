@@ -13,11 +13,11 @@ import msgspec
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
-from kvm_balancer.bus import transport
 from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.messages import room as room_messages
@@ -131,7 +131,7 @@ class ExecutorService:
         self._dirty_rates.start()
         self._reception.recover()
         self.executor.recover()
-        if not transport.wait(self._conf, self._stopping):
+        if not broker.wait(self._conf, self._stopping):
             return False
         self._courier.start()
         self._server.start()

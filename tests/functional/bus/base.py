@@ -9,6 +9,7 @@ import unittest
 
 from oslo_config import cfg
 
+from kvm_balancer.bus import broker as way
 from kvm_balancer.bus import closing
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import outages
@@ -72,7 +73,7 @@ class BrokerCase(unittest.TestCase):
     @contextlib.contextmanager
     def channel(self):
         """Speak AMQP to the broker, past the code under test."""
-        there = transport.broker(self.conf)
+        there = way.find(self.conf)
         with there.connection() as connection:
             yield connection.default_channel
 

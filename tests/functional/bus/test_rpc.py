@@ -3,9 +3,9 @@
 import ssl
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
-from kvm_balancer.bus import transport
 from kvm_balancer.lab import certificates
 from tests.functional.bus import base
 
@@ -82,7 +82,7 @@ class TestPlain(RpcTests, base.BrokerCase):
                 self.subTest(words),
                 self.assertRaisesRegex(errors.BusError, words) as caught,
             ):
-                transport.check(base.configured(wrong))
+                broker.check(base.configured(wrong))
             self.assertNotIn('\n', str(caught.exception))
             self.assertNotIn(password, str(caught.exception))
 
@@ -90,7 +90,7 @@ class TestPlain(RpcTests, base.BrokerCase):
         """All hosts of the URL are."""
         place = self.broker.url.removeprefix('rabbit://')
         conf = base.configured(f'rabbit://u:p@127.0.0.1:1,{place}')
-        transport.check(conf)
+        broker.check(conf)
         publisher = samples.Publisher(conf, 'host-1')
         self.addCleanup(publisher.close)
         self.assertTrue(publisher.publish(b'{}'))
@@ -133,5 +133,5 @@ class TestTls(RpcTests, base.BrokerCase):
                 self.subTest(words),
                 self.assertRaisesRegex(errors.BusError, words) as caught,
             ):
-                transport.check(base.configured(url, **options))
+                broker.check(base.configured(url, **options))
             self.assertNotIn('\n', str(caught.exception))

@@ -7,6 +7,7 @@ import unittest
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.bus import broker
 from kvm_balancer.bus import transport
 
 
@@ -50,7 +51,7 @@ class TestBroker(unittest.TestCase):
         )
         for url, urls, name in table:
             with self.subTest(url):
-                found = transport.broker(configured(url))
+                found = broker.find(configured(url))
                 self.assertEqual(urls, found.urls)
                 self.assertEqual(name, found.name)
                 self.assertFalse(found.tls)
@@ -58,7 +59,7 @@ class TestBroker(unittest.TestCase):
     def test_kombu_understands_what_it_is_given(self):
         """The parts arrive as they were meant."""
         url = 'rabbit://me:a%40%2Fb%3B@h:7/%2Fv'
-        connection = transport.broker(configured(url)).connection()
+        connection = broker.find(configured(url)).connection()
         self.assertEqual('me', connection.userid)
         self.assertEqual('a@/b;', connection.password)
         self.assertEqual(('h', 7), (connection.hostname, connection.port))
@@ -89,7 +90,7 @@ class TestBroker(unittest.TestCase):
         for url, options, expected in table:
             with self.subTest(url, **options):
                 conf = configured(url, **options)
-                self.assertEqual(expected, transport.broker(conf).tls)
+                self.assertEqual(expected, broker.find(conf).tls)
 
     def test_what_is_no_broker_is_refused_without_telling_the_password(self):
         """One line that says what form it should have."""
@@ -100,7 +101,7 @@ class TestBroker(unittest.TestCase):
             'rabbit://u:se/cret@h:port/',
             'rabbit://u:secret@h:port/',
         ):
-            for make in (transport.rpc, transport.broker):
+            for make in (transport.rpc, broker.find):
                 with (
                     self.subTest(url, make=make.__name__),
                     self.assertRaises(errors.ConfigurationError) as caught,
@@ -128,7 +129,7 @@ class TestUnreachable(unittest.TestCase):
     def test_a_check_says_which_broker_and_what_to_look_at(self):
         """Nothing listens on port 1."""
         with self.assertRaises(errors.BusError) as caught:
-            transport.check(configured('rabbit://u:secret@127.0.0.1:1/'))
+            broker.check(configured('rabbit://u:secret@127.0.0.1:1/'))
         self.assertIn('127.0.0.1:1 refuses', str(caught.exception))
         self.assertIn('transport_url', str(caught.exception))
         self.assertNotIn('secret', str(caught.exception))
@@ -147,7 +148,7 @@ class TestUnreachable(unittest.TestCase):
                 return True
 
         with self.assertLogs('kvm_balancer.bus') as logs:
-            reached = transport.wait(
+            reached = broker.wait(
                 configured('rabbit://u:p@127.0.0.1:1/'), Stop()
             )
         self.assertFalse(reached)
