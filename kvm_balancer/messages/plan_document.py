@@ -28,6 +28,7 @@ class _Move(msgspec.Struct, frozen=True):
     uncorrected: plan.Uncorrected | None = None
     reason: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
+    load_gap: float | None = None
 
 
 class _Loads(msgspec.Struct, frozen=True):
@@ -169,6 +170,7 @@ def _move(one: plan.Move) -> _Move:
         uncorrected=_uncorrected(expected.uncorrected),
         reason=one.reason,
         profile=one.profile,
+        load_gap=_rounded(one.load_gap),
     )
 
 
@@ -229,6 +231,7 @@ def _plan(found: _Incoming) -> plan.Plan:
                 reason=one.reason,
                 after=one.after,
                 profile=one.profile,
+                load_gap=one.load_gap,
             )
             for one in found.moves
         ),

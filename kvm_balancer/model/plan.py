@@ -88,6 +88,10 @@ class Move:
     :ivar after: indexes of the moves of the same plan that must have
         completed before this one starts
     :ivar reason: one line for the operator, with figures
+    :ivar load_gap: by how much the CPU load of the destination may be over
+        that of the source when it has arrived, as planned: at worst, in
+        whatever order the moves of the plan are made. A swap or a packing
+        wants that. None where the plan does not say.
     """
 
     instance: str
@@ -97,6 +101,7 @@ class Move:
     reason: str
     after: tuple[int, ...] = ()
     profile: Profile = Profile.BALANCE
+    load_gap: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -70,10 +70,11 @@ def assemble(
         moves=proven[0] if len(proven) == 1 else None,
         makespan_seconds=makespan.bound(fleet.hosts, transfers),
     )
+    gaps = _load_gaps(start, work)
     texts, points = _replay(start, work, ordered, predictions)
     return plan.Plan(
         policy=policy,
-        moves=_moves(work, ordered, predictions, texts),
+        moves=_moves(work, ordered, predictions, texts, gaps),
         before=before,
         after=score.summary(work.state),
         bound=bound,
@@ -94,6 +95,7 @@ def _moves(
     ordered: collections.abc.Sequence[order.Ordered],
     predictions: collections.abc.Sequence[plan.Prediction],
     texts: collections.abc.Sequence[str],
+    gaps: collections.abc.Sequence[float],
 ) -> tuple[plan.Move, ...]:
     hosts, instances = work.fleet.hosts.name, work.fleet.instances.id
     return tuple(
@@ -105,9 +107,32 @@ def _moves(
             reason=texts[one.step],
             after=one.after,
             profile=work.steps[one.step].profile,
+            load_gap=gaps[one.step],
         )
         for one, expected in zip(ordered, predictions, strict=True)
     )
+
+
+def _load_gaps(
+    start: placement.Placement, work: workspace.Workspace
+) -> list[float]:
+    """Return, for each step, how far its destination may top its source.
+
+    That is so when all that is to come to the destination is there and
+    nothing has left it, while all that is to leave the source has left it
+    but what the step takes, and nothing has come to it.
+    """
+    cpus = work.fleet.hosts.cpus
+    unit = [step.unit for step in work.steps]
+    source = [step.source for step in work.steps]
+    destination = [step.destination for step in work.steps]
+    usage = work.units.cpu_usage[unit]
+    highest, lowest = start.cores.copy(), start.cores.copy()
+    np.add.at(highest, destination, usage)
+    np.subtract.at(lowest, source, usage)
+    gaps = highest[destination] / cpus[destination]
+    gaps -= (lowest[source] + usage) / cpus[source]
+    return [float(gap) for gap in gaps]
 
 
 def _replay(

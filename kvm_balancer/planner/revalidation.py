@@ -15,6 +15,9 @@ from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import admission
 
+#: Loads are never quite what they were when the plan was made.
+_DRIFT = 0.05
+
 
 def objection(
     fleet: columns.Fleet,
@@ -43,7 +46,7 @@ def objection(
     if state.in_flight[row]:
         return 'the instance is in a migration already'
     return _refused(state, filters, row, destination) or _pointless(
-        state, row, destination
+        state, row, destination, move
     )
 
 
@@ -61,19 +64,26 @@ def _refused(
     return f'{name} is refused: {asked.refusals(row, hosts)}'
 
 
-def _pointless(state: placement.Placement, row: int, destination: int) -> str:
+def _pointless(
+    state: placement.Placement, row: int, destination: int, move: plans.Move
+) -> str:
     """Say so where the destination would end hotter than the source is.
 
-    A host that drains is left whatever the loads are.
+    Unless the plan meant it to: one half of a swap does that, and so does
+    whoever empties a host. What has to go, goes whatever the loads are.
     """
     hosts = state.fleet.hosts
     source = int(state.host[row])
-    if hosts.state[source] == columns.HostState.DRAINING:
+    draining = hosts.state[source] == columns.HostState.DRAINING
+    if draining or move.profile is plans.Profile.DRAIN:
         return ''
     usage = state.fleet.instances.cpu_usage[row]
     before = state.cores[source] / hosts.cpus[source]
     after = (state.cores[destination] + usage) / hosts.cpus[destination]
-    if after <= before:
+    meant = 0.0
+    if move.load_gap is not None and move.load_gap > 0.0:
+        meant = move.load_gap + _DRIFT
+    if after - before <= meant:
         return ''
     return (
         f'{hosts.name[destination]} would be at {after:.2f} CPU, and '

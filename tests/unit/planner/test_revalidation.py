@@ -1,0 +1,177 @@
+"""A move is made when its turn comes, unless the fleet has changed."""
+
+import dataclasses
+import random
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plan_model
+from kvm_balancer.model import records
+from kvm_balancer.planner import revalidation
+from kvm_balancer.policies import composition
+from kvm_balancer.policies import consolidate
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import repair
+from kvm_balancer.policies import spread
+from tests.fixtures import fleets
+from tests.unit.planner import plans
+
+SPREAD = spread.Spread(spread.SpreadParams(target=0.01))
+RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.7))
+REPAIR = repair.Repair()
+CONSOLIDATE = consolidate.Consolidate()
+EVERY = (REPAIR, RELIEVE, SPREAD, CONSOLIDATE)
+
+
+def build_fleet(*instances):
+    """Make hosts a, b, c of 8 CPUs, and (name, host, cores, MiB)."""
+    return records.build_fleet(
+        [
+            records.HostRecord(name=name, cpus=8, memory_mib=8192)
+            for name in 'abc'
+        ],
+        [
+            records.InstanceRecord(
+                id=name,
+                host=host,
+                vcpus=2,
+                memory_mib=mib,
+                cpu_usage=cores,
+            )
+            for name, host, cores, mib in instances
+        ],
+    )
+
+
+def moved(fleet, *moves):
+    """Return *fleet* with some moves made."""
+    host = fleet.instances.host.copy()
+    for one in moves:
+        host[fleet.instance_row[one.instance]] = fleet.host_row[
+            one.destination
+        ]
+    return dataclasses.replace(
+        fleet, instances=dataclasses.replace(fleet.instances, host=host)
+    )
+
+
+def busier(fleet, instance, cores):
+    usage = fleet.instances.cpu_usage.copy()
+    usage[fleet.instance_row[instance]] = cores
+    return dataclasses.replace(
+        fleet, instances=dataclasses.replace(fleet.instances, cpu_usage=usage)
+    )
+
+
+def propose(fleet, *policies):
+    return composition.propose(policies, fleet, plans.full_context())
+
+
+def objection(fleet, move):
+    return revalidation.objection(fleet, move, plans.FILTERS)
+
+
+class TestUnchanged(unittest.TestCase):
+    """Nobody objects to a plan while the fleet is as it was planned."""
+
+    @hypothesis.settings(max_examples=60)
+    @hypothesis.given(
+        fleets.small(), st.sampled_from([*EVERY, None]), st.integers(0, 99)
+    )
+    def test_in_any_order_that_the_plan_allows(self, fleet, policy, seed):
+        made = propose(fleet, *(EVERY if policy is None else (policy,)))
+        dice = random.Random(seed)
+        done = []
+        while len(done) < len(made.moves):
+            ready = [
+                index
+                for index, one in enumerate(made.moves)
+                if index not in done and set(one.after) <= set(done)
+            ]
+            index = dice.choice(ready)
+            now = moved(fleet, *(made.moves[one] for one in done))
+            said = objection(now, made.moves[index])
+            self.assertNotIn('by now', said)
+            done.append(index)
+
+    def test_a_swap(self):
+        """Both halves are made, the one that goes uphill as well."""
+        fleet = build_fleet(
+            ('big', 'a', 4.0, 4000),
+            ('a1', 'a', 3.0, 3000),
+            ('small', 'b', 0.5, 1000),
+            ('b1', 'b', 0.5, 4500),
+            ('c1', 'c', 4.0, 8000),
+        )
+        made = propose(fleet, SPREAD)
+        uphill = [
+            one
+            for one in made.moves
+            if (one.source, one.destination) == ('b', 'a')
+        ]
+        self.assertTrue(uphill, made.moves)
+        for one in uphill:
+            self.assertEqual('', objection(fleet, one))
+
+    def test_a_host_that_is_emptied(self):
+        fleet = build_fleet(
+            ('a1', 'a', 1.0, 1000),
+            ('b1', 'b', 2.0, 1000),
+            ('c1', 'c', 2.0, 1000),
+        )
+        made = propose(fleet, CONSOLIDATE)
+        self.assertEqual(['a1'], [one.instance for one in made.moves])
+        self.assertGreater(made.moves[0].load_gap, 0.0)
+        self.assertEqual('', objection(fleet, made.moves[0]))
+
+
+class TestChanged(unittest.TestCase):
+    def setUp(self):
+        self.fleet = build_fleet(
+            ('a1', 'a', 4.0, 1000),
+            ('a2', 'a', 3.0, 1000),
+            ('b1', 'b', 1.0, 1000),
+            ('c1', 'c', 4.0, 1000),
+        )
+        made = propose(self.fleet, RELIEVE)
+        self.move = made.moves[0]
+        self.stays = {'a1': 'a2', 'a2': 'a1'}[self.move.instance]
+
+    def test_a_source_that_cooled_down(self):
+        now = busier(busier(self.fleet, self.stays, 0.1), 'b1', 2.0)
+        self.assertIn('by now', objection(now, self.move))
+
+    def test_a_destination_that_got_hot(self):
+        there = {'b': 'b1', 'c': 'c1'}[self.move.destination]
+        arrives = self.fleet.instances.cpu_usage[
+            self.fleet.instance_row[self.move.instance]
+        ]
+        now = busier(self.fleet, there, 7.5 - arrives)
+        self.assertIn('by now', objection(now, self.move))
+
+    def test_a_move_of_an_older_plan_may_not_go_uphill(self):
+        now = busier(busier(self.fleet, self.stays, 0.1), 'b1', 2.0)
+        older = dataclasses.replace(self.move, load_gap=None)
+        self.assertIn('by now', objection(now, older))
+
+    def test_what_has_to_go_goes(self):
+        now = busier(busier(self.fleet, self.stays, 0.1), 'b1', 2.0)
+        must = dataclasses.replace(self.move, profile=plan_model.Profile.DRAIN)
+        self.assertEqual('', objection(now, must))
+        state = self.fleet.hosts.state.copy()
+        state[self.fleet.host_row['a']] = columns.HostState.DRAINING
+        leaves = dataclasses.replace(
+            now, hosts=dataclasses.replace(now.hosts, state=state)
+        )
+        self.assertEqual('', objection(leaves, self.move))
+
+    def test_what_is_not_there_any_more(self):
+        for move, words in (
+            (dataclasses.replace(self.move, instance='x'), 'not in the fleet'),
+            (dataclasses.replace(self.move, source='c'), 'is on a now'),
+            (dataclasses.replace(self.move, destination='x'), 'x is not in'),
+        ):
+            self.assertIn(words, objection(self.fleet, move))
