@@ -14,7 +14,7 @@ from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
-from tests.unit.bus import test_transport
+from tests.unit.bus import test_broker
 
 PATIENCE = 60.0
 
@@ -24,7 +24,7 @@ class TestInMemory(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.conf = test_transport.configured('fake://')
+        self.conf = test_broker.configured('fake://')
         # The in-memory transports are those of the whole process.
         self.conf.set_override('control_exchange', uuid.uuid4().hex)
 
