@@ -43,6 +43,7 @@ class TestPlanDocument(unittest.TestCase):
                 'source',
                 'destination',
                 'after',
+                'load_gap',
                 'predicted_seconds',
                 'predicted_downtime_ms',
                 'predicted_mib',
