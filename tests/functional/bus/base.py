@@ -7,16 +7,14 @@ import tempfile
 import threading
 import unittest
 
-from oslo_config import cfg
-
 from kvm_balancer.bus import broker as way
 from kvm_balancer.bus import closing
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import outages
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import samples
-from kvm_balancer.bus import transport
 from kvm_balancer.lab import broker
+from tests.fixtures import transports
 
 #: Far more than anything here takes: whoever waits longer waits in vain.
 PATIENCE = 300.0
@@ -24,17 +22,6 @@ PATIENCE = 300.0
 #: Queues that the tests make.
 OUTCOMES = f'{notifications.OUTCOME_TOPIC}.info'
 QUEUES = (samples.NAME, progress.NAME, OUTCOMES, 'someone-else')
-
-
-def configured(url, **options):
-    """Return a configuration that leads to *url*."""
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[], default_config_dirs=[])
-    transport.set_defaults(conf)
-    conf.set_override('transport_url', url)
-    for name, value in options.items():
-        conf.set_override(name, value, group='oslo_messaging_rabbit')
-    return conf
 
 
 class BrokerCase(unittest.TestCase):
@@ -65,7 +52,7 @@ class BrokerCase(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.conf = configured(self.broker.url, **self.options())
+        self.conf = transports.configured(self.broker.url, **self.options())
         with self.channel() as channel:
             for name in QUEUES:
                 channel.queue_delete(name)

@@ -7,6 +7,7 @@ from kvm_balancer.bus import broker
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.lab import certificates
+from tests.fixtures import transports
 from tests.functional.bus import base
 
 
@@ -82,14 +83,14 @@ class TestPlain(RpcTests, base.BrokerCase):
                 self.subTest(words),
                 self.assertRaisesRegex(errors.BusError, words) as caught,
             ):
-                broker.check(base.configured(wrong))
+                broker.check(transports.configured(wrong))
             self.assertNotIn('\n', str(caught.exception))
             self.assertNotIn(password, str(caught.exception))
 
     def test_a_second_broker_is_tried_when_the_first_is_away(self):
         """All hosts of the URL are."""
         place = self.broker.url.removeprefix('rabbit://')
-        conf = base.configured(f'rabbit://u:p@127.0.0.1:1,{place}')
+        conf = transports.configured(f'rabbit://u:p@127.0.0.1:1,{place}')
         broker.check(conf)
         publisher = samples.Publisher(conf, 'host-1')
         self.addCleanup(publisher.close)
@@ -133,5 +134,5 @@ class TestTls(RpcTests, base.BrokerCase):
                 self.subTest(words),
                 self.assertRaisesRegex(errors.BusError, words) as caught,
             ):
-                broker.check(base.configured(url, **options))
+                broker.check(transports.configured(url, **options))
             self.assertNotIn('\n', str(caught.exception))

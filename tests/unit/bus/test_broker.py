@@ -4,22 +4,10 @@ import ssl
 import threading
 import unittest
 
-from oslo_config import cfg
-
 from kvm_balancer import errors
 from kvm_balancer.bus import broker
 from kvm_balancer.bus import transport
-
-
-def configured(url, **options):
-    """Return a configuration that leads to *url*."""
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[], default_config_dirs=[])
-    transport.set_defaults(conf)
-    conf.set_override('transport_url', url)
-    for name, value in options.items():
-        conf.set_override(name, value, group='oslo_messaging_rabbit')
-    return conf
+from tests.fixtures import transports
 
 
 class TestBroker(unittest.TestCase):
@@ -51,7 +39,7 @@ class TestBroker(unittest.TestCase):
         )
         for url, urls, name in table:
             with self.subTest(url):
-                found = broker.find(configured(url))
+                found = broker.find(transports.configured(url))
                 self.assertEqual(urls, found.urls)
                 self.assertEqual(name, found.name)
                 self.assertFalse(found.tls)
@@ -59,7 +47,7 @@ class TestBroker(unittest.TestCase):
     def test_kombu_understands_what_it_is_given(self):
         """The parts arrive as they were meant."""
         url = 'rabbit://me:a%40%2Fb%3B@h:7/%2Fv'
-        connection = broker.find(configured(url)).connection()
+        connection = broker.find(transports.configured(url)).connection()
         self.assertEqual('me', connection.userid)
         self.assertEqual('a@/b;', connection.password)
         self.assertEqual(('h', 7), (connection.hostname, connection.port))
@@ -89,7 +77,7 @@ class TestBroker(unittest.TestCase):
         )
         for url, options, expected in table:
             with self.subTest(url, **options):
-                conf = configured(url, **options)
+                conf = transports.configured(url, **options)
                 self.assertEqual(expected, broker.find(conf).tls)
 
     def test_what_is_no_broker_is_refused_without_telling_the_password(self):
@@ -106,19 +94,19 @@ class TestBroker(unittest.TestCase):
                     self.subTest(url, make=make.__name__),
                     self.assertRaises(errors.ConfigurationError) as caught,
                 ):
-                    make(configured(url))
+                    make(transports.configured(url))
                 self.assertIn('rabbit://', str(caught.exception))
                 self.assertNotIn('cret', str(caught.exception))
                 self.assertNotIn('\n', str(caught.exception))
 
     def test_the_operator_has_the_last_word_on_defaults(self):
         """Ours come before what is configured."""
-        conf = configured('fake://', amqp_durable_queues=False)
+        conf = transports.configured('fake://', amqp_durable_queues=False)
         conf.set_override('control_exchange', 'theirs')
         transport.rpc(conf)
         self.assertEqual('theirs', conf.control_exchange)
         self.assertFalse(conf.oslo_messaging_rabbit.amqp_durable_queues)
-        conf = configured('fake://')
+        conf = transports.configured('fake://')
         self.assertEqual('kvm_balancer', conf.control_exchange)
         self.assertTrue(conf.oslo_messaging_rabbit.amqp_durable_queues)
 
@@ -129,7 +117,9 @@ class TestUnreachable(unittest.TestCase):
     def test_a_check_says_which_broker_and_what_to_look_at(self):
         """Nothing listens on port 1."""
         with self.assertRaises(errors.BusError) as caught:
-            broker.check(configured('rabbit://u:secret@127.0.0.1:1/'))
+            broker.check(
+                transports.configured('rabbit://u:secret@127.0.0.1:1/')
+            )
         self.assertIn('127.0.0.1:1 refuses', str(caught.exception))
         self.assertIn('transport_url', str(caught.exception))
         self.assertNotIn('secret', str(caught.exception))
@@ -149,7 +139,7 @@ class TestUnreachable(unittest.TestCase):
 
         with self.assertLogs('kvm_balancer.bus') as logs:
             reached = broker.wait(
-                configured('rabbit://u:p@127.0.0.1:1/'), Stop()
+                transports.configured('rabbit://u:p@127.0.0.1:1/'), Stop()
             )
         self.assertFalse(reached)
         self.assertEqual([1.0, 2.0, 4.0], attempts)
@@ -161,8 +151,8 @@ class TestDefaults(unittest.TestCase):
 
     def test_they_are_set_once_for_each_configuration(self):
         """Listing the options copies all of them."""
-        conf = configured('fake://')
-        other = configured('fake://')
+        conf = transports.configured('fake://')
+        other = transports.configured('fake://')
         conf.set_default('control_exchange', 'of an operator')
         transport.set_defaults(conf)
         self.assertEqual('of an operator', conf.control_exchange)

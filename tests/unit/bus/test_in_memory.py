@@ -14,7 +14,7 @@ from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.bus import transport
-from tests.unit.bus import test_broker
+from tests.fixtures import transports
 
 PATIENCE = 60.0
 
@@ -24,7 +24,7 @@ class TestInMemory(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.conf = test_broker.configured('fake://')
+        self.conf = transports.configured('fake://')
         # The in-memory transports are those of the whole process.
         self.conf.set_override('control_exchange', uuid.uuid4().hex)
 

@@ -14,7 +14,7 @@ from kvm_balancer.bus import samples
 from kvm_balancer.messages import sample as messages
 from kvm_balancer.model import observation
 from kvm_balancer.service import watch
-from tests.unit.bus import test_broker
+from tests.fixtures import transports
 from tests.unit.messages import readings
 
 _NOW = 1000.0
@@ -98,7 +98,7 @@ class ReaderTest(unittest.TestCase):
 
     def test_a_good_sample_arrives_after_damaged_ones(self):
         """The reader's thread outlives whatever it reads."""
-        conf = test_broker.configured('fake://')
+        conf = transports.configured('fake://')
         conf.set_override('control_exchange', uuid.uuid4().hex)
         fleet = _watch()
         taken = queue.Queue()
