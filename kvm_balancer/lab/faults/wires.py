@@ -7,7 +7,7 @@ from kvm_balancer.lab.faults import contract
 from kvm_balancer.lab.faults import daemons
 
 #: Where QEMU listens for memory and disks.
-_STREAM_PORTS = '49152:49215'
+STREAM_PORTS = '49152:49215'
 
 
 class MigrationNetworkCut(contract.Fault):
@@ -18,7 +18,7 @@ class MigrationNetworkCut(contract.Fault):
     hold_seconds = (8.0, 14.0)
 
     def begin(self, scene: contract.Scene) -> None:
-        network.block(scene.source.holder, _STREAM_PORTS)
+        network.block(scene.source.holder, STREAM_PORTS)
 
     def heal(self, scene: contract.Scene) -> None:
         network.unblock(scene.source.holder)
@@ -39,7 +39,7 @@ class ManagementNetworkCut(contract.Fault):
     def begin(self, scene: contract.Scene) -> None:
         host = daemons.end_of(scene, self._end)
         network.block_all_but(
-            host.holder, _STREAM_PORTS, description.storage_ports()
+            host.holder, STREAM_PORTS, description.storage_ports()
         )
 
     def heal(self, scene: contract.Scene) -> None:
@@ -73,7 +73,7 @@ class ConnectionReset(contract.Fault):
     hold_seconds = (0.0, 0.0)
 
     def begin(self, scene: contract.Scene) -> None:
-        first = _STREAM_PORTS.partition(':')[0]
+        first = STREAM_PORTS.partition(':')[0]
         there = scene.destination.address
         inside = ['nsenter', '-t', str(scene.source.holder), '-n']
         wanted = ['dst', there, 'dport', 'ge', first]

@@ -17,6 +17,10 @@ LONGEST_DELAY_SECONDS = 5.0
 #: However often the ends change their minds, this many looks are all.
 LOOKS_AT_MOST = 40
 
+#: A call that fails after nothing went across for so long failed for that:
+#: the hypervisor's words tell of a connection only.
+DEAD_LINK_SECONDS = 5.0
+
 _UNDER_WAY = (arbiter.UNDER_WAY, arbiter.POST_COPY_UNDER_WAY)
 
 
@@ -106,7 +110,22 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
 def verify(life: course.Course, event: events.CallReturned) -> course.Wishes:
     """Look at both ends, whatever the call says."""
     life.switched |= event.events_lost
-    return look(life, event, event.error)
+    return look(life, event, _why(life, event.error))
+
+
+def _why(life: course.Course, error: str) -> str:
+    """Say of a call that failed what was seen to be the cause."""
+    quiet = life.pulse.quiet_seconds
+    if (
+        not error
+        or life.state is not states.State.PRE_COPY
+        or quiet < DEAD_LINK_SECONDS
+    ):
+        return error
+    return (
+        f'nothing went across for {quiet:.0f} s: a fault of the network;'
+        f' {error}'
+    )
 
 
 def return_late(

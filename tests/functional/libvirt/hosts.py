@@ -24,7 +24,16 @@ _CALM_DELAY = 2_000_000
 #: one that gets a hundredth of a core writes faster than the stream.
 BUSY_DELAY = 10
 
+#: What a busy guest writes to, and what a calm one that is filled has.
 _WORKING_SET_MIB = 32
+
+#: By kind: what it writes to for ever, after a delay, and what it wrote to
+#: once.
+_KINDS = {
+    'calm': (1, _CALM_DELAY, 0),
+    'busy': (_WORKING_SET_MIB, BUSY_DELAY, 0),
+    'filled': (1, _CALM_DELAY, _WORKING_SET_MIB),
+}
 
 
 @functools.cache
@@ -46,12 +55,9 @@ def lab(tls: bool = False) -> fleet.Lab:
     )
     atexit.register(_clear, found, folder)
     found.up()
-    for name, working_set, delay in (
-        ('calm', 1, _CALM_DELAY),
-        ('busy', _WORKING_SET_MIB, BUSY_DELAY),
-    ):
+    for name, (working_set, delay, filled) in _KINDS.items():
         path = found.directory / f'{name}.bin'
-        path.write_bytes(guests.image(working_set, delay))
+        path.write_bytes(guests.image(working_set, delay, filled))
     return found
 
 
@@ -99,6 +105,27 @@ class LibvirtGround(ground.Ground):
         uid = self.start('busy')
         self._wait_for_round(uid)
         return uid
+
+    def filled(self) -> str:
+        """Start a calm one with as much memory to carry as a busy one."""
+        uid = self.start('filled')
+        self._wait_for_round(uid)
+        return uid
+
+    def outdated(self, uid: str, kind: str, host: int) -> list[int]:
+        """Stop a guest for good, and list its pages that are not as it left.
+
+        :param kind: what it was started as
+        """
+        domain = self.domain(uid, host)
+        domain.suspend()
+        working_set, _, filled = _KINDS[kind]
+
+        def peek(at: int, size: int) -> bytes:
+            read = domain.memoryPeek(at, size, libvirt.VIR_MEMORY_PHYSICAL)
+            return bytes(read)
+
+        return guests.outdated(peek, working_set, filled)
 
     def of_nova(self) -> str:
         return self.start('calm', metadata=guests.NOVA)

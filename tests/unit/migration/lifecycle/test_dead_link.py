@@ -54,6 +54,13 @@ class _Copy:
         )
         self.tell(events.PassEnded, statistics=seen)
 
+    def tell_ends(self, source, destination):
+        self.tell(
+            events.EndsSeen,
+            source=events.End(source),
+            destination=events.End(destination),
+        )
+
     def tick(self, seconds):
         """Let time go on, while the hypervisor says nothing."""
         self.stream.at += seconds
@@ -136,6 +143,21 @@ class MachineTest(unittest.TestCase):
         self.assertNotIn('StartPostCopy', life.names)
         self.assertIn('Abort', life.names)
         self.assertIs(states.State.PRE_COPY, life.machine.state)
+
+    def test_a_call_that_fails_for_it_says_so(self):
+        """libvirt may lose its patience first, and names a socket only."""
+        for mib_s in (0.0, 100.0):
+            with self.subTest(mib_s=mib_s):
+                copy = _Copy('adaptive')
+                copy.flow(10, 100.0)
+                copy.flow(30, mib_s)
+                copy.tell(events.CallReturned, error='closed')
+                kept = (events.EndState.RUNNING, events.EndState.ABSENT)
+                copy.tell_ends(*kept)
+                self.assertEqual(
+                    mib_s == 0.0, 'network' in copy.machine.outcome.reason
+                )
+                self.assertIn('closed', copy.machine.outcome.reason)
 
     def test_vdsm_means_it_until_it_is_done(self):
         copy = _Copy('vdsm')
