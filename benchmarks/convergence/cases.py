@@ -12,6 +12,8 @@ from kvm_balancer.virt.simulated import memory
 
 #: Seconds from the start, and what the network carries from then on.
 Network = tuple[tuple[float, float], ...]
+#: Seconds from the start, and the share that is given from then on.
+Shares = tuple[tuple[float, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Case:
     :ivar steady: it goes on as it began, so that what is to come can be
         known from what was seen
     :ivar late_seconds: how long the hypervisor takes to say where it stands
+    :ivar shares: what it is told of, as other migrations come and go
     """
 
     name: str
@@ -33,6 +36,7 @@ class Case:
     network: Network = ()
     late_seconds: float = 0.0
     predicted: plan.Prediction | None = None
+    shares: Shares = ()
 
     @property
     def full_seconds(self) -> float:
@@ -54,7 +58,7 @@ class Case:
 
 
 @dataclasses.dataclass
-class _Draft:
+class Draft:
     """A case in the making."""
 
     dice: random.Random
@@ -96,21 +100,21 @@ class _Draft:
         )
 
 
-def _idle(made: _Draft) -> memory.Guest:
+def _idle(made: Draft) -> memory.Guest:
     return made.guest(made.region(0.01, made.within(1e-4, 5e-3)))
 
 
-def _even(made: _Draft) -> memory.Guest:
+def _even(made: Draft) -> memory.Guest:
     share = made.dice.uniform(0.2, 1.0)
     return made.guest(made.region(share, made.within(0.02, 4.0)))
 
 
-def _swept(made: _Draft) -> memory.Guest:
+def _swept(made: Draft) -> memory.Guest:
     made.sweep = True
     return _even(made)
 
 
-def _hot_and_cold(made: _Draft) -> memory.Guest:
+def _hot_and_cold(made: Draft) -> memory.Guest:
     hot = made.dice.uniform(0.01, 0.3)
     return made.guest(
         made.region(hot, made.within(0.1, 6.0)),
@@ -118,13 +122,13 @@ def _hot_and_cold(made: _Draft) -> memory.Guest:
     )
 
 
-def _tiny_and_hot(made: _Draft) -> memory.Guest:
+def _tiny_and_hot(made: Draft) -> memory.Guest:
     """Write faster than the network carries, to little memory."""
     share = made.within(0.02, 0.45) / made.full_seconds
     return made.guest(made.region(share, made.within(1.0, 6.0)))
 
 
-def _bursts(made: _Draft) -> memory.Guest:
+def _bursts(made: Draft) -> memory.Guest:
     period, duty = made.within(0.05, 0.5), made.dice.uniform(0.1, 0.4)
     tempo = habits.Tempo(
         ((period * duty, 1.0 / duty), (period * (1.0 - duty), 0.0)), True
@@ -135,7 +139,7 @@ def _bursts(made: _Draft) -> memory.Guest:
     )
 
 
-def _tides(made: _Draft) -> memory.Guest:
+def _tides(made: Draft) -> memory.Guest:
     """Be busy and quiet in turns that last as long as passes do."""
     made.steady = False
     busy, quiet = (made.full_seconds * made.within(0.2, 1.5) for _ in 'ab')
@@ -146,7 +150,7 @@ def _tides(made: _Draft) -> memory.Guest:
     )
 
 
-def _calms_down(made: _Draft) -> memory.Guest:
+def _calms_down(made: Draft) -> memory.Guest:
     made.steady = False
     busy = made.full_seconds * made.dice.uniform(0.5, 4.0)
     tempo = habits.Tempo(((busy, 1.0), (1.0, made.within(0.005, 0.1))))
@@ -156,7 +160,7 @@ def _calms_down(made: _Draft) -> memory.Guest:
     )
 
 
-def _wakes_up(made: _Draft) -> memory.Guest:
+def _wakes_up(made: Draft) -> memory.Guest:
     made.steady = False
     quiet = made.full_seconds * made.dice.uniform(0.2, 2.0)
     tempo = habits.Tempo(((quiet, made.within(0.005, 0.1)), (1.0, 1.0)))
@@ -166,7 +170,7 @@ def _wakes_up(made: _Draft) -> memory.Guest:
     )
 
 
-def _noisy(made: _Draft) -> memory.Guest:
+def _noisy(made: Draft) -> memory.Guest:
     level, at, found = 1.0, 0.0, []
     noise = made.dice.uniform(0.05, 0.15)
     while at < 40.0 * made.full_seconds:
@@ -178,7 +182,7 @@ def _noisy(made: _Draft) -> memory.Guest:
     return made.dice.choice((_even, _hot_and_cold))(made)
 
 
-def _collapses(made: _Draft) -> memory.Guest:
+def _collapses(made: Draft) -> memory.Guest:
     made.steady = False
     begins = made.full_seconds * made.dice.uniform(0.3, 1.8)
     lasts = made.within(2.0, 40.0)
@@ -189,18 +193,21 @@ def _collapses(made: _Draft) -> memory.Guest:
     return made.dice.choice((_even, _hot_and_cold))(made)
 
 
-def _late(made: _Draft) -> memory.Guest:
+def _late(made: Draft) -> memory.Guest:
     made.late_seconds = made.within(0.1, 3.0)
     return made.dice.choice((_even, _hot_and_cold, _tiny_and_hot))(made)
 
 
-def _deltas(made: _Draft) -> memory.Guest:
+def _deltas(made: Draft) -> memory.Guest:
     made.compression = 'xbzrle'
     base = made.dice.choice((_even, _hot_and_cold))(made)
     return dataclasses.replace(base, delta=made.dice.uniform(0.1, 1.0))
 
 
-KINDS: dict[str, collections.abc.Callable[[_Draft], memory.Guest]] = {
+#: Guests that go on as they began.
+STEADY = (_idle, _even, _swept, _hot_and_cold, _tiny_and_hot)
+
+KINDS: dict[str, collections.abc.Callable[[Draft], memory.Guest]] = {
     'idle': _idle,
     'even': _even,
     'swept': _swept,
@@ -217,7 +224,8 @@ KINDS: dict[str, collections.abc.Callable[[_Draft], memory.Guest]] = {
 }
 
 
-def _options(made: _Draft) -> request.Options:
+def options(made: Draft) -> request.Options:
+    """Draw what a request allows."""
     dice = made.dice
     limited = dice.random() < 0.3
     throttle = dice.choice((0, 0, 30, 50, 80, 99))
@@ -239,14 +247,14 @@ def draw(seed: int, kind: str = '') -> Case:
     dice = random.Random(seed)
     kind = kind or list(KINDS)[seed % len(KINDS)]
     bandwidth = 50.0 * 40.0 ** dice.random()
-    made = _Draft(dice, bandwidth * 4.0 * 12.0 ** dice.random(), bandwidth)
+    made = Draft(dice, bandwidth * 4.0 * 12.0 ** dice.random(), bandwidth)
     guest = KINDS[kind](made)
     case = Case(
         f'{kind} {seed}',
         kind,
         guest,
         bandwidth,
-        _options(made),
+        options(made),
         made.steady,
         made.network,
         made.late_seconds,

@@ -11,6 +11,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import plan
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
@@ -21,6 +22,9 @@ from kvm_balancer.virt.simulated import world as worlds
 _ALL = ownership.Manage(ownership.Rule.ALL)
 
 SWITCHED, POST_COPY, GIVEN_UP = 'switched', 'post-copy', 'given up'
+#: What nobody has ended by then never ends.
+STUCK = 'stuck'
+_LONGEST_SECONDS = 20000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Ran:
 
     :ivar decided_at: when post-copy was asked for, or it was given up;
         infinite where it was neither
+    :ivar sent_off: post-copy was asked for
+    :ivar stopped: the guest stood still already when it was decided
     """
 
     end: str
@@ -46,11 +52,18 @@ class Ran:
     passes: tuple[Pass, ...]
     decided_at: float
     reason: str
+    sent_off: bool = False
+    stopped: bool = False
 
     @property
     def throttle_percent(self) -> int:
         """The highest throttle that was seen."""
         return max((one.throttle_percent for one in self.passes), default=0)
+
+
+def look_seconds(case: cases.Case) -> float:
+    """Return how often the copy is looked at."""
+    return max(0.5, case.full_seconds / 40.0)
 
 
 class _Drive:
@@ -61,7 +74,7 @@ class _Drive:
         pace = scene.Pace(
             answer=0.0,
             prepare=0.0,
-            progress=max(0.5, case.full_seconds / 40.0),
+            progress=look_seconds(case),
         )
         self._world = worlds.World(worlds.Params(pace=pace))
         for name in 'ab':
@@ -96,6 +109,8 @@ class _Drive:
         )
         self._machine = machine.Machine(self._wanted, policy)
         self._network = list(case.network)
+        self._shares = list(case.shares)
+        self._sent_off = self._stopped = False
         self._held: list[tuple[float, events.PassEnded]] = []
         self._passes: list[Pass] = []
         self._decided_at = math.inf
@@ -104,6 +119,8 @@ class _Drive:
     def run(self) -> Ran:
         self._carry_out(self._machine.begin(0.0))
         while not self._machine.state.ended:
+            if self._world.now > _LONGEST_SECONDS:
+                return self._ran(STUCK, 'it never ended')
             self._step()
         outcome = self._machine.outcome
         assert outcome is not None
@@ -113,24 +130,42 @@ class _Drive:
             end = (
                 POST_COPY if outcome.mode is plan.Mode.POST_COPY else SWITCHED
             )
+        return self._ran(end, outcome.reason or self._machine.story[-1].text)
+
+    def _ran(self, end: str, reason: str) -> Ran:
         return Ran(
             end,
             self._world.now,
             self._downtime_ms,
             tuple(self._passes),
             self._decided_at,
-            outcome.reason or self._machine.story[-1].text,
+            reason,
+            self._sent_off,
+            self._stopped,
         )
 
     def _step(self) -> None:
         due = self._world.next_at
-        if self._network and self._network[0][0] <= due:
-            at, mib_s = self._network.pop(0)
-            self._take(self._world.advance(at))
+        befalls = min(
+            (one[0][0] for one in (self._network, self._shares) if one),
+            default=math.inf,
+        )
+        if befalls > due:
+            self._take(self._world.advance(max(due, self._world.now)))
+            return
+        self._take(self._world.advance(befalls))
+        if self._network and self._network[0][0] <= befalls:
+            _, mib_s = self._network.pop(0)
             for name in 'ab':
                 self._world.set_bandwidth(name, mib_s)
-            due = at
-        self._take(self._world.advance(max(due, self._world.now)))
+        else:
+            _, share = self._shares.pop(0)
+            self._tell(
+                events.BandwidthShared(
+                    at=befalls, cause='another migration', mib_s=share
+                )
+            )
+        self._take(self._world.advance(self._world.now))
 
     def _take(self, told: collections.abc.Iterable[scene.Told]) -> None:
         for one in told:
@@ -182,6 +217,12 @@ class _Drive:
                     continue
                 case instructions.StartPostCopy() | instructions.Abort():
                     self._decided_at = min(self._decided_at, self._world.now)
+                    self._sent_off |= isinstance(
+                        wish, instructions.StartPostCopy
+                    )
+                    self._stopped |= (
+                        self._machine.state is states.State.SWITCHOVER
+                    )
             self._world.perform('a', self._wanted, _ALL, wish)
 
 

@@ -121,18 +121,27 @@ def _unlimited(case: cases.Case, post_copy: bool) -> cases.Case:
     )
 
 
+def patient(case: cases.Case, seconds: float) -> drive.Ran:
+    """Copy the guest with all patience, but without post-copy."""
+    return drive.run(_unlimited(case, False), Patient(seconds))
+
+
+def hasty(case: cases.Case) -> drive.Ran:
+    """Copy the guest with post-copy after one pass."""
+    return drive.run(_unlimited(case, True), Hasty(math.inf))
+
+
 def ask(case: cases.Case) -> Truth:
     """Copy the guest with all patience, and with none."""
     options = case.options
     profile = patience.PATIENCE[options.profile]
     granted = options.time_limit_seconds or profile.budget * case.full_seconds
-    patient = drive.run(_unlimited(case, False), Patient(granted))
+    patiently = patient(case, granted)
     hybrid = math.inf
     if options.post_copy:
-        hasty = drive.run(_unlimited(case, True), Hasty(math.inf))
-        hybrid = hasty.seconds
+        hybrid = hasty(case).seconds
         granted = min(granted, options.post_copy_patience * hybrid)
-    return Truth(patient, granted, hybrid)
+    return Truth(patiently, granted, hybrid)
 
 
 def judge(case: cases.Case, truth: Truth, ran: drive.Ran) -> frozenset[Wrong]:

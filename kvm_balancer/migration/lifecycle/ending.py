@@ -110,17 +110,16 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
 def verify(life: course.Course, event: events.CallReturned) -> course.Wishes:
     """Look at both ends, whatever the call says."""
     life.switched |= event.events_lost
-    return look(life, event, _why(life, event.error))
+    error = event.error
+    if error and life.state is states.State.PRE_COPY:
+        error = with_fault(life, error)
+    return look(life, event, error)
 
 
-def _why(life: course.Course, error: str) -> str:
-    """Say of a call that failed what was seen to be the cause."""
+def with_fault(life: course.Course, error: str) -> str:
+    """Say of what failed that nothing went across, where that was seen."""
     quiet = life.pulse.quiet_seconds
-    if (
-        not error
-        or life.state is not states.State.PRE_COPY
-        or quiet < DEAD_LINK_SECONDS
-    ):
+    if quiet < DEAD_LINK_SECONDS:
         return error
     return (
         f'nothing went across for {quiet:.0f} s: a fault of the network;'

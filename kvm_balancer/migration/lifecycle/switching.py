@@ -107,11 +107,8 @@ def limit_switch(life: course.Course, event: events.Event) -> course.Wishes:
         )
     if life.no_way_back or life.waited(event.at) < SWITCHOVER_SECONDS:
         return ()
-    return ending.give_up(
-        life,
-        f'the switch did not end within {SWITCHOVER_SECONDS:g} s',
-        event,
-    )
+    reason = f'the switch did not end within {SWITCHOVER_SECONDS:g} s'
+    return ending.give_up(life, ending.with_fault(life, reason), event)
 
 
 def limit_wait(life: course.Course, event: events.Ticked) -> course.Wishes:
