@@ -44,17 +44,20 @@ def granted(case: cases.Case, at: float) -> float:
 def converges(case: cases.Case, at: float) -> bool:
     """Say whether it converges in time, as known at a moment.
 
-    Who switched before a fault, with a longer stop than was worth it, was
-    lucky.
+    Who stopped before the network changed the last time, for longer than was
+    worth it, was lucky.
     """
     known = faults.known(case, at)
     limit = granted(known, at)
     ran = oracle.patient(known, limit)
-    faulty_from = max(
-        (one.begins for one in faults.faults(known)), default=0.0
+    stopped_at = ran.seconds - ran.downtime_ms / 1000.0
+    changed_at = max((one.begins for one in faults.faults(known)), default=0.0)
+    changed_at = max((changed_at, *(at for at, _ in known.shares)))
+    return (
+        ran.end == drive.SWITCHED
+        and stopped_at > changed_at
+        and ran.seconds <= oracle.GRACE * limit
     )
-    in_time = faulty_from < ran.seconds <= oracle.GRACE * limit
-    return ran.end == drive.SWITCHED and in_time
 
 
 def judge(case: cases.Case, ran: drive.Ran) -> frozenset[Wrong]:

@@ -207,8 +207,8 @@ class Adaptive(contract.Convergence):
             and elapsed + pause <= granted
         ):
             return False
-        # even if it leaves all of it again
-        if elapsed + 2.0 * pause <= granted:
+        # even if the next pass leaves all of it again
+        if elapsed + self._trend.next_pass_seconds + pause <= granted:
             return False
         if (
             self._options.compression

@@ -103,10 +103,12 @@ class Fitting:
 
     def _worth(self, at: float, granted: float) -> float:
         """Return how long a stop that fits the present limit is waited for."""
-        saves = (self._seen.pause_ms - self.limit_ms) / 1000.0
+        pause = self._seen.pause_ms / 1000.0
+        saves = pause - self.limit_ms / 1000.0
         elapsed = self._limits.elapsed(at)
         worth = max(WORTH_OF_DOWNTIME * saves, WORTH_OF_TIME * elapsed)
         left = self._limits.left(at)
         if left is not None:
             worth = min(worth, left / 2.0)
-        return min(worth, granted - elapsed)
+        # the stop is to end in time as well
+        return min(worth, granted - elapsed - pause)

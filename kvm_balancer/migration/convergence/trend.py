@@ -209,8 +209,10 @@ class Trend:
         It ends when no more is left of it than fits the limit of the
         downtime.
         """
-        over_ms = max(0.0, self.pause_ms - self.limit_ms)
-        return over_ms / 1000.0 + LOOK_SECONDS
+        fits = self.bandwidth_mib_s * self.limit_ms / 1000.0
+        over = max(0.0, self.remaining_mib - fits)
+        speed = self._speed_mib_s
+        return (over / speed if speed > 0.0 else math.inf) + LOOK_SECONDS
 
     @property
     def first_pass_seconds(self) -> float:
