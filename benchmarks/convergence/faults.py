@@ -53,8 +53,12 @@ def faults(case: cases.Case) -> list[Fault]:
     last = (math.inf, 0.0)
     for (at, mib_s), (end, _) in itertools.pairwise((*case.network, last)):
         level = mib_s / case.bandwidth_mib_s
-        if level < link.FAULT_SHARE:
-            found.append(Fault(at, end, level, patient_seconds(case)))
+        if level >= link.FAULT_SHARE:
+            continue
+        if found and found[-1].ends == at:
+            before = found.pop()
+            at, level = before.begins, min(before.level, level)
+        found.append(Fault(at, end, level, patient_seconds(case)))
     return found
 
 

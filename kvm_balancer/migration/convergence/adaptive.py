@@ -208,7 +208,8 @@ class Adaptive(contract.Convergence):
         ):
             return False
         # even if the next pass leaves all of it again
-        if elapsed + self._trend.next_pass_seconds + pause <= granted:
+        again = self._trend.next_pass_seconds - self._trend.done_seconds
+        if elapsed + again + pause <= granted:
             return False
         if (
             self._options.compression
@@ -221,7 +222,8 @@ class Adaptive(contract.Convergence):
 
     def _takes(self, at: float, bend: float | None = None) -> float:
         """Return how long pre-copy would take in all."""
-        return self._limits.elapsed(at) + self._seconds_left(bend)
+        left = self._seconds_left(bend) - self._trend.done_seconds
+        return self._limits.elapsed(at) + left
 
     def _seconds_left(self, bend: float | None = None) -> float:
         if bend is None and self._trend.bend() is None:

@@ -82,9 +82,10 @@ class Trend:
         self.boundaries: list[Boundary] = []
         self.total_mib = 0.0
         self.started_at: float | None = None
-        self._lost_at_first = 0.0
+        self._lost_at_first = self._sent_before_mib = 0.0
         self._compresses = compresses
         self._origin = math.inf
+        self._seen_at = self._left_mib = 0.0
         self._throttle_percent = 0
 
     @property
@@ -107,7 +108,9 @@ class Trend:
         """
         if self.started_at is None:
             self.started_at = at
+            self._sent_before_mib = statistics.transferred_mib
         self.total_mib = max(self.total_mib, statistics.remaining_mib)
+        self._seen_at, self._left_mib = at, statistics.remaining_mib
         new = self.pulse.is_new(statistics)
         if new:
             self._sample(statistics, at)
@@ -215,6 +218,19 @@ class Trend:
         return (over / speed if speed > 0.0 else math.inf) + LOOK_SECONDS
 
     @property
+    def done_seconds(self) -> float:
+        """How much of the next pass is done, in the time that it takes.
+
+        0 where it is the end of a pass that is looked at.
+        """
+        if not self.boundaries:
+            return 0.0
+        since = self._seen_at - self.boundaries[-1].at
+        done = max(0.0, self.remaining_mib - self._left_mib)
+        speed = self._speed_mib_s
+        return min(since, done / speed) if speed > 0.0 else 0.0
+
+    @property
     def first_pass_seconds(self) -> float:
         """How long the first full pass took, without what faults cost.
 
@@ -223,11 +239,10 @@ class Trend:
         if not self.boundaries or self.started_at is None:
             return math.inf
         first = self.boundaries[0]
-        return max(
-            (first.at - self.started_at - self._lost_at_first) / first.passes,
-            # the copy may have been seen late
-            self.link.seconds(first.sent_mib / first.passes),
-        )
+        # the copy may have been seen late
+        before = self.link.seconds(self._sent_before_mib)
+        seen = first.at - self.started_at - self._lost_at_first
+        return (before + seen) / first.passes
 
     @property
     def steady(self) -> list[Boundary]:
