@@ -45,7 +45,8 @@ def converges(case: cases.Case, at: float) -> bool:
     """Say whether it converges in time, as known at a moment.
 
     Who stopped before the network changed the last time, for longer than was
-    worth it, was lucky.
+    worth it, was lucky; and so was who stopped over a link that carried next
+    to nothing.
     """
     known = faults.known(case, at)
     limit = granted(known, at)
@@ -53,8 +54,10 @@ def converges(case: cases.Case, at: float) -> bool:
     stopped_at = ran.seconds - ran.downtime_ms / 1000.0
     changed_at = max((one.begins for one in faults.faults(known)), default=0.0)
     changed_at = max((changed_at, *(at for at, _ in known.shares)))
+    over = faults.fault_at(known, stopped_at)
     return (
         ran.end == drive.SWITCHED
+        and (over is None or not over.broken)
         and stopped_at > changed_at
         and ran.seconds <= oracle.GRACE * limit
     )

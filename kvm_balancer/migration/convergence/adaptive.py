@@ -96,10 +96,12 @@ class Adaptive(contract.Convergence):
             self._throttle.take(self._trend.boundaries[-1])
         if self._limits.over(at):
             return self._at_time_limit(at, boundary, new)
+        fault = self._fault(at)
+        if fault is not None and boundary and self._may_switch(fault):
+            return self._switch(at)
         boundary = bool(self._trend.boundaries) and (
             boundary or self._held_back
         )
-        fault = self._fault(at)
         self._held_back = boundary and fault is not None
         if fault is not None:
             return fault
@@ -123,6 +125,10 @@ class Adaptive(contract.Convergence):
             self._fitting.misses()
             return self._does_not_fit(at)
         self._limits.progresses()
+        return self._switch(at)
+
+    def _switch(self, at: float) -> contract.Decision:
+        """Let the hypervisor switch, as soon as that is worth it."""
         granted = (
             self._limits.hybrid_seconds() if self._post_copy else math.inf
         )
@@ -153,6 +159,18 @@ class Adaptive(contract.Convergence):
             return contract.GiveUp(f'{why}, for {lasts:.0f} s')
         link.accept()
         return None
+
+    def _may_switch(self, fault: contract.Decision) -> bool:
+        """Say whether what is left fits even at what the fault leaves.
+
+        Over a link that carries next to nothing no guest is stopped.
+        """
+        return (
+            isinstance(fault, contract.CarryOn)
+            and bool(self._trend.boundaries)
+            and self._trend.link.carries
+            and self._fitting.fits
+        )
 
     # -- what is left does not fit the downtime that is allowed ------------
 

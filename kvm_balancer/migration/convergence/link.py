@@ -81,6 +81,12 @@ class Link:
         """Next to nothing goes across."""
         return self._now_mib_s < BROKEN_SHARE * self._peak_mib_s
 
+    @property
+    def carries(self) -> bool:
+        """It is as slow as it is taken for, and not broken."""
+        slower = self._now_mib_s < FAULT_SHARE * self.bandwidth_mib_s
+        return not self.broken and not slower
+
     def wait(self, at: float) -> None:
         """Take note that it waits for the memory: that is no fault of it."""
         self._sampled_at = at
