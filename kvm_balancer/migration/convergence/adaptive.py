@@ -102,6 +102,8 @@ class Adaptive(contract.Convergence):
         boundary = bool(self._trend.boundaries) and (
             boundary or self._held_back
         )
+        if fault is None and boundary and self._trend.link.unsure:
+            fault = contract.CarryOn('its share was raised just now')
         self._held_back = boundary and fault is not None
         if fault is not None:
             return fault

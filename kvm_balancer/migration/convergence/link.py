@@ -39,8 +39,11 @@ class Link:
         self._now_mib_s = 0.0
         self._samples = 0
         self._sampled_at = 0.0
-        # the next sample is of a link that nothing is known of
+        # the next sample is of a link that nothing is known of,
         self._anew = True
+        # or partly of the time before its limit was changed
+        self._mixed = False
+        self._raised = False
 
     def sample(self, bandwidth_mib_s: float, at: float) -> None:
         """Take in what was measured; nothing is a measure once it flowed."""
@@ -49,8 +52,10 @@ class Link:
         aged = max(0.0, at - self._sampled_at) if self._samples else 0.0
         self._samples += 1
         self._sampled_at = at
-        weight = 1.0 if self._anew else ALPHA
-        self._anew = False
+        weight = 1.0 if self._anew and not self._mixed else ALPHA
+        if not self._mixed:
+            self._anew = self._raised = False
+        self._mixed = False
         self.bandwidth_mib_s += weight * (
             bandwidth_mib_s - self.bandwidth_mib_s
         )
@@ -82,6 +87,11 @@ class Link:
         return self._now_mib_s < BROKEN_SHARE * self._peak_mib_s
 
     @property
+    def unsure(self) -> bool:
+        """It may carry more now; how much is yet to be seen."""
+        return self._raised
+
+    @property
     def carries(self) -> bool:
         """It is as slow as it is taken for, and not broken."""
         slower = self._now_mib_s < FAULT_SHARE * self.bandwidth_mib_s
@@ -105,7 +115,10 @@ class Link:
 
         :param mib_s: 0 for no limit
         """
+        before = self._limit_mib_s
         self._limit_mib_s = mib_s if mib_s > 0.0 else math.inf
+        self._mixed = self.known
+        self._raised = self.known and self._limit_mib_s > before
         self._peak_mib_s = min(self._peak_mib_s, self._limit_mib_s)
         self.bandwidth_mib_s = min(self.bandwidth_mib_s, self._limit_mib_s)
         self._now_mib_s = min(self._now_mib_s, self._limit_mib_s)
