@@ -188,7 +188,7 @@ class Adaptive(contract.Convergence):
         seconds = self._trend.next_pass_seconds
         stop = self._options.max_downtime_ms / 1000.0
         if self._throttle.spent(seconds) or self._throttle.in_vain(
-            seconds, self._seconds_left() - stop
+            seconds, self._seconds_left(hopefully=not self._post_copy) - stop
         ):
             return self._next_rung(
                 f'{seen}; the throttle of {self._throttle.percent} % may not'
@@ -245,10 +245,14 @@ class Adaptive(contract.Convergence):
         left = self._seconds_left(bend) - self._trend.done_seconds
         return self._limits.elapsed(at) + left
 
-    def _seconds_left(self, bend: float | None = None) -> float:
+    def _seconds_left(
+        self, bend: float | None = None, hopefully: bool = False
+    ) -> float:
         if bend is None and self._trend.bend() is None:
             bend = self._first_guess()
-        return self._trend.seconds_left(self._options.max_downtime_ms, bend)
+        return self._trend.seconds_left(
+            self._options.max_downtime_ms, bend, hopefully
+        )
 
     def _first_guess(self) -> float:
         """Say what to make of a curve of which one point is known."""

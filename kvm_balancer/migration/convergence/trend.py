@@ -277,13 +277,17 @@ class Trend:
         return (seen_bend + STRAIGHT) / 2.0
 
     def seconds_left(
-        self, downtime_ms: float, bend: float | None = None
+        self,
+        downtime_ms: float,
+        bend: float | None = None,
+        hopefully: bool = False,
     ) -> float:
         """Time until what is left fits *downtime_ms*, if all goes on so.
 
         :param bend: of the curve, where another than the one that was seen
             is to be taken: STRAIGHT for the least it can take, FLAT for the
             most
+        :param hopefully: shorter passes than were seen are straight
         :returns: the stop included; infinite where it does not get there
         """
         left, speed = self.remaining_mib, self._speed_mib_s
@@ -304,10 +308,13 @@ class Trend:
                 / speed
             )
         seconds = 0.0
+        shortest = self._shortest_seconds if hopefully else 0.0
         for _ in range(MOST_PASSES):
             took = (left - stays) / speed
             seconds += took
-            after = stays + rate * math.pow(took * share, power)
+            written = max(took * share, shortest)
+            dirtied = rate * math.pow(written, power)
+            after = stays + dirtied * (took * share / written)
             if after <= fits:
                 return seconds + after / speed
             if after > STALLS * left:
@@ -323,6 +330,12 @@ class Trend:
         before, last = self.boundaries[-2:]
         seconds = max(last.at - before.at, LOOK_SECONDS)
         return max(self.bandwidth_mib_s, last.carried_mib / seconds)
+
+    @property
+    def _shortest_seconds(self) -> float:
+        """Time in which the guest wrote in the shortest pass that shows."""
+        seen = [one for one in self.boundaries[-WINDOW:] if _shows(one)]
+        return min((one.written_seconds for one in seen), default=0.0)
 
     def _level(self, bend: float) -> float:
         """Return c of the curve, the mean of the last passes."""
