@@ -72,8 +72,8 @@ class Limits:
 
     def hybrid_seconds(self) -> float:
         """Return how long pre-copy may take where post-copy is allowed."""
-        seen = self._seen
-        again = seen.link.seconds(seen.boundaries[0].remaining_mib)
+        seen, first = self._seen, self._seen.boundaries[0]
+        again = seen.link.seconds(first.remaining_mib) + first.late_seconds
         return (
             self._options.post_copy_patience
             * (seen.first_pass_seconds + again)

@@ -53,6 +53,7 @@ class Boundary:
     :ivar written_seconds: time in which the guest wrote since then, as if
         it had not been slowed down
     :ivar dirtied_mib: what got dirty in that time
+    :ivar late_seconds: how long after it was answered what was left
     """
 
     at: float
@@ -63,6 +64,7 @@ class Boundary:
     carried_mib: float
     written_seconds: float
     dirtied_mib: float
+    late_seconds: float
 
 
 class Trend:
@@ -176,6 +178,7 @@ class Trend:
                 carried,
                 (at - since) * share,
                 max(0.0, left - uncarried),
+                self.link.seconds(late_mib) if late_mib else 0.0,
             )
         )
 
