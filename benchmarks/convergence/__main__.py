@@ -8,8 +8,10 @@ import dataclasses
 from rich import console
 from rich import table
 
+from benchmarks.convergence import blame
 from benchmarks.convergence import cases
 from benchmarks.convergence import drive
+from benchmarks.convergence import faults
 from benchmarks.convergence import oracle
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
@@ -77,6 +79,37 @@ def show_wrong(
             str(known),
             *(str(wrong.get(one.value, 0)) for one in oracle.Wrong),
         )
+    shown.print(found)
+
+
+def show_faults(shown: console.Console, name: str, seeds: range) -> None:
+    """Count what a policy makes of networks that change."""
+    found = table.Table(
+        title=f'{name}: {len(seeds)} migrations over networks that change'
+    )
+    found.add_column('network')
+    ends = (drive.SWITCHED, drive.POST_COPY, drive.GIVEN_UP, drive.STUCK)
+    for title in ('migrations', *ends, 'wrong'):
+        found.add_column(title, justify='right')
+    found.add_column('what was wrong')
+    counts: dict[str, dict[str, int]] = {
+        kind: collections.Counter() for kind in faults.KINDS
+    }
+    for seed in seeds:
+        case = faults.draw(seed)
+        ran = drive.run(case, POLICIES[name]())
+        wrong = blame.judge(case, ran)
+        count = counts[case.kind]
+        for one in ('migrations', ran.end, *wrong):
+            count[str(one)] += 1
+        count['wrong'] += bool(wrong)
+    for kind, count in counts.items():
+        numbers = (
+            str(count.get(title, 0))
+            for title in ('migrations', *ends, 'wrong')
+        )
+        told = (f'{one} {count[one]}' for one in blame.Wrong if one in count)
+        found.add_row(kind, *numbers, ', '.join(told))
     shown.print(found)
 
 
@@ -226,11 +259,23 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> None:
         default=130,
         help='of the policies taken over from others, which take their time',
     )
+    parser.add_argument(
+        '--faults',
+        type=int,
+        default=2100,
+        help='migrations over networks that change',
+    )
     chosen = parser.parse_args(argv)
     shown = console.Console()
     show_wrong(shown, ['adaptive'], chosen.seeds, chosen.first)
     if chosen.rivals_seeds:
         show_wrong(shown, list(POLICIES), chosen.rivals_seeds, chosen.first)
+    for name in POLICIES:
+        own = name == 'adaptive'
+        count = chosen.faults if own else chosen.rivals_seeds
+        if count:
+            last = chosen.first + count
+            show_faults(shown, name, range(chosen.first, last))
     show_busy(shown, ['adaptive', 'vdsm'])
     show_throttled(shown)
     show_downtime(shown, list(POLICIES), range(120))
