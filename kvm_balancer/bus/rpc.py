@@ -23,9 +23,9 @@ LOG = logging.getLogger(__name__)
 
 AGENT_TOPIC = 'kvm_balancer.agent'
 EXECUTOR_TOPIC = 'kvm_balancer.executor'
-#: Raised in its minor part when methods or arguments are added. Who is asked
-#: has to be of this one or a later one; so executors are upgraded first.
-VERSION = '1.1'
+#: Raised in its minor part when methods, arguments or payloads change. Who is
+#: asked has to be of this one or a later one; so executors are upgraded first.
+VERSION = '1.2'
 
 #: One retry: the pool's connection may be one that the broker has closed.
 _RETRIES = 1

@@ -71,19 +71,20 @@ It has to survive a reboot: an outcome leaves it only once the broker has it.
 """,
     ),
     cfg.FloatOpt(
-        'room_lease_seconds',
+        'lease_seconds',
+        deprecated_name='room_lease_seconds',
         default=60.0,
         min=5.0,
         max=3600.0,
         help="""
-Seconds for which room on this host, once promised to an instance that is to
-come, is kept without a word from the executor of its source.
+Seconds for which memory of this host that is reserved for an instance to come
+is kept without a word from the executor of its source: the term of a lease.
 
-While its migration runs the source renews the promise several times within
-it. When the source is lost, nobody else gets that room before the time has
-passed, and neither does anybody after a restart of this executor, which keeps
-the promises of its earlier run for as long. Raised, a destination keeps room
-longer for nobody; lowered, a short outage of the message bus lets it lapse.
+While its migration runs the source renews the lease several times a term.
+When the source is lost, nobody else gets that memory before the time has
+passed, and neither does anybody after a restart of this executor: the leases
+of its earlier run hold for as long. Raised, a destination keeps memory longer
+for nobody; lowered, a short outage of the message bus lets leases lapse.
 See also ``[host] max_incoming``.
 """,
     ),

@@ -130,8 +130,8 @@ too low, they are slower than they need be. One alone is not limited.
         max=100,
         help="""
 Migrations that may come to this host at the same time; 0 for none ever.
-They share ``migration_mib_s``. The executor promises room to no more; see
-``[executor] room_lease_seconds``.
+They share ``migration_mib_s``. The executor reserves for no more; see
+``[executor] lease_seconds``.
 """,
     ),
     cfg.IntOpt(

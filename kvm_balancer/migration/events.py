@@ -116,11 +116,11 @@ class Checked(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved(Event):
-    """The destination's executor was asked for room, and for its own checks.
+    """The destination's executor was asked for a lease, and for checks.
 
-    :ivar checks: among them ``room``: failed where it was refused, or where
-        nobody answered; unknown where there is nobody to ask. Others tell
-        what pre-flight could not tell from outside
+    :ivar checks: among them ``reservation``: failed where it was refused, or
+        where nobody answered; unknown where there is nobody to ask. Others
+        tell what pre-flight could not tell from outside
     """
 
     checks: tuple[Check, ...]

@@ -33,7 +33,7 @@ class Check(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reserve(Instruction):
-    """Have room promised at the destination: ``Reserved``, once.
+    """Have memory reserved at the destination: ``Reserved``, once.
 
     The promise is kept up until ``Release``, and ``BandwidthShared`` tells
     what the stream may use meanwhile, and before it is begun. For the shell,
@@ -43,7 +43,7 @@ class Reserve(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Release(Instruction):
-    """Give the room back; for the shell, not the driver."""
+    """Give up the lease; for the shell, not the driver."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Executor:
     :param on_progress: tells whoever watches; may lose what it is told
     :param on_outcome: called after an outcome was put into the outbox
     :param max_outgoing: most migrations away from this host at a time
-    :param rooms: reserves room at destinations; None where nobody promises
+    :param reserver: reserves at destinations; None where nobody promises
         any
     """
 
@@ -65,10 +65,10 @@ class Executor:
         on_outcome: collections.abc.Callable[[], None],
         max_outgoing: int,
         clock: collections.abc.Callable[[], float] = time.time,
-        rooms: reservations.Reservations | None = None,
+        reserver: reservations.Reservations | None = None,
     ) -> None:
         self._host = host
-        self._rooms = rooms
+        self._reserver = reserver
         self._hypervisor = hypervisor
         self._memory = memory
         self._make_machine = make_machine
@@ -113,10 +113,10 @@ class Executor:
                 self._on_progress,
                 self._note_outcome,
                 steady.SteadyClock(wanted.accepted_at),
-                room=(
+                reservation=(
                     None
-                    if self._rooms is None
-                    else self._rooms.prepare(wanted, view)
+                    if self._reserver is None
+                    else self._reserver.prepare(wanted, view)
                 ),
             )
             # Written down before it begins: who is killed in between finds
@@ -207,8 +207,10 @@ class Executor:
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
-                room=(
-                    None if self._rooms is None else self._rooms.adopt(wanted)
+                reservation=(
+                    None
+                    if self._reserver is None
+                    else self._reserver.adopt(wanted)
                 ),
             )
             with self._lock:

@@ -20,11 +20,11 @@ from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.messages import room as room_messages
+from kvm_balancer.messages import reservation as reservation_messages
 from kvm_balancer.messages import sample as sample_messages
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import sample
@@ -84,7 +84,7 @@ class ExecutorService:
             self._tell_progress,
             self._courier.wake,
             conf.host.max_outgoing,
-            rooms=reservations.Reservations(
+            reserver=reservations.Reservations(
                 self._peers,
                 sharing.Sharing(self.host, conf.host.migration_mib_s),
             ),
@@ -216,12 +216,12 @@ class ExecutorService:
         return self.executor.state(messages.decode_id(migration_id))
 
     def _reserve(self, ask: object) -> dict[str, Any]:
-        return room_messages.encode_answer(
-            self._reception.reserve(room_messages.decode_ask(ask))
+        return reservation_messages.encode_answer(
+            self._reception.reserve(reservation_messages.decode_ask(ask))
         )
 
     def _release(self, wish: object) -> None:
-        wanted = room_messages.decode_release(wish)
+        wanted = reservation_messages.decode_release(wish)
         self._reception.release(wanted.migration_id)
 
     def _status(self) -> dict[str, Any]:
@@ -232,11 +232,11 @@ def _reception_params(conf: cfg.ConfigOpts) -> reception.Params:
     """Return what this host offers to instances to come."""
     group = conf.host
     return reception.Params(
-        room.Terms(
+        capacity.Terms(
             memory_reserved_mib=group.memory_reserved_mib,
             memory_allocation_ratio=group.memory_allocation_ratio,
             max_incoming=group.max_incoming,
         ),
-        lease_seconds=conf.executor.room_lease_seconds,
+        lease_seconds=conf.executor.lease_seconds,
         migration_mib_s=group.migration_mib_s,
     )

@@ -1,6 +1,6 @@
 """The migrations that the agent has asked for and not seen the end of.
 
-Owns what is in the air: who holds room on which hosts, when each was last
+Owns what is in the air: who holds memory on which hosts, when each was last
 heard of, and which is due to be asked about; and, for what has landed, which
 hosts have not been looked at since. Threads of the agent (decision,
 listener, API) use it at once. All times are of the agent's clock.

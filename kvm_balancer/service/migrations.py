@@ -44,8 +44,8 @@ Beginning = collections.abc.Callable[
 TICK_SECONDS = 1.0
 
 
-class Room(Protocol):
-    """The room of one migration at its destination."""
+class Reservation(Protocol):
+    """What one migration has reserved at its destination."""
 
     def reserve(self, tell: Tell) -> None:
         """Begin to ask for it: ``Reserved`` is told once.
@@ -61,9 +61,9 @@ class Room(Protocol):
         """Care for it no longer; it lapses unless it was released."""
 
 
-#: What is said of room where there is nobody to ask.
+#: What is said of it where there is nobody to ask.
 UNRESERVED = events.Check(
-    'room',
+    'reservation',
     events.Verdict.UNKNOWN,
     'none is reserved, as no executor is asked; what the destination has free '
     'may be promised to others',
@@ -72,7 +72,7 @@ UNRESERVED = events.Check(
 
 
 class Unreserved:
-    """No room: there is nobody who could promise it.
+    """No reservation: there is nobody who could make it.
 
     The hypervisor's own look at what is free has to do.
     """
@@ -107,7 +107,7 @@ class MigrationRunner:
     :param on_outcome: called from the runner's thread, exactly once
     :param clock: of all events of this migration; None for one that shows
         the time of day as it is now, and is not set
-    :param room: None where nobody can be asked for it
+    :param reservation: None where nobody can be asked for it
     """
 
     def __init__(
@@ -117,13 +117,15 @@ class MigrationRunner:
         on_progress: OnProgress,
         on_outcome: OnOutcome,
         clock: steady.Clock | None = None,
-        room: Room | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         self._life = life
         self._on_progress = on_progress
         self._on_outcome = on_outcome
         self._clock = clock or steady.SteadyClock()
-        self._room = Unreserved(self._clock) if room is None else room
+        self._reservation = (
+            Unreserved(self._clock) if reservation is None else reservation
+        )
         #: None tells the thread that it is to leave
         self._events: queue.SimpleQueue[events.Event | None] = (
             queue.SimpleQueue()
@@ -192,7 +194,7 @@ class MigrationRunner:
                 self.request.migration_id,
             )
         finally:
-            self._room.leave()
+            self._reservation.leave()
             self._carrier.close()
             self._ended.set()
 
@@ -232,10 +234,11 @@ class MigrationRunner:
                     self._on_outcome(wish.outcome)
                 case instructions.Reserve():
                     self._try(
-                        wish, lambda: self._room.reserve(self._tell_by_clock)
+                        wish,
+                        lambda: self._reservation.reserve(self._tell_by_clock),
                     )
                 case instructions.Release():
-                    self._try(wish, self._room.release)
+                    self._try(wish, self._reservation.release)
                 case _:
                     self._perform(wish)
 

@@ -1,4 +1,4 @@
-"""An executor's way to the executors of other hosts: room, by RPC."""
+"""An executor's way to the executors of other hosts: leases, by RPC."""
 
 import logging
 
@@ -6,7 +6,7 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.bus import rpc
-from kvm_balancer.messages import room as messages
+from kvm_balancer.messages import reservation as messages
 
 LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Peers:
         self._host = host
 
     def reserve(self, host: str, ask: messages.Ask) -> messages.Answer:
-        """Ask for room, or for more time; asking again changes nothing.
+        """Ask for a lease, or for more time; asking again changes nothing.
 
         :raises KVMBalancerError: when the answer is not understood
         """
@@ -43,7 +43,7 @@ class Peers:
         )
 
     def release(self, host: str, migration_id: str) -> None:
-        """Give room back; it may have lapsed before."""
+        """Give a lease back; it may have lapsed before."""
         self._client.call(
             'release',
             server=host,

@@ -1,4 +1,4 @@
-"""The room of this host, as its executor promises it to others.
+"""The memory of this host, as its executor reserves it for others.
 
 One promise at a time: of two who ask for the last memory one gets it. The
 hypervisor is asked in between what it has, which may take its time; leases
@@ -26,10 +26,11 @@ import time
 import msgspec
 
 from kvm_balancer import errors
-from kvm_balancer.messages import room as messages
+from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import bandwidth
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 
@@ -44,17 +45,17 @@ MEASURE_SECONDS = 8.0
 class Params:
     """What this host offers to instances to come.
 
-    :ivar lease_seconds: room is kept so long without a word of its source
+    :ivar lease_seconds: a lease holds so long without a word of its source
     :ivar migration_mib_s: what its migration network carries
     """
 
-    terms: room.Terms
+    terms: capacity.Terms
     lease_seconds: float
     migration_mib_s: float
 
 
 class Reception:
-    """Promises room on this host.
+    """Reserves memory on this host.
 
     :param measure_seconds: so long the hypervisor may keep askers waiting
     """
@@ -74,7 +75,7 @@ class Reception:
         self._measure_seconds = measure_seconds
         #: guards the ledger, and what is withdrawn; never held for long
         self._lock = threading.Lock()
-        self._ledger = room.Ledger(params.terms)
+        self._ledger = reservation.Ledger(params.terms)
         #: how often each migration asks just now, and who gave up meanwhile
         self._asking: collections.Counter[str] = collections.Counter()
         self._withdrawn: set[str] = set()
@@ -88,7 +89,7 @@ class Reception:
                 self._restore(kept)
 
     def reserve(self, ask: messages.Ask) -> messages.Answer:
-        """Promise room, or keep it on; asking again changes nothing.
+        """Grant a lease, or keep it on; asking again changes nothing.
 
         :returns: the answer; refused where its lease is of no time
         :raises HypervisorUnreachable: when what is free is not known
@@ -104,10 +105,10 @@ class Reception:
         if refusal is not None:
             failed = events.Verdict.FAILED
             check = events.Check(
-                room.CHECK, failed, refusal.reason, refusal.remedy
+                reservation.CHECK, failed, refusal.reason, refusal.remedy
             )
             LOG.info(
-                'No room for %s of migration %s from %s: %s',
+                'Nothing reserved for %s of migration %s from %s: %s',
                 claim.instance,
                 claim.migration_id,
                 claim.source,
@@ -119,7 +120,7 @@ class Reception:
             return self._granted(claim, found)
 
     def release(self, migration_id: str) -> None:
-        """Take room back, if there was any.
+        """Take a lease back, if there was any.
 
         :raises StoreError: when that cannot be written down; it lapses then
         """
@@ -129,14 +130,14 @@ class Reception:
             if self._ledger.release(migration_id):
                 self._memory.drop_lease(migration_id)
 
-    def _promise(self, claim: room.Claim) -> room.Refusal | None:
-        """Promise room if there is any, one claim at a time."""
+    def _promise(self, claim: reservation.Claim) -> reservation.Refusal | None:
+        """Grant a lease if it fits, one claim at a time."""
         with self._heeding(claim.migration_id), self._measured():
             with self._lock:
                 before = self._ledger.leases()
-            space = self._hypervisor.space()
+            host = self._hypervisor.read_capacity()
             with self._lock:
-                return self._grant(claim, space, before)
+                return self._grant(claim, host, before)
 
     @contextlib.contextmanager
     def _heeding(self, migration_id: str) -> collections.abc.Iterator[None]:
@@ -168,17 +169,17 @@ class Reception:
 
     def _grant(
         self,
-        claim: room.Claim,
-        space: room.Space,
-        before: tuple[room.Lease, ...],
-    ) -> room.Refusal | None:
-        """Promise room, on the disk first."""
+        claim: reservation.Claim,
+        host: capacity.Capacity,
+        before: tuple[reservation.Lease, ...],
+    ) -> reservation.Refusal | None:
+        """Grant a lease, on the disk first."""
         if claim.migration_id in self._withdrawn:
-            return room.Refusal(
-                'the migration gave its room up before it was promised', ''
+            return reservation.Refusal(
+                'the migration gave its lease up before it was promised', ''
             )
-        weighed = self._ledger.weigh(claim, space, self._until(), before)
-        if isinstance(weighed, room.Refusal):
+        weighed = self._ledger.weigh(claim, host, self._until(), before)
+        if isinstance(weighed, reservation.Refusal):
             return weighed
         self._memory.keep_lease(
             claim.migration_id,
@@ -206,7 +207,7 @@ class Reception:
     def _expire(self) -> None:
         """End the leases that were not renewed in time."""
         for lapsed in self._ledger.expire(self._clock()):
-            LOG.warning('The room of migration %s lapsed', lapsed)
+            LOG.warning('The lease of migration %s lapsed', lapsed)
             try:
                 self._memory.drop_lease(lapsed)
             except errors.StoreError as error:
@@ -217,9 +218,9 @@ class Reception:
         return self._clock() + self._params.lease_seconds
 
     def _granted(
-        self, claim: room.Claim, found: tuple[events.Check, ...]
+        self, claim: reservation.Claim, found: tuple[events.Check, ...]
     ) -> messages.Answer:
-        """Make the answer to who has room here.
+        """Make the answer to who has a lease here.
 
         What others may use of the network they learn when they renew.
         """
@@ -239,7 +240,7 @@ class Reception:
         kept = f'{claim.memory_mib:.0f} MiB are reserved'
         return messages.Answer(
             checks=(
-                events.Check(room.CHECK, passed, kept),
+                events.Check(reservation.CHECK, passed, kept),
                 events.Check('bandwidth', passed, said),
                 *found,
             ),

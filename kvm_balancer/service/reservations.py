@@ -1,7 +1,7 @@
-"""The room of a migration at its destination, from where it starts.
+"""What a migration has reserved at its destination, from where it starts.
 
 Each reservation has a thread of its own while it lives: a destination that
-does not answer holds up nobody else. It asks for room, renews the lease for
+does not answer holds up nobody else. It asks for a lease, renews the lease for
 as long as the migration runs, and passes on what both hosts leave of their
 bandwidth.
 """
@@ -14,10 +14,10 @@ import time
 from typing import Protocol
 
 from kvm_balancer import errors
-from kvm_balancer.messages import room as messages
+from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 from kvm_balancer.service import migrations
 from kvm_balancer.service import sharing
 from kvm_balancer.virt import driver
@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 RENEWALS_A_TERM = 4
 RENEW_SECONDS = 5.0
 
-#: The end of a migration is told after its room was given back, but is not
+#: The end of a migration is told after its lease was given back, but is not
 #: held up for long by a destination that does not answer.
 RELEASE_SECONDS = 2.0
 
@@ -38,10 +38,10 @@ class Destinations(Protocol):
     """How destinations are asked; :class:`.peers.Peers` is one."""
 
     def reserve(self, host: str, ask: messages.Ask) -> messages.Answer:
-        """Ask for room, or for more time."""
+        """Ask for a lease, or for more time."""
 
     def release(self, host: str, migration_id: str) -> None:
-        """Give room back."""
+        """Give a lease back."""
 
 
 class Reservations:
@@ -60,8 +60,8 @@ class Reservations:
     def prepare(
         self, wanted: request.Request, view: driver.InstanceView
     ) -> 'Reservation':
-        """Make ready to ask for the room of a migration."""
-        claim = room.Claim(
+        """Make ready to reserve for a migration."""
+        claim = reservation.Claim(
             migration_id=wanted.migration_id,
             instance=wanted.instance,
             source=wanted.source,
@@ -91,8 +91,8 @@ class Reservations:
         return made
 
 
-class Reservation(migrations.Room):
-    """The room of one migration.
+class Reservation(migrations.Reservation):
+    """The lease of one migration.
 
     :param claim: None when it is only to be given back
     """
@@ -103,7 +103,7 @@ class Reservation(migrations.Room):
         shared: sharing.Sharing,
         clock: collections.abc.Callable[[], float],
         wanted: request.Request,
-        claim: room.Claim | None,
+        claim: reservation.Claim | None,
     ) -> None:
         self._destinations = destinations
         self._shared = shared
@@ -137,7 +137,7 @@ class Reservation(migrations.Room):
     ) -> threading.Thread:
         made = threading.Thread(
             target=work,
-            name=f'room-{self._wanted.migration_id[:8]}',
+            name=f'reservation-{self._wanted.migration_id[:8]}',
             daemon=True,
         )
         with self._lock:
@@ -157,7 +157,7 @@ class Reservation(migrations.Room):
             self._end()
 
     def _end(self) -> None:
-        """Share no more, and give the room back unless it was left."""
+        """Share no more, and give the lease back unless it was left."""
         self._shared.leave(self._wanted.migration_id)
         if not self._to_release:
             return
@@ -167,7 +167,7 @@ class Reservation(migrations.Room):
             )
         except errors.KVMBalancerError as error:
             LOG.warning(
-                'Migration %s: its room at %s lapses by itself: %s',
+                'Migration %s: its lease at %s lapses by itself: %s',
                 self._wanted.migration_id,
                 self._wanted.destination,
                 error,
@@ -186,7 +186,7 @@ class Reservation(migrations.Room):
         )
 
     def _ask_first(self, tell: migrations.Tell) -> float:
-        """Ask for room, and tell; return how long it is kept.
+        """Ask for a lease, and tell; return how long it is kept.
 
         Whatever goes wrong is told as well: the migration waits for a word.
         """
@@ -198,7 +198,7 @@ class Reservation(migrations.Room):
         except errors.KVMBalancerError as error:
             answer = messages.Answer((self._silent(error),))
         except Exception as error:
-            LOG.exception('Room could not be asked for')
+            LOG.exception('A lease could not be asked for')
             answer = messages.Answer((self._silent(error),))
         tell(
             events.Reserved(
@@ -212,9 +212,9 @@ class Reservation(migrations.Room):
     def _silent(self, error: Exception) -> events.Check:
         """Make the check of who did not answer: silent is not free."""
         return events.Check(
-            'room',
+            'reservation',
             events.Verdict.FAILED,
-            f'no room could be reserved at {self._wanted.destination}: '
+            f'nothing could be reserved at {self._wanted.destination}: '
             f'{error}',
             'see to kvm-balancer-executor there, or choose another '
             'destination',
@@ -236,7 +236,7 @@ class Reservation(migrations.Room):
     def _renew(self, before: float) -> float:
         """Ask for more time; return how long it is kept.
 
-        The copy has begun: what comes of this is for the log. The room is
+        The copy has begun: what comes of this is for the log. The memory is
         taken by then, and counted by the destination's hypervisor.
         """
         try:
@@ -251,8 +251,8 @@ class Reservation(migrations.Room):
             self._note(str(error))
             return before
         except Exception:
-            # Who is not released would hold room until it lapses.
-            LOG.exception('Room could not be kept on')
+            # Who is not released would hold memory until it lapses.
+            LOG.exception('A lease could not be kept on')
             return before
         self._trouble = ''
         return answer.lease_seconds
@@ -260,7 +260,7 @@ class Reservation(migrations.Room):
     def _note(self, trouble: str) -> None:
         if trouble != self._trouble:
             LOG.warning(
-                'Migration %s: the room at %s was not kept on: %s',
+                'Migration %s: the lease at %s was not kept on: %s',
                 self._wanted.migration_id,
                 self._wanted.destination,
                 trouble,

@@ -1,10 +1,10 @@
-"""What an executor must not forget: messages, migrations, promised room.
+"""What an executor must not forget: messages, migrations, leases.
 
 One SQLite file per executor. A message is put here before it is published
 and leaves when the broker has confirmed it: who is killed in between
 publishes it again, under the same key. The journal remembers every migration
 that was accepted, so that the same command, asked again after a restart,
-does not start twice. Leases are the room that it promised to instances of
+does not start twice. Leases are the memory that it promised to instances of
 other hosts: an executor that comes back keeps its word.
 
 Every method is one transaction and is on the disk when it returns
@@ -87,7 +87,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lease:
-    """Room promised to a migration from elsewhere.
+    """Memory promised to a migration from elsewhere.
 
     :ivar claim: what was promised, as its message is
     """
@@ -225,9 +225,9 @@ class Outbox:
         claim: bytes,
         instead_of: collections.abc.Iterable[str] = (),
     ) -> None:
-        """Remember promised room, in place of what it was before.
+        """Remember a lease, in place of what it was before.
 
-        :param instead_of: other migrations whose room is forgotten for it
+        :param instead_of: other migrations whose lease is forgotten for it
         """
         with self._transaction() as connection:
             connection.executemany(_DROP_LEASE, [(one,) for one in instead_of])
@@ -237,12 +237,12 @@ class Outbox:
             )
 
     def drop_lease(self, migration_id: str) -> None:
-        """Forget promised room, if it is known."""
+        """Forget a lease, if it is known."""
         with self._transaction() as connection:
             connection.execute(_DROP_LEASE, (migration_id,))
 
     def leases(self) -> list[Lease]:
-        """Return the room that was promised and not taken back.
+        """Return what was promised and not taken back.
 
         :returns: in the order in which it was promised
         """

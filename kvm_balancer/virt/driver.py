@@ -15,10 +15,10 @@ from typing import Self
 
 from oslo_config import cfg
 
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import sample
 from kvm_balancer.virt import steady
@@ -47,7 +47,7 @@ class InstanceView:
     vcpus: float
     memory_mib: float
     asks: wishes.Wishes = ()
-    huge_page_kib: int | None = room.ORDINARY
+    huge_page_kib: int | None = capacity.ORDINARY
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Driver(abc.ABC):
         """
 
     @abc.abstractmethod
-    def space(self) -> room.Space:
+    def read_capacity(self) -> capacity.Capacity:
         """Say what memory the host has, and who is in it or about to be.
 
         Asked while others wait for the answer: never one that an arriving

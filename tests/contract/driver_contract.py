@@ -112,11 +112,11 @@ class DriverContract(_Base):
             with self.assertRaises(errors.NotFound):
                 self.ground.source.view(name)
 
-    # room for others
+    # memory for others
 
     def test_space_has_every_instance_once_and_what_it_was_given(self):
         instance = self.ground.calm()
-        space = self.ground.source.space()
+        space = self.ground.source.read_capacity()
         (here,) = [one for one in space.occupants if one.id == instance]
         self.assertEqual(
             self.ground.source.view(instance).memory_mib, here.memory_mib
@@ -130,13 +130,13 @@ class DriverContract(_Base):
         story = self.story(instance)
         story.perform(instructions.SetDowntime(50), instructions.Start())
         story.until(events.PassEnded)
-        space = self.ground.destination.space()
+        space = self.ground.destination.read_capacity()
         (coming,) = [one for one in space.occupants if one.id == instance]
         self.assertTrue(coming.arriving)
         self.assertGreater(coming.memory_mib, 0.0)
         (leaving,) = [
             one
-            for one in self.ground.source.space().occupants
+            for one in self.ground.source.read_capacity().occupants
             if one.id == instance
         ]
         self.assertFalse(leaving.arriving)

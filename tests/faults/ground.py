@@ -28,7 +28,7 @@ _ANSWER_SECONDS = 10.0
 #: Shorter than usual, so that 200 runs end on the same day.
 _OVERRIDES = """
 [executor]
-room_lease_seconds = 30
+lease_seconds = 30
 outbox_retry_seconds = 1
 [libvirt]
 poll_interval_seconds = 0.2

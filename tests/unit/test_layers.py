@@ -2,7 +2,7 @@
 
 ``cmd, api -> service -> {bus, virt, store, coordination} -> messages ->
 policies -> planner -> {filters, weighers, migration} -> model``: imports
-point right. Rooms that stand between the same arrows never import each
+point right. Packages that stand between the same arrows never import each
 other.
 """
 
@@ -36,7 +36,7 @@ _PURE = {
 }
 _MAY_READ_OPTIONS = {'cmd', 'api', 'service'}
 
-# A pure room has no clock, thread, socket, file nor global configuration.
+# A pure package has no clock, thread, socket, file nor global configuration.
 _IMPURE_MODULES = {
     'asyncio',
     'concurrent',
@@ -76,7 +76,7 @@ _IMPURE_CALLS = {
 _RANDOM = {'random', 'np.random', 'numpy.random'}
 _SEEDED = {'Random', 'Generator', 'SeedSequence', 'PCG64', 'default_rng'}
 
-# Libraries that one room alone knows; conf registers options of some.
+# Libraries that one package alone knows; conf registers options of some.
 _OWNERS = {
     'alembic': ('store',),
     'amqp': ('bus',),
@@ -105,7 +105,7 @@ class _Module:
     tree: ast.Module
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         return self.name.split('.')[0]
 
     def imports(self) -> set[str]:
@@ -122,7 +122,7 @@ class _Module:
                 found |= {f'{base}.{alias.name}' for alias in node.names}
         return found
 
-    def rooms(self) -> set[str]:
+    def packages(self) -> set[str]:
         """Return what is imported of the project, without its own name."""
         prefix = f'{_PACKAGE}.'
         return {
@@ -145,17 +145,17 @@ def _modules() -> list[_Module]:
     ]
 
 
-def _inside(name: str, room: str) -> bool:
-    return name == room or name.startswith(f'{room}.')
+def _inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(f'{package}.')
 
 
-def _may_import(room: str) -> set[str]:
-    """Return the rooms that *room* may import."""
+def _may_import(package: str) -> set[str]:
+    """Return the packages that *package* may import."""
     right: set[str] = set()
-    for rooms in reversed(_ORDER):
-        if room in rooms:
+    for packages in reversed(_ORDER):
+        if package in packages:
             break
-        right |= rooms
+        right |= packages
     else:
         right = set()
     allowed = {
@@ -163,20 +163,20 @@ def _may_import(room: str) -> set[str]:
         'conf': _PURE,
         'simulation': _PURE | {'virt.simulated', 'virt.driver'},
         'lab': _PURE,
-    }.get(room, right)
-    if room in _MAY_READ_OPTIONS:
+    }.get(package, right)
+    if package in _MAY_READ_OPTIONS:
         allowed = allowed | {'conf'}
-    if room == 'cmd':
+    if package == 'cmd':
         allowed = allowed | {'lab', 'simulation'}
-    return allowed | _EVERYONE | {room, 'version'}
+    return allowed | _EVERYONE | {package, 'version'}
 
 
 def _wrong_directions(module: _Module) -> list[str]:
-    allowed = _may_import(module.room)
+    allowed = _may_import(module.package)
     return [
         f'{module.name} imports {name}'
-        for name in sorted(module.rooms())
-        if not any(_inside(name, room) for room in allowed)
+        for name in sorted(module.packages())
+        if not any(_inside(name, package) for package in allowed)
     ]
 
 
@@ -236,14 +236,14 @@ def _global_configuration(module: _Module) -> list[str]:
 class LayersTest(unittest.TestCase):
     maxDiff = None
 
-    def test_every_module_has_its_room(self):
-        """A new room is given its place in the order before it is used."""
+    def test_every_module_has_its_package(self):
+        """A new package is given its place in the order before it is used."""
         known = set().union(*_ORDER, _EVERYONE)
         known |= {'__init__', 'version', 'conf', 'lab', 'simulation'}
-        self.assertEqual(set(), {m.room for m in _modules()} - known)
+        self.assertEqual(set(), {m.package for m in _modules()} - known)
 
     def test_imports_point_right(self):
-        """No room imports one to its left, nor one beside it."""
+        """No package imports one to its left, nor one beside it."""
         self.assertEqual(
             [], [line for m in _modules() for line in _wrong_directions(m)]
         )
@@ -258,15 +258,15 @@ class LayersTest(unittest.TestCase):
         ]
         self.assertEqual([], relative)
 
-    def test_libraries_stay_in_their_rooms(self):
-        """Only the room that translates a library's errors imports it."""
+    def test_libraries_stay_in_their_packages(self):
+        """Only the package that translates a library's errors imports it."""
         self.assertEqual(
             [], [line for m in _modules() for line in _foreign_libraries(m)]
         )
 
-    def test_pure_rooms_are_pure(self):
-        """A pure room has no clock, thread, socket, file nor dice."""
-        pure = [m for m in _modules() if m.room in _PURE]
+    def test_pure_packages_are_pure(self):
+        """A pure package has no clock, thread, socket, file nor dice."""
+        pure = [m for m in _modules() if m.package in _PURE]
         self.assertEqual([], [x for m in pure for x in _impure_imports(m)])
         self.assertEqual([], [x for m in pure for x in _impure_calls(m)])
 

@@ -44,9 +44,9 @@ class Course:
 
     :ivar entered_at: when the present state was entered
     :ivar downtime_ms: the limit that was last asked for
-    :ivar checks: what pre-flight found, while room is asked for
+    :ivar checks: what pre-flight found, while memory is reserved
     :ivar asked_at: when what has to be known before the start was asked for
-    :ivar holds_room: room may be promised to it at the destination
+    :ivar holds_lease: memory may be reserved for it at the destination
     :ivar pulse: whether anything goes across
     :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
         nobody shares it out
@@ -78,7 +78,7 @@ class Course:
         self.downtime_ms = 0
         self.asked_at = wanted.accepted_at
         self.checks: tuple[events.Check, ...] = ()
-        self.holds_room = False
+        self.holds_lease = False
         self.share_mib_s: int | None = None
         self.stop: Stop | None = None
         self.post_copy_asked_at: float | None = None
@@ -167,13 +167,13 @@ class Course:
     ) -> Wishes:
         """End it, for good.
 
-        Room is given back first: who hears of the end may ask for it.
+        The lease is given up first: who hears of the end may ask for it.
         """
         self.enter(end, event, reason)
         self.outcome = self.chronicle.conclude(end, event.at, reason)
         over: Wishes = (instructions.Conclude(self.outcome),)
-        if self.holds_room:
-            self.holds_room = False
+        if self.holds_lease:
+            self.holds_lease = False
             return (instructions.Release(), *over)
         return over
 

@@ -101,7 +101,7 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     """Look at both ends, to find out what became of it."""
     life.adopted = True
     # An earlier run may have had it promised.
-    life.holds_room = True
+    life.holds_lease = True
     # What was seen by whoever carried it is lost.
     life.switched = True
     return look(life, event, 'the executor ended while it was under way')

@@ -1,30 +1,30 @@
 """What happens before the job is started: nothing is touched yet.
 
 Both ends are looked at first, and then the executor of the destination is
-asked: it alone can promise room, and knows what no hypervisor tells.
+asked: it alone can reserve memory, and knows what no hypervisor tells.
 """
 
 import collections.abc
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import states
 
 #: Checks that are told where they passed, too.
-_REMARKED = frozenset((room.CHECK, 'bandwidth'))
+_REMARKED = frozenset((reservation.CHECK, 'bandwidth'))
 
 #: Pre-flight asks both hosts many things, and one of them after the other: a
 #: host that falls silent is given up by its connection long before this.
 CHECK_SECONDS = 600.0
 
 #: An executor answers within seconds, or whoever asks gives it up.
-ROOM_SECONDS = 60.0
+RESERVATION_SECONDS = 60.0
 
 _ASKED = {
     instructions.Check.__name__: 'the checks',
-    instructions.Reserve.__name__: 'the reservation of room',
+    instructions.Reserve.__name__: 'the reservation',
 }
 
 
@@ -36,29 +36,29 @@ def check(life: course.Course, event: events.Accepted) -> course.Wishes:
 
 
 def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
-    """Have room promised at the destination, unless a check failed."""
-    if life.holds_room:
+    """Have memory reserved at the destination, unless a check failed."""
+    if life.holds_lease:
         # it was checked before
         return ()
     if _failed(event.checks):
         return _refuse(life, event, event.checks)
     life.checks = event.checks
-    life.holds_room = True
+    life.holds_lease = True
     life.asked_at = event.at
-    text = f'{len(event.checks)} checks, none failed; room is asked for'
+    text = f'{len(event.checks)} checks, none failed; memory is reserved next'
     life.tell(event, text)
     return (instructions.Reserve(), *life.report(text))
 
 
 def start(life: course.Course, event: events.Reserved) -> course.Wishes:
-    """Start the job, unless room was refused, or nothing was said of it.
+    """Start the job, unless a lease was refused, or not spoken of.
 
     A check that could not tell does not hinder; it is told.
     """
-    if not life.holds_room:
+    if not life.holds_lease:
         # nobody asked
         return ()
-    checks = _completed(life.checks, _with_room(event))
+    checks = _completed(life.checks, _with_reservation(event))
     if _failed(checks):
         return _refuse(life, event, checks)
     _tell_open(life, event, checks)
@@ -78,14 +78,14 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
     )
 
 
-def _with_room(event: events.Reserved) -> tuple[events.Check, ...]:
-    """Return what was said; what says nothing of room promises none."""
-    if any(one.name == room.CHECK for one in event.checks):
+def _with_reservation(event: events.Reserved) -> tuple[events.Check, ...]:
+    """Return what was said; what names no reservation has none."""
+    if any(one.name == reservation.CHECK for one in event.checks):
         return event.checks
     missing = events.Check(
-        room.CHECK,
+        reservation.CHECK,
         events.Verdict.FAILED,
-        f'{event.cause} did not say whether there is any',
+        f'{event.cause} did not say whether it was made',
         'see whether the executors of both hosts are of one release',
     )
     return (missing, *event.checks)
@@ -128,7 +128,7 @@ def _tell_open(
     event: events.Event,
     checks: collections.abc.Iterable[events.Check],
 ) -> None:
-    """Tell what did not pass, and what the destination said of room."""
+    """Tell what did not pass, and what the destination reserved."""
     for one in checks:
         if one.verdict is not events.Verdict.PASSED:
             life.tell(event, f'check {one.verdict.value}: {_said(one)}')
@@ -169,8 +169,8 @@ def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
 def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
     """End where the time is up, or what was asked is not answered."""
     asked, seconds = 'the checks', CHECK_SECONDS
-    if life.holds_room:
-        asked, seconds = 'the reservation of room', ROOM_SECONDS
+    if life.holds_lease:
+        asked, seconds = 'the reservation', RESERVATION_SECONDS
     if life.over_time(event.at):
         reason = 'the time limit passed before it was started'
     elif event.at - life.asked_at >= seconds:

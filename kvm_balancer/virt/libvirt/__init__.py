@@ -1,1 +1,1 @@
-"""The driver for libvirt: the only room that imports its library."""
+"""The driver for libvirt: the only package that imports its library."""

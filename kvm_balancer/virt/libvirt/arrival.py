@@ -9,8 +9,8 @@ from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import memory
 from kvm_balancer.virt.libvirt import plugs
-from kvm_balancer.virt.libvirt import room
 from kvm_balancer.virt.libvirt import verdicts
 
 
@@ -40,7 +40,7 @@ def checks(
         _identity_check(there, facts),
         _machine_check(there, facts),
         _cpu_check(there, facts),
-        *room.checks(there, facts, told),
+        *memory.checks(there, facts, told),
         *plugs.checks(there, facts),
     ]
 

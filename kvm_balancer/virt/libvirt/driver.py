@@ -8,9 +8,9 @@ import uuid as uuids
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
@@ -23,9 +23,9 @@ from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import occupancy
 from kvm_balancer.virt.libvirt import provisions
 from kvm_balancer.virt.libvirt import sampling
-from kvm_balancer.virt.libvirt import space
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,13 +103,13 @@ class LibvirtDriver(driver.Driver):
                 f'there is no instance {instance!r} on {where}'
             ) from None
 
-    def space(self) -> room.Space:
+    def read_capacity(self) -> capacity.Capacity:
         reading = None
         if self._params.readings_file:
             reading = self._source().read()
         leaving = self._book.leaving()
         return self._link.call(
-            lambda handle: space.read(
+            lambda handle: occupancy.read(
                 handle, identity.identify(handle), leaving, reading
             )
         )

@@ -140,7 +140,7 @@ def _memory_check(there: hosts.Host, instance: hosts.Instance) -> events.Check:
         'memory',
         f'the instance needs {needed:.0f} MiB, the destination has '
         f'{free:.0f} MiB free',
-        'choose another destination, or make room there first',
+        'choose another destination, or free memory there first',
     )
 
 

@@ -6,10 +6,10 @@ from typing import Self
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt import ownership
@@ -78,8 +78,8 @@ class SimulatedDriver(driver.Driver):
     def view(self, instance: str) -> driver.InstanceView:
         return self._stage.use(lambda world: self._view(world, instance))
 
-    def space(self) -> room.Space:
-        return self._stage.use(lambda world: self._host(world).space())
+    def read_capacity(self) -> capacity.Capacity:
+        return self._stage.use(lambda world: self._host(world).read_capacity())
 
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
         """Add nothing: simulated hosts have all that can be asked for."""

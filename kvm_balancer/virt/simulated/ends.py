@@ -29,7 +29,7 @@ class Ends:
         held.job_active = True
 
     def arrange(self, there: hosts.Host, now: float) -> None:
-        """Let the destination make room.
+        """Let the destination prepare.
 
         :raises KVMBalancerError: when it does not
         """

@@ -3,8 +3,8 @@
 import dataclasses
 
 from kvm_balancer import errors
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
-from kvm_balancer.migration import room
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import load
@@ -97,10 +97,10 @@ class Host:
         held = sum(
             one.instance.guest.memory_mib for one in self.holdings.values()
         )
-        room = self.facts.memory_mib - self.facts.memory_reserved_mib
-        return max(0.0, room - held)
+        usable = self.facts.memory_mib - self.facts.memory_reserved_mib
+        return max(0.0, usable - held)
 
-    def space(self) -> room.Space:
+    def read_capacity(self) -> capacity.Capacity:
         """Say what memory it has, and who is in it.
 
         What arrives here has all of its memory at once.
@@ -109,13 +109,13 @@ class Host:
         """
         self.answer()
         occupants = tuple(
-            room.Occupant(
+            capacity.Occupant(
                 one.instance.id, one.instance.guest.memory_mib, one.arriving
             )
             for one in self.holdings.values()
         )
         filling = sum(one.memory_mib for one in occupants if one.arriving)
-        return room.Space(
+        return capacity.Capacity(
             total_mib=self.facts.memory_mib,
             free_mib=self.memory_free_mib + filling,
             occupants=occupants,
@@ -124,8 +124,8 @@ class Host:
     def share(self, at: float) -> float:
         """Return which share of what they want its instances get."""
         wanted = sum(one.cores(at) for one in self.holdings.values())
-        room = max(0.0, self.facts.cpus - self.facts.cpu_overhead)
-        return 1.0 if wanted <= room else room / wanted
+        cores = max(0.0, self.facts.cpus - self.facts.cpu_overhead)
+        return 1.0 if wanted <= cores else cores / wanted
 
     def find(self, instance: str) -> Holding:
         """Return what it has of an instance, by uuid or by name.

@@ -255,14 +255,14 @@ class World:
     def _reserve(self, wanted: request.Request) -> None:
         """Answer for the executors, where a machine has no shell around it.
 
-        Time is virtual then, and nobody else asks for room.
+        Time is virtual then, and nobody else reserves.
         """
         self._scene.tell(
             wanted.migration_id,
             events.Reserved(
                 at=self.now,
                 cause='a world to itself',
-                checks=(events.Check('room', events.Verdict.PASSED),),
+                checks=(events.Check('reservation', events.Verdict.PASSED),),
             ),
         )
 

@@ -37,10 +37,10 @@ class CheckOnlyTest(unittest.TestCase):
             },
             set(found),
         )
-        room = found.pop('room')
-        self.assertEqual('unknown', room['verdict'])
-        self.assertIn('no executor is asked', room['reason'])
-        self.assertTrue(room['remedy'])
+        reservation = found.pop('reservation')
+        self.assertEqual('unknown', reservation['verdict'])
+        self.assertIn('no executor is asked', reservation['reason'])
+        self.assertTrue(reservation['remedy'])
         expected = found.pop('prediction')
         self.assertEqual('unknown', expected['verdict'])
         self.assertIn('converges by pre-copy', expected['reason'])

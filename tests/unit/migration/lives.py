@@ -8,7 +8,9 @@ from kvm_balancer.migration.lifecycle import machine
 State = events.EndState
 
 
-ROOM = events.Check('room', events.Verdict.PASSED, '512 MiB are reserved')
+RESERVED = events.Check(
+    'reservation', events.Verdict.PASSED, '512 MiB are reserved'
+)
 
 
 class Told(contract.Convergence):
@@ -89,10 +91,10 @@ class Life:
         return new
 
     def checked(self, *checks):
-        """Have it checked, and room reserved where no check failed."""
+        """Have it checked, and memory reserved where no check failed."""
         self.wishes.extend(self.machine.begin(self.now))
         new = self.tell(events.Checked, checks=checks)
-        return new if self.machine.state.ended else self.reserved(ROOM)
+        return new if self.machine.state.ended else self.reserved(RESERVED)
 
     def reserved(self, *checks):
         return self.tell(events.Reserved, checks=checks)

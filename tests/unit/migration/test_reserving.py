@@ -1,4 +1,4 @@
-"""Room is promised before the start, and shares of bandwidth are kept to."""
+"""Memory is reserved before the start, and shares of bandwidth are kept to."""
 
 import unittest
 
@@ -13,13 +13,13 @@ State = states.State
 End = events.EndState
 Verdict = events.Verdict
 
-ROOM = lives.ROOM
+RESERVED = lives.RESERVED
 OPEN = events.Check('post-copy', Verdict.UNKNOWN, 'not told', 'look there')
 
 
 class TestRoom(unittest.TestCase):
     def asked(self, *checks):
-        """Return a life that has just asked for room."""
+        """Return a life that has just asked for a lease."""
         life = lives.Life(post_copy=True)
         life.wishes.extend(life.machine.begin(life.now))
         life.tell(events.Checked, checks=checks)
@@ -29,7 +29,7 @@ class TestRoom(unittest.TestCase):
         life = self.asked()
         self.assertEqual(['Check', 'Reserve'], life.names)
         self.assertEqual(State.PRE_FLIGHT, life.machine.state)
-        life.reserved(ROOM)
+        life.reserved(RESERVED)
         self.assertEqual(State.PREPARING, life.machine.state)
         self.assertIn('512 MiB are reserved', str(life.machine.story))
 
@@ -40,11 +40,11 @@ class TestRoom(unittest.TestCase):
     def test_a_refusal_ends_it_with_the_reason_and_nothing_touched(self):
         life = self.asked()
         life.reserved(
-            events.Check('room', Verdict.FAILED, 'm2 has it', 'wait')
+            events.Check('reservation', Verdict.FAILED, 'm2 has it', 'wait')
         )
         ended = life.machine.outcome
         self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
-        self.assertEqual('room: m2 has it - wait', ended.reason)
+        self.assertEqual('reservation: m2 has it - wait', ended.reason)
         self.assertEqual(
             ['Check', 'Reserve', 'Release', 'Conclude'], life.names
         )
@@ -62,15 +62,17 @@ class TestRoom(unittest.TestCase):
 
     def test_where_there_is_nobody_to_ask_it_starts(self):
         life = self.asked()
-        life.reserved(events.Check('room', Verdict.UNKNOWN, 'nobody to ask'))
+        life.reserved(
+            events.Check('reservation', Verdict.UNKNOWN, 'nobody to ask')
+        )
         self.assertIn('Start', life.names)
 
     def test_room_that_nobody_answers_for_is_not_waited_for(self):
         life = self.asked()
-        life.tell(events.Ticked, after=starting.ROOM_SECONDS - 1.0)
+        life.tell(events.Ticked, after=starting.RESERVATION_SECONDS - 1.0)
         self.assertEqual(State.PRE_FLIGHT, life.machine.state)
         life.tell(events.Ticked)
-        self.assertIn('reservation of room', life.machine.outcome.reason)
+        self.assertIn('the reservation', life.machine.outcome.reason)
         self.assertEqual(
             ['Check', 'Reserve', 'Release', 'Conclude'], life.names
         )
@@ -97,7 +99,7 @@ class TestRoom(unittest.TestCase):
         ):
             with self.subTest(before=before, told=told):
                 life = self.asked(before)
-                life.reserved(ROOM, *([told] if told else []))
+                life.reserved(RESERVED, *([told] if told else []))
                 self.assertEqual(starts, 'Start' in life.names)
                 self.assertEqual(said, 'not told' in str(life.machine.story))
 
@@ -121,7 +123,7 @@ class TestRoom(unittest.TestCase):
                 self.assertEqual(['Release', 'Conclude'], life.names[-2:])
                 self.assertNotIn('Start', life.names)
                 # the answer comes when nobody waits for it any more
-                life.reserved(ROOM)
+                life.reserved(RESERVED)
                 self.assertNotIn('Start', life.names)
 
     def test_an_adopted_one_gives_back_what_an_earlier_run_may_have(self):
@@ -134,7 +136,7 @@ class TestRoom(unittest.TestCase):
     def test_room_that_nobody_asked_for_starts_nothing(self):
         life = lives.Life()
         life.wishes.extend(life.machine.begin(life.now))
-        life.reserved(ROOM)
+        life.reserved(RESERVED)
         self.assertEqual(['Check'], life.names)
 
 
@@ -157,7 +159,7 @@ class TestShare(unittest.TestCase):
         life.wishes.extend(life.machine.begin(life.now))
         life.tell(events.Checked, checks=())
         life.tell(events.BandwidthShared, mib_s=50)
-        life.reserved(ROOM)
+        life.reserved(RESERVED)
         self.assertLess(
             life.names.index('SetBandwidth'), life.names.index('Start')
         )

@@ -13,9 +13,9 @@ from kvm_balancer.bus import notifications
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import opts
 from kvm_balancer.messages import migration as messages
-from kvm_balancer.messages import room as room_messages
+from kvm_balancer.messages import reservation as reservation_messages
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 from kvm_balancer.service import executor_service
 from kvm_balancer.service import peers
 from tests.unit.service import worlds
@@ -109,16 +109,16 @@ class ExecutorsTest(unittest.TestCase):
         asking = peers.Peers(self.configure('a'), 'c')
         self.addCleanup(asking.close)
         asking.warm()
-        good = room_messages.Ask(
-            room.Claim('m', 'i', 'a', 512.0), request.Options()
+        good = reservation_messages.Ask(
+            reservation.Claim('m', 'i', 'a', 512.0), request.Options()
         )
         self.assertGreater(asking.reserve('c', good).lease_seconds, 0.0)
         asking.release('c', 'm')
-        with self.assertRaisesRegex(Exception, 'which is no room') as caught:
+        with self.assertRaisesRegex(Exception, 'which nobody needs') as caught:
             asking.reserve(
                 'c',
-                room_messages.Ask(
-                    room.Claim('m', 'i', 'a', 0.0), request.Options()
+                reservation_messages.Ask(
+                    reservation.Claim('m', 'i', 'a', 0.0), request.Options()
                 ),
             )
         self.assertEqual('DocumentError', type(caught.exception).__name__)

@@ -96,7 +96,7 @@ class SetClockTest(unittest.TestCase):
 
 class OtherClockTest(unittest.TestCase):
     def test_the_word_of_who_goes_by_another_clock_is_of_now(self):
-        """The room's thread has the time of day, which may be set."""
+        """A reservation's thread has the time of day, which may be set."""
         world = worlds.World('here', 'there')
         self.addCleanup(world.close)
         ended = []
@@ -114,7 +114,7 @@ class OtherClockTest(unittest.TestCase):
             machine.Machine(wanted, adaptive.Adaptive()),
             lambda *_: None,
             ended.append,
-            room=_Ahead(),
+            reservation=_Ahead(),
         )
         runner.start()
         self.assertTrue(runner.wait(TIMEOUT_SECONDS))
@@ -125,14 +125,14 @@ class OtherClockTest(unittest.TestCase):
 
 
 class _Ahead:
-    """Room that is promised an hour ahead of everyone's time."""
+    """A lease that is granted an hour ahead of everyone's time."""
 
     def reserve(self, tell):
         tell(
             events.Reserved(
                 at=time.time() + 3600.0,
                 cause='a test',
-                checks=(events.Check('room', events.Verdict.PASSED),),
+                checks=(events.Check('reservation', events.Verdict.PASSED),),
             )
         )
 

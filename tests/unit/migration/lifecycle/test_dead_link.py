@@ -32,7 +32,7 @@ class _Copy:
         self.wishes = list(self.machine.begin(100.0))
         for event in (
             events.Checked(at=100.0, cause='test', checks=()),
-            events.Reserved(at=100.0, cause='test', checks=(lives.ROOM,)),
+            events.Reserved(at=100.0, cause='test', checks=(lives.RESERVED,)),
         ):
             self.wishes.extend(self.machine.handle(event))
 

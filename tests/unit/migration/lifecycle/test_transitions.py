@@ -111,7 +111,7 @@ FIELDS = {
             max_size=2,
         ).map(tuple)
     },
-    events.Reserved: {'checks': st.sampled_from([(), (lives.ROOM,)])},
+    events.Reserved: {'checks': st.sampled_from([(), (lives.RESERVED,)])},
     events.BandwidthShared: {'mib_s': st.integers(0, 900)},
     events.Progressed: {'statistics': STATISTICS},
     events.PassEnded: {'statistics': STATISTICS},

@@ -8,7 +8,7 @@ import contextlib
 
 import libvirt
 
-from kvm_balancer.migration import room
+from kvm_balancer.migration import capacity
 from kvm_balancer.virt import host_readings
 from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
@@ -23,7 +23,7 @@ def read(
     told: identity.HostIdentity,
     leaving: frozenset[str],
     reading: host_readings.HostReading | None,
-) -> room.Space:
+) -> capacity.Capacity:
     """Ask a libvirt.
 
     :param leaving: domains that are being migrated away; at their switch
@@ -33,13 +33,13 @@ def read(
     """
     occupants = _occupants(handle, leaving)
     if reading is not None:
-        return room.Space(
+        return capacity.Capacity(
             reading.memory_mib, reading.memory_free_mib, {}, occupants
         )
     stats = handle.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
     # Buffers and caches give way to a guest.
     free = sum(stats.get(name, 0) for name in ('free', 'buffers', 'cached'))
-    return room.Space(
+    return capacity.Capacity(
         total_mib=stats['total'] / _KIB_A_MIB,
         free_mib=free / _KIB_A_MIB,
         huge_free_mib=_huge_free(handle, list(told.page_kib[1:])),
@@ -49,7 +49,7 @@ def read(
 
 def _occupants(
     handle: connection.Handle, leaving: frozenset[str]
-) -> tuple[room.Occupant, ...]:
+) -> tuple[capacity.Occupant, ...]:
     found = []
     for domain, state in arrivals.states(handle):
         uuid = domain.UUIDString()
@@ -58,7 +58,7 @@ def _occupants(
         with contextlib.suppress(libvirt.libvirtError):
             _, most, now, _, _ = domain.info()
             found.append(
-                room.Occupant(
+                capacity.Occupant(
                     uuid,
                     (most if arriving else now) / _KIB_A_MIB,
                     arriving,

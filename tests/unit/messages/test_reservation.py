@@ -1,21 +1,25 @@
-"""What executors say about room arrives as it was sent, or is refused."""
+"""What executors say about leases arrives as it was sent, or is refused."""
 
 import unittest
 
 from kvm_balancer import errors
-from kvm_balancer.messages import room as messages
+from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 
-_CLAIM = room.Claim('m', 'i', 'here', 512.0, 2048, 30.0)
+_CLAIM = reservation.Claim('m', 'i', 'here', 512.0, 2048, 30.0)
 _ASK = messages.Ask(_CLAIM, request.Options(tls=True))
 
 
-class RoomTest(unittest.TestCase):
+class ReservationTest(unittest.TestCase):
     def test_everything_comes_back_as_it_was(self):
         answer = messages.Answer(
-            (events.Check('room', events.Verdict.FAILED, 'none', 'wait'),),
+            (
+                events.Check(
+                    'reservation', events.Verdict.FAILED, 'none', 'wait'
+                ),
+            ),
             60.0,
             50.0,
         )
@@ -36,7 +40,10 @@ class RoomTest(unittest.TestCase):
         good = messages.encode_ask(_ASK)
         for told, payload in (
             ('expected an object', None),
-            ('room-ask/1', {**good, 'schema': 'kvm-balancer/room-ask/2'}),
+            (
+                'reservation-ask/1',
+                {**good, 'schema': 'kvm-balancer/reservation-ask/2'},
+            ),
             ('claim', {**good, 'claim': {'migration_id': 'm'}}),
             (
                 'memory_mib',
@@ -50,11 +57,11 @@ class RoomTest(unittest.TestCase):
                 },
             ),
             (
-                'which is no room',
+                'which nobody needs',
                 {**good, 'claim': {**good['claim'], 'memory_mib': 0.0}},
             ),
             (
-                'which is no room',
+                'which nobody needs',
                 {**good, 'claim': {**good['claim'], 'bandwidth_mib_s': -1.0}},
             ),
             *(
@@ -75,7 +82,7 @@ class RoomTest(unittest.TestCase):
 
     def test_an_answer_grants_room_or_refuses_it(self):
         """What does neither is refused, and so nothing is copied."""
-        room_passed = events.Check('room', events.Verdict.PASSED)
+        room_passed = events.Check('reservation', events.Verdict.PASSED)
         failed = events.Check('tls', events.Verdict.FAILED, 'none')
         for checks, lease_seconds, holds in (
             ((room_passed,), 60.0, True),
@@ -86,7 +93,11 @@ class RoomTest(unittest.TestCase):
             ((failed,), -1.0, False),
             ((), 60.0, False),
             ((), 0.0, False),
-            ((events.Check('room', events.Verdict.UNKNOWN),), 60.0, False),
+            (
+                (events.Check('reservation', events.Verdict.UNKNOWN),),
+                60.0,
+                False,
+            ),
             ((events.Check('tls', events.Verdict.PASSED),), 60.0, False),
         ):
             answer = messages.Answer(checks, lease_seconds)
@@ -97,7 +108,7 @@ class RoomTest(unittest.TestCase):
                     continue
                 with self.assertRaises(errors.DocumentError) as caught:
                     messages.decode_answer(payload)
-                self.assertIn('room-answer/1', str(caught.exception))
+                self.assertIn('reservation-answer/1', str(caught.exception))
                 self.assertNotIn('\n', str(caught.exception))
 
     def test_room_is_taken_back_of_a_migration_with_a_name(self):

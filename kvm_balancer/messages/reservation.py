@@ -1,4 +1,4 @@
-"""What executors say to each other about room for an instance to come.
+"""What executors say to each other about reserving for an instance to come.
 
 Payloads are dicts of plain types, as RPC carries them.
 """
@@ -10,22 +10,22 @@ from kvm_balancer import errors
 from kvm_balancer.messages import schema
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 
-ASK_SCHEMA = 'kvm-balancer/room-ask/1'
-ANSWER_SCHEMA = 'kvm-balancer/room-answer/1'
-RELEASE_SCHEMA = 'kvm-balancer/room-release/1'
-CLAIM_SCHEMA = 'kvm-balancer/room-claim/1'
+ASK_SCHEMA = 'kvm-balancer/reservation-ask/1'
+ANSWER_SCHEMA = 'kvm-balancer/reservation-answer/1'
+RELEASE_SCHEMA = 'kvm-balancer/reservation-release/1'
+CLAIM_SCHEMA = 'kvm-balancer/reservation-claim/1'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ask:
-    """The wish that a destination keeps room, or keeps it on.
+    """The wish that a destination reserves memory, or keeps a lease on.
 
     :ivar options: the means that the destination has to go along with
     """
 
-    claim: room.Claim
+    claim: reservation.Claim
     options: request.Options
 
 
@@ -33,9 +33,9 @@ class Ask:
 class Answer:
     """What the destination says to it.
 
-    :ivar checks: what only the destination can tell, ``room`` the first;
-        fewer where a lease was renewed
-    :ivar lease_seconds: room is kept so long; 0 where it was refused
+    :ivar checks: what only the destination can tell, ``reservation`` the
+        first; fewer where a lease was renewed
+    :ivar lease_seconds: the lease holds so long; 0 where it was refused
     :ivar bandwidth_mib_s: what its network leaves to the stream, MiB/s; 0
         for all of it
     """
@@ -47,18 +47,18 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Release:
-    """The wish that a destination takes its room back."""
+    """The wish that a destination takes a lease back."""
 
     migration_id: str
 
 
 def encode_ask(ask: Ask) -> dict[str, Any]:
-    """Return the wish for room as a payload."""
+    """Return the wish for a lease as a payload."""
     return schema.wrap(ASK_SCHEMA, ask)
 
 
 def decode_ask(payload: object) -> Ask:
-    """Read the wish for room.
+    """Read the wish for a lease.
 
     :raises DocumentError: one line that names the field
     """
@@ -68,7 +68,7 @@ def decode_ask(payload: object) -> Ask:
         raise errors.DocumentError(
             f'{ASK_SCHEMA}: claim asks for '
             f'{ask.claim.memory_mib:g} MiB and '
-            f'{ask.claim.bandwidth_mib_s:g} MiB/s, which is no room'
+            f'{ask.claim.bandwidth_mib_s:g} MiB/s, which nobody needs'
         )
     return ask
 
@@ -81,7 +81,7 @@ def encode_answer(answer: Answer) -> dict[str, Any]:
 def decode_answer(payload: object) -> Answer:
     """Read the answer of a destination.
 
-    It refuses, or it grants room for a time: no copy is started on one that
+    It refuses, or it grants a lease for a time: no copy is started on one that
     does neither.
 
     :raises DocumentError: one line that names the field
@@ -94,7 +94,7 @@ def decode_answer(payload: object) -> Answer:
         )
     if not (_refuses(answer) or _grants(answer)):
         raise errors.DocumentError(
-            f'{ANSWER_SCHEMA}: checks and lease_seconds neither refuse room '
+            f'{ANSWER_SCHEMA}: checks and lease_seconds neither refuse '
             'nor grant it for a time'
         )
     return answer
@@ -106,18 +106,18 @@ def _refuses(answer: Answer) -> bool:
 
 def _grants(answer: Answer) -> bool:
     return answer.lease_seconds > 0 and any(
-        one.name == room.CHECK and one.verdict is events.Verdict.PASSED
+        one.name == reservation.CHECK and one.verdict is events.Verdict.PASSED
         for one in answer.checks
     )
 
 
 def encode_release(wish: Release) -> dict[str, Any]:
-    """Return the wish that room is taken back as a payload."""
+    """Return the wish that a lease is taken back as a payload."""
     return schema.wrap(RELEASE_SCHEMA, wish)
 
 
 def decode_release(payload: object) -> Release:
-    """Read the wish that room is taken back.
+    """Read the wish that a lease is taken back.
 
     :raises DocumentError: one line that names the field
     """
@@ -126,22 +126,22 @@ def decode_release(payload: object) -> Release:
     return wish
 
 
-def encode_claim(claim: room.Claim) -> dict[str, Any]:
+def encode_claim(claim: reservation.Claim) -> dict[str, Any]:
     """Return what was promised, to be kept on the destination's disk."""
     return schema.wrap(CLAIM_SCHEMA, claim)
 
 
-def decode_claim(payload: object) -> room.Claim:
+def decode_claim(payload: object) -> reservation.Claim:
     """Read what an earlier run promised.
 
     :raises DocumentError: one line that names the field
     """
-    claim = schema.unwrap(CLAIM_SCHEMA, payload, room.Claim)
+    claim = schema.unwrap(CLAIM_SCHEMA, payload, reservation.Claim)
     _check_names(CLAIM_SCHEMA, claim)
     return claim
 
 
-def _check_names(name: str, claim: room.Claim) -> None:
+def _check_names(name: str, claim: reservation.Claim) -> None:
     schema.check_named(
         name,
         migration_id=claim.migration_id,

@@ -1,4 +1,4 @@
-"""Executors promise room to each other, keep it, and give it back."""
+"""Executors grant leases to each other, renew them, and give them back."""
 
 import dataclasses
 import pathlib
@@ -11,10 +11,11 @@ import unittest
 import msgspec
 
 from kvm_balancer import errors
-from kvm_balancer.messages import room as messages
+from kvm_balancer.messages import reservation as messages
+from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
-from kvm_balancer.migration import room
+from kvm_balancer.migration import reservation
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
@@ -91,8 +92,8 @@ class Hesitant:
     def __getattr__(self, name):
         return getattr(self._whole, name)
 
-    def space(self):
-        found = self._whole.space()
+    def read_capacity(self):
+        found = self._whole.read_capacity()
         self.asked.set()
         self.goes_on.wait(TIMEOUT_SECONDS)
         return found
@@ -113,7 +114,7 @@ class Choosy:
 
 def ask(name, memory_mib=512.0, **options):
     return messages.Ask(
-        room.Claim(f'm-{name}', f'i-{name}', 'here', memory_mib),
+        reservation.Claim(f'm-{name}', f'i-{name}', 'here', memory_mib),
         request.Options(**options),
     )
 
@@ -138,7 +139,7 @@ class Ground(unittest.TestCase):
         self.addCleanup(memory.close)
         return reception.Reception(
             reception.Params(
-                room.Terms(**{'max_incoming': 9, **terms}), 60.0, 100.0
+                capacity.Terms(**{'max_incoming': 9, **terms}), 60.0, 100.0
             ),
             hypervisor or self.world.driver('there'),
             memory,
@@ -148,13 +149,13 @@ class Ground(unittest.TestCase):
 
 
 class ReceptionTest(Ground):
-    def test_room_is_promised_once_and_refused_with_who_has_it(self):
+    def test_memory_is_promised_once_and_refused_with_who_has_it(self):
         for _ in range(2):
             answer = self.reception.reserve(ask('a', 5000.0))
-            self.assertEqual('passed', verdicts(answer)['room'])
+            self.assertEqual('passed', verdicts(answer)['reservation'])
             self.assertEqual(60.0, answer.lease_seconds)
         answer = self.reception.reserve(ask('b', 5000.0))
-        self.assertEqual({'room': 'failed'}, verdicts(answer))
+        self.assertEqual({'reservation': 'failed'}, verdicts(answer))
         self.assertEqual(0.0, answer.lease_seconds)
         self.assertIn('migration m-a from here', answer.checks[0].reason)
 
@@ -183,13 +184,13 @@ class ReceptionTest(Ground):
         self.reception.reserve(ask('a', 5000.0))
         self.now += 59.0
         refused = self.reception.reserve(ask('b', 5000.0))
-        self.assertEqual('failed', verdicts(refused)['room'])
+        self.assertEqual('failed', verdicts(refused)['reservation'])
         self.now += 1.0
         granted = self.reception.reserve(ask('b', 5000.0))
-        self.assertEqual('passed', verdicts(granted)['room'])
+        self.assertEqual('passed', verdicts(granted)['reservation'])
         self.reception.release('m-b')
         granted = self.reception.reserve(ask('c', 5000.0))
-        self.assertEqual('passed', verdicts(granted)['room'])
+        self.assertEqual('passed', verdicts(granted)['reservation'])
 
     def test_an_executor_that_comes_back_keeps_its_word(self):
         self.reception.reserve(ask('a', 5000.0))
@@ -207,7 +208,7 @@ class ReceptionTest(Ground):
         last = self.build()
         last.recover()
         self.assertEqual(
-            'failed', verdicts(last.reserve(ask('a', 5000.0)))['room']
+            'failed', verdicts(last.reserve(ask('a', 5000.0)))['reservation']
         )
 
     def test_those_that_come_share_the_network(self):
@@ -246,7 +247,7 @@ class ReceptionTest(Ground):
         """As a release that kept both has left them."""
         memory = outbox.Outbox(self.path)
         for name in ('m-z', 'm-b'):
-            claim = room.Claim(name, 'i', 'here', 5000.0)
+            claim = reservation.Claim(name, 'i', 'here', 5000.0)
             memory.keep_lease(
                 name, msgspec.json.encode(messages.encode_claim(claim))
             )
@@ -269,7 +270,7 @@ class ReceptionTest(Ground):
         with self.assertRaises(errors.StoreError):
             broken.reserve(
                 messages.Ask(
-                    room.Claim('m-z', 'i-a', 'here', 5000.0),
+                    reservation.Claim('m-z', 'i-a', 'here', 5000.0),
                     request.Options(),
                 )
             )
@@ -280,7 +281,7 @@ class ReceptionTest(Ground):
             ask('a', tls=True)
         )
         self.assertEqual('failed', verdicts(answer)['tls'])
-        self.assertEqual('passed', verdicts(answer)['room'])
+        self.assertEqual('passed', verdicts(answer)['reservation'])
 
 
 class HesitationTest(Ground):
@@ -329,7 +330,7 @@ class HesitationTest(Ground):
         held.release('m-a')
         self.hypervisor.goes_on.set()
         answer = answers.get(timeout=TIMEOUT_SECONDS)
-        self.assertEqual({'room': 'failed'}, verdicts(answer))
+        self.assertEqual({'reservation': 'failed'}, verdicts(answer))
         self.assertGreater(held.reserve(ask('b', 5000.0)).lease_seconds, 0)
         # and of what is over nothing is kept in mind
         held.release('m-b')
@@ -352,7 +353,7 @@ class ReservationTest(Ground):
         self.outcomes = queue.SimpleQueue()
 
     def migrate(self, destinations, uid):
-        """Migrate with room asked for; return the outcome."""
+        """Migrate with memory reserved; return the outcome."""
         source = self.world.driver('here')
         wanted = request.Request(
             f'migration-of-{uid}',
@@ -362,13 +363,13 @@ class ReservationTest(Ground):
             self.world.uri('there'),
             time.time(),
         )
-        rooms = reservations.Reservations(destinations, self.shared)
+        reserver = reservations.Reservations(destinations, self.shared)
         runner = migrations.MigrationRunner(
             source,
             machine.Machine(wanted, adaptive.Adaptive()),
             lambda *_: None,
             self.outcomes.put,
-            room=rooms.prepare(wanted, source.view(uid)),
+            reservation=reserver.prepare(wanted, source.view(uid)),
         )
         runner.start()
         return self.outcomes.get(timeout=TIMEOUT_SECONDS)
@@ -395,10 +396,10 @@ class ReservationTest(Ground):
     def test_an_answer_that_says_nothing_starts_no_copy(self):
         """Nor does one whose bandwidth cannot be shared."""
         granted = messages.Answer(
-            (events.Check('room', events.Verdict.PASSED),), 60.0
+            (events.Check('reservation', events.Verdict.PASSED),), 60.0
         )
         for told, answer, shared in (
-            ('neither refuse room', messages.Answer(()), self.shared),
+            ('neither refuse', messages.Answer(()), self.shared),
             ('cannot be shared', granted, Unfair()),
         ):
             uid = self.world.start('here')
@@ -417,7 +418,7 @@ class ReservationTest(Ground):
         self.assertIn('migration m-other from here', ended.reason)
         self.assert_untouched(uid)
 
-    def test_room_is_given_back_before_the_end_is_told(self):
+    def test_the_lease_is_given_back_before_the_end_is_told(self):
         uid = self.world.start('here')
         destinations = Direct(there=self.build(max_incoming=1))
         ended = self.migrate(destinations, uid)

@@ -1,4 +1,4 @@
-"""No more room is promised than there is, and it comes back."""
+"""No more is reserved than there is, and it comes back."""
 
 import dataclasses
 import unittest
@@ -6,32 +6,33 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
-from kvm_balancer.migration import room
+from kvm_balancer.migration import capacity
+from kvm_balancer.migration import reservation
 
 _2M, _1G = 2048, 1048576
 
 
 def claim(name='a', memory_mib=512.0, instance='', **values):
-    return room.Claim(
+    return reservation.Claim(
         f'm-{name}', instance or f'i-{name}', 'alpha', memory_mib, **values
     )
 
 
 def space(total_mib=1024.0, *occupants, **values):
-    return room.Space(total_mib, occupants=occupants, **values)
+    return capacity.Capacity(total_mib, occupants=occupants, **values)
 
 
 def grant(made, one, where, expires_at=60.0, before=()):
     """Weigh and keep; return the refusal, if it is one."""
     weighed = made.weigh(one, where, expires_at, before)
-    if isinstance(weighed, room.Refusal):
+    if isinstance(weighed, reservation.Refusal):
         return weighed
     made.keep(weighed)
     return None
 
 
 def ledger(*held, where=None, **terms):
-    made = room.Ledger(room.Terms(**{'max_incoming': 9, **terms}))
+    made = reservation.Ledger(capacity.Terms(**{'max_incoming': 9, **terms}))
     for one in held:
         refusal = grant(made, one, where or space(1e6))
         assert refusal is None, refusal
@@ -39,7 +40,7 @@ def ledger(*held, where=None, **terms):
 
 
 def here(name, memory_mib=512.0, **values):
-    return room.Occupant(f'i-{name}', memory_mib, **values)
+    return capacity.Occupant(f'i-{name}', memory_mib, **values)
 
 
 class TestGrant(unittest.TestCase):
@@ -170,7 +171,7 @@ class TestGrant(unittest.TestCase):
             ('none ever', ledger(max_incoming=0), claim(), space(), 'is 0'),
             (
                 'enough at a time, all told',
-                room.Ledger(room.Terms(max_incoming=1)),
+                reservation.Ledger(capacity.Terms(max_incoming=1)),
                 claim(),
                 space(4096.0, coming),
                 'max_incoming is 1, and as many come: 512 MiB to i-x',
@@ -198,7 +199,7 @@ class TestGrant(unittest.TestCase):
             self.assertIsNone(grant(made, claim('a', 1024.0), space(), 60.0))
         self.assertEqual(1, len(made.leases()))
 
-    def test_a_later_migration_of_an_instance_takes_the_room_over(self):
+    def test_a_later_migration_of_an_instance_takes_the_lease_over(self):
         made = ledger(claim('old', 1024.0, 'i'))
         self.assertIsNone(
             grant(made, claim('new', 1024.0, 'i'), space(), 60.0)
@@ -212,7 +213,7 @@ class TestGrant(unittest.TestCase):
         asked = claim('new', 1024.0, 'i')
         before = made.leases()
         weighed = made.weigh(asked, space(), 60.0)
-        self.assertIsInstance(weighed, room.Lease)
+        self.assertIsInstance(weighed, reservation.Lease)
         self.assertEqual(before, made.leases())
         self.assertEqual(['m-old'], made.replaced_by(asked))
         made.keep(weighed)
@@ -268,7 +269,7 @@ class TestTerm(unittest.TestCase):
         )
         self.assertFalse(made.renew(claim('a'), 90.0))
 
-    def test_more_room_is_no_renewal(self):
+    def test_more_memory_is_no_renewal(self):
         made = ledger(claim('a', 512.0))
         self.assertFalse(made.renew(claim('a', 513.0), 90.0))
         self.assertTrue(made.renew(claim('a', 512.0), 90.0))
@@ -292,8 +293,8 @@ class TestAnyOrder(unittest.TestCase):
     def test_never_more_is_promised_than_there_is(self, acts, max_incoming):
         """What is here and what is promised fit, whatever the order."""
         total, now = 1024.0, 0.0
-        made = room.Ledger(room.Terms(max_incoming=max_incoming))
-        seen: dict[str, room.Occupant] = {}
+        made = reservation.Ledger(capacity.Terms(max_incoming=max_incoming))
+        seen: dict[str, capacity.Occupant] = {}
         for act, *values in acts:
             name = values[0]
             held = {one.claim.instance: one for one in made.leases()}

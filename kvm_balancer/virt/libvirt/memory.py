@@ -20,7 +20,7 @@ _MEMORY = 'memory'
 _HUGE = 'hugepages'
 _WHOLE_HOST = -1
 _SEE_FREE = 'see on the destination: virsh freepages --all'
-_MAKE_ROOM = 'choose another destination, or make room there first'
+_FREE_SOME = 'choose another destination, or free memory there first'
 
 
 def checks(
@@ -62,7 +62,7 @@ def _memory_check(
         f'has {free:.0f} MiB free'
     )
     if free < facts.memory_mib:
-        return verdicts.failed(_MEMORY, short, _MAKE_ROOM)
+        return verdicts.failed(_MEMORY, short, _FREE_SOME)
     return verdicts.failed(
         _MEMORY,
         f'{short}, of which up to {promised:.0f} MiB are for '

@@ -1,4 +1,4 @@
-"""Executors of real hosts reserve room at each other, over RabbitMQ."""
+"""Executors of real hosts reserve memory at each other, over RabbitMQ."""
 
 import contextlib
 import json
@@ -25,8 +25,8 @@ from tests.functional.bus import base
 from tests.functional.libvirt import guests
 from tests.functional.libvirt import hosts
 
-#: A guest has 64 MiB; the destination has room for one.
-_GUEST_MIB, _ROOM_MIB = 64, 100
+#: A guest has 64 MiB; the destination fits one.
+_GUEST_MIB, _FREE_MIB = 64, 100
 #: Both together want more than the hosts carry: a pass over what a guest
 #: writes to takes seconds, so that none converges on a busy machine either.
 _OWN_MIB_S, _CAPACITY_MIB_S = 6, 8
@@ -34,13 +34,13 @@ _SHARE_MIB_S = _CAPACITY_MIB_S // 2
 _CALM = (1, 2_000_000)
 
 
-class RoomTest(base.BrokerCase):
+class ReservationTest(base.BrokerCase):
     """Two sources and one destination; each has its executor."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-room-')
+        folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-lease-')
         cls.addClassCleanup(folder.cleanup)
         cls.home = pathlib.Path(folder.name)
         cls.lab = fleet.Lab(
@@ -88,7 +88,7 @@ class RoomTest(base.BrokerCase):
 
     def start_executor(self, host):
         readings = self.home / f'{host.name}.json'
-        readings.write_text(json.dumps({'cpus': 2, 'memory_mib': _ROOM_MIB}))
+        readings.write_text(json.dumps({'cpus': 2, 'memory_mib': _FREE_MIB}))
         conf = self.configure(
             host.name,
             host={
@@ -175,13 +175,13 @@ class RoomTest(base.BrokerCase):
         )
         self.assertNotIn('preparing', [one.state for one in loser.story])
 
-    def test_silence_is_no_room(self):
+    def test_silence_grants_nothing(self):
         """Where no executor answers nothing is touched, and it says so."""
         uid = self.start_guest('host-1', _GUEST_MIB, *_CALM)
         self.migrate(uid, 'host-1', 'host-3', name='nobody')
         ended = self.ended()
         self.assertEqual('failed', ended.outcome)
-        self.assertIn('no room could be reserved at nobody', ended.reason)
+        self.assertIn('nothing could be reserved at nobody', ended.reason)
         self.assertIn('is not on the message bus', ended.reason)
         self.assertEqual(['host-1'], self.where(uid))
 

@@ -1,7 +1,7 @@
-"""The room that a host has promised to instances still to come: its leases.
+"""Memory of a host that is reserved for instances still to come: its leases.
 
 Pure. A destination keeps one :class:`Ledger`, shows it what its hypervisor
-has whenever somebody asks for room, and promises no more than is left. An
+has whenever somebody wants to reserve, and promises no more than is left. An
 instance is counted once: by the hypervisor as soon as that has it, arriving
 or arrived, and by its lease before that. A lease that is not renewed lapses,
 as its source may be gone.
@@ -14,19 +14,18 @@ kernel has free right now, less what arriving instances have yet to fill.
 import collections.abc
 import dataclasses
 
-#: Name of the check that says whether room was promised.
-CHECK = 'room'
+from kvm_balancer.migration import capacity
 
-#: Pool of the memory that is not in huge pages.
-ORDINARY = None
+#: Name of the check that says whether memory was reserved.
+CHECK = 'reservation'
 
-#: Guests and hosts are counted in MiB; what binary floats lose is no room.
+#: Guests and hosts are counted in MiB; what binary floats lose is no lack.
 _TOLERANCE_MIB = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """Room that one migration asks for.
+    """What one migration asks a destination to reserve.
 
     :ivar memory_mib: what the instance is given
     :ivar huge_page_kib: size of the huge pages that it is in; 0 for the
@@ -38,60 +37,16 @@ class Claim:
     instance: str
     source: str
     memory_mib: float
-    huge_page_kib: int | None = ORDINARY
+    huge_page_kib: int | None = capacity.ORDINARY
     bandwidth_mib_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Occupant:
-    """An instance that the hypervisor has, or is about to have.
-
-    :ivar arriving: its memory is still to come, and to be filled
-    :ivar starting: it does not even hold the huge pages that it will be in
-    """
-
-    id: str
-    memory_mib: float
-    arriving: bool = False
-    starting: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Space:
-    """What a hypervisor has at one moment.
-
-    :ivar total_mib: all memory of the host
-    :ivar free_mib: what the kernel could give away now; None where that is
-        not known, and only what instances were given counts
-    :ivar huge_free_mib: free huge pages, by their size in KiB
-    :ivar occupants: active instances
-    """
-
-    total_mib: float
-    free_mib: float | None = None
-    huge_free_mib: dict[int, float] = dataclasses.field(default_factory=dict)
-    occupants: tuple[Occupant, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Terms:
-    """What the operator lets come.
-
-    :ivar memory_reserved_mib: for the host itself
-    :ivar memory_allocation_ratio: MiB given away for each MiB there is
-    :ivar max_incoming: migrations that may come at a time
-    """
-
-    memory_reserved_mib: float = 0.0
-    memory_allocation_ratio: float = 1.0
-    max_incoming: int = 2
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Lease:
-    """Room that was promised.
+    """What was reserved, and until when.
 
-    :ivar pool: size in KiB of the huge pages it is in, or :data:`ORDINARY`
+    :ivar pool: size in KiB of the huge pages it is in, or
+        :data:`.capacity.ORDINARY`
     :ivar expires_at: on the clock of who keeps the ledger, in seconds
     """
 
@@ -102,7 +57,7 @@ class Lease:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no room.
+    """Why nothing is reserved.
 
     :ivar reason: one line with figures, and who holds what
     """
@@ -114,7 +69,7 @@ class Refusal:
 class Ledger:
     """The leases of one host."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: capacity.Terms) -> None:
         self._terms = terms
         self._leases: dict[str, Lease] = {}
 
@@ -139,7 +94,7 @@ class Ledger:
     def renew(self, claim: Claim, expires_at: float) -> bool:
         """Prolong the lease of a migration.
 
-        :returns: False when it has none, or one of less room
+        :returns: False when it has none, or one of less memory
         """
         held = self._leases.get(claim.migration_id)
         if held is None or not _within(claim, held.claim):
@@ -152,16 +107,16 @@ class Ledger:
     def weigh(
         self,
         claim: Claim,
-        space: Space,
+        host: capacity.Capacity,
         expires_at: float,
         before: collections.abc.Iterable[Lease] = (),
     ) -> Lease | Refusal:
-        """Say whether there is room; nothing is promised by that.
+        """Say whether it fits; nothing is promised by that.
 
-        Room promised before to the same migration, or to an earlier one of
+        What was promised before to the same migration, or to an earlier one of
         the same instance, would be given up for it.
 
-        :param space: what the hypervisor has
+        :param host: what the hypervisor has
         :param before: the leases as they were before it was looked at; those
             that ended since count as well, as who had them may have come
             after the look
@@ -170,8 +125,8 @@ class Ledger:
         held = {one.claim.migration_id: one for one in before}
         held.update(self._leases)
         others = [one for one in held.values() if not _same(claim, one.claim)]
-        pool = _pool(claim, space)
-        refusal = _Count(claim, pool, space, others).refusal(self._terms)
+        pool = _pool(claim, host)
+        refusal = _Count(claim, pool, host, others).refusal(self._terms)
         return refusal or Lease(claim, pool, expires_at)
 
     def replaced_by(self, claim: Claim) -> list[str]:
@@ -200,7 +155,7 @@ class Ledger:
         self.keep(Lease(claim, claim.huge_page_kib, expires_at))
 
     def release(self, migration_id: str) -> bool:
-        """Give room back; False when there was no such lease."""
+        """Give up a lease; False when there was no such lease."""
         return self._leases.pop(migration_id, None) is not None
 
 
@@ -211,13 +166,13 @@ class _Count:
         self,
         claim: Claim,
         pool: int | None,
-        space: Space,
+        host: capacity.Capacity,
         others: list[Lease],
     ) -> None:
         self._claim = claim
         self._pool = pool
-        self._space = space
-        seen = {one.id: one for one in space.occupants}
+        self._host = host
+        seen = {one.id: one for one in host.occupants}
         self._here = seen.pop(claim.instance, None)
         self._occupants = seen
         #: leases of those that the hypervisor does not have yet
@@ -228,8 +183,8 @@ class _Count:
         self._arriving = [one for one in seen.values() if one.arriving]
         self._held = others
 
-    def refusal(self, terms: Terms) -> Refusal | None:
-        """Say why there is no room, if so."""
+    def refusal(self, terms: capacity.Terms) -> Refusal | None:
+        """Say why it does not fit, if so."""
         busy = len(self._coming) + len(self._arriving)
         if busy >= terms.max_incoming:
             told = f', and as many come: {self._holders()}' if busy else ''
@@ -244,19 +199,19 @@ class _Count:
             self._given_left(terms), 'of what it gives to instances'
         ) or self._short(self._free_left(), self._kind())
 
-    def _given_left(self, terms: Terms) -> float:
+    def _given_left(self, terms: capacity.Terms) -> float:
         """Return the memory that may be given to one more instance."""
-        room = self._space.total_mib - terms.memory_reserved_mib
+        mib = self._host.total_mib - terms.memory_reserved_mib
         given = sum(one.memory_mib for one in self._occupants.values())
         promised = sum(one.claim.memory_mib for one in self._coming)
-        return room * terms.memory_allocation_ratio - given - promised
+        return mib * terms.memory_allocation_ratio - given - promised
 
     def _free_left(self) -> float | None:
         """Return what the kernel has left; None where that is not told."""
-        if self._pool is ORDINARY:
-            free = self._space.free_mib
+        if self._pool is capacity.ORDINARY:
+            free = self._host.free_mib
         else:
-            free = self._space.huge_free_mib.get(self._pool, 0.0)
+            free = self._host.huge_free_mib.get(self._pool, 0.0)
         if free is None:
             return None
         filling = sum(
@@ -269,19 +224,19 @@ class _Count:
         )
         return free - filling - promised
 
-    def _is_filling(self, one: Occupant) -> bool:
+    def _is_filling(self, one: capacity.Occupant) -> bool:
         """Say whether memory of our pool is still to be taken by it.
 
         QEMU takes huge pages when it starts, and ordinary memory as it is
         filled. Who arrives without a lease is taken to be in ordinary one.
         """
-        pool = self._pools.get(one.id, ORDINARY)
-        if pool is ORDINARY:
-            return self._pool is ORDINARY
+        pool = self._pools.get(one.id, capacity.ORDINARY)
+        if pool is capacity.ORDINARY:
+            return self._pool is capacity.ORDINARY
         return one.starting and self._is_ours(pool)
 
     def _is_ours(self, pool: int | None) -> bool:
-        if pool is ORDINARY or self._pool is ORDINARY:
+        if pool is capacity.ORDINARY or self._pool is capacity.ORDINARY:
             return pool is self._pool
         return pool in (0, self._pool)
 
@@ -296,11 +251,11 @@ class _Count:
             + (f'; promised: {told}' if told else ''),
             'wait until the others have arrived, or choose another destination'
             if told
-            else 'choose another destination, or make room there first',
+            else 'choose another destination, or free memory there first',
         )
 
     def _kind(self) -> str:
-        if self._pool is ORDINARY:
+        if self._pool is capacity.ORDINARY:
             return 'of its free memory'
         return f'in free huge pages of {self._pool} KiB'
 
@@ -339,7 +294,7 @@ def _within(claim: Claim, held: Claim) -> bool:
     )
 
 
-def _pool(claim: Claim, space: Space) -> int | None:
+def _pool(claim: Claim, host: capacity.Capacity) -> int | None:
     """Say which memory a claim is to be taken from.
 
     No hypervisor tells which size of huge pages is the default of its host:
@@ -347,5 +302,5 @@ def _pool(claim: Claim, space: Space) -> int | None:
     """
     if claim.huge_page_kib != 0:
         return claim.huge_page_kib
-    free = space.huge_free_mib
+    free = host.huge_free_mib
     return max(free, key=lambda size: free[size], default=0)
