@@ -140,6 +140,33 @@ class Instances:
         return len(self.id)
 
 
+def _none() -> Ints:
+    return np.zeros(0, np.int32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Transits:
+    """Instances that a second host has as well: a migration is under way.
+
+    One row a transit, whoever began the migration; every array has the shape
+    ``(transits,)``.
+
+    :ivar instance: row of the instance
+    :ivar host: row of the second host; the first is ``instances.host``
+    :ivar arriving: true where the instance is on its way to the second host,
+        false where that has not let go of it yet
+    """
+
+    instance: Ints = dataclasses.field(default_factory=_none)
+    host: Ints = dataclasses.field(default_factory=_none)
+    arriving: Bools = dataclasses.field(
+        default_factory=lambda: np.zeros(0, np.bool_)
+    )
+
+    def __len__(self) -> int:
+        return len(self.instance)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Groups:
     """Server groups, and who belongs to them.
@@ -175,6 +202,7 @@ class Fleet:
     :ivar requirements: distinct required sets of aggregates, shape
         ``(sets, len(aggregates))``; row 0 requires nothing
     :ivar wishes: distinct sets of wishes; number 0 asks for nothing
+    :ivar transits: who is on two hosts; nobody in a fleet from a file
     """
 
     hosts: Hosts
@@ -186,6 +214,7 @@ class Fleet:
     cpu_models: tuple[str, ...]
     requirements: Bools
     wishes: tuple[Wishes, ...] = ((),)
+    transits: Transits = dataclasses.field(default_factory=Transits)
 
     @functools.cached_property
     def host_row(self) -> dict[str, int]:

@@ -80,13 +80,14 @@ class ObservedFleet:
             for host, record in zip(self._hosts, hosts, strict=True)
             if not record.silent
         ]
-        instances, wishes = self._instances.columns(
+        instances, wishes, transits = self._instances.columns(
             self._hosts.places(), silent, heard
         )
         return dataclasses.replace(
             records.build_fleet(hosts, (), taken_at=now),
             instances=instances,
             wishes=wishes,
+            transits=transits,
         )
 
     def host(self, name: str, now: float) -> observation.ObservedHost:

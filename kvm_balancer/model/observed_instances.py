@@ -123,7 +123,7 @@ class ObservedInstances:
         places: npt.NDArray[np.int32],
         silent: fleet.Bools,
         hosts: collections.abc.Iterable[int],
-    ) -> tuple[fleet.Instances, tuple[fleet.Wishes, ...]]:
+    ) -> tuple[fleet.Instances, tuple[fleet.Wishes, ...], fleet.Transits]:
         """Return the instances that are on a host, for a fleet.
 
         An instance is movable when it is ours, runs, and only one host that
@@ -132,7 +132,8 @@ class ObservedInstances:
         :param places: by row of a host, its place in the fleet
         :param silent: by place, whether it is silent
         :param hosts: rows of the hosts that are not silent
-        :returns: them, and what their numbers of wishes mean
+        :returns: them, what their numbers of wishes mean, and which of
+            them a second host has that is not silent
         """
         slots = np.flatnonzero(self._where.holder >= 0)
         on = places[self._where.holder[slots]]
@@ -166,7 +167,23 @@ class ObservedInstances:
             requirement=np.zeros(len(slots), np.int32),
             wish=wish,
         )
-        return found, wishes
+        return found, wishes, self._transits(slots, places, silent)
+
+    def _transits(
+        self,
+        slots: whereabouts.Slots,
+        places: npt.NDArray[np.int32],
+        silent: fleet.Bools,
+    ) -> fleet.Transits:
+        """Say who of *slots*, which are in order, is on two hosts."""
+        several, rows, arriving = self._where.transits()
+        hosts = places[rows]
+        heard = ~silent[hosts]
+        return fleet.Transits(
+            np.searchsorted(slots, several[heard]).astype(np.int32),
+            hosts[heard].astype(np.int32),
+            arriving[heard],
+        )
 
     def find(
         self, uid: str, host_name: collections.abc.Callable[[int], str]

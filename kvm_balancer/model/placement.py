@@ -2,7 +2,8 @@
 
 Copies of the few columns that a move changes, over a fleet that does not.
 A migration that already runs is counted as arrived where load is counted,
-while its room stays held on both of its ends.
+while its room stays held on both of its ends: whether the agent asked for it,
+or the samples of two hosts show the instance.
 """
 
 import collections.abc
@@ -80,17 +81,38 @@ class Placement:
         self.in_flight: columns.Bools = np.zeros(len(instances), np.bool_)
         self.leaving: dict[int, int] = {}
         for one in self._migrations:
-            self._hold(one)
+            self._bring(one.instance, one.destination)
+        transits = fleet.transits
+        for instance, host, arriving in zip(
+            transits.instance.tolist(),
+            transits.host.tolist(),
+            transits.arriving.tolist(),
+            strict=True,
+        ):
+            if arriving:
+                self._bring(instance, host)
+            self._hold(instance, host)
 
-    def _hold(self, one: InFlight) -> None:
-        source = int(self.host[one.instance])
-        known = bool(self.in_flight[one.instance])
-        self.in_flight[one.instance] = True
-        if known or source == one.destination:
+    def _bring(self, instance: int, destination: int) -> None:
+        """Count an instance where it goes, and hold what it leaves."""
+        source = int(self.host[instance])
+        known = bool(self.in_flight[instance])
+        self.in_flight[instance] = True
+        if known or source == destination:
             return
-        self.move((one.instance,), one.destination)
-        self.room[:, source] -= self.need[:, one.instance]
-        self.leaving[one.instance] = source
+        self.move((instance,), destination)
+        self._hold(instance, source)
+
+    def _hold(self, instance: int, host: int) -> None:
+        """Hold what an instance takes of a host that it is not counted on.
+
+        Of one host only: a migration has two ends.
+        """
+        self.in_flight[instance] = True
+        if host == self.host[instance] or instance in self.leaving:
+            return
+        self.room[:, host] -= self.need[:, instance]
+        self.leaving[instance] = host
 
     def hosts_of(self, instances: npt.NDArray[np.int32]) -> columns.Ints:
         """Return every host that holds one of *instances*, once for each.

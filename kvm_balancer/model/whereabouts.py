@@ -59,8 +59,9 @@ class Whereabouts:
         #: since when no host lists it; infinite while one does
         self.absent_since: fleet.Floats = np.zeros(0)
         self._listed: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-        #: another host that lists it, or -1
+        #: another host that lists it, or -1, and what it does there
         self._rival: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._rival_state: npt.NDArray[np.int8] = np.zeros(0, np.int8)
         self._members: dict[int, Slots] = {}
 
     @property
@@ -127,14 +128,35 @@ class Whereabouts:
         taken &= self._best(slots, ranks, at, taken)
         lost = slots[~taken]
         self._rival[lost] = hosts[~taken]
+        self._rival_state[lost] = states[~taken]
         ours = slots[taken]
         ousted = (holder != hosts) & (holder != _NOBODY) & taken
         self._rival[slots[ousted]] = holder[ousted]
+        self._rival_state[slots[ousted]] = self.state[slots[ousted]]
         self.holder[ours] = hosts[taken]
         self.state[ours] = states[taken]
         self.held_at[ours] = at[taken]
         counts: npt.NDArray[np.bool_] = taken
         return counts
+
+    def transits(self) -> tuple[Slots, npt.NDArray[np.int32], fleet.Bools]:
+        """Return the instances that another host than their holder lists.
+
+        :returns: their slots; that other host; and whether they are on
+            their way to it, rather than held by it still
+        """
+        several = np.flatnonzero((self._listed > 1) & (self.holder >= 0))
+        slots = np.array(
+            [
+                slot
+                for slot in several.tolist()
+                if self._rival[slot] != self.holder[slot]
+                and slot in self.members(int(self._rival[slot]))
+            ],
+            np.intp,
+        )
+        arriving = self._rival_state[slots] == State.INCOMING
+        return slots, self._rival[slots], arriving
 
     def forget_host(self, host: int, now: float) -> None:
         """Let *host* list nothing any more."""
@@ -204,7 +226,9 @@ class Whereabouts:
         nobody = np.full(more, _NOBODY, np.int32)
         self.holder = np.concatenate((self.holder, nobody))
         self._rival = np.concatenate((self._rival, nobody))
-        self.state = np.concatenate((self.state, np.zeros(more, np.int8)))
+        unsettled = np.zeros(more, np.int8)
+        self.state = np.concatenate((self.state, unsettled))
+        self._rival_state = np.concatenate((self._rival_state, unsettled))
         self.held_at = np.concatenate((self.held_at, np.zeros(more)))
         never = np.full(more, np.inf)
         self.absent_since = np.concatenate((self.absent_since, never))

@@ -274,7 +274,7 @@ class Dispatcher:
         now = self._clock()
         return current.next(
             fleet,
-            self.flights.busy(),
+            self.flights.busy(fleet),
             lambda seen, move: (
                 self.restraint.objection(seen, move, now)
                 or revalidation.objection(seen, move, self._filters, rows)

@@ -167,11 +167,16 @@ class Flights:
         with self._lock:
             return list(self._flights.values())
 
-    def busy(self) -> list[tuple[str, str]]:
-        """Return the source and destination of each."""
+    def busy(self, fleet: columns.Fleet) -> list[tuple[str, str]]:
+        """Return the source and destination of each.
+
+        Those of migrations that others began, and *fleet* shows, as well.
+        """
+        flights = self.all()
+        ours = {flight.wanted.instance for flight in flights}
         return [
-            (flight.wanted.source, flight.wanted.destination)
-            for flight in self.all()
+            *((one.wanted.source, one.wanted.destination) for one in flights),
+            *_others(fleet, ours),
         ]
 
     def rows(
@@ -190,3 +195,19 @@ class Flights:
             for instance, destination in known
             if instance is not None and destination is not None
         ]
+
+
+def _others(
+    fleet: columns.Fleet, ours: collections.abc.Container[str]
+) -> collections.abc.Iterator[tuple[str, str]]:
+    """Return source and destination of the transits that are not *ours*."""
+    transits, names = fleet.transits, fleet.hosts.name
+    for instance, host, arriving in zip(
+        transits.instance.tolist(),
+        transits.host.tolist(),
+        transits.arriving.tolist(),
+        strict=True,
+    ):
+        if fleet.instances.id[instance] not in ours:
+            here, other = names[fleet.instances.host[instance]], names[host]
+            yield (here, other) if arriving else (other, here)

@@ -175,6 +175,31 @@ class TestCapacity(unittest.TestCase):
             [], passing(capacity.CapacityFilter(), fleet, 'x', (running,))
         )
 
+    def test_so_does_one_that_others_began(self):
+        """Also where it runs already, and its source still has it."""
+        build = [
+            fleets.host('home'),
+            fleets.host('left', memory_gib=4),
+            fleets.host('reached', memory_gib=4),
+        ]
+        for runs_on, other, arriving in (
+            ('left', 'reached', True),
+            ('reached', 'left', False),
+        ):
+            with self.subTest(runs_on=runs_on):
+                fleet = fleets.build(
+                    build,
+                    [
+                        fleets.instance('x', 'home'),
+                        fleets.instance('y', runs_on),
+                    ],
+                )
+                self.assertEqual(
+                    [other], passing(capacity.CapacityFilter(), fleet)
+                )
+                seen = fleets.in_transit(fleet, 'y', other, arriving)
+                self.assertEqual([], passing(capacity.CapacityFilter(), seen))
+
 
 class TestGroups(unittest.TestCase):
     """Hard anti-affinity."""
@@ -202,6 +227,9 @@ class TestGroups(unittest.TestCase):
         self.assertEqual(
             [], passing(groups.GroupsFilter(), fleet, 'x', (running,))
         )
+        for arriving in (True, False):
+            seen = fleets.in_transit(fleet, 'y', 'b', arriving)
+            self.assertEqual([], passing(groups.GroupsFilter(), seen))
 
     def test_soft_groups_refuse_nothing(self):
         fleet = fleets.build(

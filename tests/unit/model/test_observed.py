@@ -38,6 +38,12 @@ def assert_sane(case, seen, now):
     case.assertFalse(hosts.silent[instances.host[instances.movable]].any())
     for uid in instances.id:
         case.assertTrue(seen.instance(uid).host)
+    transits = fleet.transits
+    case.assertEqual(
+        len(transits), len(set(transits.instance.tolist())), 'two ends at most'
+    )
+    case.assertTrue((instances.host[transits.instance] != transits.host).all())
+    case.assertFalse(hosts.silent[transits.host].any())
     return fleet
 
 
@@ -255,6 +261,35 @@ class TestMigration(unittest.TestCase):
             self.report(state, 'destination', 2)
             fleet = self.seen.snapshot(NOW + 2)
             self.assertEqual([False], fleet.instances.movable.tolist())
+
+    def test_a_second_host_that_has_it_is_told_of(self):
+        """From its coming until the source lets go of it, unless silent."""
+        story = (
+            ('outgoing', 'source', ('a',), None),
+            ('incoming', 'destination', ('a',), ('destination', True)),
+            ('outgoing', 'source', ('a',), ('destination', True)),
+            ('running', 'destination', ('a',), ('source', False)),
+            ('other', 'source', ('a',), ('source', False)),
+            ('running', 'source', (), None),
+            ('incoming', 'third', ('a',), ('third', True)),
+            ('incoming', 'third', (), None),
+        )
+        for second, (state, host, ids, other) in enumerate(story, 1):
+            with self.subTest(second=second):
+                self.report(state, host, second, ids)
+                fleet = self.seen.snapshot(NOW + second)
+                transits = fleet.transits
+                found = [
+                    (fleet.hosts.name[row], bool(arriving))
+                    for row, arriving in zip(
+                        transits.host, transits.arriving, strict=True
+                    )
+                ]
+                self.assertEqual([other] if other else [], found)
+                self.assertEqual([0] * len(found), transits.instance.tolist())
+        self.report('incoming', 'third', 9)
+        self.report('running', 'destination', 60)
+        self.assertEqual(0, len(self.seen.snapshot(NOW + 60).transits))
 
     def test_it_does_not_vanish_between_two_lists(self):
         """Off the source's list, it is on the one that also had it."""

@@ -122,10 +122,20 @@ class TestEveryPlan(unittest.TestCase):
     @quick
     @hypothesis.given(fleets.small(), POLICIES, st.data())
     def test_running_migrations_keep_their_room(self, fleet, policies, data):
+        """Ours, and those that only the samples of two hosts tell of."""
         row = data.draw(st.integers(0, len(fleet.instances) - 1))
         there = data.draw(st.integers(0, len(fleet.hosts) - 1))
-        running = placement.InFlight(row, there)
-        made = propose(policies, fleet, in_flight=(running,))
+        running: tuple[placement.InFlight, ...] = ()
+        if data.draw(st.booleans(), 'asked for by us'):
+            running = (placement.InFlight(row, there),)
+        if not running or data.draw(st.booleans(), 'seen on two hosts'):
+            fleet = fleets.in_transit(
+                fleet,
+                fleet.instances.id[row],
+                fleet.hosts.name[there],
+                data.draw(st.booleans(), 'arriving'),
+            )
+        made = propose(policies, fleet, in_flight=running)
         uid = fleet.instances.id[row]
         self.assertNotIn(uid, [move.instance for move in made.moves])
         # the guest stands on both ends for as long as nobody knows better

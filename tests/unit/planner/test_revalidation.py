@@ -168,6 +168,28 @@ class TestChanged(unittest.TestCase):
         )
         self.assertEqual('', objection(leaves, self.move))
 
+    def test_what_others_bring_there_meanwhile(self):
+        """Its load counts where it goes, and its memory on both hosts."""
+        fleet = build_fleet(
+            ('x', 'a', 4.0, 4096),
+            ('big', 'b', 3.0, 6144),
+            ('c1', 'c', 0.0, 100),
+        )
+        move = dataclasses.replace(
+            self.move, instance='x', source='a', destination='c', load_gap=None
+        )
+        self.assertEqual('', objection(fleet, move))
+        seen = fleets.in_transit(fleet, 'big', 'c')
+        self.assertIn('c is refused', objection(seen, move))
+        still = dataclasses.replace(move, destination='b')
+        self.assertIn('b is refused', objection(seen, still))
+        itself = fleets.in_transit(fleet, 'x', 'c')
+        self.assertIn('in a migration', objection(itself, move))
+        calm = build_fleet(('x', 'a', 2.0, 100), ('y', 'b', 4.0, 100))
+        self.assertEqual('', objection(calm, move))
+        hot = fleets.in_transit(calm, 'y', 'c')
+        self.assertIn('by now', objection(hot, move))
+
     def test_what_is_not_there_any_more(self):
         for move, words in (
             (dataclasses.replace(self.move, instance='x'), 'not in the fleet'),

@@ -3,6 +3,8 @@
 import dataclasses
 import threading
 
+import numpy as np
+
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
@@ -18,6 +20,7 @@ from kvm_balancer.planner import cooldown
 from kvm_balancer.service import commands
 from kvm_balancer.service import dispatcher
 from kvm_balancer.store import store as stores
+from tests.fixtures import fleets
 from tests.unit.store import base
 
 TIMEOUT_SECONDS = 60.0
@@ -390,8 +393,31 @@ class DispatcherTest(base.StoreCase):
         self.executors.states[wanted.migration_id] = errors.BusError('gone')
         self.now += 1000.0
         self.dispatcher.step(self.fleet)
-        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.assertEqual(
+            [('hot', 'cold')], self.dispatcher.flights.busy(self.fleet)
+        )
         self.assertIsNone(self.store.migrations.latest()[0].outcome)
+
+    def test_migrations_that_others_began_take_slots_as_well(self):
+        """One that is ours counts once, whatever samples show of it."""
+        one_at_a_time = dataclasses.replace(
+            self.fleet.hosts, max_outgoing=np.ones(3, np.int32)
+        )
+        self.fleet = dataclasses.replace(self.fleet, hosts=one_at_a_time)
+        calm = self.fleet
+        self.fleet = fleets.in_transit(calm, 'b', 'other')
+        self.begin(('a', 'hot', 'cold', ()))
+        self.assertEqual([], self.executors.commands)
+        self.fleet = calm
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.executors.commands))
+        self.fleet = fleets.in_transit(calm, 'a', 'cold')
+        busy = self.dispatcher.flights.busy(self.fleet)
+        self.assertEqual([('hot', 'cold')], busy)
+        self.end(self.executors.commands[0])
+        self.fleet = fleets.in_transit(calm, 'a', 'cold', False)
+        busy = self.dispatcher.flights.busy(self.fleet)
+        self.assertEqual([('cold', 'hot')], busy)
 
     def test_a_plan_goes_on_without_a_silent_executor(self):
         """Its outcome is kept all the same when it comes at last."""
@@ -403,9 +429,11 @@ class DispatcherTest(base.StoreCase):
             self.dispatcher.step(self.fleet)
         self.assertTrue(self.dispatcher.idle)
         self.assertEqual(['dispatched', 'dropped'], self.move_states())
-        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.assertEqual(
+            [('hot', 'cold')], self.dispatcher.flights.busy(self.fleet)
+        )
         self.end(wanted)
-        self.assertEqual([], self.dispatcher.flights.busy())
+        self.assertEqual([], self.dispatcher.flights.busy(self.fleet))
         self.assertEqual(['completed', 'dropped'], self.move_states())
 
     def test_an_outcome_that_never_comes_is_the_executors_word(self):
@@ -525,14 +553,16 @@ class DispatcherTest(base.StoreCase):
         (wanted,) = self.executors.commands
         self.dispatcher = self.build_dispatcher()
         self.dispatcher.recover()
-        self.assertEqual([('hot', 'cold')], self.dispatcher.flights.busy())
+        self.assertEqual(
+            [('hot', 'cold')], self.dispatcher.flights.busy(self.fleet)
+        )
         self.assertEqual(['dispatched', 'dropped'], self.move_states())
         self.assertEqual(execution.PlanState.STOPPED, self.plan_state())
         self.executors.states[wanted.migration_id] = 'pre-copy'
         self.dispatcher.step(self.fleet)
         self.assertEqual(1, len(self.executors.commands))
         self.end(wanted)
-        self.assertEqual([], self.dispatcher.flights.busy())
+        self.assertEqual([], self.dispatcher.flights.busy(self.fleet))
         self.assertEqual(['completed', 'dropped'], self.move_states())
 
     def test_what_was_confirmed_to_an_earlier_run_may_have_happened(self):
