@@ -130,6 +130,7 @@ class ExecutorService:
         self._collector.start()
         self._dirty_rates.start()
         self._reception.recover()
+        self._reception.start()
         self.executor.recover()
         if not broker.wait(self._conf, self._stopping):
             return False
@@ -147,6 +148,7 @@ class ExecutorService:
         self._stopping.set()
         self._server.stop()
         self.executor.stop()
+        self._reception.stop()
         self._dirty_rates.stop()
         self._collector.stop()
         self._courier.stop()

@@ -40,6 +40,9 @@ LOG = logging.getLogger(__name__)
 #: there is none.
 MEASURE_SECONDS = 8.0
 
+#: A lease lapses this part of its term too late at most.
+_LOOKS_A_TERM = 4
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Params:
@@ -81,6 +84,20 @@ class Reception:
         self._withdrawn: set[str] = set()
         #: held while the hypervisor is asked, for one claim at a time
         self._measuring = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='leases', daemon=True
+        )
+
+    def start(self) -> None:
+        """Let leases lapse from now on, also while nobody asks."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave the leases as they are; the next run takes them up."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def recover(self) -> None:
         """Take up what an earlier run has promised, for one more term."""
@@ -129,6 +146,16 @@ class Reception:
                 self._withdrawn.add(migration_id)
             if self._ledger.release(migration_id):
                 self._memory.drop_lease(migration_id)
+
+    def lapse(self) -> None:
+        """End the leases that were not renewed in time."""
+        with self._lock:
+            self._expire()
+
+    def _run(self) -> None:
+        pause = self._params.lease_seconds / _LOOKS_A_TERM
+        while not self._stopping.wait(pause):
+            self.lapse()
 
     def _promise(self, claim: reservation.Claim) -> reservation.Refusal | None:
         """Grant a lease if it fits, one claim at a time."""
@@ -205,7 +232,7 @@ class Reception:
         self._ledger.restore(claim, self._until())
 
     def _expire(self) -> None:
-        """End the leases that were not renewed in time."""
+        """End the leases that were not renewed in time, with the lock."""
         for lapsed in self._ledger.expire(self._clock()):
             LOG.warning('The lease of migration %s lapsed', lapsed)
             try:

@@ -192,6 +192,28 @@ class ReceptionTest(Ground):
         granted = self.reception.reserve(ask('c', 5000.0))
         self.assertEqual('passed', verdicts(granted)['reservation'])
 
+    def test_what_lapses_goes_from_the_disk_though_nobody_asks(self):
+        self.reception.reserve(ask('a', 5000.0))
+        self.now += 59.0
+        self.reception.lapse()
+        memory = outbox.Outbox(self.path)
+        self.addCleanup(memory.close)
+        self.assertEqual(1, len(memory.leases()))
+        self.now += 1.0
+        self.reception.lapse()
+        self.assertEqual([], list(memory.leases()))
+
+    def test_it_lets_leases_lapse_by_itself_until_it_is_stopped(self):
+        lapsed = threading.Event()
+        params = reception.Params(capacity.Terms(), 0.01, 100.0)
+        memory = outbox.Outbox(self.path)
+        self.addCleanup(memory.close)
+        made = reception.Reception(params, self.world.driver('there'), memory)
+        made.lapse = lapsed.set
+        made.start()
+        self.assertTrue(lapsed.wait(TIMEOUT_SECONDS))
+        made.stop()
+
     def test_an_executor_that_comes_back_keeps_its_word(self):
         self.reception.reserve(ask('a', 5000.0))
         self.reception.reserve(ask('gone', 100.0))
