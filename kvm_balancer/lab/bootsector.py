@@ -17,6 +17,13 @@ _PAGES_PER_MIB = 256
 _VALUES = struct.Struct('<3IH')
 _VALUES_AT = 496
 _FIRST_COMMAND = 0x10
+_WRITES_AT = 1023
+
+SECTOR_BYTES = 512
+#: The guest's rounds are on its disk from this sector on, one in each of so
+#: many.
+FIRST_SLOT = 2
+SLOTS = 8
 
 _WORDS_PER_PAGE = 1024
 
@@ -64,16 +71,25 @@ class Report:
     """What a guest has told of itself so far.
 
     :ivar rounds: how often it went over its working set
-    :ivar damaged: pages that did not hold what it had written
+    :ivar damaged: pages, and sectors of its disk, that did not hold what it
+        had written, or could not be written
     :ivar settings: commands that it has taken
-    :ivar in_order: whether its rounds came one after another; they do not
-        when it ran twice, or went back in time
+    :ivar disorder: the first line that was not as it has to be, after the one
+        before it
     """
 
     rounds: int = 0
     damaged: int = 0
     settings: int = 0
-    in_order: bool = True
+    disorder: str = ''
+
+    @property
+    def in_order(self) -> bool:
+        """Whether its rounds came one after another.
+
+        They do not when it ran twice, or went back in time.
+        """
+        return not self.disorder
 
 
 def values(load: Load, turns_per_core: float) -> Values:
@@ -92,12 +108,52 @@ def values(load: Load, turns_per_core: float) -> Values:
     )
 
 
-def sector(first: Values) -> bytes:
-    """Return the boot sector, which starts with the values *first*."""
-    program = pathlib.Path(__file__).with_name('guest.bin').read_bytes()
-    data = bytearray(program)
+def program(first: Values, writes_disk: bool = False) -> bytes:
+    """Return the sectors of the guest, which starts with the values *first*.
+
+    :param writes_disk: its disk is an IDE disk, and it writes to it
+    """
+    data = bytearray(
+        pathlib.Path(__file__).with_name('guest.bin').read_bytes()
+    )
     _VALUES.pack_into(data, _VALUES_AT, *first)
+    data[_WRITES_AT] = writes_disk
     return bytes(data)
+
+
+def written(disk: bytes) -> list[int | None]:
+    """Return the round in each slot of a guest's disk.
+
+    :returns: None for a slot that holds more than one number
+    """
+    found: list[int | None] = []
+    for slot in range(FIRST_SLOT, FIRST_SLOT + SLOTS):
+        sector = disk[slot * SECTOR_BYTES :][:SECTOR_BYTES]
+        numbers = {word for (word,) in struct.iter_unpack('<I', sector)}
+        found.append(numbers.pop() if len(numbers) == 1 else None)
+    return found
+
+
+def lost_rounds(disk: bytes, before: int, after: int) -> list[int]:
+    """Return the rounds that a guest's disk has to have, and has not.
+
+    :param disk: its beginning, read while the guest told
+    :param before: rounds it had told when the reading began
+    :param after: rounds that it had told when it was over
+    :returns: for each wrong slot the last round that it may have had
+    """
+    lost = []
+    for slot, found in enumerate(written(disk)):
+        # What is on the disk may not be told yet.
+        newest = after + 1 - (after + 1 - slot) % SLOTS
+        oldest = before - (before - slot) % SLOTS
+        if oldest > 0 and not (
+            found is not None
+            and oldest <= found <= newest
+            and found % SLOTS == slot
+        ):
+            lost.append(newest)
+    return lost
 
 
 def commands(wanted: Values) -> bytes:
@@ -115,19 +171,21 @@ def read(told: str) -> Report:
     A line that is not complete yet is left for the next time.
     """
     rounds = damaged = settings = 0
-    in_order = True
+    disorder = before = ''
     for line in told.split('\n')[:-1]:
+        wrong, before = f'{line!r} after {before!r}', line
         try:
             letter, number, value = line.split(' ')
             told_round, told_value = int(number, 16), int(value, 16)
         except ValueError:
-            in_order = False
+            disorder = disorder or wrong
             continue
         if letter == 'R':
-            in_order = in_order and told_round == rounds + 1
+            if told_round != rounds + 1:
+                disorder = disorder or wrong
             rounds, damaged = told_round, max(damaged, told_value)
-        elif letter == 'D':
+        elif letter in 'DF':
             damaged = max(damaged, 1)
         elif letter == 'S':
             settings += 1
-    return Report(rounds, damaged, settings, in_order)
+    return Report(rounds, damaged, settings, disorder)

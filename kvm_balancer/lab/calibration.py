@@ -63,7 +63,7 @@ class _Trial:
         disk = self._folder / f'{self._accelerator}.raw'
         self._log.unlink(missing_ok=True)
         # One page, and one a tick.
-        disk.write_bytes(bootsector.sector((1, 50, _TURNS, 0)).ljust(1 << 20))
+        disk.write_bytes(bootsector.program((1, 50, _TURNS, 0)).ljust(1 << 20))
         self._process = self.daemons.start(
             _NAME,
             [

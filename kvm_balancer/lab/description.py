@@ -64,6 +64,7 @@ Lab.set_load`
     :ivar storage_port: where its disk is served
     :ivar monitored: its QEMU has a second monitor (see
         :mod:`kvm_balancer.lab.monitor`)
+    :ivar writes_disk: it writes its rounds to its disk, and reads them back
     """
 
     name: str
@@ -73,6 +74,7 @@ Lab.set_load`
     load: bootsector.Load
     storage_port: int
     monitored: bool = False
+    writes_disk: bool = False
 
 
 class LinuxGuest(msgspec.Struct, frozen=True):

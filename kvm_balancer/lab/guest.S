@@ -1,4 +1,4 @@
-# The guest of the laboratory: a boot sector that works for ever.
+# The guest of the laboratory: two sectors that work for ever.
 #
 # Fifty times a second it
 #   - takes commands from the second serial port,
@@ -9,10 +9,15 @@
 #     Of the page it then writes this first word, or as many more as it was
 #     told, which differ from what they were,
 #   - turns in an empty loop as often as it was told, and halts.
+# Where its disk may be written to, it writes at the end of each round a sector
+# full of the round's number, to each of SLOTS in turn; before that it reads
+# the oldest of them back.
 # On the first serial port it writes a line per event, numbers in hexadecimal:
-#   R ROUND DAMAGED    a round over the working set has ended; so many pages
-#                      were found damaged since the start
+#   R ROUND DAMAGED    a round over the working set has ended, and is on the
+#                      disk; so many pages and sectors were found damaged since
+#                      the start
 #   D ROUND ADDRESS    a page is damaged
+#   F ROUND STATUS     the disk refused a sector, or gave back another one
 #   S ROUND VALUE      a command has set a value
 # Commands: the value in nibbles (bytes 00 to 0f, highest first), then one byte
 # that says which: 10 the working set in pages, taken up when the round ends;
@@ -20,14 +25,18 @@
 # 13 words of a page to write besides its first, in the lower half.
 # Work that does not fit into its fiftieth takes from the next.
 #
-# While it writes pages it keeps nothing on its stack but what is always the
-# same there. Under emulation QEMU 7.2 now and then loses the last write to a
-# page that is written all the time, when it migrates; in a working set, that
-# would be found, on the stack it would send the guest astray.
+# While it writes pages, or waits for its disk, it keeps nothing on its stack
+# but what is always the same there. Under emulation QEMU 7.2 now and then
+# loses the last write to a page that is written all the time, when it
+# migrates; in a working set, that would be found, on the stack it would send
+# the guest astray.
 #
 # Assembled form: guest.bin. The first values stand in the sector at VALUES,
 # where whoever makes a disk of it puts others. The last of them shares its
 # word with the signature, of which nobody has need once the sector runs.
+# The second sector's last byte says whether the disk is written to: 0 or 1.
+# It is an IDE disk then, which is talked to word by word: no buffer is needed,
+# whose last write could be lost as well.
 
 .set HERTZ, 50
 .set PERIOD, 23864              # the timer runs at 1193182 Hz
@@ -38,6 +47,9 @@
 .set VECTOR, 0x20               # of the timer
 .set REPORT, 0x3f8
 .set COMMAND, 0x2f8
+.set DISK, 0x1f0
+.set FIRST, 2                   # sector of the slots
+.set SLOTS, 8                   # a power of two
 
 # Variables, from ebp on.
 .set TICKS, 0
@@ -55,6 +67,12 @@ _start:
     cli
     xorw %ax, %ax
     movw %ax, %ds
+    movw %ax, %es
+    movw $0x0201, %ax           # the second sector, from where we are from
+    movw $2, %cx
+    movb $0, %dh
+    movw $second, %bx
+    int $0x13
     inb $0x92, %al              # let addresses have bit 20
     orb $2, %al
     outb %al, $0x92
@@ -171,6 +189,8 @@ page:
     cmpl %edi, %esi
     jb done
     incl %ebx
+    jmp disk
+written:
     movl DAMAGED(%ebp), %edx
     movb $'R', %al
     call report
@@ -242,3 +262,91 @@ variables:
     .long 256, 256, 0
     .word 0
     .word 0xaa55
+
+.macro settle                   # al: the status, once it is not busy
+    movw $DISK + 7, %dx
+busy\@:
+    inb %dx, %al
+    testb $0x80, %al
+    jnz busy\@
+.endm
+
+# Begin to read or write the slot of the round of which al is the lowest byte.
+# On return zero is clear when the disk has refused.
+.macro begin_sector command
+    andb $SLOTS - 1, %al
+    addb $FIRST, %al
+    movb %al, %cl
+    settle
+    movw $DISK + 2, %dx
+    movb $1, %al                # one sector
+    outb %al, %dx
+    incl %edx
+    movb %cl, %al
+    outb %al, %dx
+    incl %edx
+    movb $0, %al
+    outb %al, %dx
+    incl %edx
+    outb %al, %dx
+    incl %edx
+    movb $0xe0, %al             # the first drive, by the number of a sector
+    outb %al, %dx
+    incl %edx
+    movb $\command, %al
+    outb %al, %dx
+wait\@:
+    settle
+    testb $0x21, %al
+    jnz begun\@
+    testb $8, %al               # is there data to move?
+    jz wait\@
+    testb $0, %al
+begun\@:
+.endm
+
+second:
+disk:                           # no stack while it waits: see above
+    cmpb $0, WRITES
+    je 9f
+    movl %ebx, %eax             # the next round but SLOTS
+    subl $SLOTS - 1, %eax
+    jbe 3f                      # there was none
+    begin_sector 0x20
+    jnz 2f
+    movl $128, %ecx
+    movw $DISK, %dx
+1:  inl %dx, %eax
+    addl $SLOTS - 1, %eax
+    cmpl %ebx, %eax
+    loope 1b
+    je 3f
+    jecxz 2f
+1:  inl %dx, %eax               # the rest of a sector that is wrong
+    loop 1b
+2:  call refused
+3:  movl %ebx, %eax
+    begin_sector 0x30
+    jnz 2f
+    movl $128, %ecx
+    movl %ebx, %eax
+    movw $DISK, %dx
+1:  outl %eax, %dx
+    loop 1b
+    settle
+    testb $0x21, %al
+    jz 9f
+2:  call refused
+9:  jmp written
+
+refused:
+    incl DAMAGED(%ebp)
+    movw $DISK + 7, %dx
+    inb %dx, %al
+    movzbl %al, %edx
+    movb $'F', %al
+    jmp report
+
+.org 1023
+WRITES:
+    .byte 0

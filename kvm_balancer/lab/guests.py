@@ -68,6 +68,11 @@ class Guest:
         """What it writes on its first serial port, on whichever host."""
         return storage.folder(self.lab, self.name) / 'serial.log'
 
+    @property
+    def disk(self) -> pathlib.Path:
+        """What its disk is kept in."""
+        return storage.disk(self.lab, self.name)
+
     def start(self, host: hosts.Host) -> None:
         """Serve its disk and start it on *host*.
 
@@ -75,7 +80,8 @@ class Guest:
         """
         guest = self.description
         wanted = bootsector.values(guest.load, self.lab.turns_per_core)
-        storage.serve(self.lab, guest, bootsector.sector(wanted))
+        content = bootsector.program(wanted, guest.writes_disk)
+        storage.serve(self.lab, guest, content)
         with contextlib.closing(host.connect()) as connection:
             try:
                 connection.defineXML(self.xml()).create()
@@ -107,15 +113,16 @@ class Guest:
     def xml(self) -> str:
         """Return its domain, for libvirt."""
         monitored = self.description.monitored
-        name = monitor.NAME.format(guest=self.name)
         return _DOMAIN.format(
             kind=self.lab.virtualisation,
             guest=self.description,
-            disk=storage.network_xml(self.lab, self.description),
+            disk=storage.network_xml(
+                self.lab, self.description, ide=self.description.writes_disk
+            ),
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
             runtime=_RUNTIME,
             namespace=monitor.NAMESPACE if monitored else '',
-            monitor=monitor.xml(f'{_RUNTIME}/{name}') if monitored else '',
+            monitor=monitor.xml(_RUNTIME, self.name) if monitored else '',
         )
 
     def report(self) -> bootsector.Report:

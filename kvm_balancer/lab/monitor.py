@@ -1,8 +1,10 @@
-"""A second monitor of a guest's QEMU, beside the one that libvirt has.
+"""Monitors of a guest's QEMU, beside the one that libvirt has.
 
-No fault of a network, a libvirtd or an executor cuts it: who wants to know
-whether a copy of a guest runs asks the QEMU that would run it. Owns the
-connection to one QEMU; whether an answer is good or bad is not its business.
+No fault of a network, a libvirtd or an executor cuts them: who wants to know
+whether a copy of a guest runs asks the QEMU that would run it. A monitor has
+one connection at a time; so there is one to watch by, and one for all who
+have something to ask or to order now and then. Owns the connection to one
+QEMU; whether an answer is good or bad is not its business.
 """
 
 import contextlib
@@ -15,23 +17,31 @@ from typing import Any
 #: An answer that takes longer is none.
 _ANSWER_SECONDS = 2.0
 
-#: Where it is in the host's ``/run/kvm-balancer-lab``.
-NAME = '{guest}.qmp'
+#: Where they are in the host's ``/run/kvm-balancer-lab``.
+EYES = '{guest}-eyes.qmp'
+HANDS = '{guest}-hands.qmp'
 
 #: What the domain has to say that names it.
 NAMESPACE = " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
 
+_ARGUMENTS = """\
+    <qemu:arg value='-qmp'/>
+    <qemu:arg value='unix:{folder}/{name},server=on,wait=off'/>
+"""
 _XML = """\
   <qemu:commandline>
-    <qemu:arg value='-qmp'/>
-    <qemu:arg value='unix:{path},server=on,wait=off'/>
-  </qemu:commandline>
+{arguments}  </qemu:commandline>
 """
 
 
-def xml(path: str) -> str:
+def xml(folder: str, guest: str) -> str:
     """Return what a domain tells its QEMU, so that it listens there."""
-    return _XML.format(path=path)
+    return _XML.format(
+        arguments=''.join(
+            _ARGUMENTS.format(folder=folder, name=name.format(guest=guest))
+            for name in (EYES, HANDS)
+        )
+    )
 
 
 class Gone(Exception):

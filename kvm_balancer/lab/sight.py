@@ -139,7 +139,7 @@ class _End:
 
     def __init__(self, host: hosts.Host, guest: guests.Guest) -> None:
         self._host = host
-        self._name = monitor.NAME.format(guest=guest.name)
+        self._name = monitor.EYES.format(guest=guest.name)
         self._monitor: monitor.Monitor | None = None
 
     def look(self, at: float) -> Look:

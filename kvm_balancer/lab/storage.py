@@ -25,8 +25,11 @@ _NETWORK_DISK = """\
   <source protocol='nbd' name='{guest.name}'>
     <host name='{lab.address}' port='{guest.storage_port}'/>
   </source>
-  <target dev='vda' bus='virtio'/>
+  <target {target}/>
 </disk>"""
+
+_VIRTIO = "dev='vda' bus='virtio'"
+_IDE = "dev='hda' bus='ide'"
 
 _LOCAL_DISK = """\
 <disk type='file' device='disk'>
@@ -46,8 +49,8 @@ def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
     """
     own = folder(lab, guest.name)
     own.mkdir(parents=True, exist_ok=True)
-    disk = own / 'disk.raw'
-    with disk.open('wb') as stream:
+    content_of = disk(lab, guest.name)
+    with content_of.open('wb') as stream:
         stream.write(content)
         stream.truncate(_DISK_BYTES)
     daemons = processes.Processes(lab.path)
@@ -62,7 +65,7 @@ def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
             f'--bind={lab.address}',
             f'--port={guest.storage_port}',
             f'--export-name={guest.name}',
-            str(disk),
+            str(content_of),
         ],
     )
     _wait(lab, guest, daemons, name)
@@ -74,9 +77,13 @@ def withdraw(lab: description.Lab, guest: Guest) -> None:
     shutil.rmtree(folder(lab, guest.name), ignore_errors=True)
 
 
-def network_xml(lab: description.Lab, guest: Guest) -> str:
-    """Return a guest's disk that is served, for libvirt."""
-    return _NETWORK_DISK.format(lab=lab, guest=guest)
+def network_xml(lab: description.Lab, guest: Guest, ide: bool = False) -> str:
+    """Return a guest's disk that is served, for libvirt.
+
+    :param ide: an older disk, which a guest of few instructions can use
+    """
+    target = _IDE if ide else _VIRTIO
+    return _NETWORK_DISK.format(lab=lab, guest=guest, target=target)
 
 
 def local_xml(lab: description.Lab, guest: Guest) -> str:
@@ -115,6 +122,11 @@ def _wait(
         runs=lambda: daemons.is_alive(name),
         said=lambda: daemons.last_words(name),
     )
+
+
+def disk(lab: description.Lab, guest: str) -> pathlib.Path:
+    """Return the file that a guest's served disk is kept in."""
+    return folder(lab, guest) / 'disk.raw'
 
 
 def folder(lab: description.Lab, guest: str) -> pathlib.Path:

@@ -34,10 +34,12 @@ class CommandsTest(unittest.TestCase):
     def test_a_disk_made_with_values_boots_and_differs_only_in_them(
         self, values
     ):
-        sector = bootsector.sector(values)
-        self.assertEqual(512, len(sector))
-        self.assertEqual(b'\x55\xaa', sector[510:])
-        self.assertEqual(sector[:496], bootsector.sector((1, 1, 1, 0))[:496])
+        program = bootsector.program(values)
+        self.assertEqual(1024, len(program))
+        self.assertEqual(b'\x55\xaa', program[510:512])
+        other = bootsector.program((1, 1, 1, 0))
+        self.assertEqual(program[:496], other[:496])
+        self.assertEqual(program[512:], other[512:])
 
     def test_a_load_becomes_pages_and_turns(self):
         load = bootsector.Load(cpu=0.5, dirty_mib_s=20, working_set_mib=8)
@@ -87,19 +89,72 @@ class ReportTest(unittest.TestCase):
                 bootsector.Report(rounds=1, damaged=1),
             ),
             ('D 00000000 00104000\n', bootsector.Report(damaged=1)),
+            # A sector of the disk.
+            ('F 00000000 00000051\n', bootsector.Report(damaged=1)),
+        ):
+            with self.subTest(told):
+                self.assertEqual(report, bootsector.read(told))
+                self.assertTrue(report.in_order)
+
+    def test_lines_that_cannot_follow_each_other_are_told(self):
+        for told, rounds, disorder in (
             (
                 'R 00000001 00000000\nR 00000003 00000000\n',
-                bootsector.Report(rounds=3, in_order=False),
+                3,
+                "'R 00000003 00000000' after 'R 00000001 00000000'",
             ),
             (
                 'R 00000001 00000000\nR 00000001 00000000\n',
-                bootsector.Report(rounds=1, in_order=False),
+                1,
+                "'R 00000001 00000000' after 'R 00000001 00000000'",
             ),
             # Two guests that write over each other.
             (
                 'R 0000R 00000001 00000000\n0001 00000000\n',
-                bootsector.Report(in_order=False),
+                0,
+                "'R 0000R 00000001 00000000' after ''",
             ),
         ):
             with self.subTest(told):
-                self.assertEqual(report, bootsector.read(told))
+                report = bootsector.read(told)
+                self.assertEqual(
+                    bootsector.Report(rounds=rounds, disorder=disorder), report
+                )
+                self.assertFalse(report.in_order)
+
+
+class DiskTest(unittest.TestCase):
+    """What the guest has written to its disk, as the host reads it."""
+
+    @staticmethod
+    def disk(rounds):
+        """Return a disk on which a guest has ended so many rounds."""
+        sectors = [bytes(512)] * (bootsector.FIRST_SLOT + bootsector.SLOTS)
+        for number in range(1, rounds + 1):
+            slot = bootsector.FIRST_SLOT + number % bootsector.SLOTS
+            sectors[slot] = number.to_bytes(4, 'little') * 128
+        return bytearray(b''.join(sectors))
+
+    @hypothesis.given(strategies.integers(0, 40), strategies.integers(0, 9))
+    def test_what_was_written_while_it_was_read_is_not_lost(
+        self, before, more
+    ):
+        for rounds in range(before, before + more + 2):
+            disk = self.disk(rounds)
+            lost = bootsector.lost_rounds(disk, before, before + more)
+            self.assertEqual([], lost)
+
+    @hypothesis.given(strategies.integers(2, 40))
+    def test_a_round_that_was_told_and_is_not_there_is_lost(self, rounds):
+        disk = self.disk(rounds - 1)
+        lost = bootsector.lost_rounds(disk, rounds, rounds)
+        self.assertEqual([rounds], lost)
+
+    @hypothesis.given(
+        strategies.integers(bootsector.SLOTS, 40), strategies.integers(0, 4095)
+    )
+    def test_a_byte_that_was_changed_is_seen(self, rounds, place):
+        disk = self.disk(rounds)
+        place += bootsector.FIRST_SLOT * bootsector.SECTOR_BYTES
+        disk[place] ^= 0x40
+        self.assertEqual(1, len(bootsector.lost_rounds(disk, rounds, rounds)))
