@@ -95,20 +95,25 @@ class Guest:
 
         :raises LabError: when libvirt refuses
         """
+        refused = ''
         with contextlib.closing(host.connect()) as connection:
+            # It may end by itself meanwhile; one that has no definition is
+            # gone when it has.
+            for step in (
+                libvirt.virDomain.destroy,
+                libvirt.virDomain.undefine,
+            ):
+                try:
+                    step(connection.lookupByUUIDString(self.uuid))
+                except libvirt.libvirtError as error:
+                    refused = str(error)
             try:
-                domain = connection.lookupByUUIDString(self.uuid)
-                if domain.isActive():
-                    domain.destroy()
-                # One that is only running is gone by now.
-                with contextlib.suppress(libvirt.libvirtError):
-                    domain.undefine()
+                connection.lookupByUUIDString(self.uuid)
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     return
-                raise errors.LabError(
-                    f'{self.name} on {host.name}: {error}'
-                ) from None
+                refused = str(error)
+        raise errors.LabError(f'{self.name} on {host.name}: {refused}')
 
     def xml(self) -> str:
         """Return its domain, for libvirt."""

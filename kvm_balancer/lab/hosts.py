@@ -229,6 +229,10 @@ class Host:
         """Plug its cable in again."""
         network.set_carrier(self.description.interface, up=True)
 
+    def has_carrier(self) -> bool:
+        """Say whether its cable is plugged in."""
+        return network.has_carrier(self.description.interface)
+
     def _answers(self) -> bool:
         """Say whether libvirtd knows its QEMU."""
         with contextlib.closing(self.connect()) as connection:

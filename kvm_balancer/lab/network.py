@@ -6,6 +6,7 @@ cable is named :data:`INSIDE`; it is a port of the host's own bridge
 Both vanish with the host's network namespace.
 """
 
+import ipaddress
 import json
 import pathlib
 
@@ -17,6 +18,9 @@ INSIDE = 'eth0'
 
 #: The host's own bridge, on which its guests are.
 BRIDGE = 'br0'
+
+#: Of cards that nobody has made; the guests' begin otherwise.
+_MAC_PREFIX = '02:6b:76:'
 
 
 def exists(interface: str) -> bool:
@@ -44,9 +48,14 @@ def add_bridge(bridge: str, address: str) -> None:
 def connect(interface: str, bridge: str, pid: int, address: str) -> None:
     """Lay a cable from the bridge into the network namespace of *pid*.
 
+    The host's end has the same MAC address whenever it is laid: a host that
+    boots again is found where its peers remember it.
+
     :param interface: name of the bridge's end
     :param address: of the host's end, with its prefix length
     """
+    packed = ipaddress.IPv4Interface(address).ip.packed
+    mac = _MAC_PREFIX + packed[1:].hex(':')
     programs.run(
         [
             'ip',
@@ -58,6 +67,8 @@ def connect(interface: str, bridge: str, pid: int, address: str) -> None:
             'peer',
             'name',
             INSIDE,
+            'address',
+            mac,
             'netns',
             str(pid),
         ]
@@ -66,9 +77,7 @@ def connect(interface: str, bridge: str, pid: int, address: str) -> None:
     inside = ['nsenter', '-t', str(pid), '-n', 'ip']
     programs.run([*inside, 'link', 'add', BRIDGE, 'type', 'bridge'])
     # Without one of its own it would change with the guests that come and go.
-    mac = json.loads(programs.run([*inside, '-j', 'link', 'show', INSIDE]))
-    own = ['address', mac[0]['address']]
-    programs.run([*inside, 'link', 'set', BRIDGE, *own, 'up'])
+    programs.run([*inside, 'link', 'set', BRIDGE, 'address', mac, 'up'])
     programs.run([*inside, 'link', 'set', INSIDE, 'master', BRIDGE, 'up'])
     programs.run([*inside, 'address', 'add', address, 'dev', BRIDGE])
     programs.run([*inside, 'link', 'set', 'lo', 'up'])
@@ -100,6 +109,12 @@ def forwarding(bridge: str, pid: int | None = None) -> dict[str, str]:
 def set_carrier(interface: str, up: bool) -> None:
     """Plug the bridge's end of a cable in, or pull it."""
     programs.run(['ip', 'link', 'set', interface, 'up' if up else 'down'])
+
+
+def has_carrier(interface: str) -> bool:
+    """Say whether the bridge's end of a cable is plugged in."""
+    state = pathlib.Path('/sys/class/net', interface, 'operstate')
+    return state.read_text().strip() == 'up'
 
 
 def limit(interface: str, pid: int, mib_s: float | None) -> None:
@@ -173,6 +188,16 @@ def unblock(pid: int) -> None:
     """Let everything through again."""
     for chain in ('INPUT', 'OUTPUT'):
         _filter(pid, '-F', chain)
+
+
+def dropped(pid: int) -> int:
+    """Return how many packets were dropped since something is blocked."""
+    where = ['nsenter', '-t', str(pid), '-n', 'iptables', '-w', '-nvxL']
+    return sum(
+        int(line.split()[0])
+        for line in programs.run(where).splitlines()
+        if ' DROP ' in line and not line.startswith('Chain')
+    )
 
 
 def _filter(pid: int, *rule: str) -> None:

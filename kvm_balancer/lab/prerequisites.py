@@ -12,6 +12,7 @@ import shutil
 from kvm_balancer import errors
 from kvm_balancer.lab import broker
 from kvm_balancer.lab import kernel
+from kvm_balancer.lab import memory_group
 
 # Program, and the Debian package that has it.
 _ALWAYS = {
@@ -26,6 +27,7 @@ _ALWAYS = {
 }
 _GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
 _TLS = {'openssl': 'openssl'}
+_FAULTS = {'iptables': 'iptables', 'ss': 'iproute2', 'date': 'coreutils'}
 _LINUX = {'bridge': 'iproute2', 'busybox': 'busybox-static'}
 
 _QEMU_DRIVER = (
@@ -33,6 +35,8 @@ _QEMU_DRIVER = (
     'lib/*/libvirt/connection-driver/libvirt_driver_qemu.so',
 )
 
+
+_FAKETIME = 'lib/*/faketime/libfaketimeMT.so.1'
 
 #: Debian's libvirtd does not start without it, though no guest uses it.
 _USER = 'libvirt-qemu'
@@ -48,15 +52,22 @@ def _has_user() -> bool:
         return False
 
 
+def faketime() -> pathlib.Path | None:
+    """Return the library that shows a program another time, or None."""
+    return next(pathlib.Path('/usr').glob(_FAKETIME), None)
+
+
 def check(
     guests: bool = True,
     services: bool = True,
     tls: bool = False,
     linux: bool = False,
+    faults: bool = False,
 ) -> None:
     """Check that the machine has everything.
 
     :param linux: for guests that run Linux, too
+    :param faults: for what :mod:`kvm_balancer.lab.faults` does to it, too
     :raises LabError: names in one line what is missing, and the command
         that installs it
     """
@@ -68,6 +79,7 @@ def check(
     needed.update(_GUESTS if guests else {})
     needed.update(_TLS if tls else {})
     needed.update(_LINUX if linux else {})
+    needed.update(_FAULTS if faults else {})
     lacks = {
         program: package
         for program, package in needed.items()
@@ -82,11 +94,18 @@ def check(
         lacks['rabbitmq-server'] = 'rabbitmq-server'
     if linux and kernel.find() is None:
         lacks['a Linux kernel in /boot'] = 'linux-image-cloud-amd64'
+    if faults and faketime() is None:
+        lacks['libfaketime'] = 'libfaketime'
     if lacks:
         packages = ' '.join(sorted(set(lacks.values())))
         raise errors.LabError(
             f'this machine lacks {", ".join(lacks)}: apt-get install '
             f'--no-install-recommends {packages}'
+        )
+    if faults and not memory_group.is_possible():
+        raise errors.LabError(
+            'this machine has no memory control group: boot it with '
+            'cgroup_enable=memory'
         )
     if importlib.util.find_spec('libvirt') is None:
         raise errors.LabError(

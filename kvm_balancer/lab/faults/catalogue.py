@@ -13,7 +13,8 @@ FAULTS: dict[str, contract.Fault] = {
     for fault in (
         daemons.ExecutorKilled('source'),
         daemons.ExecutorKilled('destination'),
-        daemons.ExecutorRestarted(),
+        daemons.ExecutorUpgraded('source'),
+        daemons.ExecutorUpgraded('destination'),
         daemons.AgentKilled(),
         daemons.LibvirtdKilled('source'),
         daemons.LibvirtdKilled('destination'),

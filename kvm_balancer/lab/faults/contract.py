@@ -9,6 +9,7 @@ import random
 from kvm_balancer.lab import fleet
 from kvm_balancer.lab import guests
 from kvm_balancer.lab import hosts
+from kvm_balancer.lab import waiting
 
 
 class Phase(enum.StrEnum):
@@ -28,21 +29,23 @@ class Fate(enum.StrEnum):
     PAUSED = 'paused'
     #: whether a whole copy is left depends on the moment
     EITHER = 'lives or ends'
-    #: no whole copy is left, or someone ended it
+    #: no copy is left, or someone ended it
     ENDS = 'ends'
+    #: no copy is whole, and a person has to look at what is left of it
+    BROKEN = 'broken'
 
 
 #: A loss of what the source has: it is all there is before the switch.
 SOURCE_LOST = {
     Phase.PRE_COPY: Fate.ENDS,
     Phase.SWITCHOVER: Fate.EITHER,
-    Phase.POST_COPY: Fate.ENDS,
+    Phase.POST_COPY: Fate.BROKEN,
 }
 #: A loss of what the destination has: nothing before the switch.
 DESTINATION_LOST = {
     Phase.PRE_COPY: Fate.LIVES,
     Phase.SWITCHOVER: Fate.EITHER,
-    Phase.POST_COPY: Fate.ENDS,
+    Phase.POST_COPY: Fate.BROKEN,
 }
 NOTHING_LOST = dict.fromkeys(Phase, Fate.LIVES)
 
@@ -66,6 +69,19 @@ class Scene:
     chance: random.Random
 
 
+def see(
+    holds: collections.abc.Callable[[], bool],
+    what: str,
+    seconds: float = 5.0,
+) -> None:
+    """Wait until what a fault is to bring about is seen.
+
+    :param what: that is waited for
+    :raises LabError: when it does not come
+    """
+    waiting.until(holds, what, seconds)
+
+
 class Fault(abc.ABC):
     """One cause.
 
@@ -74,6 +90,7 @@ class Fault(abc.ABC):
     :ivar fates: what may become of the instance, by phase
     :ivar hold_seconds: it is healed after so long, within these bounds
     :ivar until_over: it is not healed before the migration is over
+    :ivar at_once: it strikes as soon as its phase begins
     :ivar reboots: the guest begins anew, and so does what it counts
     """
 
@@ -82,6 +99,7 @@ class Fault(abc.ABC):
     fates: collections.abc.Mapping[Phase, Fate] = NOTHING_LOST
     hold_seconds: tuple[float, float] = (0.5, 3.0)
     until_over: bool = False
+    at_once: bool = False
     reboots: bool = False
 
     def prepare(self, scene: Scene) -> None:  # noqa: B027 - or none
@@ -89,7 +107,10 @@ class Fault(abc.ABC):
 
     @abc.abstractmethod
     def begin(self, scene: Scene) -> None:
-        """Let it happen."""
+        """Let it happen, and see that it did.
+
+        :raises LabError: when it did not
+        """
 
     def heal(self, scene: Scene) -> None:  # noqa: B027 - or none
         """Mend what would be mended by an operator, or by systemd."""

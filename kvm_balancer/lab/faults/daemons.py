@@ -1,8 +1,11 @@
 """Daemons that die at once, and are started again."""
 
+import pathlib
+import shutil
 import signal
 import typing
 
+import kvm_balancer
 from kvm_balancer import errors
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import processes
@@ -36,24 +39,54 @@ class ExecutorKilled(contract.Fault):
         self.title = f'The executor of the {end} is killed'
 
     def begin(self, scene: contract.Scene) -> None:
-        end_of(scene, self._end).kill('executor')
+        host = end_of(scene, self._end)
+        host.kill('executor')
+        contract.see(
+            lambda: not host.is_alive('executor'), 'the executor to be dead'
+        )
 
     def heal(self, scene: contract.Scene) -> None:
         programs(scene).start_executor(end_of(scene, self._end))
 
 
-class ExecutorRestarted(contract.Fault):
-    """The executor of the source is stopped, and another one started."""
+class ExecutorUpgraded(contract.Fault):
+    """The executor of one end is stopped, and another version started.
 
-    name = 'source-executor-upgraded'
-    title = 'The executor of the source is upgraded: stopped, and started anew'
+    The new code is a copy of the package, in a place of its own. It stays.
+    """
+
     hold_seconds = (0.0, 1.0)
 
+    def __init__(self, end: End) -> None:
+        self._end = end
+        self.name = f'{end}-executor-upgraded'
+        self.title = (
+            f'The executor of the {end} is upgraded: stopped, and a new '
+            'version started'
+        )
+
+    def prepare(self, scene: contract.Scene) -> None:
+        """Put the new version beside the old one."""
+        package = pathlib.Path(kvm_balancer.__file__).parent
+        shutil.copytree(
+            package,
+            self._place(scene) / package.name,
+            ignore=shutil.ignore_patterns('__pycache__'),
+            dirs_exist_ok=True,
+        )
+
     def begin(self, scene: contract.Scene) -> None:
-        scene.source.processes.stop('executor', wait_seconds=30.0)
+        host = end_of(scene, self._end)
+        host.processes.stop('executor', wait_seconds=30.0)
 
     def heal(self, scene: contract.Scene) -> None:
-        programs(scene).start_executor(scene.source)
+        programs(scene).start_executor(
+            end_of(scene, self._end), {'PYTHONPATH': str(self._place(scene))}
+        )
+
+    @staticmethod
+    def _place(scene: contract.Scene) -> pathlib.Path:
+        return scene.lab.directory / 'upgrade'
 
 
 class AgentKilled(contract.Fault):
@@ -63,7 +96,11 @@ class AgentKilled(contract.Fault):
     title = 'The agent is killed'
 
     def begin(self, scene: contract.Scene) -> None:
-        programs(scene).processes.signal('agent', signal.SIGKILL)
+        started = programs(scene).processes
+        started.signal('agent', signal.SIGKILL)
+        contract.see(
+            lambda: not started.is_alive('agent'), 'the agent to be dead'
+        )
 
     def heal(self, scene: contract.Scene) -> None:
         programs(scene).start_agent()
@@ -82,8 +119,13 @@ class LibvirtdKilled(contract.Fault):
             self.title = 'The libvirtd of both hosts are killed'
 
     def begin(self, scene: contract.Scene) -> None:
-        for end in self._ends:
-            end_of(scene, end).kill('libvirtd')
+        struck = [end_of(scene, end) for end in self._ends]
+        for host in struck:
+            host.kill('libvirtd')
+        contract.see(
+            lambda: not any(host.is_alive() for host in struck),
+            'libvirtd to be dead',
+        )
 
     def heal(self, scene: contract.Scene) -> None:
         for end in self._ends:
@@ -106,7 +148,10 @@ class QemuKilled(contract.Fault):
         )
 
     def begin(self, scene: contract.Scene) -> None:
-        for pid in qemu_of(scene, self._end):
+        there = qemu_of(scene, self._end)
+        if not there:
+            raise errors.LabError(f'the {self._end} has no QEMU of it')
+        for pid in there:
             processes.kill(pid)
 
 

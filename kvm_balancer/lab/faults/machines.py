@@ -1,5 +1,6 @@
 """Hosts that are lost whole, and boot again."""
 
+from kvm_balancer import errors
 from kvm_balancer.lab import processes
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.lab.faults import daemons
@@ -28,6 +29,8 @@ class HostLost(contract.Fault):
         host.cut_off()
         processes.kill_all(host.directory)
         host.down()
+        if host.is_alive('holder'):
+            raise errors.LabError(f'{host.name} still lives')
 
     def heal(self, scene: contract.Scene) -> None:
         host = daemons.end_of(scene, self._end)

@@ -5,6 +5,7 @@ import contextlib
 import libvirt
 
 from kvm_balancer import errors
+from kvm_balancer.lab import hosts
 from kvm_balancer.lab import monitor
 from kvm_balancer.lab.faults import contract
 
@@ -23,33 +24,46 @@ class Cancelled(contract.Fault):
 
 
 class _OnInstance(contract.Fault):
-    """Something done to the copy that runs."""
+    """Something done to the copy that runs, or is about to be sent."""
 
     hold_seconds = _AT_ONCE
 
     def begin(self, scene: contract.Scene) -> None:
-        for host in (scene.source, scene.destination):
-            path = host.runtime(monitor.NAME.format(guest=scene.guest.name))
-            asked = monitor.Monitor(path)
-            with contextlib.closing(asked):
-                try:
-                    state = asked.ask('query-status')['status']
-                except (monitor.Gone, monitor.Silent):
-                    continue
-                if state != 'running':
-                    continue
-                with (
-                    contextlib.closing(host.connect()) as connection,
-                    # Someone who is refused has done nothing.
-                    contextlib.suppress(libvirt.libvirtError, monitor.Gone),
-                ):
-                    domain = connection.lookupByUUIDString(scene.guest.uuid)
-                    self.act(domain, asked)
-                return
+        host = _where_it_runs(scene)
+        path = host.runtime(monitor.HANDS.format(guest=scene.guest.name))
+        with (
+            contextlib.closing(host.connect()) as connection,
+            contextlib.closing(monitor.Monitor(path)) as asked,
+        ):
+            try:
+                domain = connection.lookupByUUIDString(scene.guest.uuid)
+                self.act(domain, asked)
+            except (
+                libvirt.libvirtError,
+                monitor.Gone,
+                monitor.Silent,
+            ) as error:
+                # Someone who is refused has done nothing.
+                raise errors.LabError(
+                    f'refused at {host.name}: {error}'
+                ) from None
 
     def act(self, domain: libvirt.virDomain, asked: monitor.Monitor) -> None:
         """Do it."""
         raise NotImplementedError
+
+
+def _where_it_runs(scene: contract.Scene) -> hosts.Host:
+    """Return the host on which a copy runs; the source, where none does."""
+    for host in (scene.source, scene.destination):
+        path = host.runtime(monitor.HANDS.format(guest=scene.guest.name))
+        with (
+            contextlib.suppress(monitor.Gone, monitor.Silent),
+            contextlib.closing(monitor.Monitor(path)) as asked,
+        ):
+            if asked.ask('query-status')['status'] == 'running':
+                return host
+    return scene.source
 
 
 class ShutDown(_OnInstance):
@@ -57,8 +71,11 @@ class ShutDown(_OnInstance):
 
     name = 'guest-shut-off'
     title = 'Someone turns the guest off'
-    fates = dict.fromkeys(contract.Phase, contract.Fate.ENDS) | {
-        contract.Phase.SWITCHOVER: contract.Fate.EITHER
+    fates = {
+        contract.Phase.PRE_COPY: contract.Fate.ENDS,
+        contract.Phase.SWITCHOVER: contract.Fate.EITHER,
+        # What the source still has is older than the disk.
+        contract.Phase.POST_COPY: contract.Fate.BROKEN,
     }
 
     def act(self, domain: libvirt.virDomain, asked: monitor.Monitor) -> None:

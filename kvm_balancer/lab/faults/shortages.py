@@ -1,17 +1,14 @@
 """Memory and disks that run out."""
 
-import contextlib
-import pathlib
 import typing
 
 from kvm_balancer import errors
 from kvm_balancer.lab import hosts
+from kvm_balancer.lab import memory_group
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.lab.faults import daemons
-
-_MEMORY = pathlib.Path('/sys/fs/cgroup/memory')
 
 
 class OutOfMemory(contract.Fault):
@@ -23,37 +20,32 @@ class OutOfMemory(contract.Fault):
 
     def begin(self, scene: contract.Scene) -> None:
         group = self._group(scene)
-        group.mkdir()
-        for pid in daemons.qemu_of(scene, 'destination'):
-            with contextlib.suppress(ProcessLookupError):
-                (group / 'cgroup.procs').write_text(str(pid))
-        # Its pages stay on the account of the group that it came from: what
-        # it may have from now on is next to nothing.
-        (group / 'memory.limit_in_bytes').write_text(str(2**19))
+        there = daemons.qemu_of(scene, 'destination')
+        if not there:
+            raise errors.LabError('the destination has no QEMU of it')
+        group.make()
+        for pid in there:
+            group.take(pid)
+        # What it has already stays on the account of the group that it came
+        # from: what it may have from now on is next to nothing.
+        group.limit(2**19)
+        contract.see(group.was_short, 'the destination to want memory')
 
     def heal(self, scene: contract.Scene) -> None:
-        group = self._group(scene)
-        if not group.exists():
-            return
-        for line in (group / 'cgroup.procs').read_text().split():
+        """End it as some do that run out, or let it have its memory."""
+        for pid in self._group(scene).members():
             if scene.chance.random() < 0.5:
-                processes.kill(int(line))
-                continue
-            with contextlib.suppress(OSError):
-                (_MEMORY / 'cgroup.procs').write_text(line)
+                processes.kill(pid)
+        self._group(scene).remove()
 
     def clear(self, scene: contract.Scene) -> None:
-        group = self._group(scene)
-        if not group.exists():
-            return
-        for line in (group / 'cgroup.procs').read_text().split():
-            with contextlib.suppress(OSError):
-                (_MEMORY / 'cgroup.procs').write_text(line)
-        group.rmdir()
+        self._group(scene).remove()
 
     @staticmethod
-    def _group(scene: contract.Scene) -> pathlib.Path:
-        return _MEMORY / f'kvm-balancer-{scene.lab.description.name}'
+    def _group(scene: contract.Scene) -> memory_group.MemoryGroup:
+        return memory_group.MemoryGroup(
+            f'kvm-balancer-{scene.lab.description.name}'
+        )
 
 
 class DiskFull(contract.Fault):
@@ -78,19 +70,37 @@ class DiskFull(contract.Fault):
     def begin(self, scene: contract.Scene) -> None:
         # No tmpfs is smaller than what is in it.
         self._resize(scene, 4096)
+        if self._has_room(scene):
+            raise errors.LabError('there is still room on the disk')
 
     def heal(self, scene: contract.Scene) -> None:
         self._resize(scene, hosts.STATE_BYTES)
 
-    def _resize(self, scene: contract.Scene, size: int) -> None:
+    def _has_room(self, scene: contract.Scene) -> bool:
+        path = f'{self._path(scene)}/probe'
+        try:
+            self._run(scene, 'dd', 'if=/dev/zero', f'of={path}', 'bs=64k',
+                      'count=1')  # fmt: skip
+        except errors.LabError:
+            return False
+        finally:
+            self._run(scene, 'rm', '-f', path)
+        return True
+
+    def _path(self, scene: contract.Scene) -> str:
         host = daemons.end_of(scene, self._end)
-        path = '/run' if self._what == 'run' else str(host.state)
-        where = ['nsenter', '-t', str(host.holder), '-m']
+        return '/run' if self._what == 'run' else str(host.state)
+
+    def _run(self, scene: contract.Scene, *argv: str) -> None:
+        host = daemons.end_of(scene, self._end)
+        programs.run(['nsenter', '-t', str(host.holder), '-m', *argv])
+
+    def _resize(self, scene: contract.Scene, size: int) -> None:
         wanted = size
         while True:
             option = f'remount,size={wanted}'
             try:
-                programs.run([*where, 'mount', '-o', option, path])
+                self._run(scene, 'mount', '-o', option, self._path(scene))
                 return
             except errors.LabError:
                 if wanted > hosts.STATE_BYTES:

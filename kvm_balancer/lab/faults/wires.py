@@ -1,6 +1,8 @@
 """Networks that are cut, for long or not, in whole or in part."""
 
+from kvm_balancer import errors
 from kvm_balancer.lab import description
+from kvm_balancer.lab import hosts
 from kvm_balancer.lab import network
 from kvm_balancer.lab import programs
 from kvm_balancer.lab.faults import contract
@@ -9,16 +11,21 @@ from kvm_balancer.lab.faults import daemons
 #: Where QEMU listens for memory and disks.
 STREAM_PORTS = '49152:49215'
 
+#: Longer than the 6 s after which a libvirt that asks every second, and five
+#: times, gives a silent peer up.
+_LONG_SECONDS = (7.0, 12.0)
+
 
 class MigrationNetworkCut(contract.Fault):
     """The streams of memory are cut; libvirt and the bus answer."""
 
     name = 'migration-network-cut'
     title = 'The migration network is cut, the management network is not'
-    hold_seconds = (8.0, 14.0)
+    hold_seconds = _LONG_SECONDS
 
     def begin(self, scene: contract.Scene) -> None:
         network.block(scene.source.holder, STREAM_PORTS)
+        _see_dropped(scene.source)
 
     def heal(self, scene: contract.Scene) -> None:
         network.unblock(scene.source.holder)
@@ -34,20 +41,24 @@ class ManagementNetworkCut(contract.Fault):
             f'The management network of the {end} is cut, the migration '
             'network is not'
         )
-        self.hold_seconds = (8.0, 14.0)
+        self.hold_seconds = _LONG_SECONDS
 
     def begin(self, scene: contract.Scene) -> None:
         host = daemons.end_of(scene, self._end)
         network.block_all_but(
             host.holder, STREAM_PORTS, description.storage_ports()
         )
+        _see_dropped(host)
 
     def heal(self, scene: contract.Scene) -> None:
         network.unblock(daemons.end_of(scene, self._end).holder)
 
 
 class CableCut(contract.Fault):
-    """All networks of the destination are cut."""
+    """All networks of the destination are cut.
+
+    :param brief: for less than the keepalive takes to notice
+    """
 
     def __init__(self, brief: bool) -> None:
         self.name = 'network-cut-briefly' if brief else 'network-cut'
@@ -56,10 +67,13 @@ class CableCut(contract.Fault):
             if brief
             else 'All networks are cut for longer than the keepalive'
         )
-        self.hold_seconds = (0.5, 2.5) if brief else (8.0, 14.0)
+        self.hold_seconds = (0.5, 2.5) if brief else _LONG_SECONDS
 
     def begin(self, scene: contract.Scene) -> None:
         scene.destination.cut_off()
+        contract.see(
+            lambda: not scene.destination.has_carrier(), 'the cable to be cut'
+        )
 
     def heal(self, scene: contract.Scene) -> None:
         scene.destination.plug_in()
@@ -77,4 +91,14 @@ class ConnectionReset(contract.Fault):
         there = scene.destination.address
         inside = ['nsenter', '-t', str(scene.source.holder), '-n']
         wanted = ['dst', there, 'dport', 'ge', first]
-        programs.run([*inside, 'ss', '-K', *wanted])
+        # It lists what it has reset.
+        if there not in programs.run([*inside, 'ss', '-H', '-K', *wanted]):
+            raise errors.LabError('there was no connection to reset')
+
+
+def _see_dropped(host: hosts.Host) -> None:
+    """See that something was held up: what has nothing to say is not cut."""
+    contract.see(
+        lambda: network.dropped(host.holder) > 0,
+        f'the filter of {host.name} to drop something',
+    )
