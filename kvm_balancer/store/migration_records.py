@@ -99,6 +99,19 @@ def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
         row.track = msgspec.json.encode(ended.track).decode()
 
 
+def with_story_before(
+    row: tables.Migration, ended: outcomes.Outcome
+) -> outcomes.Outcome:
+    """Return an outcome whose story has what was told before as well.
+
+    That it was unknown may have been told by an earlier run of its executor.
+    """
+    known = set(ended.story)
+    before = [one for one in _decode_story(row.story) if one not in known]
+    story = sorted((*before, *ended.story), key=lambda line: line.at)
+    return dataclasses.replace(ended, story=tuple(story))
+
+
 def _fill_prediction(
     row: tables.Migration, predicted: plan.Prediction | None
 ) -> None:

@@ -112,6 +112,8 @@ class MigrationStore:
                 row.outcome == ended.outcome.value
             ):
                 return False
+            if row.outcome == _UNKNOWN:
+                ended = records.with_story_before(row, ended)
             records.fill(row, ended)
             session.execute(
                 sqlalchemy.update(tables.Move)

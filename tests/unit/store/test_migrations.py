@@ -93,6 +93,24 @@ class MigrationsTest(base.StoreCase):
                     self.migrations.get(name).outcome,
                 )
 
+    def test_what_is_known_later_tells_what_was_told_before_as_well(self):
+        """Its executor may have been started anew in between."""
+        for name, kind, at in (
+            ('lost sight of', KINDS.UNKNOWN, 5.0),
+            ('found again', KINDS.COMPLETED, 7.0),
+        ):
+            self.migrations.record_outcome(
+                base.make_outcome(
+                    'm',
+                    kind,
+                    story=(outcome.StoryLine(at, kind.value, name),),
+                )
+            )
+        self.assertEqual(
+            [('unknown', 'lost sight of'), ('completed', 'found again')],
+            [(one.state, one.text) for one in self.migrations.get('m').story],
+        )
+
     def test_an_outcome_that_was_never_asked_for_here_is_kept(self):
         self.assertTrue(self.migrations.record_outcome(base.make_outcome()))
         found = self.migrations.get(base.MIGRATION)
