@@ -134,15 +134,34 @@ RECORD = (
 )
 
 
+#: What the other columns and the frame take of a line.
+_REASON_MARGIN = 50
+_REASON = listing.Column(
+    'reason',
+    'What was found, and what to do',
+    lambda v: listing.one_per_line(
+        listing.text(v).split('; '), _REASON_MARGIN
+    ),
+)
+_UNKNOWN = (
+    listing.Column('id', 'Id', listing.short_id),
+    listing.Column('instance', 'Instance', listing.short_id),
+    listing.name('source', 'From'),
+    listing.name('destination', 'To'),
+    _REASON,
+)
+
+
 class List(listing.Listing):
     """List the latest migrations, newest first.
 
     Those under way say how long they still take, where that is known.
     Down is how long the instance stood still, in ms. More is in -f json, and
-    in 'migrations show'.
+    in 'migrations show'. With --unknown each tells what was found, and what
+    to do about it; both ends are looked at until it is known.
     """
 
-    columns = (
+    columns: collections.abc.Sequence[listing.Column] = (
         listing.Column('id', 'Id', listing.short_id),
         listing.Column('accepted_at', 'Accepted', listing.short_time),
         listing.Column('instance', 'Instance', listing.short_id),
@@ -169,6 +188,8 @@ class List(listing.Listing):
         arguments.add_limit(parser, 'migrations')
 
     def rows(self, parsed_args: argparse.Namespace) -> list[listing.Row]:
+        if parsed_args.unknown:
+            self.columns = _UNKNOWN
         with agent_client.connected(self.app.conf) as agent:
             return agent.migrations(
                 unknown=parsed_args.unknown,

@@ -260,6 +260,20 @@ class TablesTest(base.CommandCase):
         out = self.run_cli('migrations', 'show', _ID).out
         self.assertIn('does not converge and is given up', out)
 
+    def test_what_is_unknown_says_what_to_do_about_it(self):
+        row = {
+            'id': _ID,
+            'instance': 'i-1',
+            'source': 'a',
+            'destination': 'b',
+            'reason': 'an end cannot be asked; do nothing to the other copy',
+        }
+        self.agent.answers['list_migrations'] = [row]
+        out = self.run_cli('migrations', 'list', '--unknown').out
+        words = ' '.join(out.replace('|', ' ').split())
+        for said in ('an end cannot be', 'asked', 'do nothing', 'what to do'):
+            self.assertIn(said, words)
+
     def test_what_is_asked_of_the_agent(self):
         for command, call in (
             (('instances', '--host', 'a'), ('list_instances', {'host': 'a'})),
