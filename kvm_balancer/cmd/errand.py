@@ -92,7 +92,7 @@ class Errand:
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
                 lambda _, report: shown.show(report),
-                self._conclude,
+                lambda ended: self._conclude(runner, ended),
             )
             self._wait(runner, shown)
         finally:
@@ -175,8 +175,13 @@ class Errand:
             notes=notes,
         )
 
-    def _conclude(self, ended: outcome.Outcome) -> None:
+    def _conclude(
+        self, runner: service.MigrationRunner, ended: outcome.Outcome
+    ) -> None:
         self._ended = ended
+        if ended.outcome is outcome.OutcomeKind.UNKNOWN:
+            # Nobody is there to look into it for as long as it takes.
+            runner.leave()
 
     def _wait(
         self, runner: service.MigrationRunner, shown: progress.Display

@@ -104,7 +104,15 @@ class Accepted(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(Event):
-    """An earlier run took it on and ended; what became of it is not known."""
+    """An earlier run took it on and ended; what became of it is not known.
+
+    :ivar owned: it is in the journal; else the instance's mark is all that
+        is left of it, and nothing is done to it
+    :ivar told_unknown: that its outcome is unknown was told before
+    """
+
+    owned: bool = True
+    told_unknown: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +223,21 @@ class EndsSeen(Event):
 
     source: End
     destination: End
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mended(Event):
+    """What ``Mend`` asked for was done.
+
+    :ivar text: what, in words for the story
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unmarked(Event):
+    """Neither end carries the mark of the migration any more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import enum
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.model import outcome
 
 
@@ -48,7 +49,7 @@ class Release(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Start(Instruction):
-    """Start the job.
+    """Mark the instance with the migration's id, and start the job.
 
     Followed by ``Progressed`` and ``PassEnded`` while it runs, and by one
     ``CallReturned`` when it is over.
@@ -58,6 +59,15 @@ class Start(Instruction):
     """
 
     options: request.Options | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Follow(Instruction):
+    """Watch a job that runs already, and was started by nobody here.
+
+    Followed by the same as ``Start``: one ``CallReturned`` when the job is
+    over, or not to be seen any more.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,6 +100,44 @@ class StartPostCopy(Instruction):
 @dataclasses.dataclass(frozen=True, slots=True)
 class Abort(Instruction):
     """End the job and leave the guest on the source."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PausePostCopy(Instruction):
+    """Have the source give up a stream over which nothing comes any more.
+
+    The hypervisors may not have noticed that it is dead, and recover no
+    other: ``PostCopyBroke`` follows, and nothing is lost.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recover(Instruction):
+    """Carry broken post-copy on over a new stream.
+
+    Both ends are read again first. Followed by ``PostCopyBegun`` once memory
+    comes again, and by one ``CallReturned`` when the call is over.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mend(Instruction):
+    """Do what cannot be undone to a copy that was left behind: ``Mended``.
+
+    Both ends are read again right before, under the one lock of their
+    instance. It is refused where they are not as *source* and *destination*
+    say, and where a copy that is to be touched does not carry the mark of
+    this migration, or is not ours to move.
+    """
+
+    action: arbiter.Action
+    source: events.EndState
+    destination: events.EndState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unmark(Instruction):
+    """Take the mark of this migration off both ends: ``Unmarked``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,6 +177,9 @@ class ReportProgress(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Conclude(Instruction):
-    """The migration is over; for the shell, not the driver."""
+    """Tell how it ended; for the shell, not the driver.
+
+    Given once, or twice where the first outcome is that it is unknown.
+    """
 
     outcome: outcome.Outcome

@@ -22,6 +22,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
+from kvm_balancer.service import adoption
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
 from kvm_balancer.store import outbox
@@ -79,6 +80,9 @@ class Executor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._running: dict[str, migrations.MigrationRunner] = {}
+        #: of these, those whose outcome is unknown
+        self._unknown: set[str] = set()
+        self._search = adoption.Search(host, hypervisor, memory, self._take_up)
         #: migrations that were said not to be here: so they stay away
         self._denied: collections.deque[str] = collections.deque(
             maxlen=_DENIED_AT_MOST
@@ -179,43 +183,42 @@ class Executor:
             )
 
     def recover(self) -> None:
-        """Find out what became of migrations that an earlier run began.
+        """Take up the migrations that an earlier run began.
 
-        Both ends are looked at, and nothing is done to them.
+        Those whose journal is gone are looked for meanwhile, by the marks of
+        their instances.
         """
         self._memory.purge(self._clock() - _KEEP_SECONDS)
-        for entry in self._memory.unfinished():
-            try:
-                wanted = messages.decode_request(
-                    msgspec.json.decode(entry.request)
-                )
-            except (errors.DocumentError, msgspec.DecodeError) as error:
-                LOG.error(
-                    'Migration %s in the journal cannot be read: %s',
-                    entry.migration_id,
-                    error,
-                )
-                continue
-            LOG.warning(
-                'Migration %s was under way (%s) when this executor ended; '
-                'looking at both of its ends',
-                entry.migration_id,
-                entry.state,
-            )
+        for left in adoption.unfinished(self._memory):
+            self._take_up(left)
+        self._search.start()
+
+    def _take_up(self, left: adoption.Left) -> None:
+        """Find out what became of a migration, and go on with it."""
+        wanted = left.wanted
+        reserver = self._reserver if left.owned else None
+        try:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
                 reservation=(
-                    None
-                    if self._reserver is None
-                    else self._reserver.adopt(wanted)
+                    None if reserver is None else reserver.adopt(wanted)
                 ),
             )
-            with self._lock:
-                self._running[entry.migration_id] = runner
-            runner.adopt()
+        except errors.KVMBalancerError as error:
+            LOG.error(
+                'Migration %s cannot be looked after: %s',
+                wanted.migration_id,
+                error,
+            )
+            return
+        with self._lock:
+            self._running[wanted.migration_id] = runner
+            if left.told_unknown:
+                self._unknown.add(wanted.migration_id)
+        runner.adopt(left.owned, left.told_unknown)
 
     def stop(self) -> None:
         """Let go; a migration under way goes on without us.
@@ -224,6 +227,7 @@ class Executor:
         finds it in the journal.
         """
         self._stopping.set()
+        self._search.stop()
         with self._lock:
             left = dict(self._running)
         for migration_id, runner in left.items():
@@ -255,15 +259,22 @@ class Executor:
                 f'migration {wanted.migration_id} was asked about before its '
                 'command came, and called off by that'
             )
-        for runner in self._running.values():
+        for known, runner in self._running.items():
             if runner.request.instance == wanted.instance:
+                unknown = ''
+                if known in self._unknown:
+                    unknown = (
+                        ', of which is not known how it ended: see '
+                        'kvm-balancer migrations list --unknown'
+                    )
                 raise errors.MigrationError(
                     f'instance {wanted.instance} is in migration '
-                    f'{runner.request.migration_id} already'
+                    f'{known} already{unknown}'
                 )
-        if len(self._running) >= self._max_outgoing:
+        count = len(self._running.keys() - self._unknown)
+        if count >= self._max_outgoing:
             raise errors.MigrationError(
-                f'{self._host} has {len(self._running)} migrations under '
+                f'{self._host} has {count} migrations under '
                 f'way, and [host] max_outgoing is {self._max_outgoing}'
             )
 
@@ -294,11 +305,18 @@ class Executor:
         return fitted, view
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
-        """Write the end down; only then may another migration begin."""
+        """Write the end down; only then may another migration begin.
+
+        One that is unknown is told as well, and looked after as before.
+        """
         if not self._written_down(ended):
             return
         with self._lock:
-            self._running.pop(ended.migration_id, None)
+            if ended.outcome is outcome.OutcomeKind.UNKNOWN:
+                self._unknown.add(ended.migration_id)
+            else:
+                self._running.pop(ended.migration_id, None)
+                self._unknown.discard(ended.migration_id)
         LOG.info(
             'Migration %s of %s: %s (%s)',
             ended.migration_id,
@@ -323,6 +341,7 @@ class Executor:
                     ended.ended_at,
                     OUTCOME,
                     msgspec.json.encode(messages.encode_outcome(ended)),
+                    final=(ended.outcome is not outcome.OutcomeKind.UNKNOWN),
                 )
             except errors.StoreError as error:
                 again = str(error) == trouble

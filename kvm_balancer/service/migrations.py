@@ -54,6 +54,9 @@ class Reservation(Protocol):
         told meanwhile, from any thread.
         """
 
+    def share(self, tell: Tell) -> None:
+        """Share the bandwidth again, for a job that is followed."""
+
     def release(self) -> None:
         """Give it back, if there is any; take no long time over it."""
 
@@ -91,6 +94,9 @@ class Unreserved:
             )
         )
 
+    def share(self, tell: Tell) -> None:
+        """Do nothing: nobody shares it out."""
+
     def release(self) -> None:
         """Do nothing: nothing was promised."""
 
@@ -104,7 +110,8 @@ class MigrationRunner:
     :param hypervisor: driver of the source host, connected
     :param life: the machine of this migration, not yet begun
     :param on_progress: called from the runner's thread
-    :param on_outcome: called from the runner's thread, exactly once
+    :param on_outcome: called from the runner's thread: once, or twice where
+        the first outcome is that it is unknown
     :param clock: of all events of this migration; None for one that shows
         the time of day as it is now, and is not set
     :param reservation: None where nobody can be asked for it
@@ -149,9 +156,13 @@ class MigrationRunner:
         """Begin, in a thread of its own."""
         self._spawn(self._life.begin)
 
-    def adopt(self) -> None:
-        """Take up what an earlier run began: see what became of it."""
-        self._spawn(self._life.adopt)
+    def adopt(self, owned: bool = True, told_unknown: bool = False) -> None:
+        """Take up what an earlier run began: see what became of it.
+
+        :param owned: it is in the journal; else it is only watched
+        :param told_unknown: that it is unknown was told before
+        """
+        self._spawn(lambda at: self._life.adopt(at, owned, told_unknown))
 
     def cancel(self, cause: str) -> None:
         """Ask for the end of the migration; its outcome says what came."""
@@ -165,7 +176,7 @@ class MigrationRunner:
         self._events.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the outcome was handed over, or it was left.
+        """Wait until the last outcome was handed over, or it was left.
 
         :returns: False when *timeout* seconds went by first
         """
@@ -239,6 +250,12 @@ class MigrationRunner:
                     )
                 case instructions.Release():
                     self._try(wish, self._reservation.release)
+                case instructions.Follow():
+                    self._try(
+                        wish,
+                        lambda: self._reservation.share(self._tell_by_clock),
+                    )
+                    self._perform(wish)
                 case _:
                     self._perform(wish)
 

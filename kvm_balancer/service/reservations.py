@@ -119,6 +119,10 @@ class Reservation(migrations.Reservation):
     def reserve(self, tell: migrations.Tell) -> None:
         self._spawn(lambda: self._run(tell))
 
+    def share(self, tell: migrations.Tell) -> None:
+        if self._claim is None:
+            self._join(0.0, tell)
+
     def release(self) -> None:
         with self._lock:
             self._to_release = True

@@ -190,17 +190,22 @@ class Outbox:
         at: float,
         kind: str,
         payload: bytes,
+        final: bool = True,
     ) -> None:
         """End a migration in the journal and put its outcome, as one.
 
         The message's key is the migration's id.
+
+        :param final: else it goes on, and a later outcome gets a message of
+            its own
         """
+        key = migration_id if final else f'{migration_id}/{state}'
         with self._transaction() as connection:
-            _note(connection, migration_id, state, at, True)
+            _note(connection, migration_id, state, at, final)
             connection.execute(
                 'INSERT OR IGNORE INTO messages (kind, key, payload) '
                 'VALUES (?, ?, ?)',
-                (kind, migration_id, payload),
+                (kind, key, payload),
             )
 
     def entry(self, migration_id: str) -> Entry | None:

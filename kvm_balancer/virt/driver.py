@@ -21,6 +21,7 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import sample
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import steady
 
 #: Where a carrier puts the events it sees; called from any thread, and
@@ -76,8 +77,8 @@ class Carrier(abc.ABC):
     def perform(self, instruction: instructions.Instruction) -> None:
         """Begin to carry *instruction* out; its effect comes as events.
 
-        Knows ``Check``, ``Start``, ``SetDowntime``, ``SetBandwidth``,
-        ``StartPostCopy``, ``Abort`` and ``LookAtEnds``.
+        Knows all of :mod:`..migration.instructions` but those that are for
+        the shell.
         """
 
     @abc.abstractmethod
@@ -163,6 +164,16 @@ class Driver(abc.ABC):
 
         :returns: None while the window is not over, or nothing is known
         :raises NotFound: when it is not here
+        :raises HypervisorUnreachable: when the hypervisor does not answer
+        """
+
+    @abc.abstractmethod
+    def marked(self) -> tuple[marks.Marked, ...]:
+        """Return the copies on this host that are marked by a migration.
+
+        Whoever migrates marks the instance before it begins, and takes the
+        mark off at the end: what is marked and not migrated was left behind.
+
         :raises HypervisorUnreachable: when the hypervisor does not answer
         """
 

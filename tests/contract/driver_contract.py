@@ -11,11 +11,14 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.virt import marks
 from tests.contract import ground as grounds
 
 _ABSENT = events.EndState.ABSENT
 _NOBODY = '9b5a8e28-3d13-4c1f-8ac9-3d4c6d8d6f10'
 _RUNNING = events.EndState.RUNNING
+_BROKEN = events.EndState.POST_COPY_FAILED
 
 if typing.TYPE_CHECKING:
     import unittest
@@ -262,6 +265,201 @@ class DriverContract(_Base):
         self.assertEqual('', story.until(events.CallReturned).error)
         self.assertFalse(story.has(events.Refused))
         self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    # marks
+
+    def marks(self, driver):
+        return {one.instance: one.mark.migration_id for one in driver.marked()}
+
+    def test_an_instance_is_marked_while_it_migrates_and_where_it_arrives(
+        self,
+    ):
+        instance = self.ground.calm()
+        self.assertNotIn(instance, self.marks(self.ground.source))
+        story = self.story(instance)
+        ours = story.wanted.migration_id
+        story.perform(instructions.SetDowntime(300), instructions.Start())
+        story.until(
+            events.Progressed, lambda one: one.statistics.total_mib > 0
+        )
+        self.assertEqual(ours, self.marks(self.ground.source)[instance])
+        story.until(events.CallReturned)
+        (found,) = [
+            one
+            for one in self.ground.destination.marked()
+            if one.instance == instance
+        ]
+        self.assertEqual(marks.of(story.wanted), found.mark)
+        story.perform(instructions.Unmark())
+        story.until(events.Unmarked)
+        self.assertNotIn(instance, self.marks(self.ground.destination))
+
+    def test_the_mark_of_another_migration_stays(self):
+        instance = self.ground.busy()
+        first = self.story(instance)
+        first.perform(instructions.SetDowntime(50), instructions.Start())
+        first.until(events.PassEnded)
+        first.perform(instructions.Abort())
+        first.until(events.CallReturned)
+        other = self.story(instance)
+        other.perform(instructions.Unmark())
+        other.until(events.Unmarked)
+        self.assertIn(instance, self.marks(self.ground.source))
+
+    # taking up again
+
+    def again(self, story):
+        """Let its carrier go, as a crash does; return another one's story."""
+        story.carrier.close()
+        new = grounds.Story(self.ground.source, story.wanted)
+        self.addCleanup(new.carrier.close)
+        return new
+
+    def test_a_job_that_was_let_go_is_followed_and_steered_to_its_end(self):
+        first = self.story(self.ground.busy(), bandwidth_mib_s=1)
+        first.perform(instructions.SetDowntime(1), instructions.Start())
+        first.until(
+            events.Progressed, lambda one: one.statistics.total_mib > 0
+        )
+        story = self.again(first)
+        story.perform(instructions.Follow())
+        story.until(events.Progressed)
+        # Without these it would take minutes, and never end.
+        story.perform(
+            instructions.SetBandwidth(0), instructions.SetDowntime(30_000)
+        )
+        story.until(events.CallReturned)
+        self.assertFalse(story.has(events.Refused))
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    def test_a_job_that_is_followed_is_ended_on_demand(self):
+        first = self.story(self.ground.busy())
+        first.perform(instructions.SetDowntime(1), instructions.Start())
+        first.until(events.PassEnded)
+        story = self.again(first)
+        story.perform(instructions.Follow())
+        story.until(events.Progressed)
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
+        self.assertEqual((_RUNNING, _ABSENT), story.ends())
+
+    def test_a_job_that_is_not_there_is_not_followed(self):
+        story = self.story(self.ground.calm())
+        story.perform(instructions.Follow())
+        story.until(events.CallReturned)
+        self.assertEqual((_RUNNING, _ABSENT), story.ends())
+
+    # post-copy that broke
+
+    def post_copy(self):
+        """Have an instance run on the destination without its memory."""
+        story = self.story(
+            self.ground.busy(), post_copy=True, bandwidth_mib_s=4
+        )
+        story.perform(
+            instructions.SetDowntime(1),
+            instructions.SetBandwidth(self.ground.bandwidth_mib_s),
+            instructions.Start(),
+        )
+        story.until(events.PassEnded)
+        story.perform(
+            instructions.SetBandwidth(1), instructions.StartPostCopy()
+        )
+        story.until(events.PostCopyBegun)
+        story.until_ends(events.EndState.POST_COPY, events.EndState.POST_COPY)
+        return story
+
+    def recover(self, story):
+        """Try until it goes on: a hypervisor may need a moment before."""
+        story.perform(instructions.Recover())
+        news = (events.PostCopyBegun, events.CallReturned)
+        while not isinstance(
+            story.until(events.Event, lambda one: isinstance(one, news)),
+            events.PostCopyBegun,
+        ):
+            story.perform(instructions.Recover())
+
+    def test_post_copy_that_is_given_up_is_recovered(self):
+        story = self.post_copy()
+        story.perform(instructions.PausePostCopy())
+        story.until(events.PostCopyBroke)
+        self.assertTrue(story.until(events.CallReturned).error)
+        story.until_ends(_BROKEN, _BROKEN)
+        self.recover(story)
+        story.perform(instructions.SetBandwidth(0))
+        self.assertEqual('', story.until(events.CallReturned).error)
+        self.assertFalse(story.has(events.Refused))
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    def test_post_copy_is_recovered_by_another_carrier_as_well(self):
+        first = self.post_copy()
+        first.perform(instructions.PausePostCopy())
+        first.until_ends(_BROKEN, _BROKEN)
+        story = self.again(first)
+        self.recover(story)
+        story.perform(instructions.SetBandwidth(0))
+        story.until(events.CallReturned)
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    def test_there_is_nothing_to_recover_where_nothing_broke(self):
+        story = self.story(self.ground.calm())
+        story.perform(instructions.Recover())
+        self.assertEqual('Recover', story.until(events.Refused).instruction)
+
+    # copies that were left behind
+
+    def left(self, at_source, at_destination):
+        """Leave copies of an instance, as a crash may; return its story."""
+        story = self.story(self.ground.calm())
+        self.ground.leave(story.wanted, at_source, at_destination)
+        self.assertEqual((at_source, at_destination), story.ends())
+        return story
+
+    def mend(self, story, action, *ends):
+        story.perform(instructions.Mend(action, *ends))
+
+    def test_a_copy_that_was_left_is_mended(self):
+        stopped = events.EndState.PAUSED_MIGRATION
+        actions = arbiter.Action
+        for before, action, after in (
+            ((stopped, _RUNNING), actions.DESTROY_SOURCE, (_ABSENT, _RUNNING)),
+            (
+                (_RUNNING, stopped),
+                actions.DESTROY_DESTINATION,
+                (_RUNNING, _ABSENT),
+            ),
+            ((stopped, _ABSENT), actions.RESUME_SOURCE, (_RUNNING, _ABSENT)),
+            (
+                (_ABSENT, stopped),
+                actions.RESUME_DESTINATION,
+                (_ABSENT, _RUNNING),
+            ),
+            (
+                (_RUNNING, _RUNNING),
+                actions.SUSPEND_BOTH,
+                (events.EndState.PAUSED, events.EndState.PAUSED),
+            ),
+        ):
+            with self.subTest(action=action):
+                story = self.left(*before)
+                self.mend(story, action, *before)
+                self.assertTrue(story.until(events.Mended).text)
+                self.assertEqual(after, story.ends())
+
+    def test_nothing_is_mended_where_the_ends_have_changed(self):
+        stopped = events.EndState.PAUSED_MIGRATION
+        story = self.left(_RUNNING, stopped)
+        self.mend(story, arbiter.Action.DESTROY_SOURCE, stopped, _RUNNING)
+        self.assertEqual('Mend', story.until(events.Refused).instruction)
+        self.assertEqual((_RUNNING, stopped), story.ends())
+
+    def test_nothing_is_mended_that_another_migration_left(self):
+        stopped = events.EndState.PAUSED_MIGRATION
+        theirs = self.left(_RUNNING, stopped)
+        story = self.story(theirs.wanted.instance)
+        self.mend(story, arbiter.Action.DESTROY_DESTINATION, _RUNNING, stopped)
+        self.assertIn('mark', story.until(events.Refused).text)
+        self.assertEqual((_RUNNING, stopped), story.ends())
 
     def test_a_start_towards_nobody_fails_and_leaves_the_instance(self):
         story = self.story(self.ground.calm(), self.ground.nowhere_uri())

@@ -54,6 +54,20 @@ class Ground(abc.ABC):
         """Start a calm one that belongs to Nova."""
 
     @abc.abstractmethod
+    def leave(
+        self,
+        wanted: request.Request,
+        source: events.EndState,
+        destination: events.EndState,
+    ) -> None:
+        """Leave marked copies of an instance, with no job to hold them.
+
+        :param source: what it finds of the one that runs there: running,
+            paused for migration or absent
+        :param destination: likewise
+        """
+
+    @abc.abstractmethod
     def destination_uri(self) -> str:
         """Say where the destination is reached."""
 
@@ -99,6 +113,7 @@ class Story:
     def __init__(self, source: driver.Driver, wanted: request.Request) -> None:
         self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
         self.told: list[events.Event] = []
+        self.wanted = wanted
         self.carrier = source.carrier(wanted, self._events.put)
 
     def perform(self, *wishes: instructions.Instruction) -> None:

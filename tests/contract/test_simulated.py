@@ -1,9 +1,13 @@
 """The simulated driver keeps the contract that the libvirt driver keeps."""
 
+import dataclasses
 import itertools
 import unittest
 import uuid
 
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import driver
 from kvm_balancer.virt.simulated import hosts
@@ -55,6 +59,27 @@ class SimulatedGround(ground.Ground):
 
     def of_nova(self) -> str:
         return self._start(dirty_rate_mib_s=1.0, nova=True)
+
+    def leave(
+        self,
+        wanted: request.Request,
+        source: events.EndState,
+        destination: events.EndState,
+    ) -> None:
+        def place(world: worlds.World) -> None:
+            here = world.host('source').holdings
+            there = world.host('destination').holdings
+            held = here.pop(wanted.instance)
+            held.mark = marks.of(wanted)
+            for holdings, state in ((here, source), (there, destination)):
+                if state is not events.EndState.ABSENT:
+                    holdings[wanted.instance] = dataclasses.replace(
+                        held,
+                        state=state,
+                        executes=state is events.EndState.RUNNING,
+                    )
+
+        self._stage.use(place)
 
     def destination_uri(self) -> str:
         return worlds.address('destination')

@@ -7,7 +7,7 @@ that has nothing.
 
 A verdict that needs an action (say, to resume the source) is believed only
 after the ends were looked at several times, since the two are never seen at
-the same moment.
+the same moment; and libvirt tidies up by itself first, where it can.
 """
 
 import dataclasses
@@ -18,17 +18,45 @@ from kvm_balancer.model import outcome
 
 
 class Action(enum.StrEnum):
-    """What has to be done about a pair of ends, by whoever may do it."""
+    """What has to be done about a pair of ends."""
 
     NONE = 'nothing'
     WAIT = 'wait'
     RESUME_SOURCE = 'resume the source'
-    DESTROY_SOURCE = 'remove the stopped copy on the source'
+    DESTROY_SOURCE = 'remove what is left on the source'
     DESTROY_DESTINATION = 'remove the unstarted copy on the destination'
     RESUME_DESTINATION = 'resume the destination'
     RECOVER_POST_COPY = 'recover post-copy'
     SUSPEND_BOTH = 'suspend both copies and call a person'
     CALL_A_PERSON = 'call a person'
+
+
+#: What a driver may be told to do, by :class:`..instructions.Mend`.
+MENDABLE = frozenset(
+    {
+        Action.RESUME_SOURCE,
+        Action.DESTROY_SOURCE,
+        Action.DESTROY_DESTINATION,
+        Action.RESUME_DESTINATION,
+        Action.SUSPEND_BOTH,
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside what the ends say now.
+
+    :ivar switched: the guest may have been stopped on the source. Where it
+        was not, a destination that cannot be asked cannot run it either
+    :ivar across: all of the memory is on the destination
+    :ivar ran_there: the guest was seen to run on the destination: what the
+        source has is older than that
+    """
+
+    switched: bool = True
+    across: bool = False
+    ran_there: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +87,8 @@ _PATIENT = 20
 #: Two running copies damage their disk; three looks exclude that the ends
 #: were merely seen on either side of the switch.
 _QUICK = 3
+#: A guest that stands still, and of which no job is left: a few seconds.
+_SOON = 6
 
 
 class _Case(enum.Enum):
@@ -96,10 +126,18 @@ class _Case(enum.Enum):
         'post-copy is still under way',
         'leave both copies alone until it is over',
     )
+    LEFT_BEHIND = Verdict(
+        _COMPLETED,
+        Action.DESTROY_SOURCE,
+        _QUICK,
+        'the instance runs on the destination, and its definition is left on'
+        ' the source',
+        'see whose the definition on the source is, and never start it there',
+    )
     REMNANT = Verdict(
         _UNKNOWN,
         Action.DESTROY_DESTINATION,
-        _PATIENT,
+        _SOON,
         'the instance is on the source, and an unstarted copy is left on the'
         ' destination',
         'make sure that it runs on the source, then destroy the paused copy'
@@ -108,7 +146,7 @@ class _Case(enum.Enum):
     ARRIVED = Verdict(
         _UNKNOWN,
         Action.DESTROY_SOURCE,
-        _PATIENT,
+        _SOON,
         'the instance runs on the destination, and its stopped copy is left'
         ' on the source',
         'never resume the source; destroy the paused copy there',
@@ -116,22 +154,40 @@ class _Case(enum.Enum):
     STOPPED = Verdict(
         _UNKNOWN,
         Action.RESUME_SOURCE,
-        _PATIENT,
+        _SOON,
         'the instance is stopped on the source and is not on the destination',
         'make sure that no host runs it, then resume it on the source',
+    )
+    OUTRUN = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _PATIENT,
+        'the instance is stopped on the source; it ran on the destination'
+        ' since, and is not there any more',
+        'never resume the source: its memory is older than the disks; start'
+        ' the instance anew from its disks, once no host runs it',
     )
     STOPPED_AT_DESTINATION = Verdict(
         _UNKNOWN,
         Action.RESUME_DESTINATION,
-        _PATIENT,
+        _SOON,
         'the source has let go of the instance, and the destination has not'
         ' started it',
         'make sure that no host runs it, then resume it on the destination',
     )
+    INCOMPLETE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _PATIENT,
+        'the source has let go of the instance, and whether all of its memory'
+        ' is on the destination, where it was not started, is not known',
+        'resume it on the destination only if the source says that it'
+        ' migrated; else start it anew from its disks, once no host runs it',
+    )
     BROKEN = Verdict(
         _UNKNOWN,
         Action.RECOVER_POST_COPY,
-        _PATIENT,
+        _QUICK,
         'post-copy broke: the memory is on both ends',
         'mend the network and resume post-copy; neither resume the source'
         ' nor destroy either copy',
@@ -142,6 +198,15 @@ class _Case(enum.Enum):
         _PATIENT,
         'post-copy had begun and one end is gone: no copy is whole',
         'start the instance anew from its disks, once no host runs it',
+    )
+    STOPPED_BOTH = Verdict(
+        _UNKNOWN,
+        Action.DESTROY_DESTINATION,
+        _SOON,
+        'the instance is stopped on the source, and the copy on the'
+        ' destination was not started',
+        'destroy the copy on the destination, which never ran, then resume'
+        ' the source',
     )
     STOPPED_TWICE = Verdict(
         _UNKNOWN,
@@ -195,7 +260,7 @@ _R, _A, _S = _Case.REMNANT, _Case.ARRIVED, _Case.STOPPED
 _D, _B, _H = _Case.STOPPED_AT_DESTINATION, _Case.BROKEN, _Case.HALF_GONE
 _2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
 _L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
-_W = _Case.POST_COPY_UNDER_WAY
+_W, _N, _M = _Case.POST_COPY_UNDER_WAY, _Case.STOPPED_BOTH, _Case.LEFT_BEHIND
 
 #: A row for what the source says, in the order of ``EndState``; a column for
 #: what the destination says, in the same order: running, paused, paused for
@@ -204,10 +269,10 @@ _W = _Case.POST_COPY_UNDER_WAY
 _ROWS: dict[events.EndState, tuple[_Case, ...]] = {
     events.EndState.RUNNING: (_T, _X, _R, _X, _X, _K, _K, _U),
     events.EndState.PAUSED: (_X, _2, _R, _X, _X, _K, _K, _U),
-    events.EndState.PAUSED_MIGRATION: (_A, _2, _2, _B, _B, _S, _S, _U),
+    events.EndState.PAUSED_MIGRATION: (_A, _2, _N, _B, _B, _S, _S, _U),
     events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _H, _H, _U),
-    events.EndState.POST_COPY_FAILED: (_X, _X, _X, _B, _B, _H, _H, _U),
-    events.EndState.SHUT_OFF: (_C, _P, _D, _H, _H, _E, _E, _U),
+    events.EndState.POST_COPY_FAILED: (_A, _X, _X, _B, _B, _H, _H, _U),
+    events.EndState.SHUT_OFF: (_M, _P, _D, _H, _H, _E, _E, _U),
     events.EndState.ABSENT: (_C, _P, _D, _H, _H, _X, _L, _U),
     events.EndState.UNREACHABLE: (_U, _U, _U, _U, _U, _U, _U, _U),
 }
@@ -224,27 +289,37 @@ POST_COPY_UNDER_WAY = _Case.POST_COPY_UNDER_WAY.value
 
 #: What a job that is still there does not put in doubt.
 _WHATEVER_THE_JOB = frozenset(
-    {_C.value, _P.value, _T.value, _B.value, _U.value}
+    {_C.value, _M.value, _P.value, _T.value, _B.value, _U.value}
 )
 
 
 def judge(
-    source: events.End, destination: events.End, *, switched: bool
+    source: events.End, destination: events.End, known: Known
 ) -> Verdict:
-    """Say what the two ends mean together.
-
-    :param switched: the guest may have been stopped on the source. Where it
-        was not, a destination that cannot be asked cannot run it either.
-    """
+    """Say what the two ends mean together."""
     verdict = TABLE[source.state, destination.state]
-    job_active = source.job_active or destination.job_active
-    if job_active and verdict not in _WHATEVER_THE_JOB:
+    if _is_held(source, destination) and verdict not in _WHATEVER_THE_JOB:
         return _Case.UNDER_WAY.value
+    if verdict == _S.value and known.ran_there:
+        return _Case.OUTRUN.value
+    if verdict == _D.value and not known.across:
+        return _Case.INCOMPLETE.value
     if (
         source.state is events.EndState.RUNNING
         and destination.state is events.EndState.UNREACHABLE
-        and not switched
-        and not job_active
+        and not known.switched
+        and not source.job_active
     ):
         return _Case.NEVER_SWITCHED.value
     return verdict
+
+
+def _is_held(source: events.End, destination: events.End) -> bool:
+    """Say whether a job may still change what is seen.
+
+    That of a source whose post-copy broke waits for a recovery for ever,
+    also where the destination has all it needs.
+    """
+    if source.state is events.EndState.POST_COPY_FAILED:
+        return destination.job_active
+    return source.job_active or destination.job_active

@@ -16,6 +16,10 @@ from kvm_balancer.model import plan
 #: line for each of the first ones, and all that was decided.
 PASSES_TOLD = 100
 
+#: What cannot be settled is looked into for as long as that takes: its story
+#: keeps its beginning and its end.
+LINES = 500
+
 _KINDS = {
     states.State.COMPLETED: outcome.OutcomeKind.COMPLETED,
     states.State.FAILED: outcome.OutcomeKind.FAILED,
@@ -58,14 +62,17 @@ class Chronicle:
 
     def tell(self, state: states.State, at: float, text: str) -> None:
         """Add a line to the story."""
-        self._lines.append(outcome.StoryLine(at, state.value, text))
+        self._add(outcome.StoryLine(at, state.value, text))
+
+    def _add(self, line: outcome.StoryLine) -> None:
+        self._lines.append(line)
+        if len(self._lines) > LINES:
+            del self._lines[LINES // 2]
 
     def tell_decision(self, state: states.State, at: float, text: str) -> None:
         """Add a decision to the story, with its number."""
         self.decisions += 1
-        self._lines.append(
-            outcome.StoryLine(at, state.value, text, self.decisions)
-        )
+        self._add(outcome.StoryLine(at, state.value, text, self.decisions))
 
     def tell_pass(self, state: states.State, at: float, text: str) -> None:
         """Add the line of one pass, while there are not too many of them."""

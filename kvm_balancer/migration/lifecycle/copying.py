@@ -195,8 +195,7 @@ def share_late(
 
 def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
     """End the job, unless the guest may run on the destination already."""
-    verifying = life.state is states.State.VERIFYING
-    if life.no_way_back or (verifying and not life.carried_on):
+    if life.no_way_back:
         return cancel_late(life, event)
     life.decide(event, 'cancel asked for')
     return ending.end_job(
@@ -205,6 +204,19 @@ def cancel(life: course.Course, event: events.CancelAsked) -> course.Wishes:
         f'cancelled: {event.cause}',
         event.at,
     )
+
+
+def cancel_blindly(
+    life: course.Course, event: events.CancelAsked
+) -> course.Wishes:
+    """Keep in mind that it is to end, should its job turn out to run on."""
+    if life.no_way_back or life.stop is not None or not life.after.owned:
+        return cancel_late(life, event)
+    life.decide(event, 'cancel asked for')
+    life.stop = course.Stop(
+        states.State.CANCELLED, f'cancelled: {event.cause}', event.at
+    )
+    return ()
 
 
 def cancel_late(

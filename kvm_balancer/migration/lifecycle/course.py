@@ -1,7 +1,8 @@
 """Where one migration is, and what was done about it so far.
 
 What the handlers (:mod:`.starting`, :mod:`.copying`, :mod:`.switching`,
-:mod:`.ending`) share; it decides nothing.
+:mod:`.ending`, :mod:`.deciding`, :mod:`.recovering`) share; it decides
+nothing.
 """
 
 import dataclasses
@@ -11,11 +12,12 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.foresight import outlook
-from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import aftermath
 from kvm_balancer.migration.lifecycle import chronicle
 from kvm_balancer.migration.lifecycle import pulse
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
 
 Wishes = tuple[instructions.Instruction, ...]
 
@@ -55,12 +57,10 @@ class Course:
     :ivar post_copy_asks: how often the hypervisor was told
     :ivar put_off: post-copy waits for something to go across
     :ivar switched: the guest may have been stopped on the source
-    :ivar adopted: an earlier run of the executor began it
-    :ivar carried_on: it copies still, without us: it may be aborted
-    :ivar call_error: what the call said in the end; a hint
-    :ivar looks: how often the ends were looked at again
-    :ivar verdict: what they last meant, and
-    :ivar agreed: how often in a row
+    :ivar marked: the instance may carry the migration's mark
+    :ivar begun: the policy was told to begin
+    :ivar pause_asked_at: when a dead stream was last to be given up
+    :ivar after: what is known and was done once nobody carries it
     """
 
     def __init__(
@@ -85,12 +85,10 @@ class Course:
         self.post_copy_asks = 0
         self.put_off = False
         self.switched = False
-        self.adopted = False
-        self.carried_on = False
-        self.call_error = ''
-        self.looks = 0
-        self.verdict: arbiter.Verdict | None = None
-        self.agreed = 0
+        self.marked = False
+        self.begun = False
+        self.pause_asked_at: float | None = None
+        self.after = aftermath.Aftermath()
 
     @property
     def statistics(self) -> events.Statistics:
@@ -109,6 +107,7 @@ class Course:
             case events.Progressed() | events.PassEnded():
                 seen = event.statistics
                 self.pulse.take(seen, event.at)
+                self.after.in_vain = False
                 self.chronicle.track.take(seen, event.at)
                 self._lookout.take(
                     seen, event.at, isinstance(event, events.PassEnded)
@@ -161,6 +160,37 @@ class Course:
                 downtime_limit_ms=self.downtime_ms,
             ),
         )
+
+    def take_post_copy(self, at: float) -> None:
+        """Take note that the guest runs on the destination, or may."""
+        self.switched = True
+        self.after.ran_there = True
+        self.post_copy_asked_at = at
+        self.chronicle.mode = plan.Mode.POST_COPY
+
+    def begin_policy(self, at: float) -> contract.Settings:
+        """Have the policy begin, with the limits as they are."""
+        self.begun = True
+        settings = self.policy.begin(
+            self.request.options, self.request.predicted, at
+        )
+        if self.bandwidth_mib_s:
+            self.policy.bandwidth_limited(self.bandwidth_mib_s, at)
+        self.downtime_ms = self.allowed_ms(settings.downtime_ms)
+        return settings
+
+    def tell_unknown(self, event: events.Event, reason: str) -> Wishes:
+        """Tell that its outcome is unknown, once.
+
+        Its room is kept: the instance may be on the destination.
+        """
+        if self.after.told_unknown:
+            return ()
+        self.after.told_unknown = True
+        self.outcome = self.chronicle.conclude(
+            states.State.UNKNOWN, event.at, reason
+        )
+        return (instructions.Conclude(self.outcome),)
 
     def conclude(
         self, end: states.State, event: events.Event, reason: str

@@ -8,7 +8,8 @@ throughout:
 - the guest is never aborted once it was told to run on the destination;
 - the job is started once;
 - how it ended is read off both ends, never off the call that carried it;
-- it only reads and gives up: nothing here removes or resumes a copy.
+- a copy is removed, resumed or suspended only after both ends have said the
+  same several times, and post-copy that broke is never ended.
 """
 
 from kvm_balancer import errors
@@ -54,16 +55,29 @@ class Machine:
 
     @property
     def outcome(self) -> outcome.Outcome | None:
-        """The record of it; None until it ended."""
+        """The record of it that was told last; None until one was."""
         return self._life.outcome
 
     def begin(self, at: float, cause: str = 'accepted') -> course.Wishes:
         """Set out: the same as handling :class:`.events.Accepted`."""
         return self.handle(events.Accepted(at=at, cause=cause))
 
-    def adopt(self, at: float) -> course.Wishes:
-        """Take it up after its executor ended: see what became of it."""
-        return self.handle(events.Adopted(at=at, cause='the executor is back'))
+    def adopt(
+        self, at: float, owned: bool = True, told_unknown: bool = False
+    ) -> course.Wishes:
+        """Take it up after its executor ended: see what became of it.
+
+        :param owned: it is in the journal; else it is only watched
+        :param told_unknown: that it is unknown was told before
+        """
+        return self.handle(
+            events.Adopted(
+                at=at,
+                cause='the executor is back',
+                owned=owned,
+                told_unknown=told_unknown,
+            )
+        )
 
     def handle(self, event: events.Event) -> course.Wishes:
         """Take *event* in, and say what is to be done about it.

@@ -62,12 +62,8 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
     if _failed(checks):
         return _refuse(life, event, checks)
     _tell_open(life, event, checks)
-    settings = life.policy.begin(
-        life.request.options, life.request.predicted, event.at
-    )
-    if life.bandwidth_mib_s:
-        life.policy.bandwidth_limited(life.bandwidth_mib_s, event.at)
-    life.downtime_ms = life.allowed_ms(settings.downtime_ms)
+    settings = life.begin_policy(event.at)
+    life.marked = True
     ready = f'downtime limit {life.downtime_ms} ms to begin with'
     life.enter(states.State.PREPARING, event, ready)
     return (

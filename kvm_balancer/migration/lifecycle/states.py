@@ -2,8 +2,9 @@
 
 A migration is requested, checked, prepared and copied; the guest is then
 switched over, with all of its memory (pre-copy) or with the rest of it to
-follow (post-copy); the call finishes, and both ends are verified. The four
-ends are for good.
+follow (post-copy); post-copy whose stream broke is recovered; the call
+finishes, and both ends are verified. Three ends are for good. That it is
+unknown is told as an outcome, and looked into until it is known.
 """
 
 import enum
@@ -30,10 +31,8 @@ class State(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        """True for the four ends."""
+        """True where nothing follows."""
         return self in ENDS
 
 
-ENDS = frozenset(
-    {State.COMPLETED, State.FAILED, State.CANCELLED, State.UNKNOWN}
-)
+ENDS = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})

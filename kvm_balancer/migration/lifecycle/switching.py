@@ -4,8 +4,8 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration.lifecycle import copying
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
-from kvm_balancer.model import plan
 
 #: A switch takes milliseconds; one that takes this long hangs on something.
 SWITCHOVER_SECONDS = 60.0
@@ -27,7 +27,7 @@ def run_on_destination(
 
     What its share became during the switch, the stream keeps to from now on.
     """
-    _take_post_copy(life, event.at)
+    life.take_post_copy(event.at)
     life.enter(
         states.State.POST_COPY,
         event,
@@ -40,7 +40,7 @@ def pause_post_copy(
     life: course.Course, event: events.PostCopyBroke
 ) -> course.Wishes:
     """See the stream break that the guest's memory comes by."""
-    _take_post_copy(life, event.at)
+    life.take_post_copy(event.at)
     life.enter(
         states.State.POST_COPY_PAUSED,
         event,
@@ -49,23 +49,20 @@ def pause_post_copy(
     return ()
 
 
-def _take_post_copy(life: course.Course, at: float) -> None:
-    life.switched = True
-    life.post_copy_asked_at = at
-    life.chronicle.mode = plan.Mode.POST_COPY
-
-
 def watch(life: course.Course, event: copying.Sight) -> course.Wishes:
     """Show how far it is, where nothing is left to decide."""
     life.chronicle.measure(event.statistics)
     wishes: course.Wishes = ()
     if life.state is states.State.SWITCHOVER:
         wishes = limit_switch(life, event)
+    if life.state is states.State.POST_COPY:
+        wishes = recovering.pause_dead_stream(life, event)
     return (*wishes, *life.report(life.state.value))
 
 
 def finish(life: course.Course, event: events.JobSettled) -> course.Wishes:
     """See the job over; the call is about to return."""
+    life.after.across = True
     life.chronicle.settle(event)
     life.enter(states.State.FINISHING, event, 'the job is over')
     return ()
@@ -73,6 +70,7 @@ def finish(life: course.Course, event: events.JobSettled) -> course.Wishes:
 
 def settle(life: course.Course, event: events.JobSettled) -> course.Wishes:
     """Take figures in that came after the call's return."""
+    life.after.across = True
     life.chronicle.settle(event)
     return ()
 
@@ -81,7 +79,7 @@ def stop_late(life: course.Course, event: events.Event) -> course.Wishes:
     """Take in late that the guest was stopped, or ran elsewhere."""
     life.switched = True
     if not isinstance(event, events.SourceStopped):
-        _take_post_copy(life, event.at)
+        life.take_post_copy(event.at)
     return note(life, event)
 
 

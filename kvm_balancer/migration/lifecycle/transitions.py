@@ -16,7 +16,9 @@ from typing import Any
 from kvm_balancer.migration import events
 from kvm_balancer.migration.lifecycle import copying
 from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import starting
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import switching
@@ -55,6 +57,8 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.CallReturned,
     events.JobSettled,
     events.EndsSeen,
+    events.Mended,
+    events.Unmarked,
     events.CancelAsked,
     events.Ticked,
 )
@@ -69,7 +73,7 @@ def _stays(state: states.State, *kinds: type[events.Event]) -> _Row:
 
 _REQUESTED: _Row = {
     events.Accepted: Rule(starting.check, (_S.PRE_FLIGHT,)),
-    events.Adopted: Rule(ending.adopt, (_S.VERIFYING,)),
+    events.Adopted: Rule(deciding.adopt, (_S.VERIFYING,)),
     events.CancelAsked: Rule(starting.cancel, (_S.CANCELLED,)),
 }
 
@@ -152,13 +156,9 @@ _POST_COPY: _Row = {
     events.BandwidthShared: Rule(copying.share, (_S.POST_COPY,)),
     events.Refused: Rule(ending.refuse, (_S.POST_COPY,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY,)),
+    events.Ticked: Rule(recovering.pause_dead_stream, (_S.POST_COPY,)),
     # both ends tell of it, and the source's stop is told in its wake
-    **_stays(
-        _S.POST_COPY,
-        events.SourceStopped,
-        events.PostCopyBegun,
-        events.Ticked,
-    ),
+    **_stays(_S.POST_COPY, events.SourceStopped, events.PostCopyBegun),
 }
 
 _POST_COPY_PAUSED: _Row = {
@@ -181,6 +181,24 @@ _POST_COPY_PAUSED: _Row = {
     ),
 }
 
+_RECOVERING: _Row = {
+    events.PostCopyBegun: Rule(recovering.go_on, (_S.POST_COPY,)),
+    events.Progressed: Rule(switching.watch, (_S.RECOVERING,)),
+    events.JobSettled: Rule(switching.finish, (_S.FINISHING,)),
+    events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
+    events.BandwidthShared: Rule(copying.share_late, (_S.RECOVERING,)),
+    events.Refused: Rule(ending.refuse, (_S.RECOVERING, _S.VERIFYING)),
+    events.CancelAsked: Rule(copying.cancel_late, (_S.RECOVERING,)),
+    events.Ticked: Rule(recovering.limit, (_S.RECOVERING, _S.VERIFYING)),
+    # of the stream that broke before, or of the new one: the call tells
+    **_stays(
+        _S.RECOVERING,
+        events.PassEnded,
+        events.SourceStopped,
+        events.PostCopyBroke,
+    ),
+}
+
 _FINISHING: _Row = {
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
     events.JobSettled: Rule(switching.settle, (_S.FINISHING,)),
@@ -194,28 +212,44 @@ _FINISHING: _Row = {
     **_stays(_S.FINISHING, events.Progressed, events.PassEnded),
 }
 
+_OVER = (_S.COMPLETED, _S.FAILED, _S.CANCELLED)
+
 _DECIDED = (
-    _S.VERIFYING,
-    _S.COMPLETED,
-    _S.FAILED,
-    _S.CANCELLED,
+    _S.PREPARING,
+    _S.SWITCHOVER,
+    _S.POST_COPY,
+    _S.RECOVERING,
+    *_OVER,
     _S.UNKNOWN,
 )
 
-_VERIFYING: _Row = {
-    events.EndsSeen: Rule(ending.decide, _DECIDED),
-    events.JobSettled: Rule(switching.settle, (_S.VERIFYING,)),
-    events.BandwidthShared: Rule(copying.share_late, (_S.VERIFYING,)),
-    # ends that could not be looked at are ends that cannot be asked
-    events.Refused: Rule(ending.refuse, (_S.VERIFYING, _S.UNKNOWN)),
-    events.CallReturned: Rule(ending.return_late, (_S.VERIFYING,)),
-    events.CancelAsked: Rule(copying.cancel, (_S.VERIFYING,)),
-    # the hypervisor's events travel on another thread than its answers
-    events.SourceStopped: Rule(switching.stop_late, (_S.VERIFYING,)),
-    events.PostCopyBegun: Rule(switching.stop_late, (_S.VERIFYING,)),
-    events.PostCopyBroke: Rule(switching.stop_late, (_S.VERIFYING,)),
-    **_stays(_S.VERIFYING, events.Progressed, events.PassEnded, events.Ticked),
-}
+
+def _looking(state: states.State) -> _Row:
+    """Rows for the two states in which both ends are looked at."""
+    return {
+        events.EndsSeen: Rule(
+            deciding.decide, tuple(dict.fromkeys((state, *_DECIDED)))
+        ),
+        events.Mended: Rule(
+            deciding.mended, tuple(dict.fromkeys((state, _S.UNKNOWN)))
+        ),
+        events.Unmarked: Rule(deciding.unmarked, (state, *_OVER)),
+        # ends that could not be looked at are ends that cannot be asked
+        events.Refused: Rule(
+            deciding.refuse, tuple(dict.fromkeys((state, *_DECIDED)))
+        ),
+        events.Ticked: Rule(deciding.limit, (state, *_OVER)),
+        events.JobSettled: Rule(switching.settle, (state,)),
+        events.BandwidthShared: Rule(copying.share_late, (state,)),
+        events.CallReturned: Rule(ending.return_late, (state,)),
+        events.CancelAsked: Rule(copying.cancel_blindly, (state,)),
+        # the hypervisor's events travel on another thread than its answers
+        events.SourceStopped: Rule(switching.stop_late, (state,)),
+        events.PostCopyBegun: Rule(switching.stop_late, (state,)),
+        events.PostCopyBroke: Rule(switching.stop_late, (state,)),
+        **_stays(state, events.Progressed, events.PassEnded),
+    }
+
 
 #: What is over stays over, whatever still comes in.
 _ENDED: dict[states.State, _Row] = {
@@ -238,8 +272,10 @@ TABLE: dict[tuple[states.State, type[events.Event]], Rule] = {
         _S.SWITCHOVER: _SWITCHOVER,
         _S.POST_COPY: _POST_COPY,
         _S.POST_COPY_PAUSED: _POST_COPY_PAUSED,
+        _S.RECOVERING: _RECOVERING,
         _S.FINISHING: _FINISHING,
-        _S.VERIFYING: _VERIFYING,
+        _S.VERIFYING: _looking(_S.VERIFYING),
+        _S.UNKNOWN: _looking(_S.UNKNOWN),
         **_ENDED,
     }.items()
     for kind, rule in row.items()

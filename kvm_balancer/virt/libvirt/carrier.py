@@ -9,7 +9,6 @@ Both ends have connections of this carrier's own (:mod:`.lines`).
 import collections.abc
 import contextlib
 import logging
-import queue
 import threading
 
 import libvirt
@@ -19,46 +18,28 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import lane
 from kvm_balancer.virt.libvirt import lines
+from kvm_balancer.virt.libvirt import marking
+from kvm_balancer.virt.libvirt import mending
 from kvm_balancer.virt.libvirt import notes
 from kvm_balancer.virt.libvirt import preflight
 from kvm_balancer.virt.libvirt import watch
 
 LOG = logging.getLogger(__name__)
 
-_Work = collections.abc.Callable[[], None]
-
 #: QEMU's own limit of the downtime, for a start that was not told any.
 _USUAL_DOWNTIME_MS = 300
 
-
-class _Lane:
-    """Work done one after the other, in a thread of its own."""
-
-    def __init__(self, name: str) -> None:
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._name = name
-        self._begun = False
-
-    def put(self, work: _Work) -> None:
-        if not self._begun:
-            self._begun = True
-            threading.Thread(
-                target=self._run, name=self._name, daemon=True
-            ).start()
-        self._work.put(work)
-
-    def close(self) -> None:
-        self._work.put(None)
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
+#: What was begun before the end is let go on for so long; what hangs on a
+#: monitor that is dead would go on for ever.
+_LAST_WORK_SECONDS = 30.0
 
 
 class LibvirtCarrier(driver.Carrier):
@@ -97,40 +78,69 @@ class LibvirtCarrier(driver.Carrier):
             clock,
         )
         self._manage = manage
+        self._mender = mending.Mender(self._lines, wanted, manage)
         self._local = local
         #: told before the start: it takes the place of the options' own
         self._bandwidth_mib_s: int | None = None
         self._downtime_set = False
         name = wanted.migration_id[:8]
-        self._steering = _Lane(f'steer-{name}')
-        self._looking = _Lane(f'look-{name}')
+        self._steering = lane.Lane(f'steer-{name}')
+        self._looking = lane.Lane(f'look-{name}')
 
     def perform(self, instruction: instructions.Instruction) -> None:
+        if isinstance(instruction, instructions.Check):
+            self._lines.prepare()
+        looking = self._looking_work(instruction)
+        if looking is not None:
+            self._put(self._looking, instruction, looking)
+            return
+        self._put(
+            self._steering, instruction, self._steering_work(instruction)
+        )
+
+    def _looking_work(
+        self, instruction: instructions.Instruction
+    ) -> lane.Work | None:
+        """Return what is done beside the job, and may take its time."""
         match instruction:
             case instructions.Check():
-                self._lines.prepare()
-                self._put(self._looking, instruction, self._check)
+                return self._check
             case instructions.LookAtEnds(delay_seconds=delay):
-                self._put(
-                    self._looking,
-                    instruction,
-                    lambda: self._look_at_ends(delay),
-                )
-            case instructions.Start(options=options):
-                self._steer(instruction, lambda: self._start(options))
-            case instructions.SetDowntime(downtime_ms=limit):
-                self._steer(instruction, lambda: self._set_downtime(limit))
-            case instructions.SetBandwidth(mib_s=limit):
-                self._steer(instruction, lambda: self._set_bandwidth(limit))
-            case instructions.StartPostCopy():
-                self._steer(instruction, self._start_post_copy)
-            case instructions.Abort():
-                self._steer(instruction, self._watch.abort)
+                return lambda: self._look_at_ends(delay)
+            case instructions.Mend():
+                return lambda: self._mend(instruction)
+            case instructions.Unmark():
+                return self._unmark
             case _:
-                raise errors.MigrationError(
-                    f'{type(instruction).__name__} is not an instruction '
-                    'that a carrier knows.'
-                )
+                return None
+
+    def _steering_work(
+        self, instruction: instructions.Instruction
+    ) -> lane.Work:
+        """Return what is done to the job.
+
+        :raises MigrationError: when it is nothing for a carrier
+        """
+        match instruction:
+            case instructions.Start(options=options):
+                return lambda: self._start(options)
+            case instructions.SetDowntime(downtime_ms=limit):
+                return lambda: self._set_downtime(limit)
+            case instructions.SetBandwidth(mib_s=limit):
+                return lambda: self._set_bandwidth(limit)
+        plain: dict[type[instructions.Instruction], lane.Work] = {
+            instructions.Follow: self._follow,
+            instructions.StartPostCopy: self._start_post_copy,
+            instructions.PausePostCopy: self._watch.pause_post_copy,
+            instructions.Recover: self._recover,
+            instructions.Abort: self._watch.abort,
+        }
+        kind = type(instruction)
+        if kind not in plain:
+            raise errors.MigrationError(
+                f'{kind.__name__} is not an instruction that a carrier knows.'
+            )
+        return plain[kind]
 
     def close(self) -> None:
         with self._telling:
@@ -142,6 +152,8 @@ class LibvirtCarrier(driver.Carrier):
         threading.Thread(target=self._let_go, daemon=True).start()
 
     def _let_go(self) -> None:
+        for one in (self._steering, self._looking):
+            one.wait(_LAST_WORK_SECONDS)
         self._lines.close()
 
     def _tell(self, event: events.Event) -> None:
@@ -149,17 +161,17 @@ class LibvirtCarrier(driver.Carrier):
             if not self._closed.is_set():
                 self._sink(event)
 
-    def _steer(
-        self, instruction: instructions.Instruction, work: _Work
-    ) -> None:
-        self._put(self._steering, instruction, work)
-
     def _put(
-        self, lane: _Lane, instruction: instructions.Instruction, work: _Work
+        self,
+        into: lane.Lane,
+        instruction: instructions.Instruction,
+        work: lane.Work,
     ) -> None:
-        lane.put(lambda: self._try(instruction, work))
+        into.put(lambda: self._try(instruction, work))
 
-    def _try(self, instruction: instructions.Instruction, work: _Work) -> None:
+    def _try(
+        self, instruction: instructions.Instruction, work: lane.Work
+    ) -> None:
         name = type(instruction).__name__
         try:
             work()
@@ -196,10 +208,48 @@ class LibvirtCarrier(driver.Carrier):
                 self._set_downtime(limit)
         self._watch.start(lambda handle: self._migrate(handle, options))
 
+    def _recover(self) -> None:
+        """Carry broken post-copy on, by the same call once more."""
+        if self._mender.before_recovery() is events.EndState.POST_COPY:
+            self._watch.pause_post_copy()
+        options = self._wanted.options
+        self._watch.start(
+            lambda handle: self._migrate(
+                handle, options, jobs.RESUME_POST_COPY
+            ),
+            recovers=True,
+        )
+
+    def _follow(self) -> None:
+        """Watch the job, if it is that of this migration."""
+        try:
+            self._mender.refuse_foreign()
+        except errors.HypervisorUnreachable as error:
+            self._tell_lost(str(error), lost=True)
+        except errors.KVMBalancerError as error:
+            self._tell_lost(str(error))
+        else:
+            self._watch.follow()
+
+    def _tell_lost(self, error: str, lost: bool = False) -> None:
+        self._tell(
+            events.CallReturned(
+                at=self._clock(),
+                cause='a job that runs',
+                error=error,
+                events_lost=lost,
+            )
+        )
+
     def _migrate(
-        self, handle: connection.Handle, options: request.Options
+        self,
+        handle: connection.Handle,
+        options: request.Options,
+        more_flags: int = 0,
     ) -> None:
         domain = handle.lookupByUUIDString(self._wanted.instance)
+        if not more_flags:
+            marking.write(domain, marks.of(self._wanted))
         bandwidth = self._bandwidth_mib_s
         if bandwidth is None:
             bandwidth = options.bandwidth_mib_s
@@ -211,8 +261,12 @@ class LibvirtCarrier(driver.Carrier):
             jobs.flags(
                 options,
                 persistent=bool(domain.isPersistent()),
-                paused=domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED,
-            ),
+                paused=(
+                    not more_flags
+                    and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+                ),
+            )
+            | more_flags,
         )
 
     def _domain(
@@ -262,6 +316,14 @@ class LibvirtCarrier(driver.Carrier):
         self._tell(
             events.Checked(at=self._clock(), cause='pre-flight', checks=checks)
         )
+
+    def _mend(self, wish: instructions.Mend) -> None:
+        text = self._mender.mend(wish)
+        self._tell(events.Mended(at=self._clock(), cause='mended', text=text))
+
+    def _unmark(self) -> None:
+        self._mender.unmark()
+        self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 
     def _look_at_ends(self, delay_seconds: float) -> None:
         if self._closed.wait(delay_seconds):

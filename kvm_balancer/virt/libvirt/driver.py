@@ -5,6 +5,7 @@ from typing import Self
 import urllib.parse
 import uuid as uuids
 
+import libvirt
 from oslo_config import cfg
 
 from kvm_balancer import errors
@@ -13,6 +14,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import address
@@ -23,6 +25,7 @@ from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import occupancy
 from kvm_balancer.virt.libvirt import provisions
 from kvm_balancer.virt.libvirt import sampling
@@ -134,6 +137,9 @@ class LibvirtDriver(driver.Driver):
     def dirtied_mib(self, instance: str) -> float | None:
         return self._link.call(lambda handle: dirtied.told(handle, instance))
 
+    def marked(self) -> tuple[marks.Marked, ...]:
+        return self._link.call(_marked)
+
     def carrier(
         self,
         wanted: request.Request,
@@ -190,6 +196,21 @@ class LibvirtDriver(driver.Driver):
             asks=facts.asks,
             huge_page_kib=facts.memory.claimed_kib,
         )
+
+
+def _marked(handle: connection.Handle) -> tuple[marks.Marked, ...]:
+    found = []
+    for domain in handle.listAllDomains(0):
+        try:
+            mark = marking.read(domain)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+            # it went while the others were read
+            continue
+        if mark is not None:
+            found.append(marks.Marked(domain.UUIDString(), mark))
+    return tuple(found)
 
 
 def _is_uuid(text: str) -> bool:

@@ -19,6 +19,7 @@ from kvm_balancer.virt.libvirt import jobs
 class Kind(enum.Enum):
     """What a note is about."""
 
+    BEGUN = enum.auto()
     PASS = enum.auto()
     STOPPED = enum.auto()
     POST_COPY = enum.auto()

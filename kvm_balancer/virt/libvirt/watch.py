@@ -7,7 +7,6 @@ leave a note for it.
 """
 
 import collections.abc
-import contextlib
 import dataclasses
 import logging
 import threading
@@ -16,7 +15,9 @@ import time
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt import steady
+from kvm_balancer.virt.libvirt import abort
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import lines
@@ -31,12 +32,11 @@ Call = collections.abc.Callable[[connection.Handle], None]
 
 _EVENT = "libvirt's event"
 
+_State = events.EndState
+
 #: The final figures, or the word that post-copy broke, travel beside the
 #: answer of the call and may come after it; so long they are waited for.
 _SETTLE_SECONDS = 1.0
-
-#: How often a job is told again to end that did not hear it.
-_ABORT_AGAIN_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,33 +73,71 @@ class Watch:
         self._tell = tell
         self._poll_seconds = poll_seconds
         self._last = events.Statistics()
-        self._abort_wanted = False
-        self._abort_tried_at = 0.0
+        self._abort = abort.Abort(links.hands, instance)
         self._stopped = False
         self._in_post_copy = False
         self._settled = False
         self._listening: int | None = None
+        self._watching = False
+        #: a call is under way
+        self._calling = False
+        #: a job is, and nobody here called for it
+        self._following = False
+        #: post-copy is to begin again, which no event tells
+        self._recovering = False
         self._closed = threading.Event()
 
-    def start(self, call: Call) -> None:
-        """Make the call and watch it, until it returns."""
-        self._spawn(lambda: self._watch(call))
+    def start(self, call: Call, recovers: bool = False) -> None:
+        """Make the call and watch it, until it returns.
+
+        :param recovers: it carries broken post-copy on
+        :raises HypervisorError: while another one has not returned
+        """
+        if self._calling:
+            raise errors.HypervisorError('the call has not come back yet')
+        self._calling = True
+        self._recovering = recovers
+        if recovers:
+            # It came too late.
+            self._abort.wanted = False
+        self._begin(call)
+
+    def follow(self) -> None:
+        """Watch a job that was begun by others, until it is over."""
+        self._begin(None)
+
+    def _begin(self, call: Call | None) -> None:
+        if not self._watching:
+            self._watching = True
+            self._spawn(self._watch)
+        self._heard.take(notes.Kind.BEGUN, call)
 
     def abort(self) -> None:
         """End the job now, or as soon as there is one.
 
         :raises Refused: when the job is past the point of return
         """
-        self._abort_wanted = True
+        self._abort.wanted = True
         try:
-            self._try_abort()
+            self._abort.tell()
         except failures.Refused:
             if self._in_post_copy:
-                self._abort_wanted = False
+                self._abort.wanted = False
                 raise
             # The job is not there yet, or not any more.
         except errors.NotFound:
             pass
+
+    def pause_post_copy(self) -> None:
+        """Have the source give up the stream of post-copy.
+
+        :raises Refused: when there is none
+        """
+        self._links.hands.call(
+            lambda handle: handle.lookupByUUIDString(
+                self._instance
+            ).abortJobFlags(jobs.ABORT_POST_COPY)
+        )
 
     def close(self) -> None:
         """Look away."""
@@ -116,7 +154,7 @@ class Watch:
     def _make_call(self, call: Call) -> None:
         error, lost = '', False
         try:
-            if self._abort_wanted:
+            if self._abort.wanted:
                 error = 'it was cancelled before it began'
             else:
                 self._links.call.call(call)
@@ -128,31 +166,44 @@ class Watch:
             # Whatever it was, the machine must not wait for ever.
             LOG.exception('The call that migrates broke')
             error = f'internal error: {found}'
+        self._calling = False
         self._heard.take(notes.Kind.RETURNED, _Return(error, lost))
 
     # The eyes
 
-    def _watch(self, call: Call) -> None:
-        self._listening = self._listens()
-        if self._listening is None:
-            # What happened without eyes on it would be missed.
-            self._heard.take(
-                notes.Kind.RETURNED,
-                _Return("the source's events cannot be heard", lost=False),
-            )
-        else:
-            self._spawn(lambda: self._make_call(call))
-        wait: float | None = self._poll_seconds
+    def _watch(self) -> None:
+        wait: float | None = None
         while not self._closed.is_set():
             note = self._heard.next(wait)
             if note is None:
                 self._look()
+            elif note.kind == notes.Kind.BEGUN:
+                self._set_out(note.value)
+                wait = self._poll_seconds
             elif note.kind == notes.Kind.RETURNED:
                 self._finish(note)
                 # What was said before the call returned may come after.
                 wait = None
             else:
                 self._take(note)
+
+    def _set_out(self, call: Call | None) -> None:
+        self._settled = False
+        self._listening = self._listens()
+        if self._listening is None:
+            # What happened without eyes on it would be missed.
+            self._calling = False
+            self._return("the source's events cannot be heard", call is None)
+        elif call is not None:
+            self._spawn(lambda: self._make_call(call))
+        else:
+            self._following = True
+            self._look()
+
+    def _return(self, error: str = '', lost: bool = False) -> None:
+        """Say that nothing is to be watched any more."""
+        self._following = False
+        self._heard.take(notes.Kind.RETURNED, _Return(error, lost))
 
     def _take(self, note: notes.Note) -> None:
         match note.kind:
@@ -163,6 +214,7 @@ class Watch:
                 self._tell(events.SourceStopped(at=note.at, cause=_EVENT))
             case notes.Kind.POST_COPY if not self._in_post_copy:
                 self._in_post_copy = True
+                self._recovering = False
                 self._tell(events.PostCopyBegun(at=note.at, cause=_EVENT))
             case notes.Kind.BROKEN if self._in_post_copy:
                 self._in_post_copy = False
@@ -184,8 +236,10 @@ class Watch:
             )
 
     def _look(self) -> None:
-        if self._abort_wanted:
-            self._abort_again()
+        if self._abort.wanted and not self._in_post_copy:
+            self._abort.tell_again()
+        if self._following or self._recovering:
+            self._look_at_source()
         if self._read():
             self._tell(
                 events.Progressed(
@@ -194,6 +248,44 @@ class Watch:
                     statistics=self._last,
                 )
             )
+
+    def _look_at_source(self) -> None:
+        """See in the state of the source what no event may tell.
+
+        Of a job that is followed they came before, and to somebody else; a
+        recovery that goes well sends none.
+        """
+        try:
+            end = self._links.eyes.call(
+                lambda handle: ends.read_end(
+                    handle.lookupByUUIDString(self._instance)
+                )
+            )
+        except errors.HypervisorUnreachable as error:
+            if self._following:
+                self._return(str(error), lost=True)
+            return
+        except errors.NotFound:
+            if self._following:
+                self._return()
+            return
+        except errors.KVMBalancerError:
+            # It answers, and may be busy.
+            return
+        if end.state is _State.POST_COPY:
+            self._heard.take(notes.Kind.POST_COPY)
+        elif self._following:
+            self._judge_followed(end)
+
+    def _judge_followed(self, end: events.End) -> None:
+        if end.state is _State.POST_COPY_FAILED:
+            self._in_post_copy = True
+            self._heard.take(notes.Kind.BROKEN)
+            self._return('the stream of post-copy broke')
+        elif not end.job_active:
+            self._return()
+        elif end.state is _State.PAUSED_MIGRATION and not self._stopped:
+            self._heard.take(notes.Kind.STOPPED)
 
     def _read(self) -> bool:
         """Ask for the statistics; tell whether there is a job."""
@@ -265,23 +357,3 @@ class Watch:
         if answer.error:
             return self._in_post_copy and not answer.lost
         return not self._settled
-
-    # The end of it, on demand
-
-    def _try_abort(self) -> None:
-        self._abort_tried_at = time.monotonic()
-        self._links.hands.call(
-            lambda handle: handle.lookupByUUIDString(self._instance).abortJob()
-        )
-
-    def _abort_again(self) -> None:
-        waited = time.monotonic() - self._abort_tried_at
-        if waited >= _ABORT_AGAIN_SECONDS and not self._in_post_copy:
-            # In a thread of its own: abortJob hangs where QEMU's monitor
-            # is dead, and the eyes have to stay open.
-            self._abort_tried_at = time.monotonic()
-            threading.Thread(target=self._abort_quietly, daemon=True).start()
-
-    def _abort_quietly(self) -> None:
-        with contextlib.suppress(errors.KVMBalancerError):
-            self._try_abort()

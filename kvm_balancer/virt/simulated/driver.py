@@ -12,6 +12,7 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.simulated import hosts
@@ -106,6 +107,15 @@ class SimulatedDriver(driver.Driver):
             return guest.dirtied_mib(seconds)
 
         return self._stage.use(told)
+
+    def marked(self) -> tuple[marks.Marked, ...]:
+        return self._stage.use(
+            lambda world: tuple(
+                marks.Marked(held.instance.id, held.mark)
+                for held in self._host(world).all_held()
+                if held.mark is not None
+            )
+        )
 
     def carrier(
         self,

@@ -51,6 +51,7 @@ class Ends:
             since=now,
             job_active=True,
             arriving=True,
+            mark=self._leaving.mark,
         )
         there.holdings[self.instance.id] = self._coming
 
@@ -98,3 +99,16 @@ class Ends:
             if held is not None:
                 held.state = _State.POST_COPY_FAILED
                 held.executes = False
+
+    def come_together(self) -> None:
+        """Go on with post-copy that had fallen apart."""
+        self._leaving.state = _State.POST_COPY
+        if self._coming is not None:
+            self._coming.state = _State.POST_COPY
+            self._coming.executes = True
+
+    def abandon(self) -> None:
+        """Leave both copies as they are, with no job to hold them."""
+        for held in (self._leaving, self._coming):
+            if held is not None:
+                held.job_active = held.arriving = False

@@ -6,6 +6,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration.options import wishes
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import load
 from kvm_balancer.virt.simulated import memory
@@ -62,6 +63,7 @@ class Holding:
     :ivar since: when it began to run here, in world time
     :ivar arriving: a migration brings it here
     :ivar throttle_percent: how much auto-converge slows it down
+    :ivar mark: of the migration that it is in
     """
 
     instance: Instance
@@ -71,6 +73,7 @@ class Holding:
     job_active: bool = False
     throttle_percent: int = 0
     arriving: bool = False
+    mark: marks.Mark | None = None
 
     def cores(self, at: float) -> float:
         """Return the cores that it wants here."""
@@ -144,6 +147,14 @@ class Host:
             f'{self.facts.name} has no instance {instance}: see where it is '
             'now: kvm-balancer instances'
         )
+
+    def all_held(self) -> tuple[Holding, ...]:
+        """Return what it has of all instances.
+
+        :raises HypervisorUnreachable: when it cannot be asked
+        """
+        self.answer()
+        return tuple(self.holdings.values())
 
     def answer(self) -> None:
         """Answer at all.

@@ -3,7 +3,8 @@
 Pure. ::
 
     idle -> preparing -> copying -> stopped -> over
-                           +-> switching -> post-copy -> over, or broken
+                           +-> switching -> post-copy -> over
+                                            +-> broken -> post-copy
 
 Told are the events that libvirt and QEMU would send, in their order: the
 end of each pass, the stop of the guest on the source, the final figures of
@@ -16,6 +17,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
+from kvm_balancer.virt import marks
 from kvm_balancer.virt.simulated import agenda
 from kvm_balancer.virt.simulated import ends
 from kvm_balancer.virt.simulated import failures
@@ -79,6 +81,11 @@ class Journey:
         self._ends: ends.Ends | None = None
         self._copy = memory.Copy(memory.Guest(0.0, 0.0), wanted.options)
 
+    @property
+    def under_way(self) -> bool:
+        """A job holds the instance, or waits to be taken up again."""
+        return self.phase not in (Phase.IDLE, Phase.OVER)
+
     # -- what is asked of it -----------------------------------------------
 
     def set_downtime(self, downtime_ms: int) -> None:
@@ -121,6 +128,53 @@ class Journey:
         elif self.phase in (Phase.SWITCHING, Phase.POST_COPY, Phase.BROKEN):
             self._abort_wanted = False
             raise errors.HypervisorError('post-copy cannot be aborted')
+
+    def pause_post_copy(self) -> None:
+        """Give the stream up.
+
+        :raises HypervisorError: when post-copy does not run
+        """
+        if self.phase is not Phase.POST_COPY:
+            raise errors.HypervisorError('post-copy does not run')
+        self._break_post_copy()
+
+    def recover(self) -> None:
+        """Go on over a new stream.
+
+        :raises HypervisorError: when there is nothing to recover
+        """
+        if self.phase is not Phase.BROKEN:
+            raise errors.HypervisorError('there is no broken post-copy')
+        try:
+            for name in (self.source, self.destination):
+                self._around.host(name).answer()
+        except errors.HypervisorUnreachable as error:
+            self._voice.returned(str(error))
+            return
+        self.phase = Phase.POST_COPY
+        self._both.come_together()
+        self._voice.happened(events.PostCopyBegun)
+        self._caught_up_at = self._around.now
+        self._around.network.join(self)
+        self._look()
+
+    def follow(self) -> None:
+        """Tell on, to whoever listens now."""
+        self._voice.muted = False
+        if not self.under_way:
+            self._voice.returned('there is no job')
+
+    def lose_sight(self) -> None:
+        """Go on, and tell nobody: the word of the call was the last one."""
+        self._voice.returned('the connection was lost', lost=True)
+        self._voice.muted = True
+
+    def abandon(self) -> None:
+        """Be forgotten by the hypervisors, and leave both copies."""
+        self._leave_network()
+        self.phase = Phase.OVER
+        self._both.abandon()
+        self._voice.returned('the hypervisor forgot it', lost=True)
 
     def start(self, options: request.Options) -> None:
         """Make the call; whatever comes of it is told as events."""
@@ -197,6 +251,7 @@ class Journey:
         self, held: hosts.Holding, options: request.Options
     ) -> ends.Ends:
         self.phase = Phase.PREPARING
+        held.mark = marks.of(self._wanted)
         self._started_at = self._around.now
         both = ends.Ends(self._around.host(self.source), held)
         self._ends = both

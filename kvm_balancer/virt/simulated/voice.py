@@ -12,6 +12,8 @@ class Voice:
     def __init__(self, around: scene.Scene, migration_id: str) -> None:
         self._around = around
         self._migration_id = migration_id
+        #: whoever listened has lost sight of it
+        self.muted = False
 
     def progressed(self, statistics: events.Statistics) -> None:
         """Tell where the copy stands."""
@@ -64,4 +66,6 @@ class Voice:
         )
 
     def _tell(self, event: events.Event) -> None:
+        if self.muted:
+            return
         self._around.tell(self._migration_id, event)

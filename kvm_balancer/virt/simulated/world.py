@@ -26,7 +26,9 @@ from kvm_balancer.virt.simulated import checks
 from kvm_balancer.virt.simulated import failures
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import journey
+from kvm_balancer.virt.simulated import mending
 from kvm_balancer.virt.simulated import scene
+from kvm_balancer.virt.simulated import steering
 
 SCHEME = 'simulated'
 
@@ -130,6 +132,18 @@ class World:
                 if isinstance(stream, journey.Journey):
                     stream.break_link()
 
+    def lose_sight(self, migration_id: str) -> None:
+        """Let whoever carries a migration lose sight of it."""
+        self._journeys[migration_id].lose_sight()
+
+    def abandon(self, migration_id: str) -> None:
+        """Let both hypervisors forget a migration, and leave its copies."""
+        self._journeys[migration_id].abandon()
+
+    def break_stream(self, migration_id: str) -> None:
+        """Break the stream of a migration."""
+        self._journeys[migration_id].break_link()
+
     def set_bandwidth(self, host: str, mib_s: float) -> None:
         """Let a host's migration network carry another amount from now on."""
         changed = self._scene.host(host)
@@ -175,6 +189,10 @@ class World:
                 self._answer(lambda: self._check(host, wanted, manage))
             case instructions.LookAtEnds(delay_seconds=delay):
                 self._answer(lambda: self._look(host, wanted), delay)
+            case instructions.Mend() | instructions.Unmark():
+                self._answer(
+                    lambda: self._touch(host, wanted, manage, instruction)
+                )
             case instructions.Reserve():
                 self._scene.after(0.0, lambda: self._reserve(wanted))
             case instructions.Release():
@@ -188,35 +206,53 @@ class World:
         wanted: request.Request,
         instruction: instructions.Instruction,
     ) -> None:
-        trip = self._journey(host, wanted)
         try:
-            match instruction:
-                case instructions.Start(options=options):
-                    trip.start(options or wanted.options)
-                case instructions.SetDowntime(downtime_ms=limit):
-                    trip.set_downtime(limit)
-                case instructions.SetBandwidth(mib_s=limit):
-                    trip.set_bandwidth(limit)
-                case instructions.StartPostCopy():
-                    trip.start_post_copy()
-                case instructions.Abort():
-                    trip.abort()
-                case _:
-                    raise errors.MigrationError(
-                        f'{type(instruction).__name__} is not an instruction '
-                        'that a carrier knows.'
-                    )
+            steering.carry_out(
+                self._journey(host, wanted), wanted, instruction
+            )
         except errors.HypervisorUnreachable:
             # It may have been carried out all the same: that is no refusal.
             return
         except (errors.HypervisorError, errors.NotFound) as error:
-            name = type(instruction).__name__
-            self._scene.tell(
-                wanted.migration_id,
-                events.Refused(
-                    at=self.now, cause=name, instruction=name, text=str(error)
-                ),
-            )
+            self._refuse(wanted, instruction, error)
+
+    def _touch(
+        self,
+        host: str,
+        wanted: request.Request,
+        manage: ownership.Manage,
+        instruction: instructions.Instruction,
+    ) -> None:
+        """Do something to what a migration has left."""
+        ends = (host, destination_of(wanted))
+        told: events.Event
+        try:
+            if isinstance(instruction, instructions.Mend):
+                text = mending.mend(
+                    self._scene, wanted, ends, manage, instruction
+                )
+                told = events.Mended(at=self.now, cause='mended', text=text)
+            else:
+                mending.unmark(self._scene, wanted, ends)
+                told = events.Unmarked(at=self.now, cause='unmarked')
+        except errors.KVMBalancerError as error:
+            self._refuse(wanted, instruction, error)
+            return
+        self._scene.tell(wanted.migration_id, told)
+
+    def _refuse(
+        self,
+        wanted: request.Request,
+        instruction: instructions.Instruction,
+        error: errors.KVMBalancerError,
+    ) -> None:
+        name = type(instruction).__name__
+        self._scene.tell(
+            wanted.migration_id,
+            events.Refused(
+                at=self.now, cause=name, instruction=name, text=str(error)
+            ),
+        )
 
     def _journey(self, host: str, wanted: request.Request) -> journey.Journey:
         found = self._journeys.get(wanted.migration_id)
@@ -230,9 +266,11 @@ class World:
     def forget(self, migration_id: str) -> None:
         """Forget a migration of which nobody wants to be told any more.
 
-        One that is under way goes on.
+        One that is under way goes on, and may be followed again.
         """
-        self._journeys.pop(migration_id, None)
+        found = self._journeys.get(migration_id)
+        if found is not None and not found.under_way:
+            del self._journeys[migration_id]
 
     def _answer(
         self,

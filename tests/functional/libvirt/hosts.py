@@ -12,9 +12,13 @@ import libvirt
 
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import driver
+from kvm_balancer.virt.libvirt import marking
 from tests.contract import ground
 from tests.functional.libvirt import guests
 
@@ -129,6 +133,36 @@ class LibvirtGround(ground.Ground):
 
     def of_nova(self) -> str:
         return self.start('calm', metadata=guests.NOVA)
+
+    def leave(
+        self,
+        wanted: request.Request,
+        source: events.EndState,
+        destination: events.EndState,
+    ) -> None:
+        """Leave copies as a crash does: what was saved is loaded again.
+
+        A guest that is loaded and not let go on is paused as one that
+        arrives is.
+        """
+        uid = wanted.instance
+        image = str(self.lab.directory / f'{uid}.saved')
+        domain = self.domain(uid)
+        marking.write(domain, marks.of(wanted))
+        domain.save(image)
+        for handle, state in zip(
+            self._handles, (source, destination), strict=True
+        ):
+            if state is events.EndState.ABSENT:
+                continue
+            running = state is events.EndState.RUNNING
+            handle.restoreFlags(
+                image,
+                None,
+                libvirt.VIR_DOMAIN_SAVE_RUNNING
+                if running
+                else libvirt.VIR_DOMAIN_SAVE_PAUSED,
+            )
 
     def destination_uri(self) -> str:
         return self.there.uri

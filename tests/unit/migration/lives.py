@@ -65,6 +65,8 @@ class Life:
         self.machine = machine.Machine(wanted(**options), self.policy)
         self.now = 100.0
         self.wishes = []
+        #: marks are taken off as soon as that is asked for
+        self.unmarks = True
 
     @property
     def names(self):
@@ -88,6 +90,10 @@ class Life:
         self.now += after
         new = self.machine.handle(kind(at=self.now, cause='test', **fields))
         self.wishes.extend(new)
+        if self.unmarks and any(
+            type(wish).__name__ == 'Unmark' for wish in new
+        ):
+            return (*new, *self.tell(events.Unmarked, 0.0))
         return new
 
     def checked(self, *checks):
@@ -115,6 +121,14 @@ class Life:
             source=events.End(source, job_active),
             destination=events.End(destination),
         )
+
+    def ends_until(self, name, source, destination, **fields):
+        """Look at the ends until an instruction comes, or for too long."""
+        for _ in range(100):
+            new = self.ends(source, destination, **fields)
+            if name in [type(wish).__name__ for wish in new]:
+                return new
+        raise AssertionError(f'no {name}: {self.machine.story[-3:]}')
 
     def returned(self, error='', **fields):
         return self.tell(events.CallReturned, error=error, **fields)

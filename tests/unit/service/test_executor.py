@@ -1,23 +1,29 @@
 """An executor accepts a migration once, refuses what is not its, and tells."""
 
+import contextlib
 import dataclasses
 import pathlib
 import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 import uuid
 
 import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import executor
 from kvm_balancer.store import outbox
+from kvm_balancer.virt import marks
+from tests.unit.migration import lives
 from tests.unit.service import worlds
 
 TIMEOUT_SECONDS = 60.0
@@ -33,11 +39,11 @@ class FullOnce:
     def __getattr__(self, name):
         return getattr(self._memory, name)
 
-    def conclude(self, *values):
+    def conclude(self, *values, **more):
         if self._left:
             self._left -= 1
             raise errors.StoreError('no space left')
-        self._memory.conclude(*values)
+        self._memory.conclude(*values, **more)
 
 
 class Slow:
@@ -89,6 +95,16 @@ class Asking:
         return dataclasses.replace(self._whole.view(instance), asks=self._asks)
 
 
+@contextlib.contextmanager
+def quick():
+    """Have ends looked at without long pauses."""
+    names = ('LONGEST_DELAY_SECONDS', 'LONGEST_UNKNOWN_SECONDS')
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(mock.patch.object(deciding, name, 0.01))
+        yield
+
+
 class ExecutorTest(unittest.TestCase):
     def setUp(self):
         super().setUp()
@@ -99,6 +115,7 @@ class ExecutorTest(unittest.TestCase):
         self.path = pathlib.Path(made.name) / 'executor.sqlite'
         self.told = threading.Condition()
         self.outcomes = 0
+        self.policy = adaptive.Adaptive
         self.progress = []
         self.executor = self.build()
 
@@ -109,7 +126,7 @@ class ExecutorTest(unittest.TestCase):
             'here',
             self.world.driver('here'),
             self.memory,
-            lambda wanted: machine.Machine(wanted, adaptive.Adaptive()),
+            lambda wanted: machine.Machine(wanted, self.policy()),
             lambda wanted, report: self.progress.append(report),
             self.note_outcome,
             max_outgoing,
@@ -317,6 +334,113 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
         self.assertIn('the executor ended', ended.reason)
         self.assertEqual([], self.memory.unfinished())
+
+    def restart(self):
+        """Let this run of the executor end, and another one begin."""
+        self.executor.stop()
+        self.memory.close()
+        self.executor = self.build()
+        self.executor.recover()
+        self.addCleanup(self.executor.stop)
+
+    def wait_for_state(self, migration_id, state):
+        limit = time.monotonic() + TIMEOUT_SECONDS
+        while self.executor.state(migration_id) != state:
+            self.assertLess(time.monotonic(), limit)
+            time.sleep(0)
+
+    def endless(self):
+        """Begin a migration that goes on until something happens to it."""
+        self.policy = lives.Told
+        wanted = self.request(
+            self.world.start('here', dirty_rate_mib_s=3000.0),
+            options=request.Options(
+                auto_converge=False, max_downtime_ms=1, bandwidth_mib_s=50
+            ),
+        )
+        self.executor.migrate(wanted)
+        self.wait_for_state(wanted.migration_id, 'pre-copy')
+        return wanted
+
+    def test_what_an_earlier_run_began_is_steered_on(self):
+        """It would never end, and is cancelled."""
+        wanted = self.endless()
+        self.restart()
+        self.wait_for_state(wanted.migration_id, 'pre-copy')
+        self.executor.cancel(wanted.migration_id, 'a person')
+        self.wait_for_outcomes(1)
+        (ended,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.CANCELLED, ended.outcome)
+        self.assertEqual((), self.world.driver('here').marked())
+
+    def unknown(self):
+        """Have a migration of which nobody can tell how it ended."""
+        wanted = self.endless()
+        self.world.stage.use(lambda world: world.set_reachable('here', False))
+        self.wait_for_outcomes(1)
+        return wanted
+
+    def test_what_is_unknown_is_told_and_looked_at_until_it_is_known(self):
+        with quick():
+            wanted = self.unknown()
+            (entry,) = self.memory.unfinished()
+            self.assertEqual('unknown', entry.state)
+            with self.assertRaisesRegex(errors.MigrationError, '--unknown'):
+                self.executor._refuse_unfit(self.request(wanted.instance))
+            self.restart()
+            self.world.stage.use(
+                lambda world: world.set_reachable('here', True)
+            )
+            self.wait_for_outcomes(2)
+        kinds = [one.outcome for one in self.kept()]
+        self.assertEqual(
+            [outcome.OutcomeKind.UNKNOWN, outcome.OutcomeKind.FAILED], kinds
+        )
+        self.assertEqual([], self.memory.unfinished())
+
+    def mark(self, wanted, **changes):
+        def mark(world):
+            held = world.host('here').find(wanted.instance)
+            held.mark = marks.of(wanted)
+            for name, value in changes.items():
+                setattr(held, name, value)
+
+        self.world.stage.use(mark)
+
+    def test_a_mark_without_a_journal_is_told_of_and_left_alone(self):
+        wanted = self.request(self.world.start('here'))
+        self.mark(
+            wanted, state=events.EndState.PAUSED_MIGRATION, executes=False
+        )
+        with quick():
+            self.executor.recover()
+            self.wait_for_outcomes(1)
+            self.restart()
+            self.wait_for_state(wanted.migration_id, 'unknown')
+            self.executor.stop()
+        (told,) = self.kept()
+        self.assertEqual(outcome.OutcomeKind.UNKNOWN, told.outcome)
+        self.assertIn('in no journal', told.reason)
+        view = self.world.driver('here').view(wanted.instance)
+        self.assertEqual('paused for migration', view.end.state)
+
+    def test_a_mark_that_an_end_left_is_taken_off(self):
+        wanted = self.request(self.world.start('here'))
+        self.memory.accept(
+            wanted.migration_id,
+            msgspec.json.encode(messages.encode_request(wanted)),
+            'failed',
+            time.time(),
+        )
+        self.memory.note(
+            wanted.migration_id, 'failed', time.time(), ended=True
+        )
+        self.mark(wanted)
+        self.executor.recover()
+        limit = time.monotonic() + TIMEOUT_SECONDS
+        while self.world.driver('here').marked():
+            self.assertLess(time.monotonic(), limit)
+        self.assertEqual([], self.kept())
 
     def test_an_executor_that_ends_leaves_its_migrations_to_the_next(self):
         wanted = self.request(

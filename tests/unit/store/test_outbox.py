@@ -182,6 +182,16 @@ class OutboxTest(unittest.TestCase):
         )
         self.assertIsNone(box.entry('other'))
 
+    def test_what_is_unknown_goes_on_and_is_told_beside_what_it_becomes(self):
+        box = self._open()
+        box.accept('m', b'', 'requested', 1.0)
+        for _ in range(2):
+            box.conclude('m', 'unknown', 2.0, 'outcome', b'?', final=False)
+        self.assertEqual(['unknown'], [one.state for one in box.unfinished()])
+        box.conclude('m', 'failed', 3.0, 'outcome', b'!')
+        self.assertEqual([], box.unfinished())
+        self.assertEqual([b'?', b'!'], [one.payload for one in box.pending()])
+
     def test_the_journal_knows_what_has_not_ended(self):
         box = self._open()
         for name in 'abc':

@@ -11,9 +11,11 @@ Kind = outcome.OutcomeKind
 PAIRS = list(itertools.product(S, S))
 
 
-def judge(source, destination, job=False, switched=True):
+def judge(source, destination, job=False, **known):
     return arbiter.judge(
-        events.End(source, job), events.End(destination), switched=switched
+        events.End(source, job),
+        events.End(destination),
+        arbiter.Known(**{'across': True, **known}),
     )
 
 
@@ -35,7 +37,7 @@ class TestAllPairs(unittest.TestCase):
                 Kind.UNKNOWN,
                 A.RECOVER_POST_COPY,
             ),
-            (S.SHUT_OFF, S.RUNNING, Kind.COMPLETED, A.NONE),
+            (S.SHUT_OFF, S.RUNNING, Kind.COMPLETED, A.DESTROY_SOURCE),
             (S.ABSENT, S.RUNNING, Kind.COMPLETED, A.NONE),
             (S.ABSENT, S.ABSENT, Kind.UNKNOWN, A.CALL_A_PERSON),
             (S.RUNNING, S.RUNNING, Kind.UNKNOWN, A.SUSPEND_BOTH),
@@ -70,21 +72,80 @@ class TestAllPairs(unittest.TestCase):
                 self.assertEqual(S.PAUSED_MIGRATION, source)
 
     def test_nothing_is_removed_or_resumed_where_post_copy_broke(self):
+        """But where the destination turns out to have all it needs."""
         for source, destination in PAIRS:
-            if S.POST_COPY_FAILED in (source, destination):
-                self.assertIn(
-                    judge(source, destination).action,
-                    (A.RECOVER_POST_COPY, A.CALL_A_PERSON, A.WAIT),
-                )
+            if S.POST_COPY_FAILED not in (source, destination):
+                continue
+            allowed = (A.RECOVER_POST_COPY, A.CALL_A_PERSON, A.WAIT)
+            if destination is S.RUNNING:
+                allowed = (A.DESTROY_SOURCE,)
+            self.assertIn(judge(source, destination).action, allowed)
 
     def test_a_job_that_is_still_there_is_waited_for(self):
         for source, destination in PAIRS:
+            if source is S.POST_COPY_FAILED:
+                # waits for a recovery for ever
+                continue
             verdict = judge(source, destination, job=True)
             self.assertNotEqual(Kind.FAILED, verdict.outcome)
-            self.assertNotIn(
-                verdict.action,
-                (A.RESUME_SOURCE, A.DESTROY_SOURCE, A.DESTROY_DESTINATION),
+            if verdict.outcome is Kind.UNKNOWN:
+                self.assertNotIn(
+                    verdict.action,
+                    arbiter.MENDABLE - {A.SUSPEND_BOTH},
+                )
+
+    def test_a_destination_that_still_receives_is_waited_for(self):
+        for source, destination in PAIRS:
+            verdict = arbiter.judge(
+                events.End(source),
+                events.End(destination, job_active=True),
+                arbiter.Known(across=True),
             )
+            if verdict.outcome is Kind.UNKNOWN:
+                self.assertNotIn(
+                    verdict.action,
+                    arbiter.MENDABLE - {A.SUSPEND_BOTH},
+                )
+
+    def test_memory_that_is_not_whole_is_not_let_run(self):
+        for source in (S.ABSENT, S.SHUT_OFF):
+            seen = source, S.PAUSED_MIGRATION
+            self.assertEqual(A.RESUME_DESTINATION, judge(*seen).action)
+            self.assertEqual(
+                A.CALL_A_PERSON, judge(*seen, across=False).action
+            )
+
+    def test_memory_that_is_older_than_the_disks_is_not_let_run(self):
+        for destination in (S.ABSENT, S.SHUT_OFF):
+            seen = S.PAUSED_MIGRATION, destination
+            self.assertEqual(A.RESUME_SOURCE, judge(*seen).action)
+            self.assertEqual(
+                A.CALL_A_PERSON, judge(*seen, ran_there=True).action
+            )
+
+    def test_no_copy_is_removed_but_with_the_other_one_there(self):
+        """Whatever is known beside what the ends say, and is held."""
+        for source, destination in PAIRS:
+            for known in itertools.product((False, True), repeat=4):
+                job, switched, across, ran_there = known
+                action = judge(
+                    source,
+                    destination,
+                    job,
+                    switched=switched,
+                    across=across,
+                    ran_there=ran_there,
+                ).action
+                if action is A.DESTROY_SOURCE:
+                    self.assertIs(S.RUNNING, destination)
+                    self.assertIsNot(S.RUNNING, source)
+                if action is A.DESTROY_DESTINATION:
+                    self.assertIs(S.PAUSED_MIGRATION, destination)
+                    self.assertIn(
+                        source, (S.RUNNING, S.PAUSED, S.PAUSED_MIGRATION)
+                    )
+                if action is A.SUSPEND_BOTH:
+                    self.assertEqual((S.RUNNING,) * 2, (source, destination))
 
     def test_what_calls_for_an_action_is_not_believed_at_once(self):
         for verdict in arbiter.TABLE.values():

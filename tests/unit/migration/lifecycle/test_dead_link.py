@@ -154,6 +154,7 @@ class MachineTest(unittest.TestCase):
                 copy.tell(events.CallReturned, error='closed')
                 kept = (events.EndState.RUNNING, events.EndState.ABSENT)
                 copy.tell_ends(*kept)
+                copy.tell(events.Unmarked)
                 self.assertEqual(
                     mib_s == 0.0, 'network' in copy.machine.outcome.reason
                 )

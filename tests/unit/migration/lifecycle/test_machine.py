@@ -48,6 +48,7 @@ class TestPlainCases(unittest.TestCase):
                 'Start',
                 'SetDowntime',
                 'LookAtEnds',
+                'Unmark',
                 'Release',
                 'Conclude',
             ],
@@ -92,7 +93,7 @@ class TestPlainCases(unittest.TestCase):
         life.tell(events.PostCopyBegun)
         life.tell(events.CancelAsked)
         life.returned()
-        life.ends(End.SHUT_OFF, End.RUNNING)
+        life.ends(End.ABSENT, End.RUNNING)
         ended = life.machine.outcome
         self.assertEqual(
             (Kind.COMPLETED, plan.Mode.POST_COPY),
@@ -189,18 +190,20 @@ class TestTheCallIsNoTruth(unittest.TestCase):
         life.returned('lost')
         looks = []
         while life.machine.outcome is None:
-            looks += life.ends(End.RUNNING, End.ABSENT, job_active=True)
+            looks += life.ends(End.RUNNING, End.UNREACHABLE, job_active=True)
+            if life.names[-1] == 'Follow':
+                life.returned('there is no job')
         delays = [
             look.delay_seconds
             for look in looks
             if isinstance(look, instructions.LookAtEnds)
         ]
         self.assertEqual([0.1, 0.2, 0.4], delays[:3])
-        self.assertEqual(5.0, max(delays))
+        self.assertIn(5.0, delays)
         self.assertGreater(sum(delays), 45.0)
         ended = life.machine.outcome
         self.assertEqual(Kind.UNKNOWN, ended.outcome)
-        self.assertIn('look at both hosts again', ended.reason)
+        self.assertIn('until that host is seen again', ended.reason)
 
     def test_ends_that_settle_late_end_it_as_they_say(self):
         life = lives.Life()
@@ -266,9 +269,12 @@ class TestCancel(unittest.TestCase):
     def test_one_that_goes_on_after_its_executor_was_gone_is_cancelled(self):
         life = lives.Life()
         life.machine.adopt(100.0)
-        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
         life.tell(events.CancelAsked)
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        self.assertNotIn('Abort', life.names)
+        life.tell(events.Progressed, statistics=lives.seen(3))
         self.assertEqual(1, life.names.count('Abort'))
+        life.returned('cancelled by client')
         while life.machine.outcome is None:
             life.ends(End.RUNNING, End.ABSENT)
         ended = life.machine.outcome
@@ -276,25 +282,13 @@ class TestCancel(unittest.TestCase):
         self.assertIn('cancelled: test', ended.reason)
 
     def test_one_that_switches_without_its_executor_is_not_aborted(self):
-        for source, active in (
-            (End.RUNNING, False),
-            (End.PAUSED_MIGRATION, True),
-            (End.POST_COPY, True),
-        ):
+        for source in (End.PAUSED_MIGRATION, End.POST_COPY):
             life = lives.Life()
             life.machine.adopt(100.0)
-            life.ends(source, End.PAUSED_MIGRATION, job_active=active)
+            life.ends(source, End.PAUSED_MIGRATION, job_active=True)
             life.tell(events.CancelAsked)
+            life.tell(events.Progressed, statistics=lives.seen(3))
             self.assertNotIn('Abort', life.names)
-
-    def test_post_copy_without_its_executor_is_waited_for(self):
-        life = lives.Life()
-        life.machine.adopt(100.0)
-        for _ in range(100):
-            life.ends(End.POST_COPY, End.POST_COPY, job_active=True)
-        while life.machine.outcome is None:
-            life.ends(End.ABSENT, End.RUNNING)
-        self.assertEqual(Kind.COMPLETED, life.machine.outcome.outcome)
 
     def test_one_that_came_too_late_is_told(self):
         life = lives.Life()
@@ -378,7 +372,7 @@ class TestLimits(unittest.TestCase):
             life.tell(kind, after=2.0, **fields)
             self.assertIn('Abort', life.names)
 
-    def test_broken_post_copy_is_looked_at_and_left_alone(self):
+    def test_broken_post_copy_is_never_ended(self):
         life = lives.Life(post_copy=True)
         life.copying()
         life.tell(events.PostCopyBegun)
@@ -386,6 +380,8 @@ class TestLimits(unittest.TestCase):
         life.returned('stream lost')
         while life.machine.outcome is None:
             life.ends(End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+            if life.names[-1] == 'Recover':
+                life.returned('no route')
         ended = life.machine.outcome
         self.assertEqual(Kind.UNKNOWN, ended.outcome)
         self.assertIn('resume post-copy', ended.reason)

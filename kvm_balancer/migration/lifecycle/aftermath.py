@@ -1,0 +1,78 @@
+"""What is known, and was done, of a migration that nobody carries just now.
+
+The call is over, or was made by an earlier run: what became of the instance
+is read off both ends, and mended where that is safe. Shared by the handlers
+(:mod:`.ending`, :mod:`.deciding`, :mod:`.recovering`); it decides nothing.
+"""
+
+import dataclasses
+
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import states
+
+
+@dataclasses.dataclass(slots=True)
+class Settled:
+    """An end that both hosts agree on, while the marks are taken off.
+
+    :ivar since: when that was asked for, seconds since the epoch
+    """
+
+    end: states.State
+    reason: str
+    since: float
+
+
+@dataclasses.dataclass(slots=True)
+class Aftermath:
+    """One migration whose ends are looked at.
+
+    :ivar adopted: an earlier run of the executor began it
+    :ivar owned: something may be done to it: it is in the journal
+    :ivar told_unknown: that its outcome is unknown was told
+    :ivar lost: whoever carried it lost sight of it while it ran
+    :ivar in_vain: a job was followed, and not seen
+    :ivar deaf: the job did not hear an abort
+    :ivar call_error: what the call said in the end; a hint
+    :ivar looks: how often the ends were looked at again
+    :ivar unknown_looks: how often since it is unknown
+    :ivar verdict: what they last meant, and
+    :ivar agreed: how often in a row
+    :ivar mending: what is being done just now, since *mending_at*
+    :ivar mends: how often something was to be done
+    :ivar mended: what was done, in words
+    :ivar refused: why the last of it was not; empty where it was
+    :ivar recoveries: how often post-copy was recovered in vain, in a row
+    :ivar across: all of the memory is on the destination
+    :ivar ran_there: the guest was seen to run on the destination
+    :ivar settled: None while the ends do not agree
+    """
+
+    adopted: bool = False
+    owned: bool = True
+    told_unknown: bool = False
+    lost: bool = False
+    in_vain: bool = False
+    deaf: bool = False
+    call_error: str = ''
+    looks: int = 0
+    unknown_looks: int = 0
+    verdict: arbiter.Verdict | None = None
+    agreed: int = 0
+    mending: arbiter.Action | None = None
+    mending_at: float = 0.0
+    mends: int = 0
+    mended: list[str] = dataclasses.field(default_factory=list)
+    refused: str = ''
+    recoveries: int = 0
+    across: bool = False
+    ran_there: bool = False
+    settled: Settled | None = None
+
+    def take(self, verdict: arbiter.Verdict) -> bool:
+        """Take in what a look meant; say whether it is another than before."""
+        new = verdict != self.verdict
+        if new:
+            self.verdict, self.agreed = verdict, 0
+        self.agreed += 1
+        return new

@@ -1,0 +1,285 @@
+"""What both ends say, and what is done about it.
+
+The verdict is the truth table's (:mod:`.arbiter`). A job that runs on is
+followed, broken post-copy recovered (:mod:`.recovering`), a copy that was
+left behind mended; what nobody can tell is said to be unknown, once, and
+looked into from time to time until it is known.
+
+Nothing is done to a migration that is not in the journal, and nothing that
+cannot be undone before both ends have said the same several times; the
+driver reads them again right before it, and refuses where they changed.
+"""
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration.lifecycle import aftermath
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import recovering
+from kvm_balancer.migration.lifecycle import states
+
+#: Ends that have not settled are looked at again after this long at first,
+#: twice as long each time, and every so often in the end.
+FIRST_DELAY_SECONDS = 0.1
+LONGEST_DELAY_SECONDS = 5.0
+#: However often the ends change their minds, this many looks are all before
+#: it is said to be unknown.
+LOOKS_AT_MOST = 40
+#: And then they are looked at after this long, more and more seldom.
+FIRST_UNKNOWN_SECONDS = 5.0
+LONGEST_UNKNOWN_SECONDS = 60.0
+
+#: So often something is tried before it is said to be unknown; afterwards
+#: with every look.
+MENDS_AT_MOST = 3
+RECOVERIES_AT_MOST = 5
+
+#: Marks that cannot be taken off hold up no outcome for longer.
+UNMARK_SECONDS = 15.0
+
+_Action = arbiter.Action
+
+
+def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
+    """Look at both ends, to find out what became of it."""
+    life.after.adopted = True
+    life.after.owned = event.owned
+    life.after.told_unknown = event.told_unknown
+    life.marked = True
+    # An earlier run may have had it promised.
+    life.holds_lease = event.owned
+    # What was seen by whoever carried it is lost.
+    life.switched = True
+    said = 'the executor ended while it was under way'
+    if not event.owned:
+        said = 'only the mark of the instance tells of it'
+    return ending.look(life, event, said)
+
+
+def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
+    """Read off both ends how it ended, do what helps, or look again."""
+    after = life.after
+    if after.settled is not None or after.mending is not None:
+        # somebody else asked
+        return ()
+    _take_note(life, event)
+    verdict = arbiter.judge(
+        event.source,
+        event.destination,
+        arbiter.Known(life.switched, after.across, after.ran_there),
+    )
+    if after.take(verdict):
+        life.tell(
+            event,
+            f'source {_said(event.source)}, destination'
+            f' {_said(event.destination)}: {verdict.reason}',
+        )
+    if after.owned and recovering.can_follow(life, event):
+        return recovering.follow(life, event)
+    believed = after.agreed >= verdict.looks
+    if after.owned and believed:
+        if verdict.action is _Action.RECOVER_POST_COPY and (
+            after.recoveries < RECOVERIES_AT_MOST or after.told_unknown
+        ):
+            return recovering.recover(life, event)
+        if _is_mended(life, verdict):
+            return _mend(life, event, verdict)
+    if believed or after.looks >= LOOKS_AT_MOST or not after.owned:
+        return _say(life, event, verdict)
+    return _look_again(life)
+
+
+def _take_note(life: course.Course, event: events.EndsSeen) -> None:
+    """Keep what a later look may not show any more."""
+    state = events.EndState
+    there = event.destination.state
+    life.after.ran_there |= there in (
+        state.RUNNING,
+        state.POST_COPY,
+        state.POST_COPY_FAILED,
+    )
+    if (state.POST_COPY in (there, event.source.state)) or (
+        state.POST_COPY_FAILED in (there, event.source.state)
+    ):
+        life.take_post_copy(event.at)
+
+
+def _is_mended(life: course.Course, verdict: arbiter.Verdict) -> bool:
+    """Say whether to try what the verdict asks for (once more)."""
+    after = life.after
+    if verdict.action not in arbiter.MENDABLE:
+        return False
+    if _end(verdict).ended:
+        return not after.refused
+    return after.mends < MENDS_AT_MOST or after.told_unknown
+
+
+def _mend(
+    life: course.Course, event: events.EndsSeen, verdict: arbiter.Verdict
+) -> course.Wishes:
+    after = life.after
+    after.mends += 1
+    after.mending, after.mending_at = verdict.action, event.at
+    life.decide(event, f'{verdict.action.value}: {verdict.reason}')
+    return (
+        instructions.Mend(
+            verdict.action, event.source.state, event.destination.state
+        ),
+        *life.report(verdict.action.value),
+    )
+
+
+def mended(life: course.Course, event: events.Mended) -> course.Wishes:
+    """See what came of what was done to a copy."""
+    after = life.after
+    done, after.mending, after.refused = after.mending, None, ''
+    after.mended.append(event.text)
+    life.tell(event, event.text)
+    if done is _Action.SUSPEND_BOTH:
+        return _be_unknown(
+            life,
+            event,
+            f'the instance ran on both ends; {event.text}; decide which copy '
+            'stays, destroy the other one, and resume the first; its disks '
+            'may be damaged',
+        )
+    after.verdict, after.agreed = None, 0
+    return _look_again(life)
+
+
+def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
+    """Take in what could not be done to either end."""
+    after = life.after
+    match event.instruction:
+        case instructions.Mend.__name__ if after.mending is not None:
+            life.tell(event, f'{after.mending.value}: refused: {event.text}')
+            after.mending, after.refused = None, event.text
+            return _look_again(life)
+        case instructions.Unmark.__name__:
+            life.tell(event, f'a mark is left: {event.text}')
+            return _conclude(life, event)
+        case instructions.LookAtEnds.__name__:
+            blind = events.End(events.EndState.UNREACHABLE, detail=event.text)
+            return decide(
+                life,
+                events.EndsSeen(
+                    at=event.at,
+                    cause=event.cause,
+                    source=blind,
+                    destination=blind,
+                ),
+            )
+        case _:
+            return ending.refuse(life, event)
+
+
+def unmarked(life: course.Course, event: events.Unmarked) -> course.Wishes:
+    """End it, now that no trace of it is left."""
+    return _conclude(life, event)
+
+
+def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
+    """Do not wait for ever for what was to be done."""
+    after = life.after
+    if after.settled is not None:
+        if event.at - after.settled.since >= UNMARK_SECONDS:
+            life.tell(event, 'a mark may be left: no word of it')
+            return _conclude(life, event)
+    elif after.mending is not None and (
+        event.at - after.mending_at >= course.CALL_SECONDS
+    ):
+        life.tell(event, f'{after.mending.value}: no word of it')
+        after.mending, after.refused = None, 'the hypervisor did not answer'
+        return _look_again(life)
+    return ()
+
+
+def _say(
+    life: course.Course, event: events.EndsSeen, verdict: arbiter.Verdict
+) -> course.Wishes:
+    """Say how it ended, or that nobody can say."""
+    if not _end(verdict).ended:
+        return _be_unknown(life, event, _unknown(life, verdict))
+    end, reason = _end_of(life, verdict)
+    life.after.settled = aftermath.Settled(end, reason, event.at)
+    if life.marked:
+        return (instructions.Unmark(),)
+    return _conclude(life, event)
+
+
+def _conclude(life: course.Course, event: events.Event) -> course.Wishes:
+    settled = life.after.settled
+    if settled is None:
+        return ()
+    return life.conclude(settled.end, event, settled.reason)
+
+
+def _be_unknown(
+    life: course.Course, event: events.Event, reason: str
+) -> course.Wishes:
+    """Tell that it is unknown, if that was not told, and look again later."""
+    if life.state is not states.State.UNKNOWN:
+        life.enter(states.State.UNKNOWN, event, reason)
+    return (*life.tell_unknown(event, reason), *_look_again(life))
+
+
+def _look_again(life: course.Course) -> course.Wishes:
+    after = life.after
+    if life.state is states.State.UNKNOWN:
+        grown = FIRST_UNKNOWN_SECONDS * 1.5 ** min(after.unknown_looks, 20)
+        after.unknown_looks += 1
+        return (instructions.LookAtEnds(min(grown, LONGEST_UNKNOWN_SECONDS)),)
+    delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
+    after.looks += 1
+    return (instructions.LookAtEnds(min(delay, LONGEST_DELAY_SECONDS)),)
+
+
+def _end(verdict: arbiter.Verdict) -> states.State:
+    return states.State(verdict.outcome.value)
+
+
+def _end_of(
+    life: course.Course, verdict: arbiter.Verdict
+) -> tuple[states.State, str]:
+    end = _end(verdict)
+    after = life.after
+    parts = [verdict.reason, *after.mended]
+    if end is states.State.FAILED:
+        if life.stop is not None:
+            end = life.stop.end
+            parts.insert(0, life.stop.reason)
+        elif after.call_error:
+            parts.insert(0, after.call_error)
+    elif life.stop is not None:
+        parts.append(f'it was too late for: {life.stop.reason}')
+    elif after.call_error:
+        parts.append(f'although the call ended with: {after.call_error}')
+    if verdict.advice:
+        parts.append(verdict.advice)
+    return end, '; '.join(parts)
+
+
+def _unknown(life: course.Course, verdict: arbiter.Verdict) -> str:
+    """Say what was found, why nothing was done, and what to do about it."""
+    after = life.after
+    parts = [verdict.reason, *after.mended]
+    if not after.owned:
+        parts.insert(0, 'it is in no journal, and only watched')
+    elif after.refused:
+        parts.append(f'{verdict.action.value}: {after.refused}')
+    elif verdict.action is _Action.RECOVER_POST_COPY:
+        parts.append(f'{after.recoveries} recoveries failed, the next follows')
+    if life.stop is not None:
+        parts.append(f'it was too late for: {life.stop.reason}')
+    if after.call_error:
+        parts.append(f'the call ended with: {after.call_error}')
+    parts.append(verdict.advice)
+    return '; '.join(parts)
+
+
+def _said(end: events.End) -> str:
+    said = end.state.value
+    if end.job_active:
+        said += ', job active'
+    return f'{said} ({end.detail})' if end.detail else said

@@ -1,0 +1,169 @@
+"""What an earlier run of the executor has left: who is to be looked after.
+
+The journal tells of migrations that were accepted and have not ended, the
+marks of instances of those whose journal is gone. The former are taken up;
+of the latter is only told what becomes of them, since nobody knows what was
+asked for, and whether somebody else looks after them.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+import threading
+
+import msgspec
+
+from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from kvm_balancer.store import outbox
+from kvm_balancer.virt import driver
+from kvm_balancer.virt import marks
+
+LOG = logging.getLogger(__name__)
+
+#: Kept with a migration that was found by its mark.
+_FOUND = 'found by the mark of its instance: it was in no journal'
+
+#: Pause before a hypervisor that does not answer is asked for marks again.
+_RETRY_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Left:
+    """A migration that nobody carries.
+
+    :ivar owned: something may be done to it
+    :ivar told_unknown: that its outcome is unknown was told
+    """
+
+    wanted: request.Request
+    owned: bool = True
+    told_unknown: bool = False
+
+
+#: Begins to look after a migration.
+TakeUp = collections.abc.Callable[[Left], None]
+
+
+def unfinished(memory: outbox.Outbox) -> list[Left]:
+    """Return what the journal has of an earlier run."""
+    found = []
+    for entry in memory.unfinished():
+        wanted = _read(entry)
+        if wanted is None:
+            continue
+        unknown = entry.state == outcome.OutcomeKind.UNKNOWN.value
+        LOG.warning(
+            'Migration %s was under way (%s) when this executor ended; '
+            'looking at both of its ends',
+            entry.migration_id,
+            entry.state,
+        )
+        found.append(Left(wanted, _FOUND not in wanted.notes, unknown))
+    return found
+
+
+class Search:
+    """Looks for marked instances, in a thread, until the hypervisor answers.
+
+    :param host: name of this host in the fleet
+    :param take_up: called for each whose journal is gone
+    """
+
+    def __init__(
+        self,
+        host: str,
+        hypervisor: driver.Driver,
+        memory: outbox.Outbox,
+        take_up: TakeUp,
+    ) -> None:
+        self._host = host
+        self._hypervisor = hypervisor
+        self._memory = memory
+        self._take_up = take_up
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='marks', daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._stopping.wait(wait):
+            try:
+                for found in self._hypervisor.marked():
+                    self._look_at(found)
+            except errors.KVMBalancerError as error:
+                if not wait:
+                    LOG.warning('Marks are looked for again: %s', error)
+                wait = _RETRY_SECONDS
+            else:
+                return
+
+    def _look_at(self, found: marks.Marked) -> None:
+        mark = found.mark
+        if mark.source != self._host:
+            # its source looks after it
+            return
+        entry = self._memory.entry(mark.migration_id)
+        if entry is None:
+            self._report(found)
+        elif entry.ended:
+            self._unmark(entry)
+
+    def _report(self, found: marks.Marked) -> None:
+        """Tell of an instance whose migration nobody knows any more."""
+        mark = found.mark
+        LOG.error(
+            'Instance %s is marked by migration %s to %s, which is in no '
+            'journal of this host; it is watched, and nothing is done to it',
+            found.instance,
+            mark.migration_id,
+            mark.destination,
+        )
+        wanted = dataclasses.replace(marks.request_of(found), notes=(_FOUND,))
+        if self._memory.accept(
+            wanted.migration_id,
+            msgspec.json.encode(messages.encode_request(wanted)),
+            'found',
+            wanted.accepted_at,
+        ):
+            self._take_up(Left(wanted, owned=False))
+
+    def _unmark(self, entry: outbox.Entry) -> None:
+        """Take off what the end of a migration has left on its instance."""
+        wanted = _read(entry)
+        if wanted is None:
+            return
+        LOG.info(
+            'Migration %s is over, and its mark is taken off %s',
+            wanted.migration_id,
+            wanted.instance,
+        )
+        carrier = self._hypervisor.carrier(wanted, lambda _event: None)
+        carrier.perform(instructions.Unmark())
+        carrier.close()
+
+
+def _read(entry: outbox.Entry) -> request.Request | None:
+    try:
+        return messages.decode_request(msgspec.json.decode(entry.request))
+    except (errors.DocumentError, msgspec.DecodeError) as error:
+        LOG.error(
+            'Migration %s in the journal cannot be read: %s',
+            entry.migration_id,
+            error,
+        )
+        return None

@@ -1,0 +1,383 @@
+"""What is left of a migration is taken up again, mended, or told of."""
+
+import unittest
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import recovering
+from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from tests.unit.migration import lives
+
+Action = arbiter.Action
+End = events.EndState
+Kind = outcome.OutcomeKind
+State = states.State
+
+
+def adopted(*decisions, owned=True, told_unknown=False, **options):
+    life = lives.Life(*decisions, **options)
+    life.wishes.extend(life.machine.adopt(100.0, owned, told_unknown))
+    return life
+
+
+def told(life):
+    """Return the outcomes that were told, in their order."""
+    return [
+        wish.outcome.outcome
+        for wish in life.wishes
+        if isinstance(wish, instructions.Conclude)
+    ]
+
+
+class FollowTest(unittest.TestCase):
+    def test_an_adopted_pre_copy_is_steered_as_if_it_was_never_let_go(self):
+        life = adopted(
+            contract.RaiseDowntime('more', 400),
+            contract.StartPostCopy('now'),
+            post_copy=True,
+        )
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        self.assertIn('Follow', life.names)
+        self.assertEqual(State.PREPARING, life.machine.state)
+        life.tell(events.BandwidthShared, mib_s=7)
+        life.tell(events.Progressed, statistics=lives.seen(5))
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+        self.assertIn(instructions.SetDowntime(300), life.wishes)
+        self.assertIn(instructions.SetDowntime(400), life.wishes)
+        self.assertIn(instructions.SetBandwidth(7), life.wishes)
+        life.tell(
+            events.Progressed,
+            statistics=lives.seen(6, elapsed_ms=5000.0),
+        )
+        self.assertIn('StartPostCopy', life.names)
+        life.tell(events.PostCopyBegun)
+        life.tell(events.JobSettled, statistics=lives.seen(6))
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.COMPLETED], told(life))
+        self.assertNotIn('Start', life.names)
+
+    def test_its_time_limit_goes_on(self):
+        life = adopted(contract.GiveUp('it takes too long'))
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.tell(events.Progressed, statistics=lives.seen(5))
+        self.assertEqual('Abort', life.names[-1])
+
+    def test_a_switch_or_post_copy_is_followed_where_it_stands(self):
+        for source, there, state in (
+            (End.PAUSED_MIGRATION, End.PAUSED_MIGRATION, State.SWITCHOVER),
+            (End.POST_COPY, End.POST_COPY, State.POST_COPY),
+            # its libvirt has lost that of the source, and no memory
+            (End.POST_COPY, End.POST_COPY_FAILED, State.POST_COPY),
+        ):
+            life = adopted()
+            life.ends(source, there, job_active=True)
+            self.assertEqual(state, life.machine.state)
+            self.assertEqual('Follow', life.names[-1])
+
+    def test_a_call_that_lost_sight_of_its_job_is_followed_at_once(self):
+        life = lives.Life()
+        life.copying()
+        life.returned('connection lost', events_lost=True)
+        life.ends(End.UNREACHABLE, End.PAUSED_MIGRATION)
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        self.assertEqual('Follow', life.names[-1])
+        self.assertEqual(1, life.names.count('Start'))
+
+    def test_a_job_that_only_settles_is_not_followed(self):
+        life = lives.Life()
+        life.copying()
+        life.returned()
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertNotIn('Follow', life.names)
+        self.assertEqual([Kind.COMPLETED], told(life))
+
+    def test_a_job_that_is_not_seen_is_followed_once(self):
+        life = adopted()
+        while life.machine.state is not State.UNKNOWN:
+            life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+            if life.machine.state is State.PREPARING:
+                life.returned('there is no job')
+        self.assertEqual(1, life.names.count('Follow'))
+
+    def test_a_job_that_does_not_hear_an_abort_ends_as_unknown(self):
+        life = adopted(contract.GiveUp('enough'))
+        for _ in range(100):
+            if life.machine.outcome:
+                break
+            if life.machine.state is State.VERIFYING:
+                life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+            else:
+                life.tell(
+                    events.Progressed, after=30.0, statistics=lives.seen(5)
+                )
+                life.tell(events.Ticked, after=30.0)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+
+
+class MendTest(unittest.TestCase):
+    def mend(self, source, destination, life=None):
+        life = life or adopted()
+        life.ends_until('Mend', source, destination)
+        (wish,) = [
+            one for one in life.wishes if isinstance(one, instructions.Mend)
+        ]
+        self.assertEqual(
+            (source, destination), (wish.source, wish.destination)
+        )
+        self.assertEqual([], told(life))
+        return life, wish.action
+
+    def test_a_copy_that_was_left_is_mended_and_the_outcome_is_what_is(self):
+        table = (
+            (
+                (End.PAUSED_MIGRATION, End.RUNNING),
+                Action.DESTROY_SOURCE,
+                (End.ABSENT, End.RUNNING),
+                Kind.COMPLETED,
+            ),
+            (
+                (End.PAUSED_MIGRATION, End.ABSENT),
+                Action.RESUME_SOURCE,
+                (End.RUNNING, End.ABSENT),
+                Kind.FAILED,
+            ),
+            (
+                (End.RUNNING, End.PAUSED_MIGRATION),
+                Action.DESTROY_DESTINATION,
+                (End.RUNNING, End.ABSENT),
+                Kind.FAILED,
+            ),
+            (
+                (End.SHUT_OFF, End.RUNNING),
+                Action.DESTROY_SOURCE,
+                (End.ABSENT, End.RUNNING),
+                Kind.COMPLETED,
+            ),
+        )
+        for before, action, after, kind in table:
+            with self.subTest(before=before):
+                life, done = self.mend(*before)
+                self.assertEqual(action, done)
+                life.tell(events.Mended, text='it was done')
+                life.ends(*after)
+                self.assertEqual([kind], told(life))
+                self.assertIn('it was done', life.machine.outcome.reason)
+
+    def test_a_guest_stopped_on_both_ends_goes_back(self):
+        life, action = self.mend(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION)
+        self.assertEqual(Action.DESTROY_DESTINATION, action)
+        life.tell(events.Mended, text='removed')
+        life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT)
+        self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
+
+    def test_all_memory_that_is_across_is_let_run_there(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.tell(events.JobSettled, statistics=lives.seen())
+        life.returned('the connection broke')
+        life, action = self.mend(End.ABSENT, End.PAUSED_MIGRATION, life)
+        self.assertEqual(Action.RESUME_DESTINATION, action)
+
+    def test_a_guest_that_ran_there_is_not_resumed_here(self):
+        life = adopted()
+        life.ends(End.PAUSED_MIGRATION, End.RUNNING)
+        while life.machine.outcome is None:
+            life.ends(End.PAUSED_MIGRATION, End.ABSENT)
+        self.assertNotIn('Mend', life.names)
+        self.assertIn('never resume the source', life.machine.outcome.reason)
+
+    def test_what_is_refused_is_tried_thrice_and_told(self):
+        life = adopted()
+        for _ in range(3):
+            life.ends_until('Mend', End.PAUSED_MIGRATION, End.RUNNING)
+            life.tell(events.Refused, instruction='Mend', text='not marked')
+        while life.machine.outcome is None:
+            life.ends(End.PAUSED_MIGRATION, End.RUNNING)
+        self.assertEqual(3, life.names.count('Mend'))
+        self.assertIn('not marked', life.machine.outcome.reason)
+        self.assertIn('never resume the source', life.machine.outcome.reason)
+
+    def test_what_is_settled_is_settled_without_the_mend(self):
+        life = adopted()
+        life.ends_until('Mend', End.SHUT_OFF, End.RUNNING)
+        life.tell(events.Refused, instruction='Mend', text='not marked')
+        life.ends(End.SHUT_OFF, End.RUNNING)
+        self.assertEqual([Kind.COMPLETED], told(life))
+        self.assertIn('never start it there', life.machine.outcome.reason)
+
+    def test_a_driver_that_does_not_answer_is_not_waited_for(self):
+        life, _ = self.mend(End.PAUSED_MIGRATION, End.RUNNING)
+        self.assertEqual((), life.tell(events.Ticked))
+        self.assertIn(
+            instructions.LookAtEnds,
+            [type(one) for one in life.tell(events.Ticked, after=60.0)],
+        )
+
+    def test_two_that_run_are_suspended_and_a_person_is_called(self):
+        life, action = self.mend(End.RUNNING, End.RUNNING)
+        self.assertEqual(Action.SUSPEND_BOTH, action)
+        life.tell(events.Mended, text='both were suspended')
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        self.assertIn('ran on both ends', life.machine.outcome.reason)
+        for _ in range(20):
+            life.ends(End.PAUSED, End.PAUSED)
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.UNKNOWN, Kind.COMPLETED], told(life))
+
+    def test_what_is_in_no_journal_is_told_and_left_alone(self):
+        for ends in (
+            (End.PAUSED_MIGRATION, End.RUNNING),
+            (End.POST_COPY_FAILED, End.POST_COPY_FAILED),
+            (End.RUNNING, End.RUNNING),
+        ):
+            life = adopted(owned=False)
+            life.ends(*ends)
+            self.assertEqual([Kind.UNKNOWN], told(life))
+            self.assertIn('in no journal', life.machine.outcome.reason)
+            for _ in range(50):
+                life.ends(*ends, job_active=True)
+            life.tell(events.CancelAsked)
+            self.assertEqual({'LookAtEnds', 'Conclude'}, set(life.names), ends)
+            life.ends(End.ABSENT, End.RUNNING)
+            self.assertEqual(Kind.COMPLETED, told(life)[-1])
+
+
+class RecoverTest(unittest.TestCase):
+    def broken(self):
+        life = lives.Life(post_copy=True)
+        life.copying()
+        life.tell(events.PostCopyBegun)
+        life.tell(events.PostCopyBroke)
+        life.returned('stream lost')
+        return life
+
+    def test_it_is_recovered_by_itself(self):
+        life = self.broken()
+        life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+        self.assertEqual(State.RECOVERING, life.machine.state)
+        life.tell(events.PostCopyBegun)
+        self.assertEqual(State.POST_COPY, life.machine.state)
+        life.tell(events.JobSettled, statistics=lives.seen())
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        ended = life.machine.outcome
+        self.assertEqual(
+            (Kind.COMPLETED, plan.Mode.POST_COPY), (ended.outcome, ended.mode)
+        )
+
+    def test_also_by_another_run(self):
+        life = adopted()
+        life.ends_until(
+            'Recover',
+            End.POST_COPY_FAILED,
+            End.POST_COPY_FAILED,
+            job_active=True,
+        )
+        life.tell(events.PostCopyBegun)
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.COMPLETED], told(life))
+        self.assertEqual(plan.Mode.POST_COPY, life.machine.outcome.mode)
+
+    def test_one_that_fails_is_tried_again_after_longer_pauses(self):
+        life = self.broken()
+        pauses = []
+        for _ in range(12):
+            life.ends_until(
+                'Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED
+            )
+            for wish in life.returned('no route to host'):
+                if isinstance(wish, instructions.LookAtEnds):
+                    pauses.append(wish.delay_seconds)
+        self.assertEqual([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0], pauses[:7])
+        self.assertEqual(60.0, max(pauses))
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+        life.tell(events.PostCopyBegun)
+        life.returned()
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.UNKNOWN, Kind.COMPLETED], told(life))
+
+    def test_a_stream_that_is_dead_unnoticed_is_given_up_for_another(self):
+        life = lives.Life(post_copy=True)
+        life.copying()
+        life.tell(events.PostCopyBegun)
+        elapsed = 1000.0
+        for _ in range(2 * int(recovering.QUIET_SECONDS)):
+            elapsed += 1000.0
+            life.tell(
+                events.Progressed,
+                statistics=lives.seen(2, elapsed_ms=elapsed),
+            )
+        self.assertEqual(1, life.names.count('PausePostCopy'))
+        life.tell(events.PostCopyBroke)
+        life.returned('paused on request')
+        life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+
+    def test_a_new_stream_that_hangs_is_looked_at(self):
+        life = self.broken()
+        life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
+        life.tell(events.Ticked)
+        self.assertEqual(State.RECOVERING, life.machine.state)
+        life.tell(events.Ticked, after=120.0)
+        self.assertEqual(State.VERIFYING, life.machine.state)
+
+
+class UnknownTest(unittest.TestCase):
+    def test_it_is_told_once_and_looked_at_more_and_more_seldom(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        while life.machine.outcome is None:
+            life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE)
+        self.assertNotIn('Release', life.names)
+        delays = []
+        for _ in range(20):
+            (look,) = life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE)
+            delays.append(look.delay_seconds)
+        self.assertEqual(sorted(delays), delays)
+        self.assertEqual(60.0, delays[-1])
+        life.ends_until('Mend', End.PAUSED_MIGRATION, End.RUNNING)
+        life.tell(events.Mended, text='removed')
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.UNKNOWN, Kind.COMPLETED], told(life))
+        self.assertEqual(1, life.names.count('Release'))
+
+    def test_another_run_does_not_tell_it_again(self):
+        life = adopted(told_unknown=True)
+        for _ in range(50):
+            life.ends(End.UNREACHABLE, End.UNREACHABLE)
+        self.assertEqual([], told(life))
+        self.assertEqual(State.UNKNOWN, life.machine.state)
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual([Kind.COMPLETED], told(life))
+
+    def test_a_mark_that_stays_does_not_hold_up_the_outcome(self):
+        for said in (
+            (events.Refused, {'instruction': 'Unmark', 'text': 'no answer'}),
+            (events.Ticked, {'after': 15.0}),
+        ):
+            life = lives.Life()
+            life.unmarks = False
+            life.copying()
+            life.returned()
+            life.ends(End.ABSENT, End.RUNNING)
+            self.assertEqual([], told(life))
+            kind, fields = said
+            life.tell(kind, **fields)
+            self.assertEqual([Kind.COMPLETED], told(life))
+
+    def test_a_story_without_end_has_an_end(self):
+        life = adopted()
+        for number in range(2000):
+            there = (End.UNREACHABLE, End.PAUSED)[number % 2]
+            life.ends(End.PAUSED_MIGRATION, there)
+        self.assertLess(len(life.machine.story), 600)
