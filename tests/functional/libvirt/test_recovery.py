@@ -1,0 +1,205 @@
+"""What a crash or a broken stream leaves is brought to a good end.
+
+On real hosts: processes are killed, connections reset, and whoever carries
+the migration then finds what is left by its mark.
+"""
+
+import contextlib
+import dataclasses
+import queue
+import subprocess
+import sys
+import threading
+import unittest
+
+import libvirt
+import msgspec
+
+from kvm_balancer.lab.faults import wires
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import events
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.model import outcome
+from kvm_balancer.model import plan
+from kvm_balancer.service import migrations
+from kvm_balancer.virt import marks
+from tests.contract import ground as grounds
+from tests.functional.libvirt import hosts
+
+_Kind = outcome.OutcomeKind
+_State = events.EndState
+
+#: A pass over what a guest writes to takes seconds, and so does what is left
+#: of it for post-copy.
+_OPTIONS = request.Options(
+    auto_converge=False,
+    bandwidth_mib_s=4,
+    max_downtime_ms=1,
+    post_copy=True,
+    # only when it is told to
+    post_copy_patience=1000.0,
+)
+_POST_COPY = dataclasses.replace(_OPTIONS, post_copy_patience=1.0)
+
+#: Migrates as an executor does, until it is killed.
+_CARRY = """
+import sys, threading
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.service import migrations
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import driver
+import msgspec
+wanted = messages.decode_request(msgspec.json.decode(sys.argv[2]))
+hypervisor = driver.LibvirtDriver(
+    driver.Params(uri=sys.argv[1], manage=ownership.BY_HAND)
+)
+hypervisor.connect()
+migrations.MigrationRunner(
+    hypervisor,
+    machine.Machine(wanted, adaptive.Adaptive()),
+    lambda _, report: print(report.state, flush=True),
+    lambda ended: print(ended.outcome, flush=True),
+).start()
+threading.Event().wait()
+"""
+
+
+class RecoveryTest(unittest.TestCase):
+    def setUp(self):
+        self.ground = hosts.LibvirtGround()
+        self.addCleanup(self.ground.close)
+        self.outcomes = queue.SimpleQueue()
+        self.states = []
+        self.news = threading.Condition()
+
+    def wanted(self, uid, options):
+        return dataclasses.replace(self.ground.wanted(uid), options=options)
+
+    def runner(self, wanted):
+        runner = migrations.MigrationRunner(
+            self.ground.source,
+            machine.Machine(wanted, adaptive.Adaptive()),
+            self.note,
+            self.outcomes.put,
+        )
+        self.addCleanup(runner.leave)
+        return runner
+
+    def note(self, _wanted, report):
+        with self.news:
+            self.states.append(report.state)
+            self.news.notify_all()
+
+    def until_state(self, state):
+        with self.news:
+            self.assertTrue(
+                self.news.wait_for(
+                    lambda: state in self.states, grounds.PATIENCE_SECONDS
+                ),
+                self.states,
+            )
+
+    def outcome(self):
+        return self.outcomes.get(timeout=grounds.PATIENCE_SECONDS)
+
+    @contextlib.contextmanager
+    def carried_by_a_process(self, wanted, state):
+        """Have a process carry it until it is in *state*; then kill that."""
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                '-c',
+                _CARRY,
+                self.ground.here.uri,
+                encoded(wanted),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            while process.stdout.readline().strip() != state:
+                self.assertIsNone(process.poll())
+            yield
+        finally:
+            process.kill()
+            process.communicate()
+
+    def until_runs_there(self, uid):
+        """Wait until a stream may break without taking a QEMU along."""
+        wanted = (
+            libvirt.VIR_DOMAIN_RUNNING,
+            libvirt.VIR_DOMAIN_RUNNING_POSTCOPY,
+        )
+        while tuple(self.ground.domain(uid, host=1).state()) != wanted:
+            pass
+
+    def reset_stream(self):
+        first = wires.STREAM_PORTS.partition(':')[0]
+        to = ['dst', self.ground.there.address, 'dport', 'ge', first]
+        self.ground.here.run(['ss', '-K', *to])
+
+    def assert_arrived_whole(self, uid, mode):
+        ended = self.outcome()
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        self.assertEqual(mode, ended.mode, ended)
+        self.assertEqual((), self.ground.destination.marked())
+        with self.assertRaises(libvirt.libvirtError):
+            self.ground.domain(uid, host=0)
+        self.assertEqual([], self.ground.outdated(uid, 'busy', 1))
+
+    def test_post_copy_whose_stream_breaks_goes_on_over_another_one(self):
+        uid = self.ground.busy()
+        self.runner(self.wanted(uid, _POST_COPY)).start()
+        self.until_state('post-copy')
+        self.until_runs_there(uid)
+        self.reset_stream()
+        self.until_state('recovering')
+        self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
+
+    def test_pre_copy_whose_executor_was_killed_is_steered_on(self):
+        """The one that is gone would never have come to an end."""
+        uid = self.ground.busy()
+        wanted = self.wanted(uid, _OPTIONS)
+        with self.carried_by_a_process(wanted, 'pre-copy'):
+            pass
+        (found,) = self.ground.source.marked()
+        self.assertEqual(marks.of(wanted), found.mark)
+        wanted = dataclasses.replace(wanted, options=_POST_COPY)
+        self.runner(wanted).adopt()
+        self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
+        self.assertNotIn('recovering', self.states)
+
+    def test_post_copy_that_breaks_without_its_executor_is_recovered(self):
+        uid = self.ground.busy()
+        wanted = self.wanted(uid, _POST_COPY)
+        with self.carried_by_a_process(wanted, 'post-copy'):
+            self.until_runs_there(uid)
+        self.reset_stream()
+        self.runner(wanted).adopt()
+        self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
+
+    def test_a_stopped_copy_on_either_end_is_mended(self):
+        stopped = _State.PAUSED_MIGRATION
+        for before, kind, host in (
+            ((stopped, _State.RUNNING), _Kind.COMPLETED, 1),
+            ((_State.RUNNING, stopped), _Kind.FAILED, 0),
+            ((stopped, _State.ABSENT), _Kind.FAILED, 0),
+        ):
+            with self.subTest(before=before):
+                uid = self.ground.calm()
+                wanted = self.wanted(uid, _OPTIONS)
+                self.ground.leave(wanted, *before)
+                self.runner(wanted).adopt()
+                ended = self.outcome()
+                self.assertEqual(kind, ended.outcome, ended)
+                self.assertTrue(self.ground.domain(uid, host).isActive())
+                with self.assertRaises(libvirt.libvirtError):
+                    self.ground.domain(uid, 1 - host)
+
+
+def encoded(wanted):
+    return msgspec.json.encode(messages.encode_request(wanted)).decode()
