@@ -42,7 +42,8 @@ class Aftermath:
     :ivar mends: how often something was to be done
     :ivar mended: what was done, in words
     :ivar refused: why the last of it was not; empty where it was
-    :ivar recoveries: how often post-copy was recovered in vain, in a row
+    :ivar attempted: post-copy is being recovered, and nothing came yet
+    :ivar recoveries: how often that was in vain, in a row
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
     :ivar settled: None while the ends do not agree
@@ -64,6 +65,7 @@ class Aftermath:
     mends: int = 0
     mended: list[str] = dataclasses.field(default_factory=list)
     refused: str = ''
+    attempted: bool = False
     recoveries: int = 0
     across: bool = False
     ran_there: bool = False

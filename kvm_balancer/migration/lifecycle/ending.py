@@ -129,7 +129,8 @@ def look(
 ) -> course.Wishes:
     """Look at both ends for the first time."""
     pause = 0.0
-    if life.state is states.State.RECOVERING:
+    if life.after.attempted:
+        life.after.attempted = False
         pause = _pause(life)
     life.after.call_error = error
     life.after.looks = life.after.agreed = 0

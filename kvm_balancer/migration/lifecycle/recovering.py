@@ -20,6 +20,9 @@ _LOOKS = 4
 #: long is dead, and a guest that needs what does not come stands still.
 QUIET_SECONDS = 20.0
 
+#: A new stream that carried memory for so long is no failed attempt.
+_STEADY_SECONDS = 5.0
+
 #: A new stream is there within this time, or whoever makes it hangs.
 _RECOVER_SECONDS = 120.0
 
@@ -64,6 +67,7 @@ def follow(life: course.Course, event: events.EndsSeen) -> course.Wishes:
 def recover(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     """Have the rest of the memory sent over a new stream."""
     number = life.after.recoveries + 1
+    life.after.attempted = True
     life.enter(
         states.State.RECOVERING,
         event,
@@ -76,8 +80,7 @@ def recover(life: course.Course, event: events.EndsSeen) -> course.Wishes:
 
 
 def go_on(life: course.Course, event: events.PostCopyBegun) -> course.Wishes:
-    """See the memory come again."""
-    life.after.recoveries = 0
+    """See the memory come again, or be about to."""
     life.take_post_copy(event.at)
     life.enter(
         states.State.POST_COPY, event, 'the rest of the memory comes again'
@@ -92,6 +95,16 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
     return ending.look(
         life, event, f'no new stream within {_RECOVER_SECONDS:g} s'
     )
+
+
+def watch_stream(
+    life: course.Course, event: events.Progressed | events.PassEnded
+) -> course.Wishes:
+    """See whether the stream of post-copy carries anything."""
+    if life.pulse.beats and life.waited(event.at) >= _STEADY_SECONDS:
+        life.after.attempted = False
+        life.after.recoveries = 0
+    return pause_dead_stream(life, event)
 
 
 def pause_dead_stream(

@@ -56,7 +56,7 @@ def watch(life: course.Course, event: copying.Sight) -> course.Wishes:
     if life.state is states.State.SWITCHOVER:
         wishes = limit_switch(life, event)
     if life.state is states.State.POST_COPY:
-        wishes = recovering.pause_dead_stream(life, event)
+        wishes = recovering.watch_stream(life, event)
     return (*wishes, *life.report(life.state.value))
 
 

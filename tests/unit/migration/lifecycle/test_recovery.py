@@ -305,6 +305,29 @@ class RecoverTest(unittest.TestCase):
         life.ends(End.ABSENT, End.RUNNING)
         self.assertEqual([Kind.UNKNOWN, Kind.COMPLETED], told(life))
 
+    def test_a_new_stream_that_breaks_at_once_is_a_failed_attempt(self):
+        for carried, pause in ((False, 2.0), (True, 0.0)):
+            life = self.broken()
+            for _ in range(2):
+                life.ends_until(
+                    'Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED
+                )
+                life.tell(events.PostCopyBegun)
+                for second in range(8) if carried else ():
+                    life.tell(
+                        events.Progressed,
+                        statistics=lives.seen(
+                            2,
+                            elapsed_ms=1000.0 * second,
+                            transferred_mib=500.0 + second,
+                        ),
+                    )
+                new = life.returned('broken again')
+            (look,) = (
+                one for one in new if isinstance(one, instructions.LookAtEnds)
+            )
+            self.assertEqual(pause, look.delay_seconds)
+
     def test_a_stream_that_is_dead_unnoticed_is_given_up_for_another(self):
         life = lives.Life(post_copy=True)
         life.copying()
