@@ -7,6 +7,7 @@ cannot carry now is no measure of what it could.
 """
 
 import math
+import statistics
 
 #: Weight of the newest sample of the bandwidth.
 ALPHA = 0.4
@@ -14,7 +15,7 @@ ALPHA = 0.4
 #: burst at the start is no measure for ever.
 PEAK_HALF_LIFE_SECONDS = 120.0
 #: Samples before the peak is taken: the first ones are of a stream that
-#: starts.
+#: starts. Their median is not lowered by a fault that came with the last.
 WARM_UP_SAMPLES = 3
 #: Less than this share of the peak is a fault,
 FAULT_SHARE = 0.5
@@ -38,6 +39,7 @@ class Link:
         self._limit_mib_s = math.inf
         self._now_mib_s = 0.0
         self._samples = 0
+        self._first_mib_s: list[float] = []
         self._sampled_at = 0.0
         # the next sample is of a link that nothing is known of,
         self._anew = True
@@ -72,8 +74,12 @@ class Link:
             self.collapsed_since = None
             self.bandwidth_mib_s = bandwidth_mib_s
         self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
+        carried = self.bandwidth_mib_s
+        if self._samples <= WARM_UP_SAMPLES:
+            self._first_mib_s.append(bandwidth_mib_s)
+            carried = max(carried, statistics.median(self._first_mib_s))
         if self._samples >= WARM_UP_SAMPLES:
-            carried = min(self.bandwidth_mib_s, self._limit_mib_s)
+            carried = min(carried, self._limit_mib_s)
             self._peak_mib_s = max(self._peak_mib_s, carried)
 
     @property

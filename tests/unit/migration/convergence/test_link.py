@@ -1,0 +1,32 @@
+"""What a stream shows of its link, and when that is a fault."""
+
+import unittest
+
+from kvm_balancer.migration.convergence import link
+
+
+def seen(*samples):
+    """Return a link of which so much was seen, twice a second."""
+    found = link.Link()
+    for number, mib_s in enumerate(samples):
+        found.sample(mib_s, number / 2.0)
+    return found
+
+
+class LinkTest(unittest.TestCase):
+    def test_a_fault_that_comes_while_it_starts_is_seen(self):
+        for samples in ((100.0, 100.0), (100.0, 100.0, 5.0)):
+            with self.subTest(samples):
+                found = seen(*samples, 5.0, 5.0, 5.0, 5.0)
+                self.assertIsNotNone(found.collapsed_since)
+                self.assertTrue(found.broken)
+
+    def test_a_stream_that_starts_slowly_has_no_fault(self):
+        self.assertIsNone(seen(5.0, 60.0, 100.0, 100.0).collapsed_since)
+
+    def test_what_was_limited_at_first_is_measured_by_its_limit(self):
+        found = seen(100.0, 100.0)
+        found.limit(20.0)
+        for number in range(2, 8):
+            found.sample(20.0, number / 2.0)
+        self.assertIsNone(found.collapsed_since)
