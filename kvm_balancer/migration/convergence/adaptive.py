@@ -211,6 +211,7 @@ class Adaptive(contract.Convergence):
             or self._throttle.may_rise
             or self._trend.ratio() >= HARDLY_FALLS
             or not math.isfinite(takes)
+            or self._is_late(at)
         ):
             return self._fitting.rise(seen)
         return contract.CarryOn(seen)
@@ -239,6 +240,14 @@ class Adaptive(contract.Convergence):
             # what it gains shows in the second pass only
             return False
         return self._takes(at) > granted
+
+    def _is_late(self, at: float) -> bool:
+        """Say whether the present limit of the downtime takes too long."""
+        left = self._limits.left(at)
+        if left is None:
+            return False
+        seconds = self._trend.seconds_left(self._fitting.limit_ms)
+        return seconds - self._trend.done_seconds > left
 
     def _takes(self, at: float, bend: float | None = None) -> float:
         """Return how long pre-copy would take in all."""

@@ -20,9 +20,10 @@ SECONDS = 6.0
 UNSURE = 1.25
 #: Passes after it reached what is allowed: they show what it did.
 TRIED_PASSES = 2
-#: The share as it is seen here may differ from QEMU's: what is not allowed
-#: is ended a little early, and a step is waited for a little too often.
-SPENT_SHARE = 0.98 * qemu.THROTTLE_SHARE
+#: The share as it is seen here may differ from QEMU's, by what the answer to
+#: how much is left was late: what is not allowed is ended a little early, and
+#: a step is waited for a little too often.
+LEAST_DOUBT, MOST_DOUBT = 0.001, 0.02
 RISING_SHARE = 0.9 * qemu.THROTTLE_SHARE
 
 
@@ -73,9 +74,14 @@ class Watch:
         self._sent_mib = self._dirtied_mib = 0.0
         self._high = 0
         self._share = 1.0
+        self._spent_share = qemu.THROTTLE_SHARE
 
     def take(self, seen: trend.Boundary) -> None:
         """Take in the end of a pass."""
+        doubt = seen.late_seconds / max(seen.at - self._at, qemu.LOOK_SECONDS)
+        self._spent_share = qemu.THROTTLE_SHARE * (
+            1.0 - min(max(doubt, LEAST_DOUBT), MOST_DOUBT)
+        )
         self._at = seen.at
         if self._since is None or seen.throttle_percent != self.percent:
             self.percent, self.passes = seen.throttle_percent, 0
@@ -88,7 +94,7 @@ class Watch:
         begun = seen.at if self._looked_at is None else self._looked_at
         if seen.at - begun >= qemu.THROTTLE_PERIOD_SECONDS:
             share = _share(self._dirtied_mib, self._sent_mib)
-            self._high += share > SPENT_SHARE
+            self._high += share > self._spent_share
             self._look(seen.at)
 
     def _look(self, at: float) -> None:
@@ -109,7 +115,7 @@ class Watch:
             self._at_last_step
             and self._at + seconds - looked_at >= qemu.THROTTLE_PERIOD_SECONDS
             and self._high >= qemu.THROTTLE_LOOKS - 1
-            and self._share > SPENT_SHARE
+            and self._share > self._spent_share
         )
 
     def in_vain(self, pass_seconds: float, seconds_left: float) -> bool:
@@ -121,7 +127,7 @@ class Watch:
         """
         if not self._at_last_step or self.passes <= TRIED_PASSES:
             return False
-        return self._share > SPENT_SHARE and seconds_left > UNSURE * (
+        return self._share > self._spent_share and seconds_left > UNSURE * (
             self._rises_at(pass_seconds) - self._at
         )
 

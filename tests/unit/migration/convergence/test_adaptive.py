@@ -10,6 +10,7 @@ from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.convergence import throttle
+from kvm_balancer.migration.convergence import trend
 from tests.unit.migration import memory
 from tests.unit.migration import streams
 
@@ -182,6 +183,20 @@ class TestLadder(unittest.TestCase):
             self.assertEqual(end, run.end, wanted)
             self.assertLess(run.seconds, 60.0)
 
+    def test_the_downtime_rises_where_a_shorter_one_comes_too_late(self):
+        """Two guests that a stop of 300 ms takes too long for."""
+        for ratio, working, seconds, allowed in (
+            (0.8, 300.0, 14.0, 2000),
+            (0.85, 400.0, 30.0, 1000),
+        ):
+            run = self.run_guest(
+                ratio,
+                working,
+                time_limit_seconds=seconds,
+                max_downtime_ms=allowed,
+            )
+            self.assertEqual(('switched', allowed), (run.end, run.limit_ms))
+
 
 class TestRefused(unittest.TestCase):
     def test_what_was_refused_is_not_asked_again(self):
@@ -206,6 +221,38 @@ class TestRefused(unittest.TestCase):
 
 
 class TestThrottle(unittest.TestCase):
+    def end_passes(self, share, late_seconds):
+        """Show passes at the throttle that is allowed, of 2 s each."""
+        watch = throttle.Watch(
+            throttle.settle(request.Options(max_throttle_percent=80))
+        )
+        for number in range(1, 4):
+            watch.take(
+                trend.Boundary(
+                    at=2.0 * number,
+                    passes=number,
+                    remaining_mib=100.0,
+                    throttle_percent=80,
+                    sent_mib=200.0 * number,
+                    carried_mib=200.0,
+                    written_seconds=0.4,
+                    dirtied_mib=200.0 * share,
+                    late_seconds=late_seconds,
+                )
+            )
+        return watch.spent(2.0)
+
+    def test_it_is_spent_by_as_much_as_qemu_would_raise_it_for(self):
+        for share, late_seconds, spent in (
+            (0.51, 0.0, True),
+            (0.495, 0.0, False),
+            # what was sent meanwhile may hide as much
+            (0.495, 0.1, True),
+            (0.48, 0.1, False),
+        ):
+            with self.subTest(share=share, late=late_seconds):
+                self.assertEqual(spent, self.end_passes(share, late_seconds))
+
     def test_its_steps_end_on_what_is_allowed(self):
         table = (
             # allowed, asked first, asked step -> on, first, step
