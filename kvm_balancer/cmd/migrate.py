@@ -94,7 +94,7 @@ class Migrate(listing.Record):
             metavar='SECONDS',
             help='Measure for so long how the instance writes to its memory, '
             'and predict from that; else it is taken for idle. From 5 s on '
-            'it shows over how much it writes, from 21 s on well.',
+            'it shows over how much it writes, from 15 s on well.',
         )
         parser.add_argument(
             '--drawing',

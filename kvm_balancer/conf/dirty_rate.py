@@ -63,14 +63,15 @@ load more slowly.
     cfg.Opt(
         'windows_seconds',
         type=_Windows(types.Integer(1, 60)),
-        default=[1, 4, 16],
+        default=[1, 2, 4, 8, 16],
         help="""
 Lengths of the windows of a measurement, 1 to 60 seconds each and 120 in all.
 
 What is dirty after a short and after a long time tells how much memory an
 instance rewrites over and over (its hot set), and how fast it writes to the
-rest. The longest should not be much shorter than the copy of its memory
-takes; with a single window no hot set is found.
+rest. Windows that end before all of the hot set is dirty tell its rate, and
+the longer they are the better; the longest should not be much shorter than
+the copy of its memory takes. With a single window no hot set is found.
 """,
     ),
 ]

@@ -41,7 +41,7 @@ class Params:
     """
 
     interval_seconds: float = 300.0
-    windows_seconds: tuple[int, ...] = (1, 4, 16)
+    windows_seconds: tuple[int, ...] = (1, 2, 4, 8, 16)
 
 
 class DirtyRates:

@@ -16,8 +16,8 @@ from kvm_balancer.virt import driver
 #: the window one is looked for.
 _LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 30.0
-#: Each window is so many times as long as the one before it.
-_STEP = 4
+#: Windows of a round; each is twice as long as the one before it.
+_WINDOWS = 5
 #: Of a window, as hypervisors have it.
 LONGEST_SECONDS = 60
 
@@ -80,18 +80,15 @@ class Rounds:
 
 
 def windows(seconds: int) -> tuple[int, ...]:
-    """Part so many seconds into up to three windows, one as 1 to 4 to 16.
+    """Part so many seconds into up to five windows, 1 to 2 to 4 to 8 to 16.
 
     :param seconds: 1 to :data:`LONGEST_SECONDS`
     :returns: shortest first; together *seconds*
     """
-    if seconds < _STEP:
-        # too short to be parted
-        return (seconds,)
-    first = max(seconds // (1 + _STEP + _STEP**2), 1)
-    if seconds < 1 + _STEP + _STEP**2:
-        return (first, seconds - first)
-    return (first, first * _STEP, seconds - first * (1 + _STEP))
+    number = min((seconds + 1).bit_length() - 1, _WINDOWS)
+    first = seconds // (2**number - 1)
+    found = [first * 2**step for step in range(number - 1)]
+    return (*found, seconds - sum(found))
 
 
 def measure(

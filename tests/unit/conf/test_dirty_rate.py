@@ -23,9 +23,9 @@ def read(line):
 class DirtyRateTest(unittest.TestCase):
     def test_what_makes_sense_is_taken(self):
         for line, expected in (
-            ('', (300.0, [1, 4, 16])),
-            ('interval_seconds = 0', (0.0, [1, 4, 16])),
-            ('interval_seconds = 1', (1.0, [1, 4, 16])),
+            ('', (300.0, [1, 2, 4, 8, 16])),
+            ('interval_seconds = 0', (0.0, [1, 2, 4, 8, 16])),
+            ('interval_seconds = 1', (1.0, [1, 2, 4, 8, 16])),
             ('windows_seconds = 2', (300.0, [2])),
             ('windows_seconds = 60, 60, 30', (300.0, [60, 60, 30])),
         ):

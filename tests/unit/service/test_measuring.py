@@ -18,9 +18,11 @@ class WindowsTest(unittest.TestCase):
             self.assertGreaterEqual(found[0], 1)
 
     def test_where_there_is_time_they_show_a_hot_set(self):
-        self.assertEqual((3,), measuring.windows(3))
-        self.assertEqual((1, 4), measuring.windows(5))
-        self.assertEqual((1, 4, 16), measuring.windows(21))
+        self.assertEqual((2,), measuring.windows(2))
+        self.assertEqual((1, 2), measuring.windows(3))
+        self.assertEqual((1, 2, 4), measuring.windows(7))
+        self.assertEqual((1, 2, 4, 8), measuring.windows(15))
+        self.assertEqual((1, 2, 4, 8, 16), measuring.windows(31))
 
 
 class MeasureTest(unittest.TestCase):
@@ -38,7 +40,7 @@ class MeasureTest(unittest.TestCase):
         self.now += seconds
         return False
 
-    def measure(self, seconds=21, wait=None):
+    def measure(self, seconds=31, wait=None):
         return measuring.measure(
             self.driver,
             'id-g',
@@ -54,8 +56,9 @@ class MeasureTest(unittest.TestCase):
         )
         found = self.measure()
         self.assertAlmostEqual(100.0, found.hot_set_mib, delta=25.0)
-        self.assertAlmostEqual(50.0, found.dirty_rate_mib_s, delta=15.0)
-        self.assertEqual(21.0, self.now)
+        # less than 50: some pages are hit twice within a second
+        self.assertAlmostEqual(40.0, found.dirty_rate_mib_s, delta=10.0)
+        self.assertEqual(31.0, self.now)
 
     def test_what_cannot_be_measured_is_said(self):
         """Whoever is interrupted has measured nothing either."""
