@@ -2,11 +2,13 @@
 
 A pass carries what is dirty. It ends as soon as what is left of it fits the
 limit of the downtime, at which QEMU looks every 50 ms or so: only then does
-it ask what got dirty meanwhile. What was left is united with that. When all
-of it fits, the guest is stopped, and what is left is carried while it
-stands: so even an idle guest stands still for about the limit (seen with
-QEMU 7.2). The limit is QEMU's own at first and is raised to what is allowed
-when a pass does not leave less than half of the one before.
+it ask what got dirty meanwhile. What was left is united with that: a sweep
+of the hot set goes on beside it (seen with QEMU 7.2), and hits that are made
+at random fall on it as on all else. When all of it fits, the guest is
+stopped, and what is left is carried while it stands: so even an idle guest
+stands still for about the limit (seen with QEMU 7.2). The limit is QEMU's own
+at first and is raised to what is allowed, for good, when a pass does not
+leave less than half of the one before.
 
 Under auto-converge the guest is slowed down by steps as in QEMU: when it
 dirtied more than half of what was sent, twice, over at least a second each.
@@ -29,7 +31,7 @@ FALLS_FAST = 0.5
 STALLS = 0.995
 #: No more passes are looked at, nor copies beyond so many times the memory:
 #: what has not converged by then is given up.
-MOST_PASSES = 64
+MOST_PASSES = 256
 MOST_COPIES = 16.0
 
 #: Throttles as shares of the guest's time.
@@ -93,7 +95,7 @@ class _Run:
         self.bandwidth = bandwidth
         self.first = bandwidth * min(qemu.FIRST_DOWNTIME_MS, allowed_ms) / 1e3
         self.allowed = bandwidth * allowed_ms / 1e3
-        self.keep = np.maximum(self.first - qemu.LOOK_SECONDS * bandwidth, 0.0)
+        self.limit = self.first
         self.hot, self.rest = guests.hot_mib, guests.rest_mib
         self.left = guests.memory_mib
         self.carried = np.zeros_like(bandwidth)
@@ -115,17 +117,23 @@ class _Run:
     def copy(self) -> npt.NDArray[np.bool_]:
         """Make one pass; say which rows it got nowhere with."""
         before = self.left
-        carried = before - np.minimum(self.keep, before)
+        keep = np.maximum(self.limit - qemu.LOOK_SECONDS * self.bandwidth, 0.0)
+        carried = before - np.minimum(keep, before)
         seconds = carried / self.bandwidth
         stays = 1.0 - carried / np.maximum(before, np.finfo(np.float64).tiny)
         guests = self.guests
         slowed = seconds * guests.pace(self.throttle)
         hot, rest = self.hot * stays, self.rest * stays
-        self.hot = hot + (guests.hot_mib - hot) * guests.hot_share(slowed)
+        self.hot = np.minimum(
+            guests.hot_mib, hot + guests.hot_mib * guests.hot_share(slowed)
+        )
         self.rest = rest + (
             (guests.rest_mib - rest) * guests.rest_share(slowed)
         )
         self.left = self.hot + self.rest
+        self.limit = np.where(
+            self.left > FALLS_FAST * before, self.allowed, self.limit
+        )
         self.carried = self.carried + carried
         stalls = self.left > STALLS * before
         if self.steps.allowed > 0.0:
@@ -133,11 +141,9 @@ class _Run:
             stalls &= ~self._throttle(seconds, carried, dirtied)
         return stalls | (self.carried > MOST_COPIES * guests.memory_mib)
 
-    def switches(self, before: Column) -> npt.NDArray[np.bool_]:
-        """Say which rows are switched, after what was left *before*."""
-        hardly_falls = self.left > FALLS_FAST * before
-        fits = (self.left <= self.allowed) & hardly_falls
-        switched: npt.NDArray[np.bool_] = fits | (self.left <= self.first)
+    def switches(self) -> npt.NDArray[np.bool_]:
+        """Say which rows are switched."""
+        switched: npt.NDArray[np.bool_] = self.left <= self.limit
         return switched
 
     def _throttle(
@@ -192,8 +198,7 @@ def copy(
             run.keep_only(np.flatnonzero(~(over | lost)))
         if not len(run.rows):
             break
-        before = run.left
         lost = run.copy()
-        over = run.switches(before)
+        over = run.switches()
         lost &= ~over
     return Copies(carried, stopped, throttled)

@@ -144,7 +144,7 @@ class Copy:
     def _pending(self) -> list[float]:
         """Unite what was not sent with what was written meanwhile."""
         return [
-            left + max(0.0, region.mib - left) * region.dirty_share(written)
+            region.dirty_mib(left, written)
             for region, left, written in zip(
                 self._regions, self._left, self._written, strict=False
             )

@@ -99,6 +99,15 @@ class CopyTest(unittest.TestCase):
         self.assertEqual(0.5, swept.dirty_share(250.0))
         self.assertEqual(1.0, swept.dirty_share(2500.0))
 
+    def test_a_sweep_goes_on_beside_what_is_left_and_hits_fall_on_it(self):
+        for sequential, most in ((True, 300.0), (False, 270.0)):
+            region = habits.Region(500.0, 0.0, sequential=sequential)
+            self.assertEqual(100.0, region.dirty_mib(100.0, 0.0))
+            found = region.dirty_mib(100.0, 200.0)
+            self.assertLessEqual(found, most)
+            self.assertGreater(found, 200.0)
+            self.assertAlmostEqual(500.0, region.dirty_mib(100.0, 9e4))
+
     def test_pages_sent_before_cost_less_with_xbzrle(self):
         guest = memory.Guest(1000.0, 1000.0, 50.0, 1000.0, delta=0.2)
         copy = self.copy(guest, compression='xbzrle')
