@@ -1,7 +1,7 @@
 """What the project expects of a migration, as an executor finds it out.
 
 The guest's writing is measured by the executor's own part for that, in one
-round of windows, and predicted from a sample as the agent and
+round of windows or several, and predicted from a sample as the agent and
 ``kvm-balancer migrate`` do.
 """
 
@@ -12,6 +12,9 @@ from kvm_balancer.model import plan
 from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import forecast
 
+#: Between two rounds, of which an executor has minutes.
+_AT_ONCE_SECONDS = 1e-6
+
 
 def predict(
     place: ground.Ground,
@@ -19,11 +22,13 @@ def predict(
     options: request.Options,
     link_mib_s: float,
     windows_seconds: tuple[int, ...] = (1, 4),
+    rounds: int = 1,
 ) -> plan.Prediction:
     """Measure how a guest writes, and predict its migration.
 
     :param windows_seconds: the longest that executors have refines only what
         the others say, and is left out where that does not matter
+    :param rounds: that the executor has made of it by then
     :raises RuntimeError: when it cannot be measured
     """
     hypervisor = ways.open_driver(place, uid)
@@ -31,12 +36,13 @@ def predict(
         hypervisor.connect()
         rates = dirty_rates.DirtyRates(
             hypervisor,
-            dirty_rates.Params(windows_seconds=windows_seconds),
+            dirty_rates.Params(_AT_ONCE_SECONDS, windows_seconds),
             lambda instance: instance == uid,
         )
         rates.fill(hypervisor.read().instances)
-        if not rates.measure_next():
-            raise RuntimeError('the guest cannot be measured')
+        for _ in range(rounds):
+            if not rates.measure_next():
+                raise RuntimeError('the guest cannot be measured')
         seen = rates.fill(hypervisor.read().instances)
         return forecast.predict(
             forecast.of_row(seen, seen.id.index(uid)), options, link_mib_s
