@@ -28,10 +28,10 @@ ON_TWO_HOSTS: dict[
 ] = {
     'overhead': (overhead.run, 16, 2.5),
     'decision': (decision.run, 6, 3.0),
-    'ratio': (ratio.run, 2, 8.0),
+    'ratio': (ratio.run, 2, 15.0),
     'downtime': (downtime.run, 20, 6.5),
     'means': (means.run, 2, 3.0),
-    'prediction': (prediction.run, 22, 13.0),
+    'prediction': (prediction.run, 22, 17.0),
 }
 #: The one that brings hosts with services of its own.
 LOAD, LOAD_WAYS, LOAD_MINUTES = 'load', 2, 3.0

@@ -33,6 +33,10 @@ from kvm_balancer.virt.libvirt import connection
 MEMORY_MIB = 512
 FILLED_MIB = 480
 
+#: What Ethernet, IP and TCP leave of a link: the usable bandwidth that
+#: [host] migration_mib_s has to name.
+PAYLOAD = 0.957
+
 #: Slow enough to be nothing, and quick enough to be seen to run.
 IDLE = bootsector.Load(cpu=0.0, dirty_mib_s=0.25, working_set_mib=1)
 

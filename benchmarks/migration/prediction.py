@@ -34,9 +34,6 @@ _ROUNDS = 3
 _SIDE_BY_SIDE = 4
 #: One guest of so many goes back.
 _BACK = 3
-#: What Ethernet, IP and TCP leave of a link: the usable bandwidth that
-#: [host] migration_mib_s has to name.
-_PAYLOAD = 0.957
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ def _expect(place: ground.Ground, case: Case, uid: str) -> plan.Prediction:
         place,
         uid,
         case.options,
-        case.link_mib_s * _PAYLOAD,
+        case.link_mib_s * ground.PAYLOAD,
         dirty_rates.Params().windows_seconds,
         _ROUNDS,
     )
