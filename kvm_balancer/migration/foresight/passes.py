@@ -2,9 +2,11 @@
 
 A pass carries what is dirty. It ends as soon as what is left of it fits the
 limit of the downtime, at which QEMU looks every 50 ms or so: only then does
-it ask what got dirty meanwhile. What was left is united with that: a sweep
-of the hot set goes on beside it (seen with QEMU 7.2), and hits that are made
-at random fall on it as on all else. When all of it fits, the guest is
+it ask what got dirty meanwhile. What was left is united with that, and goes
+first in the next pass, as QEMU looks on for dirty pages from where it stopped.
+A sweep of the hot set goes on beside it (seen with QEMU 7.2), unless all of
+that was dirty; hits that are made at random fall on it as on all else. When
+all of it fits, the guest is
 stopped, and what is left is carried while it stands: so even an idle guest
 stands still for about the limit (seen with QEMU 7.2). The limit is QEMU's own
 at first and is raised to what is allowed, for good, when a pass does not
@@ -25,8 +27,13 @@ from kvm_balancer.migration.foresight import dirtying
 
 Column = npt.NDArray[np.float64]
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 #: A pass that leaves less of the one before is worth another one.
 FALLS_FAST = 0.5
+#: Of a hot set that is dirty to this share the sweep may be anywhere, and
+#: what stays is in its way; else it is past that.
+NEARLY_ALL = 0.95
 #: A pass that leaves more does not get anywhere.
 STALLS = 0.995
 #: No more passes are looked at, nor copies beyond so many times the memory:
@@ -97,6 +104,8 @@ class _Run:
         self.allowed = bandwidth * allowed_ms / 1e3
         self.limit = self.first
         self.hot, self.rest = guests.hot_mib, guests.rest_mib
+        # what of it got dirty in the last pass: the others go first
+        self.new_hot, self.new_rest = self.hot, self.rest
         self.left = guests.memory_mib
         self.carried = np.zeros_like(bandwidth)
         self.steps = steps
@@ -118,18 +127,23 @@ class _Run:
         """Make one pass; say which rows it got nowhere with."""
         before = self.left
         keep = np.maximum(self.limit - qemu.LOOK_SECONDS * self.bandwidth, 0.0)
-        carried = before - np.minimum(keep, before)
+        stays = np.minimum(keep, before)
+        carried = before - stays
         seconds = carried / self.bandwidth
-        stays = 1.0 - carried / np.maximum(before, np.finfo(np.float64).tiny)
         guests = self.guests
         slowed = seconds * guests.pace(self.throttle)
-        hot, rest = self.hot * stays, self.rest * stays
-        self.hot = np.minimum(
-            guests.hot_mib, hot + guests.hot_mib * guests.hot_share(slowed)
+        hot, rest = self._staying(stays)
+        swept = guests.hot_mib * guests.hot_share(slowed)
+        missed = np.where(
+            self.hot < NEARLY_ALL * guests.hot_mib,
+            1.0,
+            1.0 - hot / np.maximum(guests.hot_mib, _TINY),
         )
+        self.hot = np.minimum(guests.hot_mib, hot + swept * missed)
         self.rest = rest + (
             (guests.rest_mib - rest) * guests.rest_share(slowed)
         )
+        self.new_hot, self.new_rest = self.hot - hot, self.rest - rest
         self.left = self.hot + self.rest
         self.limit = np.where(
             self.left > FALLS_FAST * before, self.allowed, self.limit
@@ -140,6 +154,15 @@ class _Run:
             dirtied = self.left - (before - carried)
             stalls &= ~self._throttle(seconds, carried, dirtied)
         return stalls | (self.carried > MOST_COPIES * guests.memory_mib)
+
+    def _staying(self, stays: Column) -> tuple[Column, Column]:
+        """Say what of hot set and rest is not carried by a pass."""
+        new = self.new_hot + self.new_rest
+        of_new = np.minimum(stays, new) / np.maximum(new, _TINY)
+        old = self.left - new
+        of_old = np.maximum(stays - new, 0.0) / np.maximum(old, _TINY)
+        hot = self.new_hot * of_new + (self.hot - self.new_hot) * of_old
+        return hot, np.maximum(stays - hot, 0.0)
 
     def switches(self) -> npt.NDArray[np.bool_]:
         """Say which rows are switched."""

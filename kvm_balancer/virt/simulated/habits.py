@@ -5,6 +5,9 @@ import dataclasses
 import itertools
 import math
 
+#: Of a region that is dirty to this share, a sweep may be anywhere.
+NEARLY_ALL = 0.95
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Region:
@@ -28,17 +31,25 @@ class Region:
         swept = written_mib / self.mib
         return min(1.0, swept) if self.sequential else -math.expm1(-swept)
 
-    def dirty_mib(self, dirty_mib: float, written_mib: float) -> float:
-        """Return what of it is dirty when so much was, and so much is written.
+    def dirty_mib(
+        self, stays_mib: float, written_mib: float, was_mib: float
+    ) -> float:
+        """Return what of it is dirty after a pass in which so much is written.
 
-        A sweep goes on where it stopped, which is mostly not where the copy
-        has yet to come: passes over guests that sweep found what was written
-        beside what was left (seen with QEMU 7.2).
+        A sweep goes on where it stopped: past what the pass has not come to.
+        Where nearly all was dirty before, it may be anywhere (seen with
+        QEMU 7.2).
+
+        :param stays_mib: what was dirty, and was not carried by the pass
+        :param was_mib: what was dirty when the pass began
         """
-        if self.sequential:
-            return min(self.mib, dirty_mib + written_mib)
-        clean = max(0.0, self.mib - dirty_mib)
-        return dirty_mib + clean * self.dirty_share(written_mib)
+        clean = max(0.0, self.mib - stays_mib)
+        if not self.sequential:
+            return stays_mib + clean * self.dirty_share(written_mib)
+        swept = min(self.mib, written_mib)
+        if was_mib >= NEARLY_ALL * self.mib > 0.0:
+            swept *= clean / self.mib
+        return min(self.mib, stays_mib + swept)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

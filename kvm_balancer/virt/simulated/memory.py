@@ -116,8 +116,11 @@ class Copy:
         self.frozen = False
         self._regions = guest.written
         hot = [region.mib for region in self._regions]
-        # of each region, and of all that is never written to
-        self._left = [*hot, max(0.0, guest.in_use_mib - sum(hot))]
+        # of each region, and of all that is never written to: what got dirty
+        # in the last pass, and what was left by it, which goes first
+        self._new = [*hot, max(0.0, guest.in_use_mib - sum(hot))]
+        self._old = [0.0] * len(self._new)
+        self._was = list(self._new)
         self._written = [0.0] * len(hot)
         self._again = guest.delta if options.compression == 'xbzrle' else 1.0
         self._throttle = Throttle(options)
@@ -134,7 +137,7 @@ class Copy:
     @property
     def left_mib(self) -> float:
         """What is left of the stretch under way."""
-        return sum(self._left)
+        return sum(self._old) + sum(self._new)
 
     @property
     def pending_mib(self) -> float:
@@ -143,12 +146,18 @@ class Copy:
 
     def _pending(self) -> list[float]:
         """Unite what was not sent with what was written meanwhile."""
+        stays = self._stays()
         return [
-            region.dirty_mib(left, written)
-            for region, left, written in zip(
-                self._regions, self._left, self._written, strict=False
+            region.dirty_mib(left, written, was)
+            for region, left, written, was in zip(
+                self._regions, stays, self._written, self._was, strict=False
             )
-        ] + self._left[-1:]
+        ] + stays[-1:]
+
+    def _stays(self) -> list[float]:
+        return [
+            old + new for old, new in zip(self._old, self._new, strict=True)
+        ]
 
     def seconds_left(
         self, bandwidth_mib_s: float, fits_mib: float = 0.0
@@ -185,7 +194,7 @@ class Copy:
         pace = self._pace(bandwidth_mib_s)
         gone = min(seconds * pace, left)
         if left > 0.0:
-            self._left = [one * (1.0 - gone / left) for one in self._left]
+            self._send(gone)
             sent = gone * bandwidth_mib_s / pace if pace > 0.0 else 0.0
             self.sent_mib += sent
             self._stretch_sent_mib += sent
@@ -203,6 +212,15 @@ class Copy:
             )
         ]
 
+    def _send(self, mib: float) -> None:
+        """Send what was left by the pass before, and then what is new."""
+        for some in (self._old, self._new):
+            here = sum(some)
+            gone = min(mib, here)
+            if gone > 0.0:
+                some[:] = [one * (1.0 - gone / here) for one in some]
+            mib -= gone
+
     def end_pass(self) -> None:
         """Begin the next pass: what got dirty meanwhile is to be sent."""
         rest = self.left_mib
@@ -216,7 +234,12 @@ class Copy:
         self._stretch_seconds = self._stretch_sent_mib = 0.0
 
     def _merge(self) -> None:
-        self._left = self._pending()
+        dirty, self._old = self._pending(), self._stays()
+        self._new = [
+            all_of_it - old
+            for all_of_it, old in zip(dirty, self._old, strict=True)
+        ]
+        self._was = dirty
         self._written = [0.0] * len(self._regions)
 
     def freeze(self) -> None:

@@ -99,14 +99,29 @@ class CopyTest(unittest.TestCase):
         self.assertEqual(0.5, swept.dirty_share(250.0))
         self.assertEqual(1.0, swept.dirty_share(2500.0))
 
-    def test_a_sweep_goes_on_beside_what_is_left_and_hits_fall_on_it(self):
-        for sequential, most in ((True, 300.0), (False, 270.0)):
+    def test_a_sweep_goes_on_past_what_stays_and_hits_fall_on_it(self):
+        for sequential, was, expected in (
+            (True, 300.0, 300.0),
+            # all of it was dirty: who knows where the sweep is
+            (True, 500.0, 260.0),
+            (False, 300.0, 231.9),
+        ):
             region = habits.Region(500.0, 0.0, sequential=sequential)
-            self.assertEqual(100.0, region.dirty_mib(100.0, 0.0))
-            found = region.dirty_mib(100.0, 200.0)
-            self.assertLessEqual(found, most)
-            self.assertGreater(found, 200.0)
-            self.assertAlmostEqual(500.0, region.dirty_mib(100.0, 9e4))
+            found = region.dirty_mib(100.0, 200.0, was)
+            self.assertAlmostEqual(expected, found, 1)
+            self.assertEqual(100.0, region.dirty_mib(100.0, 0.0, was))
+
+    def test_what_a_pass_leaves_goes_first_in_the_next(self):
+        """All but 50 MiB of the hot set was carried by the first pass."""
+        region = habits.Region(100.0, 400.0, sequential=True)
+        copy = self.copy(memory.Guest(1000.0, 1000.0, regions=(region,)))
+        copy.run(9.5, 100.0)
+        copy.end_pass()
+        self.assertAlmostEqual(145.0, copy.left_mib)
+        copy.run(0.5, 100.0)
+        copy.end_pass()
+        # of what was never written to nothing is left
+        self.assertAlmostEqual(100.0, copy.left_mib)
 
     def test_pages_sent_before_cost_less_with_xbzrle(self):
         guest = memory.Guest(1000.0, 1000.0, 50.0, 1000.0, delta=0.2)
