@@ -5,12 +5,13 @@ limit of the downtime, at which QEMU looks every 50 ms or so: only then does
 it ask what got dirty meanwhile. What was left is united with that, and goes
 first in the next pass, as QEMU looks on for dirty pages from where it stopped.
 A sweep of the hot set goes on beside it (seen with QEMU 7.2), unless all of
-that was dirty; hits that are made at random fall on it as on all else. When
-all of it fits, the guest is
-stopped, and what is left is carried while it stands: so even an idle guest
-stands still for about the limit (seen with QEMU 7.2). The limit is QEMU's own
-at first and is raised to what is allowed, for good, when a pass does not
-leave less than half of the one before.
+that was dirty: then it may fall on it, so that a hot set which is a little
+larger than what fits is switched after few passes, whatever the dirty rate.
+Hits that are made at random fall on it as on all else. When all of it fits,
+the guest is stopped, and what is left is carried while it stands: so even an
+idle guest stands still for about the limit (seen with QEMU 7.2). The limit is
+QEMU's own at first and is raised to what is allowed, for good, when a pass
+does not leave less than half of the one before.
 
 Under auto-converge the guest is slowed down by steps as in QEMU: when it
 dirtied more than half of what was sent, twice, over at least a second each.
@@ -28,12 +29,17 @@ from kvm_balancer.migration.foresight import dirtying
 Column = npt.NDArray[np.float64]
 
 _TINY = float(np.finfo(np.float64).tiny)
+#: Far less than a page.
+_NOTHING_MIB = 1e-6
 
 #: A pass that leaves less of the one before is worth another one.
 FALLS_FAST = 0.5
 #: Of a hot set that is dirty to this share the sweep may be anywhere, and
 #: what stays is in its way; else it is past that.
-NEARLY_ALL = 0.95
+NEARLY_ALL = 0.93
+#: A sweep that may be anywhere is taken to write, in one of several passes, to
+#: nothing but what stays, when the odds that it has not done so are less.
+LEAST_ODDS = 0.5
 #: A pass that leaves more does not get anywhere.
 STALLS = 0.995
 #: No more passes are looked at, nor copies beyond so many times the memory:
@@ -106,6 +112,8 @@ class _Run:
         self.hot, self.rest = guests.hot_mib, guests.rest_mib
         # what of it got dirty in the last pass: the others go first
         self.new_hot, self.new_rest = self.hot, self.rest
+        # that no sweep of all of the hot set fell on what stays
+        self.odds = np.ones_like(bandwidth)
         self.left = guests.memory_mib
         self.carried = np.zeros_like(bandwidth)
         self.steps = steps
@@ -134,15 +142,10 @@ class _Run:
         slowed = seconds * guests.pace(self.throttle)
         hot, rest = self._staying(stays)
         swept = guests.hot_mib * guests.hot_share(slowed)
-        missed = np.where(
-            self.hot < NEARLY_ALL * guests.hot_mib,
-            1.0,
-            1.0 - hot / np.maximum(guests.hot_mib, _TINY),
-        )
-        self.hot = np.minimum(guests.hot_mib, hot + swept * missed)
         self.rest = rest + (
             (guests.rest_mib - rest) * guests.rest_share(slowed)
         )
+        self.hot = self._sweep(hot, swept, np.maximum(self.limit - stays, 0.0))
         self.new_hot, self.new_rest = self.hot - hot, self.rest - rest
         self.left = self.hot + self.rest
         self.limit = np.where(
@@ -163,6 +166,22 @@ class _Run:
         of_old = np.maximum(stays - new, 0.0) / np.maximum(old, _TINY)
         hot = self.new_hot * of_new + (self.hot - self.new_hot) * of_old
         return hot, np.maximum(stays - hot, 0.0)
+
+    def _sweep(self, stays: Column, swept: Column, room: Column) -> Column:
+        """Say how much of the hot set is dirty after a pass.
+
+        :param room: what may be dirty besides when the guest is switched
+        """
+        size = np.maximum(self.guests.hot_mib, _NOTHING_MIB)
+        anywhere = self.hot >= NEARLY_ALL * size
+        meets = np.clip((stays - swept + 2.0 * room) / size, 0.0, 1.0)
+        begun = self.carried > 0.0
+        self.odds = self.odds * (1.0 - np.where(anywhere & begun, meets, 0.0))
+        missed = np.where(anywhere, 1.0 - stays / size, 1.0)
+        dirty = np.minimum(self.guests.hot_mib, stays + swept * missed)
+        fits = np.maximum(self.limit - self.rest, 0.0)
+        met = self.odds < LEAST_ODDS
+        return np.where(met, np.minimum(dirty, fits), dirty)
 
     def switches(self) -> npt.NDArray[np.bool_]:
         """Say which rows are switched."""
