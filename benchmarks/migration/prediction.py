@@ -26,12 +26,12 @@ from kvm_balancer.model import plan
 from kvm_balancer.service import dirty_rates
 
 #: Another one whenever the model has changed.
-_SEED = 20261128
+_SEED = 20261129
 _LIMIT = 0.10
 #: An executor makes a round every five minutes.
 _ROUNDS = 3
 #: Guests that are measured side by side; they migrate one by one.
-_SIDE_BY_SIDE = 4
+_SIDE_BY_SIDE = 6
 #: One guest of so many goes back.
 _BACK = 3
 
