@@ -25,6 +25,7 @@ TRIED_PASSES = 2
 #: a step is waited for a little too often.
 LEAST_DOUBT, MOST_DOUBT = 0.001, 0.02
 RISING_SHARE = 0.9 * qemu.THROTTLE_SHARE
+_ROUNDING = 0.001
 
 
 def settle(options: request.Options) -> request.Options:
@@ -111,9 +112,11 @@ class Watch:
         if self.percent > self._allowed:
             return True
         looked_at = self._at if self._looked_at is None else self._looked_at
+        # it ends when QEMU looks, and clocks are not that exact
+        ends_at = self._at + max(seconds, qemu.LOOK_SECONDS) + _ROUNDING
         return (
             self._at_last_step
-            and self._at + seconds - looked_at >= qemu.THROTTLE_PERIOD_SECONDS
+            and ends_at - looked_at >= qemu.THROTTLE_PERIOD_SECONDS
             and self._high >= qemu.THROTTLE_LOOKS - 1
             and self._share > self._spent_share
         )
