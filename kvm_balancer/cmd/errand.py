@@ -77,14 +77,16 @@ class Errand:
             merged = wishes.merge(self._options, view.asks)
             for change in merged.changes:
                 shown.note(change)
+            guest = self._guest(hypervisor, view, shown)
+            if guest.writes is None and self._asked.measure is None:
+                shown.note(
+                    f'how {view.name} writes is not known: it is predicted as '
+                    'if idle; --measure SECONDS tells more'
+                )
             wanted = self._request(
                 view,
                 merged.options,
-                forecast.predict(
-                    self._guest(hypervisor, view, shown),
-                    merged.options,
-                    self._bandwidth_mib_s,
-                ),
+                forecast.predict(guest, merged.options, self._bandwidth_mib_s),
                 merged.changes,
             )
             shown.begin(view.name, wanted)
@@ -107,13 +109,15 @@ class Errand:
     def check(self, shown: progress.Display) -> tuple[events.Check, ...]:
         """Ask both ends, and return what every check found.
 
-        :raises HypervisorUnreachable: when the source does not answer
-        :raises NotFound: when it has no such instance
+        One alone where the source does not answer, or has no such instance.
         """
         hypervisor = open_driver(self._asked.source)
         try:
-            hypervisor.connect()
-            view = hypervisor.view(self._asked.instance)
+            try:
+                hypervisor.connect()
+                view = hypervisor.view(self._asked.instance)
+            except (errors.HypervisorUnreachable, errors.NotFound) as error:
+                return (preflight.no_source(error),)
             merged, found = preflight.read_wishes(self._options, view.asks)
             wanted = self._request(view, merged)
             looked = preflight.look(hypervisor, wanted)

@@ -72,8 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--profile',
-        type=request.Profile,
-        choices=tuple(request.Profile),
+        choices=tuple(str(one) for one in request.Profile),
         help='How much is tried before it is given up: balance, as another '
         'instance would do; drain, as it must go.',
     )
@@ -95,6 +94,8 @@ def options(
         for field in dataclasses.fields(request.Options)
         if (value := getattr(asked, field.name, None)) is not None
     }
+    if 'profile' in given:
+        given['profile'] = request.Profile(given['profile'])
     return dataclasses.replace(migration.options(conf), **given)
 
 

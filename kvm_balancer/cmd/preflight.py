@@ -67,6 +67,18 @@ def look(
     )
 
 
+def no_source(error: errors.KVMBalancerError) -> events.Check:
+    """Return the check that fails where there is nothing to look at."""
+    return events.Check(
+        'source',
+        events.Verdict.FAILED,
+        str(error),
+        'see where the instance is: kvm-balancer instances'
+        if isinstance(error, errors.NotFound)
+        else 'see to libvirtd there, and to the way to it from here',
+    )
+
+
 def read_wishes(
     options: request.Options, told: wishes.Wishes
 ) -> tuple[request.Options, tuple[events.Check, ...]]:

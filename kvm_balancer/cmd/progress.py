@@ -327,6 +327,8 @@ def _decided(rows: Any, now: instructions.ReportProgress, width: int) -> Any:
 
 
 def _decision(now: instructions.ReportProgress) -> str:
+    if now.state == states.State.PRE_COPY and not now.statistics.total_mib:
+        return 'nothing is copied yet'
     return f'{now.decision}: {now.text}' if now.decision else now.text
 
 

@@ -1,10 +1,9 @@
 """Pre-flight on the destination: can this instance live there?"""
 
-import libvirt
-
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import cpu
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
@@ -39,7 +38,7 @@ def checks(
         _version_check(subject.host, told),
         _identity_check(there, facts),
         _machine_check(there, facts),
-        _cpu_check(there, facts),
+        cpu.check(there, facts, subject.host),
         *memory.checks(there, facts, told),
         *plugs.checks(there, facts),
     ]
@@ -107,39 +106,3 @@ def _machine_check(
             'install the same QEMU there',
         )
     return verdicts.passed('machine')
-
-
-def _cpu_check(
-    there: connection.Connection,
-    facts: documents.DomainFacts,
-) -> events.Check:
-    if facts.virt_type != 'kvm' or not facts.cpu:
-        # Emulation makes any CPU out of any other.
-        return verdicts.passed('cpu')
-    if 'host-passthrough' in facts.cpu:
-        return verdicts.unknown(
-            'cpu',
-            'the guest has the CPU of its host as it is (host-passthrough)',
-            'use a named CPU model that all hosts offer',
-        )
-    try:
-        answer = there.call(
-            lambda handle: handle.compareHypervisorCPU(
-                facts.emulator,
-                facts.arch,
-                facts.machine,
-                facts.virt_type,
-                facts.cpu,
-            )
-        )
-    except failures.Refused as error:
-        return verdicts.unknown(
-            'cpu', str(error), 'compare there: virsh hypervisor-cpu-compare'
-        )
-    if answer > libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
-        return verdicts.passed('cpu')
-    return verdicts.failed(
-        'cpu',
-        "the destination's CPU lacks something that the guest was given",
-        'choose another destination, or a CPU model that all hosts offer',
-    )

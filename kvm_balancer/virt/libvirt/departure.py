@@ -96,7 +96,7 @@ def _blocker_checks(subject: Subject) -> list[events.Check]:
         (
             'bound',
             facts.bound,
-            'libvirt keeps it on its host for ',
+            'libvirt or QEMU keeps it on its host for ',
             'take it out of the definition first',
         ),
         (

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import backing
+from kvm_balancer.virt.libvirt import blockers
 
 #: Disk sources that both ends reach by themselves.
 _NETWORK = 'network'
@@ -68,12 +69,14 @@ class HostCapabilities:
     """What a libvirt says of its host.
 
     :ivar uuid: of the host, as libvirt knows it
+    :ivar cpu: its ``<cpu>`` as text, for comparing; empty where not told
     :ivar page_kib: sizes of the memory pages that it offers, the smallest
         first
     """
 
     uuid: str
     cpu_model: str
+    cpu: str = ''
     page_kib: tuple[int, ...] = ()
 
 
@@ -113,7 +116,7 @@ def read_domain(text: str) -> DomainFacts:
         cpu='' if cpu is None else ElementTree.tostring(cpu, 'unicode'),
         marks=_marks(root, name),
         disks=tuple(_disk(one) for one in root.iterfind('devices/disk')),
-        pass_through=tuple(_pass_through(root)),
+        pass_through=tuple(blockers.pass_through(root)),
         bridges=tuple(
             place
             for one in root.iterfind('devices/interface/source')
@@ -131,7 +134,7 @@ def read_domain(text: str) -> DomainFacts:
             for one in root.iterfind('devices/interface/source')
             if (network := one.get('network'))
         ),
-        bound=tuple(_bound(root)),
+        bound=tuple(blockers.bound(root)),
         asks=tuple(_asks(root)),
         memory=backing.read(root),
     )
@@ -140,9 +143,11 @@ def read_domain(text: str) -> DomainFacts:
 def read_capabilities(text: str) -> HostCapabilities:
     """Read the XML of a host's capabilities."""
     root = _parse(text)
+    cpu = root.find('host/cpu')
     return HostCapabilities(
         uuid=root.findtext('host/uuid', ''),
         cpu_model=root.findtext('host/cpu/model', ''),
+        cpu='' if cpu is None else ElementTree.tostring(cpu, 'unicode'),
         page_kib=tuple(
             sorted(
                 int(one.get('size', '0'))
@@ -221,44 +226,6 @@ def _disk(element: ElementTree.Element) -> Disk:
         read_only=element.find('readonly') is not None,
         shareable=element.find('shareable') is not None,
     )
-
-
-def _pass_through(root: ElementTree.Element) -> list[str]:
-    devices = [
-        f'{one.get("type", "")} {one.get("mode", "")}'.strip()
-        for one in root.iterfind('devices/hostdev')
-    ]
-    devices += [
-        f'{one.get("type")} interface'
-        for one in root.iterfind('devices/interface')
-        if one.get('type') in ('hostdev', 'vdpa')
-    ]
-    return devices
-
-
-def _bound(root: ElementTree.Element) -> list[str]:
-    """Return what libvirt's own rules keep on its host, in words."""
-    found = [
-        f'shared memory {one.get("name", "")} that it does not own'
-        for one in root.iterfind('devices/shmem')
-        if one.get('role') != 'master'
-    ]
-    found += [
-        f'the transient disk {_attribute(one, "target", "dev")}'
-        for one in root.iterfind('devices/disk')
-        if one.find('transient') is not None
-    ]
-    invariant = any(
-        one.get('name') == 'invtsc' and one.get('policy') == 'require'
-        for one in root.iterfind('cpu/feature')
-    )
-    known = any(
-        one.get('name') == 'tsc' and one.get('frequency')
-        for one in root.iterfind('clock/timer')
-    )
-    if invariant and not known:
-        found.append('an invariant TSC (invtsc) without a frequency')
-    return found
 
 
 def _attribute(

@@ -14,6 +14,7 @@ class HostIdentity:
     :ivar hypervisor: version of QEMU as libvirt's number
     :ivar library: version of libvirt as its number
     :ivar page_kib: sizes of its memory pages, the smallest first
+    :ivar cpu: its ``<cpu>`` as libvirt writes it, for comparing
     """
 
     uuid: str
@@ -21,6 +22,7 @@ class HostIdentity:
     hypervisor: int
     library: int
     page_kib: tuple[int, ...] = ()
+    cpu: str = ''
 
     @property
     def hypervisor_version(self) -> str:
@@ -42,6 +44,7 @@ def identify(handle: connection.Handle) -> HostIdentity:
         hypervisor=handle.getVersion(),
         library=handle.getLibVersion(),
         page_kib=capabilities.page_kib,
+        cpu=capabilities.cpu,
     )
 
 

@@ -1,5 +1,6 @@
 """What keeps an instance on its host, provoked on real libvirt and QEMU."""
 
+import os
 import subprocess
 import unittest
 import uuid
@@ -96,6 +97,59 @@ class BlockersTest(unittest.TestCase):
         found = self.check(uid)
         self.assertLessEqual({'state', 'devices', 'file systems'}, set(found))
         self.assertIn('pci', found['devices']['reason'])
+
+    def test_a_cpu_that_the_destination_has_not(self):
+        """And which of its features: no machine has this one any more."""
+        uid = self.define(
+            lambda xml: xml.replace("type='qemu'", "type='kvm'").replace(
+                '</cpu>', "<feature policy='require' name='3dnow'/></cpu>"
+            )
+        )
+        self.assertIn('3dnow', self.check(uid)['cpu']['reason'])
+
+    def test_a_name_or_uuid_that_is_taken_there(self):
+        uid = self.define(lambda xml: xml)
+        name = self.ground.domain(uid).name()
+        handle = libvirt.open(self.ground.there.uri)
+        self.addCleanup(handle.close)
+        for xml in (
+            self.ground.domain(uid).XMLDesc().replace(uid, str(uuid.uuid4())),
+            self.ground.domain(uid).XMLDesc().replace(name, f'{name}-too'),
+        ):
+            made = handle.defineXML(xml)
+            found = self.check(uid)
+            made.undefine()
+            self.assertIn('identity', found)
+            self.assertIn('already', found['identity']['reason'])
+        self.assertNotIn('identity', self.check(uid))
+
+    def test_a_bridge_that_the_destination_has_not(self):
+        bridge = f'kb{os.getpid()}'
+        link = ['ip', 'link', 'add', bridge, 'type', 'bridge']
+        uid = self.define(
+            lambda xml: xml.replace(
+                '</devices>',
+                f"""
+                <interface type='bridge'><source bridge='{bridge}'/>
+                </interface></devices>""",
+            )
+        )
+        self.assertIn(bridge, self.check(uid)['networks']['reason'])
+        self.ground.there.run(link)
+        self.assertNotIn('networks', self.check(uid))
+
+    def test_an_end_that_does_not_answer(self):
+        """Nor is there: each is a check that failed, not an error."""
+        uid = self.define(lambda xml: xml)
+        nobody = 'qemu+tcp://127.0.0.1:1/system'
+        for end, check in (
+            ('--source', 'source'),
+            ('--destination', 'destination'),
+        ):
+            found = self.check(uid, end, nobody)
+            self.assertIn('does not answer', found[check]['reason'])
+        found = self.check('nobody')
+        self.assertIn('no instance', found['source']['reason'])
 
     def test_huge_pages_that_the_destination_has_not(self):
         uid = self.define(

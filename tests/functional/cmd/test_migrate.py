@@ -49,6 +49,7 @@ class MigrateTest(unittest.TestCase):
         self.assertGreater(ended['total_ms'], 0)
         self.assertGreater(ended['predicted']['mib'], 0)
         lines = err.splitlines()
+        self.assertIn('predicted as if idle', lines.pop(0))
         self.assertIn('; predicted: ', lines[0])
         self.assertRegex(lines[-1], r'^took .* \(predicted .*%\)')
         shown = [line.partition(':')[0] for line in lines[1:-1]]

@@ -128,6 +128,10 @@ class ReadDomainTest(unittest.TestCase):
     def test_what_libvirt_keeps_on_its_host(self):
         cpu = "<cpu><feature policy='require' name='invtsc'/></cpu>"
         clock = "<clock><timer name='tsc' frequency='2000000'/></clock>"
+        video = (
+            "<devices><video><model type='virtio'>"
+            "<acceleration accel3d='{}'/></model></video></devices>"
+        )
         shmem = "<devices><shmem name='a' role='{}'/></devices>"
         cases = (
             ('', 0),
@@ -136,11 +140,37 @@ class ReadDomainTest(unittest.TestCase):
             (shmem.format('peer'), 1),
             (shmem.format('master'), 0),
             ('<devices><disk><transient/></disk></devices>', 1),
+            ("<launchSecurity type='sev'/>", 1),
+            ("<devices><memory model='virtio-pmem'/></devices>", 1),
+            ("<devices><memory model='dimm'/></devices>", 0),
+            (video.format('yes'), 1),
+            (video.format('no'), 0),
+            ("<features><hyperv mode='passthrough'/></features>", 1),
+            ("<features><hyperv mode='custom'/></features>", 0),
         )
         for text, expected in cases:
             with self.subTest(text):
                 facts = documents.read_domain(f'<domain>{text}</domain>')
                 self.assertEqual(expected, len(facts.bound))
+
+    def test_devices_of_the_host_that_it_holds(self):
+        tpm = "<tpm model='tpm-tis'><backend type='{}'>{}</backend></tpm>"
+        device = "<device path='/dev/tpm0'/>"
+        cases = (
+            ("<hostdev mode='subsystem' type='pci'/>", ('pci subsystem',)),
+            ("<interface type='hostdev'/>", ('hostdev interface',)),
+            ("<interface type='bridge'/>", ()),
+            (tpm.format('passthrough', device), ('TPM /dev/tpm0',)),
+            (tpm.format('emulator', ''), ()),
+            ("<smartcard mode='host'/>", ('smartcard host',)),
+            ("<smartcard mode='passthrough' type='spicevmc'/>", ()),
+        )
+        for text, expected in cases:
+            with self.subTest(text):
+                facts = documents.read_domain(
+                    f'<domain><devices>{text}</devices></domain>'
+                )
+                self.assertEqual(expected, facts.pass_through)
 
     def test_memory_in_any_unit_of_libvirt(self):
         for unit, expected in (
@@ -196,4 +226,5 @@ class ReadCapabilitiesTest(unittest.TestCase):
             '<capabilities><host><uuid>u</uuid><cpu><arch>x86_64</arch>'
             '<model>EPYC</model></cpu></host></capabilities>'
         )
-        self.assertEqual(documents.HostCapabilities('u', 'EPYC'), found)
+        self.assertEqual(('u', 'EPYC'), (found.uuid, found.cpu_model))
+        self.assertTrue(found.cpu.startswith('<cpu><arch>'), found.cpu)

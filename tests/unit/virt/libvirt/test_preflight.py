@@ -34,7 +34,12 @@ _FACTS = documents.DomainFacts(
 )
 
 _HERE = identity.HostIdentity(
-    'here', 'Skylake-Server', 7_002_000, 9_000_000, (4, 2048, 1048576)
+    'here',
+    'Skylake-Server',
+    7_002_000,
+    9_000_000,
+    (4, 2048, 1048576),
+    '<cpu><model>Skylake-Server</model></cpu>',
 )
 _THERE = dataclasses.replace(_HERE, uuid='there')
 
@@ -75,7 +80,8 @@ class _Link:
             **{
                 'lookupByUUIDString': absent,
                 'lookupByName': absent,
-                'compareHypervisorCPU': 2,
+                'compareHypervisorCPU': libvirt.VIR_CPU_COMPARE_SUPERSET,
+                'compareCPU': libvirt.VIR_CPU_COMPARE_IDENTICAL,
                 'networkLookupByName': _Handle(isActive=1),
                 'getAllDomainStats': [],
                 'getMemoryStats': {
@@ -110,6 +116,7 @@ class ArrivalTest(unittest.TestCase):
     def test_what_keeps_an_instance_out(self):
         failed, unknown = events.Verdict.FAILED, events.Verdict.UNKNOWN
         passthrough = '<cpu mode="host-passthrough"/>'
+        lacks = _refused(libvirt.VIR_ERR_CPU_INCOMPATIBLE)
         older = dataclasses.replace(_THERE, hypervisor=7_001_000)
         older_library = dataclasses.replace(_THERE, library=8_000_000)
         newer = dataclasses.replace(_THERE, hypervisor=8_000_000)
@@ -119,7 +126,7 @@ class ArrivalTest(unittest.TestCase):
             ({}, {}, older, {'versions': failed}),
             ({}, {}, older_library, {'versions': failed}),
             ({}, {}, _HERE, {'hosts': failed}),
-            ({'compareHypervisorCPU': 0}, {}, _THERE, {'cpu': failed}),
+            ({'compareHypervisorCPU': lacks}, {}, _THERE, {'cpu': failed}),
             (
                 {'compareHypervisorCPU': _refused()},
                 {},
@@ -127,12 +134,30 @@ class ArrivalTest(unittest.TestCase):
                 {'cpu': unknown},
             ),
             (
-                {'compareHypervisorCPU': 0},
+                {'compareHypervisorCPU': lacks},
                 {'virt_type': 'qemu'},
                 _THERE,
                 {},
             ),
-            ({}, {'cpu': passthrough}, _THERE, {'cpu': unknown}),
+            ({}, {'cpu': passthrough}, _THERE, {}),
+            (
+                {'compareCPU': libvirt.VIR_CPU_COMPARE_SUPERSET},
+                {'cpu': passthrough},
+                _THERE,
+                {'cpu': unknown},
+            ),
+            (
+                {'compareCPU': lacks},
+                {'cpu': passthrough},
+                _THERE,
+                {'cpu': failed},
+            ),
+            (
+                {'compareCPU': _refused()},
+                {'cpu': '<cpu mode="maximum"/>'},
+                _THERE,
+                {'cpu': unknown},
+            ),
             ({}, {'memory_mib': 2049.0}, _THERE, {'memory': failed}),
             ({'getMemoryStats': _refused()}, {}, _THERE, {'memory': unknown}),
             (
