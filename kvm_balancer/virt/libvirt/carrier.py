@@ -82,6 +82,9 @@ class LibvirtCarrier(driver.Carrier):
         self._local = local
         #: told before the start: it takes the place of the options' own
         self._bandwidth_mib_s: int | None = None
+        #: what the call was told
+        self._begun_mib_s: int | None = None
+        self._copying = False
         self._downtime_set = False
         name = wanted.migration_id[:8]
         self._steering = lane.Lane(f'steer-{name}')
@@ -160,6 +163,13 @@ class LibvirtCarrier(driver.Carrier):
         with self._telling:
             if not self._closed.is_set():
                 self._sink(event)
+        if not self._copying and _shows_copying(event):
+            self._copying = True
+            self._put(
+                self._steering,
+                instructions.SetBandwidth(0),
+                self._restore_bandwidth,
+            )
 
     def _put(
         self,
@@ -253,6 +263,7 @@ class LibvirtCarrier(driver.Carrier):
         bandwidth = self._bandwidth_mib_s
         if bandwidth is None:
             bandwidth = options.bandwidth_mib_s
+        self._begun_mib_s = bandwidth
         domain.migrateToURI3(
             self._wanted.destination_uri,
             jobs.parameters(
@@ -298,6 +309,16 @@ class LibvirtCarrier(driver.Carrier):
                 )
             )
 
+    def _restore_bandwidth(self) -> None:
+        """Set a limit once more that was set while the call began.
+
+        libvirt takes it then, and puts the one that the call was told over
+        it when the copy starts (seen with libvirt 9.0).
+        """
+        begun, wanted = self._begun_mib_s, self._bandwidth_mib_s
+        if None not in (begun, wanted) and begun != wanted:
+            self._set_bandwidth(wanted or 0)
+
     def _start_post_copy(self) -> None:
         self._domain(lambda domain: domain.migrateStartPostCopy(0))
 
@@ -338,3 +359,11 @@ class LibvirtCarrier(driver.Carrier):
                 destination=destination,
             )
         )
+
+
+def _shows_copying(event: events.Event) -> bool:
+    """Say whether the hypervisor has begun to copy, as an event tells."""
+    return (
+        isinstance(event, events.Progressed | events.PassEnded)
+        and event.statistics.total_mib > 0.0
+    )

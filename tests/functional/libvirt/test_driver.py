@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import unittest
 
 import libvirt
@@ -297,6 +298,23 @@ class FaultTest(_Case):
         self.addCleanup(self.ground.there.kill, 'libvirtd', signal.SIGCONT)
         with self.assertRaises(errors.HypervisorUnreachable):
             hung.connect()
+
+    def test_a_limit_that_is_set_while_the_call_begins_holds(self):
+        """libvirt forgets it when the copy starts: it is set once more."""
+        uid = self.ground.busy()
+        until = time.monotonic() + grounds.PATIENCE_SECONDS
+        story = self.story(uid, bandwidth_mib_s=1)
+        story.perform(instructions.SetDowntime(1), instructions.Start())
+        domain = self.ground.domain(uid)
+        while not domain.jobInfo()[0]:
+            self.assertLess(time.monotonic(), until)
+        story.perform(instructions.SetBandwidth(3))
+        while not story.until(events.Progressed).statistics.total_mib:
+            pass
+        while domain.migrateGetMaxSpeed(0) != 3:
+            self.assertLess(time.monotonic(), until)
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
 
     def test_a_destination_that_died_is_unreachable_and_not_absent(self):
         uid = self.ground.busy()

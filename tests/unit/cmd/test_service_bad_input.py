@@ -13,7 +13,7 @@ import sys
 
 from tests.unit.cmd import base
 
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS = 600
 
 _BROKER = '[DEFAULT]\ntransport_url = rabbit://a:b@127.0.0.1:1/\n'
 _DATABASE = '[database]\nconnection = sqlite:///{directory}/agent.sqlite\n'
