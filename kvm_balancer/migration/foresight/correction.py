@@ -4,9 +4,10 @@ A factor for each of copying time, downtime and MiB, by mode: one for the
 whole fleet, and one for each instance, which begins as that of the fleet and
 goes its own way. Every lesson holds what happened against what had been
 predicted *before* it was corrected, and draws the factors part of the way to
-that ratio, the instance's further than the fleet's. What was corrected by
-does not matter, so that lessons may come late and many at once: factors never
-overshoot. Old lessons fade, those of an instance to what the fleet has.
+that ratio, the instance's further than the fleet's, which no single instance
+draws by more than a little. What was corrected by does not matter, so that
+lessons may come late and many at once: factors never overshoot. Old lessons
+fade, those of an instance to what the fleet has.
 
 The time in which nothing is copied is no matter of factors: what both ends
 have shown of it is taken instead (:mod:`.passages`). Pure: times are those
@@ -26,6 +27,9 @@ from kvm_balancer.model import plan
 #: Shares of the way to the newest ratio that a lesson goes.
 INSTANCE_SHARE = 0.5
 FLEET_SHARE = 0.1
+#: A lesson is taken for no further off than this factor by the fleet: one
+#: guest that was mistaken by far says little of all others.
+_MOST_OF_FLEET = math.log(1.2)
 #: A lesson counts for half after so long.
 HALF_LIFE_SECONDS = 14 * 86_400.0
 #: One migration never counts for more than a factor of this, nor do all.
@@ -122,7 +126,7 @@ class Corrections:
         ratios = _ratios(lesson)
         fleet = self._fleet.setdefault(lesson.mode, _Factors())
         before = fleet.now(at)
-        fleet.draw(ratios, FLEET_SHARE, at)
+        fleet.draw(_near(ratios, before), FLEET_SHARE, at)
         own = self._instances.setdefault(
             (lesson.instance, lesson.mode), _Factors(before, at)
         )
@@ -205,6 +209,17 @@ def _ratios(lesson: Lesson) -> _Ratios:
         _log_ratio(lesson.downtime_ms, raw.downtime_ms, _SLACK[1]),
         _log_ratio(lesson.mib, raw.mib, _SLACK[2]),
     )
+
+
+def _near(ratios: _Ratios, known: _Logs) -> _Ratios:
+    """Bring what was seen close to what is known."""
+    seconds, downtime, mib = (
+        None
+        if ratio is None
+        else log + min(max(ratio - log, -_MOST_OF_FLEET), _MOST_OF_FLEET)
+        for ratio, log in zip(ratios, known, strict=True)
+    )
+    return seconds, downtime, mib
 
 
 def _log_ratio(

@@ -104,6 +104,17 @@ class CorrectionTest(unittest.TestCase):
         own, other = corrected(self.book), corrected(self.book, 'j')
         self.assertTrue(20.0 < other < 22.0 < own < 40.0, (other, own))
 
+    def test_who_was_mistaken_by_far_hardly_concerns_the_others(self):
+        for seconds in (0.1, 400.0):
+            book = correction.Corrections()
+            book.learn(lesson(seconds))
+            self.assertAlmostEqual(20.0, corrected(book, 'j'), delta=0.4)
+
+    def test_what_all_were_mistaken_by_the_fleet_learns(self):
+        for number in range(40):
+            self.book.learn(lesson(40.0, instance=f'{number}'))
+        self.assertAlmostEqual(40.0, corrected(self.book, 'new'), delta=3.0)
+
     def test_an_instance_begins_with_what_the_fleet_has(self):
         for number in range(30):
             self.book.learn(lesson(40.0, instance=f'{number}'))
