@@ -1,0 +1,90 @@
+"""Migrations of others are seen, and answered with restraint."""
+
+import math
+import unittest
+
+from kvm_balancer.planner import strangers
+from tests.fixtures import fleets
+
+
+def build(home, silent=False):
+    return fleets.build(
+        [
+            fleets.host('a', silent=silent),
+            fleets.host('b'),
+            fleets.host('c'),
+        ],
+        [fleets.instance('i', home), fleets.instance('j', 'c')],
+    )
+
+
+class StrangersTest(unittest.TestCase):
+    def setUp(self):
+        self.made = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
+        self.made.look(build('a'), 0.0)
+
+    def test_an_instance_and_both_hosts_are_left_alone_for_a_while(self):
+        (seen,) = self.made.look(build('b'), 10.0)
+        self.assertEqual('i', seen.instance)
+        self.assertEqual(('a', 'b'), (seen.source, seen.destination))
+        self.assertFalse(seen.undoes)
+        fleet = build('b')
+        for now, instances, hosts in (
+            (11.0, [True, False], [True, True, False]),
+            (71.0, [True, False], [False, False, False]),
+            (611.0, [False, False], [False, False, False]),
+        ):
+            with self.subTest(now=now):
+                mask = self.made.instances(fleet, now)
+                self.assertEqual(instances, mask.tolist())
+                self.assertEqual(hosts, self.made.hosts(fleet, now).tolist())
+
+    def test_what_has_not_moved_is_no_news(self):
+        self.assertEqual([], self.made.look(build('a'), 10.0))
+
+    def test_our_own_migrations_are_ours_however_long_they_take(self):
+        self.made.ours('i', 'a', 'b', math.inf)
+        self.assertEqual([], self.made.look(build('b'), 99_999.0))
+
+    def test_one_that_ended_a_moment_ago_is_ours(self):
+        self.made.ours('i', 'a', 'b', 5.0)
+        self.assertEqual([], self.made.look(build('b'), 10.0))
+
+    def test_another_way_is_not_ours(self):
+        self.made.ours('i', 'a', 'c', 5.0)
+        self.assertEqual(1, len(self.made.look(build('b'), 10.0)))
+
+    def test_who_was_saved_from_a_dead_host_was_not_migrated(self):
+        self.assertEqual([], self.made.look(build('b', silent=True), 10.0))
+
+    def test_arrivals_are_no_migrations(self):
+        fleet = fleets.build(
+            [fleets.host('a'), fleets.host('b')],
+            [fleets.instance('i', 'a'), fleets.instance('new', 'b')],
+        )
+        self.assertEqual([], self.made.look(fleet, 10.0))
+
+    def test_another_balancer_is_told_by_what_it_undoes(self):
+        now = 0.0
+        for number in range(2):
+            self.assertEqual('', self.made.text(now))
+            now = 1000.0 * number + 10.0
+            self.made.ours('i', 'a', 'b', now)
+            self.assertEqual([], self.made.look(build('b'), now))
+            (seen,) = self.made.look(build('a'), now + 30.0)
+            self.assertTrue(seen.undoes)
+        self.assertIn('another balancer is at work', self.made.text(now))
+        self.assertEqual('', self.made.text(now + 3 * 3600.0))
+
+    def test_another_agent_is_told_by_its_plans(self):
+        self.made.other_plan('not-ours', 100.0)
+        self.assertIn('another agent is at work', self.made.text(200.0))
+        self.assertEqual('', self.made.text(100.0 + 2 * 3600.0))
+
+    def test_it_survives_a_restart(self):
+        self.made.look(build('b'), 10.0)
+        again = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
+        again.restore(self.made.document())
+        self.assertEqual(
+            [True, False], again.instances(build('b'), 11.0).tolist()
+        )
