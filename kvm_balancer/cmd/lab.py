@@ -87,6 +87,7 @@ class Up(action.Action):
             services=services,
             tls=parsed_args.tls,
             linux=bool(parsed_args.linux),
+            leases=parsed_args.leases,
         )
         from kvm_balancer.lab import description
         from kvm_balancer.lab import fleet
@@ -99,6 +100,7 @@ class Up(action.Action):
             tls=parsed_args.tls,
             keepalive_seconds=parsed_args.keepalive,
             services=services,
+            leases=parsed_args.leases,
         )
         wanted = description.with_guests(wanted, parsed_args.guests)
         wanted = description.with_linux_guests(wanted, parsed_args.linux)
@@ -191,6 +193,12 @@ def _add_manner(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='libvirt and RabbitMQ answer by TLS only, with certificates '
         "of the lab's own authority.",
+    )
+    parser.add_argument(
+        '--leases',
+        action='store_true',
+        help="libvirt's lock manager runs on every host, and every guest "
+        'has a lease: none can be started twice.',
     )
     parser.add_argument(
         '--keepalive',

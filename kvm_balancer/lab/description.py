@@ -32,6 +32,7 @@ _FIRST_STORAGE_PORT = 10809
 
 #: Of cards that QEMU emulates.
 _MAC_PREFIX = '52:54:00:'
+_SILENT_MAC_PREFIX = '52:54:01:'
 
 #: How much memory the guests write to a second, in turn.
 _DIRTY_MIB_S = (2.0, 10.0, 20.0, 5.0)
@@ -96,6 +97,11 @@ class LinuxGuest(msgspec.Struct, frozen=True):
     local_disk: bool
     storage_port: int
 
+    @property
+    def silent_mac(self) -> str:
+        """A second card of it, for which it has no driver."""
+        return _SILENT_MAC_PREFIX + self.mac.removeprefix(_MAC_PREFIX)
+
 
 class Lab(msgspec.Struct, frozen=True):
     """The whole laboratory.
@@ -107,6 +113,7 @@ class Lab(msgspec.Struct, frozen=True):
     :ivar virtualisation: type of the guests' domains
     :ivar turns_per_core: turns of the guests' loop that take a core's second
     :ivar services: whether broker, agent and executors are part of it
+    :ivar leases: libvirt's lock manager runs, and guests have leases
     """
 
     name: str
@@ -122,6 +129,7 @@ class Lab(msgspec.Struct, frozen=True):
     virtualisation: str = 'qemu'
     turns_per_core: float = 300e6
     services: bool = False
+    leases: bool = False
     schema: str = SCHEMA
 
     @property
@@ -153,6 +161,7 @@ def describe(
     tls: bool = False,
     keepalive_seconds: int = 5,
     services: bool = False,
+    leases: bool = False,
 ) -> Lab:
     """Describe a laboratory without guests.
 
@@ -194,6 +203,7 @@ def describe(
         tls=tls,
         keepalive_seconds=keepalive_seconds,
         services=services,
+        leases=leases,
     )
 
 

@@ -19,6 +19,7 @@ import libvirt
 from kvm_balancer import errors
 from kvm_balancer.lab import certificates
 from kvm_balancer.lab import description
+from kvm_balancer.lab import leases
 from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
@@ -124,7 +125,13 @@ class Host:
         )
 
     def start_libvirtd(self) -> None:
-        """Start libvirtd in the host; also again, after it was killed."""
+        """Start libvirtd in the host; also again, after it was killed.
+
+        With it comes the lock manager, where there is one: it outlives
+        libvirtd, as whoever it forgets could be started twice.
+        """
+        if self.lab.leases and not self.is_alive('virtlockd'):
+            self.start('virtlockd', ['virtlockd'])
         self.start('libvirtd', ['libvirtd', '--listen'])
 
     def wait(self, seconds: float = waiting.PATIENCE_SECONDS) -> None:
@@ -263,6 +270,9 @@ class Host:
             certificates.issue(pki, self.name, self.address)
             daemon += certificates.libvirtd_options(pki, self.name)
             qemu += certificates.qemu_options(pki, self.name)
+        if self.lab.leases:
+            qemu += leases.QEMU_OPTION
+            (etc / 'qemu-lockd.conf').write_text(leases.lockd_conf(self.lab))
         (etc / 'libvirtd.conf').write_text(daemon)
         (etc / 'qemu.conf').write_text(qemu)
         names = [f'{host.address} {host.name}' for host in self.lab.hosts]

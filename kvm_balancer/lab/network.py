@@ -184,6 +184,15 @@ def block_all_but(pid: int, ports: str, storage: str) -> None:
         _filter(pid, '-A', chain, '-j', 'DROP')
 
 
+def mute(pid: int, port: int, listener: str) -> None:
+    """Drop what a service says to one address, and let in what that says.
+
+    :param pid: a process in the host's network namespace
+    """
+    said = ('-p', 'tcp', '--sport', str(port), '-d', listener)
+    _filter(pid, '-A', 'OUTPUT', *said, '-j', 'DROP')
+
+
 def unblock(pid: int) -> None:
     """Let everything through again."""
     for chain in ('INPUT', 'OUTPUT'):

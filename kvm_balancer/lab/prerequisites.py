@@ -28,6 +28,7 @@ _ALWAYS = {
 _GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
 _TLS = {'openssl': 'openssl'}
 _FAULTS = {'iptables': 'iptables', 'ss': 'iproute2', 'date': 'coreutils'}
+_LEASES = {'virtlockd': 'libvirt-daemon-system'}
 _LINUX = {'bridge': 'iproute2', 'busybox': 'busybox-static'}
 
 _QEMU_DRIVER = (
@@ -63,6 +64,7 @@ def check(
     tls: bool = False,
     linux: bool = False,
     faults: bool = False,
+    leases: bool = False,
 ) -> None:
     """Check that the machine has everything.
 
@@ -80,6 +82,7 @@ def check(
     needed.update(_TLS if tls else {})
     needed.update(_LINUX if linux else {})
     needed.update(_FAULTS if faults else {})
+    needed.update(_LEASES if leases else {})
     lacks = {
         program: package
         for program, package in needed.items()

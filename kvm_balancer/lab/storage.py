@@ -10,11 +10,13 @@ import shutil
 import xml.sax.saxutils
 
 from kvm_balancer.lab import description
+from kvm_balancer.lab import leases
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import programs
 from kvm_balancer.lab import waiting
 
 _DISK_BYTES = 1024 * 1024
+_LOCAL_DISK_BYTES = 40 * _DISK_BYTES
 
 #: Where a host keeps images of its own, as it sees it.
 IMAGES = pathlib.PurePosixPath('/var/lib/libvirt/images')
@@ -53,6 +55,8 @@ def serve(lab: description.Lab, guest: Guest, content: bytes) -> None:
     with content_of.open('wb') as stream:
         stream.write(content)
         stream.truncate(_DISK_BYTES)
+    if lab.leases:
+        leases.make(lab, guest.name)
     daemons = processes.Processes(lab.path)
     name = f'disk-{guest.name}'
     daemons.start(
@@ -78,12 +82,13 @@ def withdraw(lab: description.Lab, guest: Guest) -> None:
 
 
 def network_xml(lab: description.Lab, guest: Guest, ide: bool = False) -> str:
-    """Return a guest's disk that is served, for libvirt.
+    """Return a guest's disk that is served, and its lease, for libvirt.
 
     :param ide: an older disk, which a guest of few instructions can use
     """
     target = _IDE if ide else _VIRTIO
-    return _NETWORK_DISK.format(lab=lab, guest=guest, target=target)
+    made = _NETWORK_DISK.format(lab=lab, guest=guest, target=target)
+    return f'{made}\n{leases.xml(lab, guest.name)}' if lab.leases else made
 
 
 def local_xml(lab: description.Lab, guest: Guest) -> str:
@@ -93,7 +98,7 @@ def local_xml(lab: description.Lab, guest: Guest) -> str:
 
 
 def make_local(images: pathlib.Path, guest: str) -> None:
-    """Make an empty disk among a host's own images.
+    """Make a disk among a host's own images.
 
     :param images: that folder, as the machine sees it
     :raises LabError: when it cannot be
@@ -101,7 +106,10 @@ def make_local(images: pathlib.Path, guest: str) -> None:
     images.mkdir(parents=True, exist_ok=True)
     path = images / f'{guest}.qcow2'
     create = ['qemu-img', 'create', '-q', '-f', 'qcow2']
-    programs.run([*create, str(path), str(_DISK_BYTES)])
+    programs.run([*create, str(path), str(_LOCAL_DISK_BYTES)])
+    # Behind what the guest writes to, so that there is something to copy.
+    fill = f'write -q -P 171 {_DISK_BYTES} {_LOCAL_DISK_BYTES - _DISK_BYTES}'
+    programs.run(['qemu-io', '-f', 'qcow2', '-c', fill, str(path)])
 
 
 def _wait(
