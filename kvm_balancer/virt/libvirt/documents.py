@@ -20,6 +20,8 @@ class Disk:
 
     :ivar kind: libvirt's word for where it lives: file, block, network, ...
     :ivar source: its path or name; empty for an empty drive
+    :ivar format: of the image, as ``qcow2``
+    :ivar backing: what its image is laid over; None for nothing
     """
 
     target: str
@@ -27,6 +29,46 @@ class Disk:
     source: str
     read_only: bool = False
     shareable: bool = False
+    format: str = 'raw'
+    backing: 'Backing | None' = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Backing:
+    """An image that others are laid over, and that nobody writes to.
+
+    :ivar kind: where it lives, as of a disk
+    """
+
+    kind: str
+    source: str
+    format: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Card:
+    """A network card of a running domain that is on a bridge of its host.
+
+    :ivar mac: as libvirt writes it
+    :ivar port: the bridge's port that it is
+    """
+
+    mac: str
+    bridge: str
+    port: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that a domain holds while it runs.
+
+    :ivar space: name of the lock space that it is in
+    :ivar path: where the lock space is
+    """
+
+    space: str
+    key: str
+    path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +101,8 @@ class DomainFacts:
     networks: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     asks: tuple[tuple[str, str], ...] = ()
+    leases: tuple[Lease, ...] = ()
+    cards: tuple[Card, ...] = ()
     memory: backing.Backing = dataclasses.field(
         default_factory=backing.Backing
     )
@@ -136,6 +180,16 @@ def read_domain(text: str) -> DomainFacts:
         ),
         bound=tuple(blockers.bound(root)),
         asks=tuple(_asks(root)),
+        leases=tuple(_lease(one) for one in root.iterfind('devices/lease')),
+        cards=tuple(
+            Card(
+                mac=_attribute(one, 'mac', 'address').lower(),
+                bridge=bridge,
+                port=_attribute(one, 'target', 'dev'),
+            )
+            for one in root.iterfind('devices/interface')
+            if (bridge := _attribute(one, 'source', 'bridge'))
+        ),
         memory=backing.read(root),
     )
 
@@ -211,20 +265,45 @@ def _asks(root: ElementTree.Element) -> list[tuple[str, str]]:
 
 
 def _disk(element: ElementTree.Element) -> Disk:
-    source = element.find('source')
-    place = ''
-    if source is not None:
-        places = ('file', 'dev', 'name', 'volume', 'dir', 'path')
-        place = next((p for n in places if (p := source.get(n))), '')
-    kind = element.get('type', '')
-    if kind == _NETWORK and source is not None and not place:
-        place = source.get('protocol', '')
     return Disk(
         target=_attribute(element, 'target', 'dev'),
-        kind=kind,
-        source=place,
+        kind=element.get('type', ''),
+        source=_place(element),
         read_only=element.find('readonly') is not None,
         shareable=element.find('shareable') is not None,
+        format=_attribute(element, 'driver', 'type') or 'raw',
+        backing=_backing(element.find('backingStore')),
+    )
+
+
+def _backing(element: ElementTree.Element | None) -> Backing | None:
+    # An empty one says that there is none.
+    if element is None or element.find('source') is None:
+        return None
+    return Backing(
+        kind=element.get('type', ''),
+        source=_place(element),
+        format=_attribute(element, 'format', 'type') or 'raw',
+    )
+
+
+def _place(element: ElementTree.Element) -> str:
+    """Return the path or name that a disk or its backing has."""
+    source = element.find('source')
+    if source is None:
+        return ''
+    places = ('file', 'dev', 'name', 'volume', 'dir', 'path')
+    place = next((p for n in places if (p := source.get(n))), '')
+    if element.get('type') == _NETWORK and not place:
+        place = source.get('protocol', '')
+    return place
+
+
+def _lease(element: ElementTree.Element) -> Lease:
+    return Lease(
+        space=element.findtext('lockspace', ''),
+        key=element.findtext('key', ''),
+        path=_attribute(element, 'target', 'path'),
     )
 
 
