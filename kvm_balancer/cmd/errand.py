@@ -14,6 +14,7 @@ import uuid
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import limits
 from kvm_balancer.cmd import preflight
 from kvm_balancer.cmd import progress
@@ -90,6 +91,8 @@ class Errand:
                 merged.changes,
             )
             shown.begin(view.name, wanted)
+            if disks := self._disks(view, merged.options):
+                shown.note(disks.removeprefix('; '))
             runner = service.MigrationRunner(
                 hypervisor,
                 machine.Machine(wanted, self._convergence()),
@@ -129,10 +132,25 @@ class Errand:
                 preflight.foresee(
                     forecast.predict(seen, merged, self._bandwidth_mib_s),
                     seen.writes is not None,
+                    self._disks(view, merged),
                 ),
             )
         finally:
             hypervisor.close()
+
+    def _disks(
+        self, view: driver.InstanceView, options: request.Options
+    ) -> str:
+        """Say what copying disks adds to what is predicted of the memory."""
+        seconds = forecast.disk_seconds(
+            view.disk_mib, options, self._bandwidth_mib_s
+        )
+        if not seconds:
+            return ''
+        return (
+            f'; up to {view.disk_mib:,.0f} MiB of disks before that, '
+            f'{drawing.duration(seconds)}'
+        )
 
     def _guest(
         self,

@@ -71,6 +71,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='Encrypt the stream.',
     )
     parser.add_argument(
+        '--copy-storage',
+        action=argparse.BooleanOptionalAction,
+        help='Copy disks along that are files which only the source has.',
+    )
+    parser.add_argument(
+        '--storage-time-limit',
+        dest='storage_time_limit_seconds',
+        type=arguments.whole_number(0, 10_000_000),
+        metavar='SECONDS',
+        help='Give up when the disks take longer; 0 for no limit.',
+    )
+    parser.add_argument(
+        '--keep-source-disks',
+        action=argparse.BooleanOptionalAction,
+        help='Leave what was copied on the source as well.',
+    )
+    parser.add_argument(
         '--profile',
         choices=tuple(str(one) for one in request.Profile),
         help='How much is tried before it is given up: balance, as another '

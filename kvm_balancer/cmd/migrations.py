@@ -13,6 +13,8 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import listing
 from kvm_balancer.cmd import progress
+from kvm_balancer.migration import events
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from kvm_balancer.model import track as tracks
@@ -86,6 +88,8 @@ def _now(row: listing.Row) -> str:
     value = row.get('statistics')
     if not value:
         return listing.text(None)
+    if row.get('state') == states.State.COPYING_STORAGE:
+        return progress.disks(msgspec.convert(value, events.Statistics))
     shown = (
         f'pass {value["iteration"]}, {value["remaining_mib"]:,.0f} MiB left, '
         f'{value["bandwidth_mib_s"]:,.0f} MiB/s'

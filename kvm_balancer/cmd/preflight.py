@@ -94,12 +94,15 @@ def read_wishes(
     return merged.options, (events.Check('metadata', passed, changes),)
 
 
-def foresee(predicted: plan.Prediction, measured: bool) -> events.Check:
+def foresee(
+    predicted: plan.Prediction, measured: bool, disks: str
+) -> events.Check:
     """Return what is to be expected, as a check; it never fails.
 
     :param measured: it is known how the instance writes
+    :param disks: what is to be expected of disks; empty for nothing
     """
-    said = f'predicted: {progress.prediction(predicted)}'
+    said = f'predicted: {progress.prediction(predicted)}{disks}'
     if predicted.converges is False:
         return events.Check(
             _PREDICTION,

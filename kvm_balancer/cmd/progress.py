@@ -171,10 +171,10 @@ class Live(Display):
         seen = now.statistics
         rows.add_row(
             'bandwidth',
-            _rate(seen.bandwidth_mib_s),
+            _rate(seen.disk_mib_s or seen.bandwidth_mib_s),
             f'dirtied {_rate(seen.dirty_rate_mib_s)}, '
             f'throttle {seen.throttle_percent} %'
-            if runs_on_source(now.state)
+            if runs_on_source(now.state) and not seen.disk_mib_s
             else '',
         )
         rows.add_row(
@@ -220,6 +220,8 @@ def runs_on_source(state: str | None) -> bool:
 def figures(progress: instructions.ReportProgress) -> str:
     """Return where a copy stands, in a few figures."""
     seen = progress.statistics
+    if progress.state == states.State.COPYING_STORAGE:
+        return disks(seen)
     if not seen.iteration and not seen.total_mib:
         return ''
     shown = (
@@ -233,6 +235,14 @@ def figures(progress: instructions.ReportProgress) -> str:
     if seen.throttle_percent:
         shown += f', throttle {seen.throttle_percent} %'
     return shown
+
+
+def disks(seen: events.Statistics) -> str:
+    """Return where the copy of the disks stands."""
+    return (
+        f'{seen.disk_remaining_mib:,.0f} of {seen.disk_total_mib:,.0f} MiB of '
+        f'disks left, {_rate(seen.disk_mib_s)}'
+    )
 
 
 def ahead(progress: instructions.ReportProgress) -> str:
@@ -299,7 +309,7 @@ def _bar(now: instructions.ReportProgress, width: int) -> Any:
 
     seen = now.statistics
     left, whole = seen.remaining_mib, seen.total_mib
-    if not seen.iteration and seen.disk_remaining_mib:
+    if now.state == states.State.COPYING_STORAGE:
         left, whole = seen.disk_remaining_mib, seen.disk_total_mib
     row = table.Table.grid(padding=(0, 1))
     said = f'{left:,.0f} of {whole:,.0f} MiB left' if whole else ''

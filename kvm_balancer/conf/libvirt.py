@@ -75,6 +75,16 @@ Seconds between two looks at the figures of a running migration. Boundaries
 and ends are told by libvirt at once; this is for what lies between.
 """,
     ),
+    cfg.BoolOpt(
+        'repeat_announcement',
+        default=True,
+        help="""
+Have QEMU announce the network cards of an instance once more, where the bridge
+of the host that it left has not heard of them at their new place. libvirt marks
+the instance as tainted by that (``custom-monitor``), which changes nothing for
+it.
+""",
+    ),
 ]
 
 

@@ -164,6 +164,37 @@ Encrypt the stream. Both hosts need the hypervisor's certificates for
 migration.
 """,
     ),
+    cfg.BoolOpt(
+        'copy_storage',
+        default=False,
+        help="""
+Copy disks along that are files which only the source has; otherwise an
+instance with such disks stays where it is. It takes as long as the disks are
+large, before the memory's turn comes. Both hosts need an active storage pool
+of libvirt's for the directory of each file. Related: ``keep_source_disks``.
+""",
+    ),
+    cfg.FloatOpt(
+        'storage_time_limit_seconds',
+        default=0.0,
+        min=0.0,
+        help="""
+Give a migration up whose disks take longer than this to be copied; 0 for no
+limit. ``time_limit_seconds`` does not count while they are. Related:
+``copy_storage``.
+""",
+    ),
+    cfg.BoolOpt(
+        'keep_source_disks',
+        default=True,
+        help="""
+Leave the files of disks that were copied on the source, as they were at the
+switch, for somebody to delete. As long as one is there, its instance is not
+moved back to that host: a file that is there already is never written over.
+Turned off, they are deleted once the instance runs on the destination, and
+the source has let go of it.
+""",
+    ),
     cfg.StrOpt(
         'profile',
         default=request.Profile.BALANCE.value,
@@ -212,4 +243,7 @@ def options(conf: cfg.ConfigOpts) -> request.Options:
         profile=request.Profile(group.profile),
         post_copy_by_instance=group.post_copy_by_instance,
         post_copy_patience=group.post_copy_patience,
+        copy_storage=group.copy_storage,
+        storage_time_limit_seconds=group.storage_time_limit_seconds,
+        keep_source_disks=group.keep_source_disks,
     )

@@ -73,6 +73,7 @@ class Statistics:
     :ivar dirty_rate_mib_s: as the hypervisor measured it over the last pass
     :ivar expected_downtime_ms: the hypervisor's guess while the copy runs
     :ivar throttle_percent: how much the guest is slowed down
+    :ivar disk_mib_s: at which disks are copied, before the memory's turn
     """
 
     elapsed_ms: float = 0.0
@@ -87,6 +88,7 @@ class Statistics:
     disk_total_mib: float = 0.0
     disk_remaining_mib: float = 0.0
     post_copy_requests: int = 0
+    disk_mib_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +119,13 @@ class Adopted(Event):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Checked(Event):
-    """Pre-flight is over."""
+    """Pre-flight is over.
+
+    :ivar disks: what is copied along before the memory, by name
+    """
 
     checks: tuple[Check, ...]
+    disks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +244,16 @@ class Mended(Event):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Unmarked(Event):
     """Neither end carries the mark of the migration any more."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    """Something was done or seen besides that belongs into the story.
+
+    :ivar text: what, in one line
+    """
+
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

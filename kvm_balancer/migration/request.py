@@ -25,6 +25,10 @@ class Options:
     :ivar parallel_connections: streams; 0 or 1 for a single one
     :ivar compression: name of a method, empty for none
     :ivar tls: encrypt the stream
+    :ivar copy_storage: disks that only the source has may be copied along
+    :ivar storage_time_limit_seconds: give up when they take longer; 0 for
+        none
+    :ivar keep_source_disks: what was copied stays on the source as well
     """
 
     auto_converge: bool = True
@@ -41,6 +45,9 @@ class Options:
     profile: Profile = Profile.BALANCE
     post_copy_by_instance: bool = False
     post_copy_patience: float = 1.05
+    copy_storage: bool = False
+    storage_time_limit_seconds: float = 0.0
+    keep_source_disks: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -52,6 +52,20 @@ def of_row(seen: sample.InstanceUsages, row: int) -> Guest:
     )
 
 
+def disk_seconds(
+    disk_mib: float, options: request.Options, bandwidth_mib_s: float
+) -> float:
+    """Return how long disks are copied before the memory's turn comes.
+
+    :param bandwidth_mib_s: of the link, also where *options* limit it
+    """
+    if not options.copy_storage or bandwidth_mib_s <= 0.0:
+        return 0.0
+    return disk_mib / min(
+        bandwidth_mib_s, options.bandwidth_mib_s or bandwidth_mib_s
+    )
+
+
 def predict(
     found: Guest, options: request.Options, bandwidth_mib_s: float
 ) -> plan.Prediction:

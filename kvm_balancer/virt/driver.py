@@ -38,6 +38,8 @@ class InstanceView:
     :ivar asks: what its metadata asks of its migrations
     :ivar huge_page_kib: size of the huge pages that it is in; 0 for the
         default of its host; None for ordinary memory
+    :ivar disk_mib: what is stored of disks that are files, and not known to
+        be on a file system that other hosts have
     """
 
     id: str
@@ -49,6 +51,7 @@ class InstanceView:
     memory_mib: float
     asks: wishes.Wishes = ()
     huge_page_kib: int | None = capacity.ORDINARY
+    disk_mib: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ class Driver(abc.ABC):
 
         Answers what can be seen on this host alone, under the names that
         the source's pre-flight has for it: ``post-copy`` and ``tls``, each
-        only where it is asked for. Nothing is touched.
+        only where it is asked for; and ``locks there``, whether a lock
+        manager runs. Nothing is touched.
         """
 
     @abc.abstractmethod

@@ -1,6 +1,9 @@
 """A Linux guest keeps disk, clock, timers and network on the way."""
 
+import contextlib
+import json
 import queue
+import sys
 import time
 import uuid
 
@@ -22,21 +25,37 @@ from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from kvm_balancer.service import migrations
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import announcing
 from kvm_balancer.virt.libvirt import driver
 from tests.lab import ground
 
 _PATIENCE_SECONDS = 600
 
 
-class AtOnce(contract.Convergence):
-    """Goes over to post-copy at the end of the first pass."""
+class Midway(contract.Convergence):
+    """Goes over to post-copy some time after the end of the first pass.
+
+    QEMU before 9.0 does not hear of everything that an emulated guest writes
+    right after the end of a pass (mended by its commit "physmem: Fix
+    migration dirty bitmap coherency with TCG memory access"). What a guest
+    writes often it writes again meanwhile.
+    """
+
+    _SECONDS = 1.5
+
+    def __init__(self):
+        super().__init__()
+        self._ended_at = None
 
     def begin(self, options, predicted, at):
         return contract.Settings(options, downtime_ms=1)
 
     def judge(self, statistics, at, boundary):
-        kind = contract.StartPostCopy if boundary else contract.CarryOn
-        return kind('the test wants it')
+        if self._ended_at is None and boundary:
+            self._ended_at = at
+        if self._ended_at is None or at - self._ended_at < self._SECONDS:
+            return contract.CarryOn('the test waits')
+        return contract.StartPostCopy('the test wants it')
 
 
 class _Case(ground.LabTestCase):
@@ -100,7 +119,7 @@ class _Case(ground.LabTestCase):
                 destination=destination.name,
                 destination_uri=destination.uri,
                 accepted_at=time.time(),
-                options=request.Options(auto_converge=False, **options),
+                options=request.Options(**{'auto_converge': False, **options}),
             ),
             policy,
         )
@@ -109,10 +128,9 @@ class _Case(ground.LabTestCase):
         ).start()
         return outcomes.get(timeout=_PATIENCE_SECONDS)
 
-    def _way(self):
-        """Return by whose cable the lab's bridge reaches the guest."""
-        table = network.forwarding(self.lab.description.bridge)
-        return table.get(self.guest.mac)
+    def _way(self, mac):
+        """Return by whose cable the lab's bridge reaches a card."""
+        return network.forwarding(self.lab.description.bridge).get(mac)
 
     def _assert_well(self, host, word):
         """The guest goes on, on *host* alone, with all its devices."""
@@ -124,74 +142,144 @@ class _Case(ground.LabTestCase):
 
 
 class LinuxGuestTest(_Case):
-    def test_devices_clock_and_network_come_along_in_both_modes(self):
+    def test_devices_clock_and_network_come_along_in_every_mode(self):
         one, two = self.lab.hosts
         cables = [host.description.interface for host in (one, two)]
         with (
-            pinger.Pinger(self.guest.address) as ping,
-            announcements.Listener(cables) as announced,
+            pinger.Pinger(self.guest.address) as self.ping,
+            announcements.Listener(cables) as self.announced,
         ):
-            ping.wait_for_answers()
-            self.assertEqual(cables[0], self._way())
-            for source, destination, mode, policy, options in (
-                (one, two, plan.Mode.PRE_COPY, adaptive.Adaptive(), {}),
-                (
-                    two,
-                    one,
-                    plan.Mode.POST_COPY,
-                    AtOnce(),
-                    {'post_copy': True, 'bandwidth_mib_s': 16},
-                ),
+            self.ping.wait_for_answers()
+            self.assertEqual(cables[0], self._way(self.guest.mac))
+            self._go_by_hand(one, two)
+            for source, destination, options in (
+                (two, one, {'compression': 'xbzrle'}),
+                (one, two, {'parallel_connections': 2}),
+                (two, one, {'auto_converge': True, 'bandwidth_mib_s': 64}),
             ):
-                began_ns = time.time_ns()
-                ended = self._migrate(source, destination, policy, **options)
-                self.assertEqual(
-                    outcome.OutcomeKind.COMPLETED, ended.outcome, ended
-                )
-                self.assertEqual(mode, ended.mode)
+                self._go(source, destination, adaptive.Adaptive(), **options)
+            self._go(
+                one,
+                two,
+                Midway(),
+                mode=plan.Mode.POST_COPY,
+                post_copy=True,
+                bandwidth_mib_s=4,
+            )
 
-                cable = destination.description.interface
-                heard = announced.wait(self.guest.mac, cable, began_ns)
-                ping.wait_for_answers(10)
-                self.assertEqual(cable, self._way())
-                inside = destination.forwarding()[self.guest.mac]
-                self.assertNotEqual(network.INSIDE, inside)
+    def _go(self, source, destination, policy, **options):
+        """Migrate, and see that everything came along."""
+        mode = options.pop('mode', plan.Mode.PRE_COPY)
+        began_ns = time.time_ns()
+        ended = self._migrate(source, destination, policy, **options)
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertEqual(mode, ended.mode)
+        self._assert_found(destination, began_ns)
+        gap = self.ping.gap(began_ns)
+        self.addDetail(
+            f'gap-{mode}-{"-".join(options)}',
+            content.text_content(
+                f'{gap.microseconds} us without an answer to ping; '
+                f'{ended.downtime_ms} ms downtime'
+            ),
+        )
 
-                self._assert_well(destination, f'on-{destination.name}')
-                gap = ping.gap(began_ns)
-                self.addDetail(
-                    f'gap-{mode}',
-                    content.text_content(
-                        f'{gap.microseconds} us without an answer to ping, '
-                        f'announced '
-                        f'{(heard.at_ns - gap.began_ns) // 1000} us after '
-                        f'the last one; {ended.downtime_ms} ms downtime'
-                    ),
-                )
+    def _go_by_hand(self, source, destination):
+        """Let the source's own host see whether the cards were announced."""
+        began_ns = time.time_ns()
+        said = source.run(
+            [
+                *(sys.executable, '-m', 'kvm_balancer.cmd.cli', 'migrate'),
+                *(self.guest.uuid, '--source', 'qemu:///system'),
+                *('--destination', destination.uri, '-f', 'json'),
+            ],
+            timeout_seconds=_PATIENCE_SECONDS,
+        )
+        story = json.loads(said)['story']
+        (line,) = (one for one in story if 'announcement' in one['text'])
+        for mac in (self.guest.mac, self.guest.silent_mac):
+            self.assertIn(
+                f'{mac} is behind {network.INSIDE} of {network.BRIDGE} now',
+                line['text'],
+            )
+        self._assert_found(destination, began_ns)
+
+        # What was not heard is announced once more.
+        again_ns = time.time_ns()
+        with contextlib.closing(destination.connect()) as connection:
+            announcing.repeat(connection, self.guest.uuid)
+        cable = destination.description.interface
+        self.announced.wait(self.guest.silent_mac, cable, again_ns)
+
+    def _assert_found(self, host, began_ns):
+        """The network knows that the guest is on *host*, and it goes on."""
+        cable = host.description.interface
+        for mac in (self.guest.mac, self.guest.silent_mac):
+            self.announced.wait(mac, cable, began_ns)
+            self.assertEqual(cable, self._way(mac))
+        self.ping.wait_for_answers(10)
+        inside = host.forwarding()[self.guest.mac]
+        self.assertNotEqual(network.INSIDE, inside)
+        self._assert_well(host, f'on-{host.name}')
 
 
 class LocalDiskTest(_Case):
     local_disks = True
 
-    def test_a_local_disk_arrives_whole_when_libvirt_copies_it(self):
+    def test_a_local_disk_is_copied_and_nothing_of_it_is_lost(self):
         one, two = self.lab.hosts
-        image = two.images / f'{self.guest.name}.qcow2'
-        self.assertFalse(image.exists())
-        one.run(
-            [
-                'virsh',
-                'migrate',
-                '--live',
-                '--p2p',
-                '--persistent',
-                '--undefinesource',
-                '--copy-storage-all',
-                self.guest.name,
-                two.uri,
-            ],
-            timeout_seconds=_PATIENCE_SECONDS,
+        here, there = (
+            host.images / f'{self.guest.name}.qcow2' for host in (one, two)
         )
-        self.assertTrue(image.exists())
+        self.assertFalse(there.exists())
+        ended = self._migrate(one, two, adaptive.Adaptive())
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('copy_storage', ended.reason)
+
+        # Given up while it is copied: nothing of it stays behind.
+        ended = self._migrate(
+            one,
+            two,
+            adaptive.Adaptive(),
+            copy_storage=True,
+            storage_time_limit_seconds=0.1,
+            bandwidth_mib_s=4,
+        )
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome, ended)
+        self.assertIn('copying storage', ended.reason)
+        self.assertIn('was removed', str(ended.story))
+        self.assertFalse(there.exists())
+
+        ended = self._migrate(
+            one,
+            two,
+            adaptive.Adaptive(),
+            copy_storage=True,
+            bandwidth_mib_s=16,
+        )
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertIn('copying storage', [m.state for m in ended.track.states])
+        self.assertTrue(there.exists())
         # So long that each block that was copied has been read back.
         self.guest.wait_for_rounds(9)
         self._assert_well(two, 'on-two')
+
+        # What is left on the source is in the way, and never written over.
+        self.assertTrue(here.exists())
+        ended = self._migrate(two, one, adaptive.Adaptive(), copy_storage=True)
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('another file of that name', ended.reason)
+        here.unlink()
+        ended = self._migrate(
+            two,
+            one,
+            Midway(),
+            copy_storage=True,
+            keep_source_disks=False,
+            post_copy=True,
+            bandwidth_mib_s=8,
+        )
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertFalse(there.exists())
+        self.guest.wait_for_rounds(9)
+        self._assert_well(one, 'on-one')

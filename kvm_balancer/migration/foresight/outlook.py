@@ -33,7 +33,10 @@ class Outlook:
 
 
 class Lookout:
-    """Looks ahead in one migration."""
+    """Looks ahead in one migration.
+
+    :ivar disk_mib_s: at which its disks are copied, as lately seen
+    """
 
     def __init__(self, wanted: request.Request) -> None:
         self._options = wanted.options
@@ -41,7 +44,7 @@ class Lookout:
         self._trend = trend.Trend(bool(self._options.compression))
         self._last = events.Statistics()
         self._disk_seen_at: float | None = None
-        self._disk_mib_s = 0.0
+        self.disk_mib_s = 0.0
 
     def take(self, seen: events.Statistics, at: float, boundary: bool) -> None:
         """Note what the copy looks like.
@@ -65,8 +68,8 @@ class Lookout:
         if before is None or at <= before or copied < 0:
             return
         rate = copied / (at - before)
-        weight = trend.ALPHA if self._disk_mib_s else 1.0
-        self._disk_mib_s += weight * (rate - self._disk_mib_s)
+        weight = trend.ALPHA if self.disk_mib_s else 1.0
+        self.disk_mib_s += weight * (rate - self.disk_mib_s)
 
     def look(
         self, state: states.State, at: float, downtime_limit_ms: float
@@ -97,9 +100,9 @@ class Lookout:
     def _storage(self) -> Outlook:
         """Add the memory, whose turn is to come, to the disks."""
         memory = self._as_predicted()
-        if memory.remaining_seconds is None or not self._disk_mib_s:
+        if memory.remaining_seconds is None or not self.disk_mib_s:
             return dataclasses.replace(memory, remaining_seconds=None)
-        disks = self._last.disk_remaining_mib / self._disk_mib_s
+        disks = self._last.disk_remaining_mib / self.disk_mib_s
         return dataclasses.replace(
             memory, remaining_seconds=disks + memory.remaining_seconds
         )

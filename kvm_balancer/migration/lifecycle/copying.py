@@ -25,13 +25,17 @@ _DECIDED: dict[type[contract.Decision], instructions.Decided] = {
 }
 
 
-def copies_storage(statistics: events.Statistics) -> bool:
+def copies_storage(life: course.Course, statistics: events.Statistics) -> bool:
     """Say whether disks are being copied, and the memory's turn is to come.
 
     Before the memory's first pass a job shows the progress of its disks
-    only.
+    only, and at first not even that; then they may all be across already.
     """
-    return statistics.iteration < 1 and statistics.disk_remaining_mib > 0
+    return (
+        statistics.iteration < 1
+        and not statistics.total_mib
+        and bool(life.disks or statistics.disk_total_mib)
+    )
 
 
 def appear(life: course.Course, event: Sight) -> course.Wishes:
@@ -47,7 +51,9 @@ def appear(life: course.Course, event: Sight) -> course.Wishes:
         )
         if life.stop is not None:
             life.stop.due = True
-    if not copies_storage(event.statistics):
+    if not copies_storage(life, event.statistics):
+        if life.state is states.State.COPYING_STORAGE:
+            wishes = life.begin_memory(event.at)
         life.enter(states.State.PRE_COPY, event, 'memory is copied')
         return (*wishes, *judge(life, event))
     if life.state is states.State.PREPARING:
@@ -237,10 +243,13 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
 def _limit_storage(life: course.Course, event: events.Event) -> course.Wishes:
     if life.stop is not None or not life.over_time(event.at):
         return ()
+    limits = life.request.options
+    seconds = limits.time_limit_seconds
+    if life.state is states.State.COPYING_STORAGE:
+        seconds = limits.storage_time_limit_seconds
     return ending.give_up(
         life,
-        f'the time limit of {life.request.options.time_limit_seconds:g} s'
-        f' passed while {life.state.value}',
+        f'the time limit of {seconds:g} s passed while {life.state.value}',
         event,
     )
 

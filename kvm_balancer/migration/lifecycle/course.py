@@ -46,7 +46,9 @@ class Course:
 
     :ivar entered_at: when the present state was entered
     :ivar downtime_ms: the limit that was last asked for
+    :ivar storage_seconds: that disks were copied, before the memory's turn
     :ivar checks: what pre-flight found, while memory is reserved
+    :ivar disks: what is copied along before the memory, by name
     :ivar asked_at: when what has to be known before the start was asked for
     :ivar holds_lease: memory may be reserved for it at the destination
     :ivar pulse: whether anything goes across
@@ -76,8 +78,10 @@ class Course:
         self.outcome: outcome.Outcome | None = None
         self.entered_at = wanted.accepted_at
         self.downtime_ms = 0
+        self.storage_seconds = 0.0
         self.asked_at = wanted.accepted_at
         self.checks: tuple[events.Check, ...] = ()
+        self.disks: tuple[str, ...] = ()
         self.holds_lease = False
         self.share_mib_s: int | None = None
         self.stop: Stop | None = None
@@ -122,6 +126,8 @@ class Course:
     ) -> None:
         """Go over to *state*, and tell why."""
         if state is not self.state:
+            if self.state is states.State.COPYING_STORAGE:
+                self.storage_seconds += self.waited(event.at)
             self.entered_at = event.at
         self.state = state
         self.chronicle.track.enter(state.value, event.at)
@@ -146,12 +152,16 @@ class Course:
         :param decided: what *text* is the reason of
         """
         ahead = outlook.Outlook()
+        seen = self.statistics
+        if self.state is states.State.COPYING_STORAGE:
+            rate = self._lookout.disk_mib_s
+            seen = dataclasses.replace(seen, disk_mib_s=rate)
         if self.stop is None:
             ahead = self._lookout.look(self.state, self._now, self.downtime_ms)
         return (
             instructions.ReportProgress(
                 self.state.value,
-                self.statistics,
+                seen,
                 text,
                 decision=decided,
                 decisions=self.chronicle.decisions,
@@ -240,9 +250,29 @@ class Course:
         return () if limit is None else (instructions.SetBandwidth(limit),)
 
     def over_time(self, at: float) -> bool:
-        """Say whether the request's limit in time has passed."""
-        limit = self.request.options.time_limit_seconds
-        return 0 < limit <= at - self.request.accepted_at
+        """Say whether the request's limit in time has passed.
+
+        The time in which disks are copied does not count: it has a limit of
+        its own.
+        """
+        options = self.request.options
+        if self.state is states.State.COPYING_STORAGE:
+            return 0 < options.storage_time_limit_seconds <= self.waited(at)
+        spent = at - self.request.accepted_at - self.storage_seconds
+        return 0 < options.time_limit_seconds <= spent
+
+    def begin_memory(self, at: float) -> Wishes:
+        """Let the memory's turn come, after that of the disks.
+
+        What convergence has seen until now is nothing of the memory's, and
+        the stream has all of the bandwidth now.
+        """
+        self.pulse = pulse.Pulse()
+        self.begin_policy(at)
+        limit = self.bandwidth_mib_s or self.request.options.bandwidth_mib_s
+        if not limit:
+            return ()
+        return (instructions.SetBandwidth(limit),)
 
     def waited(self, at: float) -> float:
         """Return the seconds spent in the present state."""

@@ -13,7 +13,7 @@ from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import states
 
 #: Checks that are told where they passed, too.
-_REMARKED = frozenset((reservation.CHECK, 'bandwidth'))
+_REMARKED = frozenset((reservation.CHECK, 'bandwidth', 'storage'))
 
 #: Pre-flight asks both hosts many things, and one of them after the other: a
 #: host that falls silent is given up by its connection long before this.
@@ -43,6 +43,7 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
     if _failed(event.checks):
         return _refuse(life, event, event.checks)
     life.checks = event.checks
+    life.disks = event.disks
     life.holds_lease = True
     life.asked_at = event.at
     text = f'{len(event.checks)} checks, none failed; memory is reserved next'

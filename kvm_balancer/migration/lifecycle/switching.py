@@ -91,6 +91,12 @@ def note(life: course.Course, event: events.Event) -> course.Wishes:
     return ()
 
 
+def remark(life: course.Course, event: events.Noted) -> course.Wishes:
+    """Tell what was done or seen besides."""
+    life.tell(event, event.text)
+    return ()
+
+
 def ignore(life: course.Course, event: events.Event) -> course.Wishes:
     """Let what is over be over."""
     return ()

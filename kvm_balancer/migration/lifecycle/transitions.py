@@ -59,6 +59,7 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.EndsSeen,
     events.Mended,
     events.Unmarked,
+    events.Noted,
     events.CancelAsked,
     events.Ticked,
 )
@@ -280,3 +281,12 @@ TABLE: dict[tuple[states.State, type[events.Event]], Rule] = {
     }.items()
     for kind, rule in row.items()
 }
+
+#: What a carrier did or saw besides is told, whenever it comes.
+TABLE.update(
+    {
+        (state, events.Noted): Rule(switching.remark, (state,))
+        for state in states.State
+        if state is not _S.REQUESTED and not state.ended
+    }
+)

@@ -49,4 +49,7 @@ STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
     'bandwidth_mib_s': lower_limit,
     'time_limit_seconds': lower_limit,
     'tls': either,
+    'copy_storage': both,
+    'storage_time_limit_seconds': lower_limit,
+    'keep_source_disks': either,
 }

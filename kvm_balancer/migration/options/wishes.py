@@ -166,6 +166,9 @@ _READ: dict[str, collections.abc.Callable[[str, str], Value]] = {
     'time_limit_seconds': _whole(0, 10_000_000),
     'tls': _truth,
     'post_copy_patience': _factor,
+    'copy_storage': _truth,
+    'storage_time_limit_seconds': _whole(0, 10_000_000),
+    'keep_source_disks': _truth,
 }
 
 #: By the names of the options.

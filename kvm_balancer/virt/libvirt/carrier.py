@@ -21,6 +21,7 @@ from kvm_balancer.virt import driver
 from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
+from kvm_balancer.virt.libvirt import besides
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
@@ -47,6 +48,8 @@ class LibvirtCarrier(driver.Carrier):
 
     :param local: this process stands on the source host itself
     :param clock: tells when the events happen
+    :param repeat_announcement: announce the guest once more where the
+        network has not heard of its new place
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class LibvirtCarrier(driver.Carrier):
         poll_seconds: float,
         local: bool,
         clock: steady.Clock,
+        repeat_announcement: bool = True,
     ) -> None:
         self._clock = clock
         self._wanted = wanted
@@ -86,6 +90,13 @@ class LibvirtCarrier(driver.Carrier):
         self._begun_mib_s: int | None = None
         self._copying = False
         self._downtime_set = False
+        self._besides = besides.Besides(
+            wanted.instance,
+            self._lines,
+            self._closed.wait,
+            repeat_announcement,
+            self._note,
+        )
         name = wanted.migration_id[:8]
         self._steering = lane.Lane(f'steer-{name}')
         self._looking = lane.Lane(f'look-{name}')
@@ -160,6 +171,11 @@ class LibvirtCarrier(driver.Carrier):
         self._lines.close()
 
     def _tell(self, event: events.Event) -> None:
+        match event:
+            case events.CallReturned(error=error):
+                self._besides.disks.returned(error)
+            case events.PostCopyBegun():
+                self._looking.put(self._besides.confirm_place)
         with self._telling:
             if not self._closed.is_set():
                 self._sink(event)
@@ -211,6 +227,7 @@ class LibvirtCarrier(driver.Carrier):
 
     def _start(self, settled: request.Options | None) -> None:
         options = settled or self._wanted.options
+        self._besides.make_images()
         if not self._downtime_set:
             limit = min(_USUAL_DOWNTIME_MS, options.max_downtime_ms)
             # What hinders this hinders the call as well, and it says so.
@@ -264,10 +281,15 @@ class LibvirtCarrier(driver.Carrier):
         if bandwidth is None:
             bandwidth = options.bandwidth_mib_s
         self._begun_mib_s = bandwidth
+        # They are across before post-copy can break.
+        disks = None if more_flags else self._besides.disks
         domain.migrateToURI3(
             self._wanted.destination_uri,
             jobs.parameters(
-                options, self._wanted.migration_address, bandwidth
+                options,
+                self._wanted.migration_address,
+                bandwidth,
+                disks.targets if disks else (),
             ),
             jobs.flags(
                 options,
@@ -276,6 +298,7 @@ class LibvirtCarrier(driver.Carrier):
                     not more_flags
                     and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
                 ),
+                storage=disks.flag if disks else 0,
             )
             | more_flags,
         )
@@ -325,7 +348,7 @@ class LibvirtCarrier(driver.Carrier):
     # Looking
 
     def _check(self) -> None:
-        checks = preflight.check(
+        found = preflight.check(
             preflight.Situation(
                 self._lines.source,
                 self._lines.destination,
@@ -334,8 +357,14 @@ class LibvirtCarrier(driver.Carrier):
                 self._local,
             )
         )
+        self._besides.take(found, self._wanted.options.keep_source_disks)
         self._tell(
-            events.Checked(at=self._clock(), cause='pre-flight', checks=checks)
+            events.Checked(
+                at=self._clock(),
+                cause='pre-flight',
+                checks=found.checks,
+                disks=self._besides.disks.targets,
+            )
         )
 
     def _mend(self, wish: instructions.Mend) -> None:
@@ -351,6 +380,7 @@ class LibvirtCarrier(driver.Carrier):
             return
         source = ends.look(self._lines.source, self._wanted.instance)
         destination = ends.look(self._lines.destination, self._wanted.instance)
+        self._besides.see_to(source, destination)
         self._tell(
             events.EndsSeen(
                 at=self._clock(),
@@ -359,6 +389,9 @@ class LibvirtCarrier(driver.Carrier):
                 destination=destination,
             )
         )
+
+    def _note(self, cause: str, text: str) -> None:
+        self._tell(events.Noted(at=self._clock(), cause=cause, text=text))
 
 
 def _shows_copying(event: events.Event) -> bool:

@@ -8,7 +8,7 @@ from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
-from kvm_balancer.virt.libvirt import storage
+from kvm_balancer.virt.libvirt import leases
 from kvm_balancer.virt.libvirt import verdicts
 
 
@@ -17,6 +17,8 @@ class Subject:
     """The instance as its source has it.
 
     :ivar block_jobs: disks on which a job runs
+    :ivar sizes: of disks in files, bytes that the guest sees and bytes that
+        are stored
     """
 
     facts: documents.DomainFacts
@@ -24,6 +26,7 @@ class Subject:
     snapshots: int
     block_jobs: tuple[str, ...]
     host: identity.HostIdentity
+    sizes: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
 def read_subject(handle: connection.Handle, uuid: str) -> Subject:
@@ -41,6 +44,11 @@ def read_subject(handle: connection.Handle, uuid: str) -> Subject:
             if disk.source and domain.blockJobInfo(disk.target, 0)
         ),
         host=identity.identify(handle),
+        sizes={
+            disk.target: tuple(domain.blockInfo(disk.target)[:2])
+            for disk in disks
+            if disk.kind == 'file' and disk.source
+        },
     )
 
 
@@ -57,7 +65,7 @@ def checks(
         _owner_check(subject, manage),
         _state_check(subject.end),
         *_blocker_checks(subject),
-        storage.check(subject.facts.disks, local),
+        leases.check(subject.facts, subject.end, local),
     ]
 
 

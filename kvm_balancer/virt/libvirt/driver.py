@@ -25,10 +25,12 @@ from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import leases
 from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import occupancy
 from kvm_balancer.virt.libvirt import provisions
 from kvm_balancer.virt.libvirt import sampling
+from kvm_balancer.virt.libvirt import storage
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Params:
     :ivar readings_file: where the host's own readings stand; empty for
         those of this machine's kernel
     :ivar poll_seconds: between two looks at a running migration
+    :ivar repeat_announcement: where the network has not heard of a guest
     """
 
     uri: str = 'qemu:///system'
@@ -49,6 +52,7 @@ class Params:
         default_factory=connection.Timing
     )
     poll_seconds: float = 0.5
+    repeat_announcement: bool = True
 
 
 class LibvirtDriver(driver.Driver):
@@ -87,6 +91,7 @@ class LibvirtDriver(driver.Driver):
                     keepalive_count=group.keepalive_count,
                 ),
                 poll_seconds=group.poll_interval_seconds,
+                repeat_announcement=group.repeat_announcement,
             )
         )
 
@@ -118,12 +123,14 @@ class LibvirtDriver(driver.Driver):
         )
 
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
-        if not (self._is_local() and (options.post_copy or options.tls)):
+        if not self._is_local():
             return ()
+        if not (options.post_copy or options.tls):
+            return (leases.there(),)
         told = self._link.call(
             lambda handle: (handle.getCapabilities(), handle.getVersion())
         )
-        return provisions.checks(options, *told)
+        return (leases.there(), *provisions.checks(options, *told))
 
     def _is_local(self) -> bool:
         """Say whether this process stands on the host itself."""
@@ -161,6 +168,7 @@ class LibvirtDriver(driver.Driver):
             self._params.poll_seconds,
             local=self._is_local(),
             clock=clock or steady.SteadyClock(),
+            repeat_announcement=self._params.repeat_announcement,
         )
 
     def close(self) -> None:
@@ -195,6 +203,7 @@ class LibvirtDriver(driver.Driver):
             memory_mib=facts.memory_mib,
             asks=facts.asks,
             huge_page_kib=facts.memory.claimed_kib,
+            disk_mib=storage.local_mib(domain, facts, self._is_local()),
         )
 
 

@@ -23,16 +23,28 @@ UNLIMITED_MIB_S = (2**63 - 1) // 2**20
 #: numbers are part of its interface.
 ABORT_POST_COPY = getattr(libvirt, 'VIR_DOMAIN_ABORT_JOB_POSTCOPY', 1)
 RESUME_POST_COPY = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 1 << 19)
+#: What is copied of disks: everything, or what lies over a backing file
+#: that the destination has.
+ALL_OF_DISKS: int = libvirt.VIR_MIGRATE_NON_SHARED_DISK
+TOP_OF_DISKS: int = libvirt.VIR_MIGRATE_NON_SHARED_INC
 
 #: ``VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT``.
 _MIGRATION_OUT = 5
 
 
-def flags(options: request.Options, *, persistent: bool, paused: bool) -> int:
+def flags(
+    options: request.Options,
+    *,
+    persistent: bool,
+    paused: bool,
+    storage: int = 0,
+) -> int:
     """Return the flags of the call.
 
     :param persistent: the domain is defined, and not only running
     :param paused: its owner paused it; post-copy is refused then
+    :param storage: :data:`ALL_OF_DISKS` or :data:`TOP_OF_DISKS` where some
+        are copied
     """
     wanted = (
         (libvirt.VIR_MIGRATE_LIVE, True),
@@ -48,20 +60,31 @@ def flags(options: request.Options, *, persistent: bool, paused: bool) -> int:
         (libvirt.VIR_MIGRATE_COMPRESSED, bool(options.compression)),
         (libvirt.VIR_MIGRATE_TLS, options.tls),
     )
-    return sum(flag for flag, asked in wanted if asked)
+    means: int = sum(flag for flag, asked in wanted if asked)
+    return storage | means
 
 
 def parameters(
-    options: request.Options, address: str, bandwidth_mib_s: int
+    options: request.Options,
+    address: str,
+    bandwidth_mib_s: int,
+    disks: collections.abc.Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the typed parameters of the call.
 
     :param address: where the stream goes; empty for the destination's name
     :param bandwidth_mib_s: limit of the stream in pre-copy and post-copy;
-        0 for none
+        0 for none. Disks come before the memory, all at a time, and each is
+        limited to what it is told: a part of that
+    :param disks: to be copied, by their names in the guest
     """
     limit = bandwidth_mib_s or UNLIMITED_MIB_S
-    found: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: limit}
+    share = max(1, limit // max(1, len(disks)))
+    found: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: share}
+    if disks:
+        # Never an empty list: libvirt would copy all that are written to,
+        # those on shared storage, too.
+        found[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = list(disks)
     if options.post_copy:
         found[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY] = limit
     if address:

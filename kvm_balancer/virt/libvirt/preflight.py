@@ -16,12 +16,14 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import announcing
 from kvm_balancer.virt.libvirt import arrival
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import means
+from kvm_balancer.virt.libvirt import storage
 from kvm_balancer.virt.libvirt import verdicts
 
 
@@ -39,7 +41,22 @@ class Situation:
     local: bool
 
 
-def check(asked: Situation) -> tuple[events.Check, ...]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Findings:
+    """What both ends said.
+
+    :ivar copies: disks that are to be copied along
+    :ivar cards: its network cards that a bridge of this host can tell of
+    """
+
+    checks: tuple[events.Check, ...]
+    copies: tuple[storage.Copy, ...] = ()
+    cards: announcing.Cards = dataclasses.field(
+        default_factory=announcing.Cards
+    )
+
+
+def check(asked: Situation) -> Findings:
     """Ask both ends, and say what stands in the way."""
     wanted = asked.wanted
     try:
@@ -47,15 +64,12 @@ def check(asked: Situation) -> tuple[events.Check, ...]:
             lambda handle: departure.read_subject(handle, wanted.instance)
         )
     except errors.NotFound:
-        return (
-            verdicts.failed(
-                'source',
-                f'{wanted.source} has no instance {wanted.instance}',
-                'see where it is now: kvm-balancer instances',
-            ),
-        )
+        missing = f'{wanted.source} has no instance {wanted.instance}'
+        remedy = 'see where it is now: kvm-balancer instances'
+        return Findings((verdicts.failed('source', missing, remedy),))
     except errors.KVMBalancerError as error:
-        return (verdicts.failed('source', str(error), 'see to libvirt there'),)
+        remedy = 'see to libvirt there'
+        return Findings((verdicts.failed('source', str(error), remedy),))
     found = [
         verdicts.passed('source'),
         *departure.checks(subject, asked.manage, asked.local),
@@ -65,19 +79,32 @@ def check(asked: Situation) -> tuple[events.Check, ...]:
         found.append(verdicts.passed('destination'))
         found += arrival.checks(asked.destination, subject, told)
         found += means.checks(asked.destination, subject, told, wanted.options)
-    except errors.HypervisorUnreachable as error:
-        return (
-            *found,
-            means.option_check(wanted.options, subject.host),
-            verdicts.failed(
-                'destination',
-                str(error),
-                f'see to libvirt on {wanted.destination}',
-            ),
+        disks = storage.survey(
+            asked.source,
+            asked.destination,
+            subject,
+            wanted.options.copy_storage,
+            asked.local,
         )
+    except errors.HypervisorUnreachable as error:
+        return Findings(
+            (
+                *found,
+                means.option_check(wanted.options, subject.host),
+                verdicts.failed(
+                    'destination',
+                    str(error),
+                    f'see to libvirt on {wanted.destination}',
+                ),
+            )
+        )
+    found += disks.checks
     if all(one.verdict != events.Verdict.FAILED for one in found):
         found.append(_path_check(asked))
-    return tuple(found)
+    cards = announcing.Cards()
+    if asked.local:
+        cards = announcing.read_cards(subject.facts)
+    return Findings(tuple(found), disks.copies, cards)
 
 
 def _path_check(asked: Situation) -> events.Check:

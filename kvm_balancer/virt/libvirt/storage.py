@@ -1,108 +1,357 @@
-"""Whether both ends reach the disks of a domain.
+"""Whether both ends reach the disks of a domain, and which are to be copied.
 
-Network disks are reached by both. A file is shared when the file system
-that it is on is; that can be seen on the source host alone. libvirt looks
-again when the migration starts, and refuses what is unsafe.
+Network disks are reached by both. Whether a file is the same one on both
+hosts is tried out, with a probe beside it (:mod:`.pools`); where that cannot
+be, the kind of the file system that it is on says whether it may be. libvirt
+looks again when the migration starts, and refuses what is unsafe.
+
+What was not found to be another file is never copied: a disk would be copied
+onto itself.
 """
 
 import collections.abc
-import pathlib
+import contextlib
+import dataclasses
+import functools
 
+import libvirt
+
+from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import arrivals
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import filesystems
+from kvm_balancer.virt.libvirt import pools
+from kvm_balancer.virt.libvirt import verdicts
 
-#: As libvirt's own list of shared and cluster file systems.
-SHARED_FILE_SYSTEMS = frozenset(
-    (
-        'nfs',
-        'nfs4',
-        'gfs2',
-        'ocfs2',
-        'afs',
-        'smb3',
-        'cifs',
-        'ceph',
-        'gpfs',
-        'fuse.glusterfs',
-        'fuse.ceph',
-        'fuse.quobyte',
-        'acfs',
-        'lustre',
-        'beegfs',
-    )
-)
+NAME = 'storage'
 
-_MOUNTS = pathlib.Path('/proc/self/mountinfo')
+_MIB = 2**20
+#: On the hardware of a host, or of one that it alone reaches.
+_FIXED = ('nvme', 'vhostuser', 'vhostvdpa')
 
 
-def check(
-    disks: collections.abc.Sequence[documents.Disk], local: bool
-) -> events.Check:
-    """Say whether the disks are where both ends reach them.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Copy:
+    """A disk that is copied along with the memory.
 
+    :ivar backing: what both ends have of it already; None where all of it
+        is copied
+    """
+
+    target: str
+    path: str
+    format: str
+    capacity_bytes: int
+    allocated_bytes: int
+    backing: documents.Backing | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found out about the disks of one instance."""
+
+    checks: tuple[events.Check, ...]
+    copies: tuple[Copy, ...] = ()
+
+
+def survey(
+    here: connection.Connection,
+    there: connection.Connection,
+    subject: departure.Subject,
+    copying: bool,
+    local: bool,
+) -> Survey:
+    """Look at the disks on both ends.
+
+    :param copying: local disks may be copied
     :param local: this process sees the file systems of the source host
+    :raises HypervisorUnreachable: when an end stops answering
     """
-    mounts = _MOUNTS.read_text() if local and _MOUNTS.exists() else ''
-    local_disks, unknown = [], []
-    for disk in disks:
-        shared = is_shared(disk, mounts)
-        if shared is None:
-            unknown.append(f'{disk.target} ({disk.source})')
-        elif not shared:
-            local_disks.append(f'{disk.target} ({disk.source})')
-    if local_disks:
-        return events.Check(
-            'storage',
-            events.Verdict.FAILED,
-            f'local disk {", ".join(local_disks)}: the destination does not '
-            'have it',
-            'move it to shared or network storage first',
-        )
-    if unknown:
-        return events.Check(
-            'storage',
-            events.Verdict.UNKNOWN,
-            f'whether the destination has {", ".join(unknown)} cannot be '
-            'seen from here',
-            'have the same images there; libvirt looks again, and refuses '
-            'what is unsafe',
-        )
-    return events.Check('storage', events.Verdict.PASSED)
+    look = _Look(here, there, subject, copying, local)
+    for disk in subject.facts.disks:
+        if disk.source:
+            look.at(disk)
+    return look.survey()
 
 
-def is_shared(disk: documents.Disk, mounts: str) -> bool | None:
-    """Say whether both ends have a disk; None where it cannot be told.
+def local_mib(
+    domain: connection.Handle, facts: documents.DomainFacts, local: bool
+) -> float:
+    """Return what would be copied of the disks of a domain, at most.
 
-    :param mounts: ``/proc/self/mountinfo`` of the source; empty where it is
-        not to be seen
+    :param local: this process sees the file systems of its host
     """
-    if disk.kind == 'network' or not disk.source:
-        return True
-    if disk.kind in ('nvme', 'vhostuser', 'vhostvdpa'):
-        return False
-    if disk.kind != 'file' or not mounts:
-        return None
-    if file_system(disk.source, mounts) in SHARED_FILE_SYSTEMS:
-        return True
-    # libvirt takes a read-only one for safe: an image that stands on every
-    # host, which nothing here can see.
-    return None if disk.read_only else False
-
-
-def file_system(path: str, mounts: str) -> str:
-    """Return the kind of file system that *path* is on.
-
-    :param mounts: text of a ``mountinfo``
-    """
-    best, kind = '', ''
-    for line in mounts.splitlines():
-        left, _, right = line.partition(' - ')
-        fields = left.split()
-        if len(fields) < 5 or not right:
+    mounts = filesystems.mounts() if local else ''
+    stored = 0
+    for disk in facts.disks:
+        if disk.kind != 'file' or not disk.source or disk.read_only:
             continue
-        point = fields[4].replace('\\040', ' ')
-        inside = path == point or path.startswith(point.rstrip('/') + '/')
-        # A later mount on the same point covers the earlier one.
-        if inside and len(point) >= len(best):
-            best, kind = point, right.split()[0]
-    return kind
+        if mounts and filesystems.is_shared(disk.source, mounts):
+            continue
+        # Whoever arrives just now does not tell.
+        with contextlib.suppress(libvirt.libvirtError):
+            stored += domain.blockInfo(disk.target)[1]
+    return stored / _MIB
+
+
+class _Look:
+    """A look at the disks of one instance, one after the other."""
+
+    def __init__(
+        self,
+        here: connection.Connection,
+        there: connection.Connection,
+        subject: departure.Subject,
+        copying: bool,
+        local: bool,
+    ) -> None:
+        self._there = there
+        self._subject = subject
+        self._copying = copying
+        self._mounts = filesystems.mounts() if local else ''
+        self._failed: list[tuple[str, str]] = []
+        self._unknown: list[tuple[str, str]] = []
+        self._copies: list[Copy] = []
+        self._is_same = functools.cache(
+            lambda place: pools.is_same(here, there, place)
+        )
+
+    def at(self, disk: documents.Disk) -> None:
+        """Look at a disk that has a source."""
+        if disk.kind == 'network':
+            return
+        named = f'{disk.target} ({disk.source})'
+        same = None
+        if disk.kind == 'file':
+            same = self._is_same(pools.directory(disk.source))
+        if same:
+            return
+        if disk.kind == 'file' and disk.read_only:
+            self._at_read_only(disk, named)
+        elif same is False or self._is_local(disk):
+            self._at_local(disk, named)
+        else:
+            self._unknown.append(
+                (
+                    f'whether the destination has the same {named} cannot be '
+                    'seen from here',
+                    _pool_remedy(disk)
+                    if disk.kind == 'file'
+                    else 'see to it there; libvirt refuses what is unsafe',
+                )
+            )
+
+    def _is_local(self, disk: documents.Disk) -> bool:
+        if disk.kind in _FIXED:
+            return True
+        if disk.kind != 'file' or not self._mounts:
+            return False
+        return not filesystems.is_shared(disk.source, self._mounts)
+
+    def _at_read_only(self, disk: documents.Disk, named: str) -> None:
+        """A copy of it on every host does as well."""
+        has = self._destination_has(disk.source)
+        if has is None:
+            self._unknown.append(
+                (
+                    f'whether the destination has {named} as well cannot be '
+                    'seen from here',
+                    _pool_remedy(disk),
+                )
+            )
+        elif not has:
+            self._failed.append(
+                (
+                    f'the destination has no {named}',
+                    'have the same image there, or eject it',
+                )
+            )
+
+    def _at_local(self, disk: documents.Disk, named: str) -> None:
+        size = self._subject.sizes.get(disk.target)
+        if not self._copying or disk.kind != 'file' or disk.shareable:
+            self._failed.append(
+                (
+                    f'local disk {named}: the destination does not have it',
+                    'move it to shared or network storage first'
+                    + (
+                        ''
+                        if self._copying
+                        else ', or let it be copied: copy_storage'
+                    ),
+                )
+            )
+            return
+        has = self._destination_has(disk.source)
+        if has is None:
+            self._failed.append(
+                (
+                    f'{named} is to be copied, and the destination has no '
+                    'active storage pool for its directory',
+                    _pool_remedy(disk),
+                )
+            )
+        elif has:
+            self._failed.append(
+                (
+                    f'{named} is to be copied, and the destination has '
+                    'another file of that name, perhaps of an earlier '
+                    'migration',
+                    'make sure that nobody needs it, then delete it there: '
+                    'virsh vol-delete',
+                )
+            )
+        elif size is None:
+            self._unknown.append((f'how large {named} is was not told', ''))
+        else:
+            self._copies.append(
+                Copy(
+                    disk.target,
+                    disk.source,
+                    disk.format,
+                    *size,
+                    self._shared_backing(disk),
+                )
+            )
+
+    def _shared_backing(
+        self, disk: documents.Disk
+    ) -> documents.Backing | None:
+        backing = disk.backing
+        if backing is None:
+            return None
+        if backing.kind == 'network':
+            return backing
+        if backing.kind == 'file' and self._is_same(
+            pools.directory(backing.source)
+        ):
+            return backing
+        return None
+
+    def _destination_has(self, path: str) -> bool | None:
+        """Say whether there is such a file; None where that is not told."""
+
+        def ask(handle: connection.Handle) -> bool | None:
+            found = pools.pool(handle, pools.directory(path))
+            if found is None:
+                return None
+            return pools.volume(found, path) is not None
+
+        try:
+            return self._there.call(ask)
+        except errors.HypervisorUnreachable:
+            raise
+        except errors.KVMBalancerError:
+            return None
+
+    def survey(self) -> Survey:
+        """Return what was found."""
+        self._refuse_mixture()
+        if self._failed:
+            return Survey((_verdict(verdicts.failed, self._failed),))
+        found = [
+            _verdict(verdicts.unknown, self._unknown)
+            if self._unknown
+            else verdicts.passed(NAME, _told(self._copies))
+        ]
+        if self._copies:
+            found.append(_space_check(self._there, self._copies))
+        return Survey(tuple(found), tuple(self._copies))
+
+    def _refuse_mixture(self) -> None:
+        """One flag of libvirt's says for all disks what is copied of them."""
+        layered = {
+            disk.target for disk in self._subject.facts.disks if disk.backing
+        }
+        whole = [
+            one.target
+            for one in self._copies
+            if one.backing is None and one.target in layered
+        ]
+        if whole and any(one.backing for one in self._copies):
+            self._failed.append(
+                (
+                    'of some disks the destination has the backing file, and '
+                    f'of {", ".join(whole)} it has not: libvirt copies all '
+                    'of them one way or the other',
+                    'have all backing files on shared storage, or none',
+                )
+            )
+
+
+def _verdict(
+    made: collections.abc.Callable[[str, str, str], events.Check],
+    found: list[tuple[str, str]],
+) -> events.Check:
+    reasons, remedies = zip(*found, strict=True)
+    return made(
+        NAME,
+        '; '.join(reasons),
+        '; '.join(dict.fromkeys(filter(None, remedies))),
+    )
+
+
+def _told(copies: list[Copy]) -> str:
+    return ', '.join(
+        f'{one.target} ({one.allocated_bytes / _MIB:,.0f} of '
+        f'{one.capacity_bytes / _MIB:,.0f} MiB) is copied'
+        + (f' over {one.backing.source}' if one.backing else '')
+        for one in copies
+    )
+
+
+def _pool_remedy(disk: documents.Disk) -> str:
+    place = pools.directory(disk.source)
+    return (
+        f'have an active storage pool for {place} on both hosts: virsh '
+        f'pool-create-as NAME dir --target {place}'
+    )
+
+
+def _space_check(
+    there: connection.Connection, copies: list[Copy]
+) -> events.Check:
+    """Say whether the images fit, with those that arrive already."""
+    name = 'disk space'
+    short, tight = [], []
+    for place in dict.fromkeys(pools.directory(one.path) for one in copies):
+        mine = [one for one in copies if pools.directory(one.path) == place]
+        free, promised = there.call(
+            functools.partial(_free_and_promised, place=place)
+        )
+        left = max(0, free - promised) / _MIB
+        now = sum(one.allocated_bytes for one in mine) / _MIB
+        grown = sum(one.capacity_bytes for one in mine) / _MIB
+        told = f'{left:,.0f} MiB are left in {place}'
+        if promised:
+            told += f', besides {promised / _MIB:,.0f} for disks that arrive'
+        if now > left:
+            short.append(f'the disks need {now:,.0f} MiB, and {told}')
+        elif grown > left:
+            tight.append(f'the disks may grow to {grown:,.0f} MiB, and {told}')
+    remedy = 'choose another destination, or make room there first'
+    if short:
+        return verdicts.failed(name, '; '.join(short), remedy)
+    if tight:
+        return verdicts.unknown(name, '; '.join(tight), remedy)
+    return verdicts.passed(name)
+
+
+def _free_and_promised(
+    handle: connection.Handle, place: str
+) -> tuple[int, int]:
+    found = pools.pool(handle, place)
+    if found is None:
+        return 0, 0
+    promised = 0
+    for domain, state in arrivals.states(handle):
+        if state not in arrivals.ARRIVING:
+            continue
+        for disk in documents.read_domain(domain.XMLDesc(0)).disks:
+            if disk.kind == 'file' and pools.directory(disk.source) == place:
+                image = pools.volume(found, disk.source)
+                promised += 0 if image is None else pools.growth_bytes(image)
+    return pools.free_bytes(found), promised

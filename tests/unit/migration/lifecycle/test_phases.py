@@ -46,7 +46,7 @@ class PhasesTest(unittest.TestCase):
 
     def test_disks_are_neither_copy_nor_fixed(self):
         plain = ended()
-        disks = events.Statistics(disk_remaining_mib=50.0)
+        disks = events.Statistics(disk_total_mib=90.0, disk_remaining_mib=50.0)
         found = ended(disks, disks, elapsed_ms=9500.0)
         self.assertEqual(plain.copying_ms, found.copying_ms)
         self.assertEqual(plain.fixed_ms, found.fixed_ms)

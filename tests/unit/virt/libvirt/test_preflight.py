@@ -263,11 +263,6 @@ class DepartureTest(unittest.TestCase):
                 ['state'],
             ),
             ({}, {'end': events.End(events.EndState.PAUSED)}, []),
-            (
-                {'disks': (documents.Disk('vda', 'nvme', 'pci-1'),)},
-                {},
-                ['storage'],
-            ),
         )
         for facts, changes, expected in cases:
             with self.subTest(facts=facts, changes=changes):

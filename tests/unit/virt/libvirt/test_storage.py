@@ -1,52 +1,247 @@
-import unittest
+"""Which disks both ends have, and which are copied, with hosts of paper."""
 
+import contextlib
+import dataclasses
+import re
+import unittest
+from unittest import mock
+
+import libvirt
+
+from kvm_balancer.migration import events
+from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import filesystems
+from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import storage
 
-_MOUNTS = """\
-22 1 8:1 / / rw - ext4 /dev/sda1 rw
-23 22 0:20 / /srv rw shared:5 - nfs4 nas:/srv rw
-24 23 8:2 / /srv/local rw - xfs /dev/sdb rw
-25 22 8:3 / /a\\040b rw - ext4 /dev/sdc rw
-26 25 0:21 / /a\\040b rw - ceph mon:/ rw
-broken
-"""
+_MIB = 2**20
+_FACTS = documents.DomainFacts(
+    uuid='some-uuid',
+    name='web-1',
+    virt_type='kvm',
+    arch='x86_64',
+    machine='q35',
+    emulator='/usr/bin/qemu-system-x86_64',
+    vcpus=1.0,
+    memory_mib=1024.0,
+    cpu='',
+    marks=ownership.Marks('web-1'),
+)
+_LOCAL = documents.Disk('vda', 'file', '/var/img/web.qcow2', format='qcow2')
+_MOUNTS = '22 1 8:1 / / rw - ext4 /dev/sda1 rw\n'
+_SHARED_MOUNTS = _MOUNTS + '23 22 0:20 / /srv rw - nfs4 nas:/ rw\n'
+_PASSED = events.Verdict.PASSED
+_FAILED = events.Verdict.FAILED
+_UNKNOWN = events.Verdict.UNKNOWN
 
 
-class StorageTest(unittest.TestCase):
-    def test_kind_of_file_system_by_path(self):
-        for path, expected in (
-            ('/x.img', 'ext4'),
-            ('/srv/x.img', 'nfs4'),
-            ('/srv', 'nfs4'),
-            ('/srv/local/x.img', 'xfs'),
-            ('/srvice/x.img', 'ext4'),
-            ('/a b/x.img', 'ceph'),
-        ):
-            with self.subTest(path):
-                self.assertEqual(expected, storage.file_system(path, _MOUNTS))
+def _error(code):
+    error = libvirt.libvirtError('refused')
+    error.err = (code, 0, 'refused', 2, '', '', '', -1, -1)
+    return error
 
-    def test_whether_both_ends_have_a_disk(self):
-        def disk(kind, source, **rest):
-            return documents.Disk('vda', kind, source, **rest)
 
-        for what, mounts, expected in (
-            (disk('network', 'pool/x'), '', True),
-            (disk('file', ''), _MOUNTS, True),
-            (disk('file', '/srv/x.img'), _MOUNTS, True),
-            (disk('file', '/x.img'), _MOUNTS, False),
-            (disk('file', '/x.iso', read_only=True), _MOUNTS, None),
-            (disk('file', '/x.img'), '', None),
-            (disk('block', '/dev/sdb'), _MOUNTS, None),
-            (disk('nvme', 'x'), _MOUNTS, False),
-        ):
-            with self.subTest(what):
-                self.assertIs(expected, storage.is_shared(what, mounts))
+class _Volume:
+    def __init__(self, files, name):
+        self._files = files
+        self._name = name
 
-    def test_a_local_disk_fails_and_is_named(self):
-        check = storage.check(
-            [documents.Disk('vda', 'nvme', 'pci-1')], local=True
+    def delete(self, _):
+        self._files.remove(self._name)
+
+
+class _Pool:
+    def __init__(self, files, free):
+        self._files = files
+        self._free = free
+
+    def refresh(self, _):
+        """Nothing is ever stale on paper."""
+
+    def info(self):
+        return [2, 0, 0, self._free]
+
+    def createXML(self, xml, _):
+        self._files.add(re.search('<name>(.*)</name>', xml).group(1))
+
+    def storageVolLookupByName(self, name):
+        if name not in self._files:
+            raise _error(libvirt.VIR_ERR_NO_STORAGE_VOL)
+        return _Volume(self._files, name)
+
+
+class _Host(connection.Connection):
+    """A host of which only the storage pools are there.
+
+    :param pools: of each directory, the names of the files that are in it
+    """
+
+    def __init__(self, pools=None, free=2**40):
+        self._pools = pools or {}
+        self._free = free
+
+    def call(self, function):
+        try:
+            return function(self)
+        except libvirt.libvirtError as error:
+            raise failures.translate(error, 'test', alive=True) from None
+
+    def storagePoolLookupByTargetPath(self, path):
+        if path not in self._pools:
+            raise _error(libvirt.VIR_ERR_NO_STORAGE_POOL)
+        return _Pool(self._pools[path], self._free)
+
+    def storageVolLookupByPath(self, path):
+        place, _, name = path.rpartition('/')
+        return _Volume(self._pools[place], name)
+
+    def getAllDomainStats(self, *_):
+        return []
+
+
+def _survey(
+    disk, here=None, there=None, copying=False, mounts='', free=2**40, **more
+):
+    disks = (disk, *more.pop('beside', ()))
+    subject = departure.Subject(
+        facts=dataclasses.replace(_FACTS, disks=disks),
+        end=events.End(events.EndState.RUNNING),
+        snapshots=0,
+        block_jobs=(),
+        host=identity.HostIdentity('here', '', 7_002_000, 9_000_000),
+        sizes={one.target: (100 * _MIB, 40 * _MIB) for one in disks},
+    )
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            mock.patch.object(filesystems, 'mounts', lambda: mounts)
         )
-        self.assertEqual('failed', check.verdict)
-        self.assertIn('vda (pci-1)', check.reason)
+        return storage.survey(
+            _Host(here), _Host(there, free), subject, copying, bool(mounts)
+        )
+
+
+class SharedTest(unittest.TestCase):
+    def verdict(self, *arguments, **options):
+        found = _survey(*arguments, **options)
+        self.assertEqual((), found.copies)
+        return found.checks[0].verdict
+
+    def test_what_the_network_serves_is_everywhere(self):
+        disk = documents.Disk('vda', 'network', 'pool/x')
+        self.assertEqual(_PASSED, self.verdict(disk))
+
+    def test_a_probe_tells_whether_a_directory_is_the_same(self):
+        """One set of files that both have, and then one each."""
+        files = {'web.qcow2'}
+        both = {'/var/img': files}
+        found = self.verdict(_LOCAL, both, both, copying=True)
+        self.assertEqual(_PASSED, found)
+        self.assertEqual({'web.qcow2'}, files)
+        apart = {'/var/img': {'web.qcow2'}}
+        self.assertEqual(_FAILED, self.verdict(_LOCAL, both, apart))
+        self.assertEqual({'web.qcow2'}, files)
+
+    def test_without_pools_the_file_system_tells_what_it_can(self):
+        shared = documents.Disk('vda', 'file', '/srv/x.img')
+        for disk, mounts, expected in (
+            (shared, _SHARED_MOUNTS, _UNKNOWN),
+            (shared, _MOUNTS, _FAILED),
+            (shared, '', _UNKNOWN),
+            (documents.Disk('vda', 'block', '/dev/sdb'), _MOUNTS, _UNKNOWN),
+            (documents.Disk('vda', 'nvme', 'x'), _MOUNTS, _FAILED),
+            (documents.Disk('vda', 'nvme', 'x'), '', _FAILED),
+        ):
+            with self.subTest(disk=disk, mounts=mounts):
+                self.assertEqual(expected, self.verdict(disk, mounts=mounts))
+
+    def test_a_copy_of_what_is_only_read_does_as_well(self):
+        disk = documents.Disk('hdc', 'file', '/iso/x.iso', read_only=True)
+        for files, expected in (({'x.iso'}, _PASSED), (set(), _FAILED)):
+            there = {'/iso': files}
+            self.assertEqual(expected, self.verdict(disk, None, there))
+        self.assertEqual(_UNKNOWN, self.verdict(disk, mounts=_MOUNTS))
+
+
+class CopyTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.here = {'/var/img': {'web.qcow2'}, '/base': {'debian.img'}}
+        self.there = {'/var/img': set(), '/base': {'debian.img'}}
+
+    def survey(self, disk=_LOCAL, **options):
+        return _survey(disk, self.here, self.there, True, **options)
+
+    def refused(self, **options):
+        (check,) = self.survey(**options).checks
+        self.assertEqual(_FAILED, check.verdict)
         self.assertTrue(check.remedy)
+        return check.reason
+
+    def test_only_who_asks_for_it_has_disks_copied(self):
+        (check,) = _survey(_LOCAL, self.here, self.there).checks
+        self.assertEqual(_FAILED, check.verdict)
+        self.assertIn('copy_storage', check.remedy)
+        found = self.survey()
+        self.assertEqual({_PASSED}, {check.verdict for check in found.checks})
+        (copy,) = found.copies
+        self.assertEqual(
+            ('vda', 'qcow2', 100 * _MIB, 40 * _MIB, None),
+            (
+                copy.target,
+                copy.format,
+                copy.capacity_bytes,
+                copy.allocated_bytes,
+                copy.backing,
+            ),
+        )
+
+    def test_of_several_disks_only_the_local_ones_are_copied(self):
+        beside = (documents.Disk('vdb', 'network', 'pool/x'),)
+        found = self.survey(beside=beside)
+        self.assertEqual(['vda'], [one.target for one in found.copies])
+
+    def test_a_file_that_is_there_is_never_written_over(self):
+        self.there['/var/img'].add('web.qcow2')
+        self.assertIn('another file of that name', self.refused())
+
+    def test_an_image_needs_a_pool_to_be_made_in(self):
+        del self.there['/var/img']
+        reason = self.refused(mounts=_MOUNTS)
+        self.assertIn('no active storage pool', reason)
+
+    def test_what_others_write_to_as_well_cannot_be_copied(self):
+        shared = dataclasses.replace(_LOCAL, shareable=True)
+        self.assertIn('local disk vda', self.refused(disk=shared))
+
+    def test_the_images_have_to_fit(self):
+        for free_mib, expected in (
+            (39, _FAILED),
+            (41, _UNKNOWN),
+            (101, _PASSED),
+        ):
+            found = self.survey(free=free_mib * _MIB)
+            with self.subTest(free_mib):
+                self.assertEqual('disk space', found.checks[1].name)
+                self.assertEqual(expected, found.checks[1].verdict)
+
+    def test_over_a_backing_file_that_both_have_only_the_top_is_copied(self):
+        base = documents.Backing('file', '/base/debian.img', 'raw')
+        layered = dataclasses.replace(_LOCAL, backing=base)
+        (copy,) = self.survey(layered).copies
+        self.assertIsNone(copy.backing)
+        self.there['/base'] = self.here['/base']
+        (copy,) = self.survey(layered).copies
+        self.assertEqual(base, copy.backing)
+
+    def test_whole_and_top_do_not_go_together(self):
+        shared = documents.Backing('network', 'pool/debian', 'raw')
+        local = documents.Backing('file', '/base/debian.img', 'raw')
+        reason = self.refused(
+            disk=dataclasses.replace(_LOCAL, backing=shared),
+            beside=(dataclasses.replace(_LOCAL, target='vdb', backing=local),),
+        )
+        self.assertIn('of vdb it has not', reason)

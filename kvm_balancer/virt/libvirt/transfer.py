@@ -1,0 +1,146 @@
+"""The disks that one migration copies, from empty images to what is left.
+
+Their images are made on the destination right before the migration starts,
+each where there was no file before; so what is removed after a migration
+that failed is this one's own. The source's images are kept when it has
+succeeded, unless the operator wants them removed.
+"""
+
+import collections.abc
+import functools
+import logging
+
+import libvirt
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import pools
+from kvm_balancer.virt.libvirt import storage
+
+LOG = logging.getLogger(__name__)
+
+_HERE = (events.EndState.RUNNING, events.EndState.PAUSED)
+_GONE = (events.EndState.ABSENT, events.EndState.SHUT_OFF)
+
+
+class Transfer:
+    """What becomes of the disks of one migration.
+
+    :param copies: that pre-flight found
+    :param keep: the source's images are kept after success
+    """
+
+    def __init__(
+        self, copies: collections.abc.Sequence[storage.Copy], keep: bool
+    ) -> None:
+        self._copies = tuple(copies)
+        self._keep = keep
+        self._made: list[str] = []
+        self._succeeded: bool | None = None
+        self._settled = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Disks that libvirt is to copy, by their names in the guest."""
+        return tuple(one.target for one in self._copies)
+
+    @property
+    def flag(self) -> int:
+        """What libvirt copies of them, as a flag; 0 where there is none."""
+        if not self._copies:
+            return 0
+        over = any(one.backing is not None for one in self._copies)
+        return jobs.TOP_OF_DISKS if over else jobs.ALL_OF_DISKS
+
+    def prepare(self, there: connection.Connection) -> None:
+        """Make the images on the destination.
+
+        :raises MigrationError: when one cannot be made; none is left then
+        """
+        for one in self._copies:
+            try:
+                there.call(functools.partial(_create, one=one))
+            except errors.KVMBalancerError as error:
+                self._remove(there, self._made)
+                self._made = []
+                raise errors.MigrationError(
+                    f'no image for {one.target} could be made on the '
+                    f'destination: {error}'
+                ) from error
+            self._made.append(one.path)
+
+    def returned(self, error: str) -> None:
+        """Take note that the call is over.
+
+        :param error: empty for success
+        """
+        self._succeeded = not error
+
+    def settle(
+        self,
+        source: events.End,
+        destination: events.End,
+        here: connection.Connection,
+        there: connection.Connection,
+    ) -> str:
+        """Remove what is left over, once both ends say what that is.
+
+        :returns: what was done, for the story; empty for nothing
+        """
+        if self._settled or not self._made or self._succeeded is None:
+            return ''
+        over = moved(source, destination) and self._succeeded
+        stayed = (
+            source.state in _HERE
+            and not source.job_active
+            and destination.state is events.EndState.ABSENT
+            and not self._succeeded
+        )
+        if not (over or stayed):
+            return ''
+        self._settled = True
+        paths = list(self._made)
+        if stayed:
+            said = self._remove(there, paths)
+            return f'on the destination, {said}'
+        if self._keep:
+            return (
+                f'on the source, {", ".join(paths)} is left as it was at the '
+                'switch: delete it when it is not needed any more'
+            )
+        return f'on the source, {self._remove(here, paths)}'
+
+    def _remove(
+        self, link: connection.Connection, paths: collections.abc.Iterable[str]
+    ) -> str:
+        """Remove images; what cannot be is said."""
+        removed, left = [], []
+        for path in paths:
+            try:
+                link.call(functools.partial(pools.delete, path=path))
+            except errors.KVMBalancerError as error:
+                LOG.warning('%s cannot be removed: %s', path, error)
+                left.append(f'{path} could not be removed: {error}')
+            else:
+                removed.append(path)
+        said = [f'{", ".join(removed)} was removed'] if removed else []
+        return '; '.join((*said, *left))
+
+
+def moved(source: events.End, destination: events.End) -> bool:
+    """Say whether the instance is on the destination, and nowhere else."""
+    return source.state in _GONE and destination.state in _HERE
+
+
+def _create(handle: connection.Handle, one: storage.Copy) -> None:
+    found = pools.pool(handle, pools.directory(one.path))
+    if found is None:
+        raise failures.Refused(
+            f'the destination has no active storage pool for {one.path}',
+            libvirt.VIR_ERR_NO_STORAGE_POOL,
+            libvirt.VIR_FROM_STORAGE,
+        )
+    pools.create(found, one.path, one.format, one.capacity_bytes, one.backing)

@@ -1,0 +1,121 @@
+"""Images are removed only where both ends say that nobody needs them."""
+
+import itertools
+import unittest
+from unittest import mock
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import jobs
+from kvm_balancer.virt.libvirt import pools
+from kvm_balancer.virt.libvirt import storage
+from kvm_balancer.virt.libvirt import transfer
+
+_S = events.EndState
+_COPY = storage.Copy('vda', '/var/img/web.qcow2', 'qcow2', 100, 40)
+_SECOND = storage.Copy('vdb', '/var/img/data.raw', 'raw', 100, 40)
+
+
+class _Link(connection.Connection):
+    def __init__(self):
+        """Reach nobody."""
+
+    def call(self, function):
+        return function(self)
+
+
+class TransferTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.here, self.there = _Link(), _Link()
+        self.deleted = []
+        self.created = []
+        self.patch('pool', lambda handle, place: handle)
+        self.patch('create', self.create)
+        self.patch('delete', self.delete)
+
+    def patch(self, name, value):
+        patched = mock.patch.object(pools, name, value)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def create(self, found, path, *_):
+        if path in self.created:
+            raise failures.Refused('it is there', 90, 18)
+        self.created.append(path)
+
+    def delete(self, handle, path):
+        self.deleted.append((handle, path))
+
+    def prepared(self, keep=True, error=None, copies=(_COPY,)):
+        made = transfer.Transfer(copies, keep)
+        made.prepare(self.there)
+        if error is not None:
+            made.returned(error)
+        return made
+
+    def settle(self, made, source, destination, job=False):
+        return made.settle(
+            events.End(source, job_active=job),
+            events.End(destination),
+            self.here,
+            self.there,
+        )
+
+    def test_without_disks_there_is_nothing_to_ask_of_libvirt(self):
+        self.assertEqual((), transfer.Transfer((), True).targets)
+        self.assertEqual(0, transfer.Transfer((), True).flag)
+        made = transfer.Transfer((_COPY, _SECOND), True)
+        self.assertEqual(('vda', 'vdb'), made.targets)
+        self.assertEqual(jobs.ALL_OF_DISKS, made.flag)
+
+    def test_what_was_made_goes_when_another_cannot_be_made(self):
+        self.created.append(_SECOND.path)
+        made = transfer.Transfer((_COPY, _SECOND), True)
+        self.assertRaises(errors.MigrationError, made.prepare, self.there)
+        self.assertEqual([(self.there, _COPY.path)], self.deleted)
+        # and what was there before is nobody's to remove
+        made.returned('refused')
+        self.assertEqual('', self.settle(made, _S.RUNNING, _S.ABSENT))
+
+    def test_after_a_failure_the_copies_go(self):
+        made = self.prepared(error='aborted')
+        self.assertEqual(
+            '', self.settle(made, _S.RUNNING, _S.ABSENT, job=True)
+        )
+        said = self.settle(made, _S.RUNNING, _S.ABSENT)
+        self.assertIn(f'{_COPY.path} was removed', said)
+        self.assertEqual([(self.there, _COPY.path)], self.deleted)
+        self.assertEqual('', self.settle(made, _S.RUNNING, _S.ABSENT))
+
+    def test_after_a_success_the_originals_stay_unless_they_shall_not(self):
+        made = self.prepared(error='')
+        said = self.settle(made, _S.ABSENT, _S.RUNNING)
+        self.assertIn('is left as it was', said)
+        self.assertEqual([], self.deleted)
+        self.created.clear()
+        made = self.prepared(keep=False, error='')
+        self.settle(made, _S.ABSENT, _S.RUNNING)
+        self.assertEqual([(self.here, _COPY.path)], self.deleted)
+
+    def test_where_it_is_not_certain_nothing_is_touched(self):
+        certain = {
+            ('aborted', _S.RUNNING, _S.ABSENT),
+            ('aborted', _S.PAUSED, _S.ABSENT),
+            *(
+                ('', gone, here)
+                for gone in (_S.ABSENT, _S.SHUT_OFF)
+                for here in (_S.RUNNING, _S.PAUSED)
+            ),
+        }
+        for case in itertools.product((None, '', 'aborted'), _S, _S):
+            if case in certain:
+                continue
+            with self.subTest(case):
+                error, source, destination = case
+                self.created.clear()
+                made = self.prepared(keep=False, error=error)
+                self.assertEqual('', self.settle(made, source, destination))
+                self.assertEqual([], self.deleted)
