@@ -23,6 +23,7 @@ from kvm_balancer.messages import fleet_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.policies import spread
+from kvm_balancer.service import planning
 from kvm_balancer.service import plugins
 
 _TARGET = 0.10
@@ -76,12 +77,8 @@ def compare(name: str, fleet: columns.Fleet, shown: table.Table) -> None:
     conf([], default_config_files=[])
     policy = spread.Spread(spread.SpreadParams(target=_TARGET))
     for prefer in contexts.Prefer:
-        context = plugins.limited(
-            plugins.make_context(conf),
-            time.monotonic,
-            prefer=prefer,
-            budget_seconds=0,
-        )
+        wanted = planning.Wanted(prefer=prefer, budget_seconds=0)
+        context = wanted.within(plugins.make_context(conf))
         # what is loaded at first use is not the plan's
         policy.propose(fleet, context)
         began = time.process_time()

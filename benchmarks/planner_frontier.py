@@ -8,6 +8,7 @@ a budget of seconds. Run ``python -m benchmarks.planner_frontier FILE...``.
 
 import argparse
 import collections.abc
+import dataclasses
 import pathlib
 import time
 from typing import Any
@@ -22,6 +23,7 @@ from kvm_balancer.conf import opts
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.policies import spread
+from kvm_balancer.service import planning
 from kvm_balancer.service import plugins
 
 #: parts of the moves that single moves take, and beyond
@@ -112,11 +114,12 @@ def planned(fleet: columns.Fleet, moves: int, seconds: float) -> float:
     opts.register_opts(conf)
     conf([], default_config_files=[])
     began = time.monotonic()
-    context = plugins.limited(
-        plugins.make_context(conf),
-        lambda: time.monotonic() - began,
-        max_moves=moves,
-        budget_seconds=seconds,
+    wanted = planning.Wanted(
+        max_moves=moves, budget_seconds=seconds, eagerness=5
+    )
+    context = dataclasses.replace(
+        wanted.within(plugins.make_context(conf)),
+        elapsed=lambda: time.monotonic() - began,
     )
     policy = spread.Spread(spread.SpreadParams(target=0.0))
     return policy.propose(fleet, context).after.cpu_stddev

@@ -26,6 +26,7 @@ from kvm_balancer.conf import opts
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.policies import composition
+from kvm_balancer.service import planning
 from kvm_balancer.service import plugins
 
 #: of so many plans of the same fleet the fastest counts, if it is fast
@@ -79,14 +80,16 @@ def _plan(task: Task) -> Made:
     policies = plugins.load_policies(conf, [task.policy], **task.wishes)
     fleet = fleet_document.decode(task.fleet.read_bytes())
     context = plugins.make_context(conf)
+    limits = {'budget_seconds': 0} | task.limits
     taken: list[float] = []
     while True:
         began, cpu = time.monotonic(), time.process_time()
         made = composition.propose(
             policies,
             fleet,
-            plugins.limited(
-                context, _since(began), **{'budget_seconds': 0} | task.limits
+            dataclasses.replace(
+                planning.Wanted(**limits).within(context),
+                elapsed=_since(began),
             ),
         )
         taken.append(time.process_time() - cpu)

@@ -9,6 +9,9 @@ from oslo_config import cfg
 
 Row = dict[str, Any]
 
+#: for an answer of the agent
+_TIMEOUT_SECONDS = 30.0
+
 
 class Caller(Protocol):
     """What calls a method of the agent and returns its answer."""
@@ -46,41 +49,23 @@ class AgentClient:
         """Return one plan with its moves."""
         return self._row('show_plan', plan_id=plan_id)
 
-    def make_plan(
-        self,
-        policies: collections.abc.Sequence[str] | None = None,
-        target: float | None = None,
-        limit: float | None = None,
-        max_moves: int | None = None,
-    ) -> Row:
-        """Let the agent plan now, and show what it would do."""
-        return self._row(
-            'make_plan',
-            policies=None if policies is None else list(policies),
-            target=target,
-            limit=limit,
-            max_moves=max_moves,
-        )
+    def make_plan(self, **wanted: Any) -> Row:
+        """Let the agent plan now, and show what it would do.
+
+        :param wanted: instead of what is configured: ``policies``,
+            ``target``, ``limit``, ``max_moves``, ``max_gib``, ``prefer``,
+            ``budget_seconds``, ``eagerness``
+        """
+        return self._row('make_plan', **wanted)
 
     def explain(
-        self,
-        subject: str,
-        plan: str | None = None,
-        policies: collections.abc.Sequence[str] | None = None,
-        target: float | None = None,
-        limit: float | None = None,
-        max_moves: int | None = None,
+        self, subject: str, plan: str | None = None, **wanted: Any
     ) -> Row:
-        """Return why a plan, an instance or a host is as it is."""
-        return self._row(
-            'explain',
-            subject=subject,
-            plan_id=plan,
-            policies=None if policies is None else list(policies),
-            target=target,
-            limit=limit,
-            max_moves=max_moves,
-        )
+        """Return why a plan, an instance or a host is as it is.
+
+        :param wanted: as of :meth:`make_plan`
+        """
+        return self._row('explain', subject=subject, plan_id=plan, **wanted)
 
     def migrations(
         self,
@@ -127,16 +112,17 @@ class AgentClient:
 
 @contextlib.contextmanager
 def connected(
-    conf: cfg.ConfigOpts,
+    conf: cfg.ConfigOpts, patience_seconds: float = 0.0
 ) -> collections.abc.Iterator[AgentClient]:
     """Reach the agent for the time of a block.
 
+    :param patience_seconds: how much longer than usual an answer may take
     :raises BusError: when the bus cannot be reached
     """
     # The bus takes half a second to load, which --help has no use for.
     from kvm_balancer.bus import rpc
 
-    caller = rpc.AgentCaller(conf)
+    caller = rpc.AgentCaller(conf, _TIMEOUT_SECONDS + patience_seconds)
     try:
         yield AgentClient(caller)
     finally:

@@ -48,7 +48,8 @@ class Explain(listing.Record):
         if parsed_args.fleet is not None:
             return explain_from_file(self.app.conf, parsed_args)
         wanted = offline.asked(parsed_args)
-        with agent_client.connected(self.app.conf) as agent:
+        patience = wanted.get('budget_seconds', 0)
+        with agent_client.connected(self.app.conf, patience) as agent:
             return agent.explain(
                 parsed_args.subject, parsed_args.plan, **wanted
             )

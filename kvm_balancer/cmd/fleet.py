@@ -49,9 +49,15 @@ def _pairs(value: Any) -> str:
 
 def _findings(value: Any) -> str:
     return listing.one_per_line(
-        f'{one.get("policy")} ({one.get("mood")}): {one.get("text")}'
+        f'{one.get("policy")}{_place(one)} ({one.get("mood")}): '
+        f'{one.get("text")}'
         for one in value or ()
     ) or listing.text(None)
+
+
+def _place(finding: Any) -> str:
+    place = finding.get('place')
+    return f' for {place}' if place else ''
 
 
 class Status(listing.Record):

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from kvm_balancer.model import plan as plans
     from kvm_balancer.planner import context as contexts
 
-#: only a plan made here, from a file, can be asked for these
-_OFFLINE = ('max_gib', 'prefer', 'budget')
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Planned:
@@ -40,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--policy',
         metavar='NAME[,NAME]',
         type=_names,
-        help='Policies to follow, one after the other '
-        '(default: [agent] policies).',
+        help='Policies to follow for all hosts, one after the other '
+        '(default: those that are configured, by zone and aggregate).',
     )
     parser.add_argument(
         '--target',
@@ -78,6 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SECONDS',
         help='Search for at most so long (default: [planner] budget_seconds).',
     )
+    parser.add_argument(
+        '--eagerness',
+        type=arguments.whole_number(1, 5),
+        metavar='1-5',
+        help='How much gain is worth a move: 1 for what is mandatory and '
+        'nothing else, 5 for the slightest gain '
+        '(default: [planner] eagerness).',
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -85,22 +90,18 @@ def _names(text: str) -> list[str]:
 
 
 def asked(parsed_args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the agent is asked to plan by.
-
-    :raises ConfigurationError: naming what only a file can be asked for
-    """
-    for name in _OFFLINE:
-        if getattr(parsed_args, name) is not None:
-            raise errors.ConfigurationError(
-                f'--{name.replace("_", "-")} needs --fleet: the agent '
-                f'has options of its own, in [planner]'
-            )
-    return {
+    """Return what a plan is asked for, without what it is not asked for."""
+    found = {
         'policies': parsed_args.policy,
         'target': parsed_args.target,
         'limit': parsed_args.limit,
         'max_moves': parsed_args.max_moves,
+        'max_gib': parsed_args.max_gib,
+        'prefer': parsed_args.prefer,
+        'budget_seconds': parsed_args.budget,
+        'eagerness': parsed_args.eagerness,
     }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def read(path: str, option: str) -> bytes:
@@ -135,17 +136,12 @@ def planned(
     from kvm_balancer.conf import migration_scopes
     from kvm_balancer.messages import fleet_document
     from kvm_balancer.policies import composition
+    from kvm_balancer.service import planning
     from kvm_balancer.service import plugins
     from kvm_balancer.service import restraint
 
-    policies = plugins.load_policies(
-        conf,
-        conf.agent.policies
-        if parsed_args.policy is None
-        else parsed_args.policy,
-        target=parsed_args.target,
-        limit=parsed_args.limit,
-    )
+    wanted = planning.Wanted(**asked(parsed_args))
+    wanted.check(conf)
     context = plugins.make_context(conf, migration_scopes.read(conf))
     document = read(parsed_args.fleet, '--fleet')
     try:
@@ -154,16 +150,12 @@ def planned(
         raise errors.DocumentError(f'{parsed_args.fleet}: {error}') from error
     began = time.monotonic()
     now, held_back = time.time(), restraint.read(conf)
-    context = plugins.limited(
-        context,
-        lambda: time.monotonic() - began,
-        max_moves=parsed_args.max_moves,
-        max_gib=parsed_args.max_gib,
-        budget_seconds=parsed_args.budget,
-        prefer=parsed_args.prefer,
+    context = dataclasses.replace(
+        wanted.within(context), elapsed=lambda: time.monotonic() - began
     ).restrained(
         held_back.closed_zones(fleet, now), held_back.allowance(fleet, now)
     )
     if made is None:
-        made = composition.propose(policies, fleet, context)
+        parts = wanted.parts(conf, fleet)
+        made = composition.propose_parts(parts, fleet, context)
     return Planned(fleet, context, made)

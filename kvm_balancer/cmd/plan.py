@@ -32,7 +32,8 @@ class Plan(listing.Record):
         if parsed_args.fleet is not None:
             return plan_from_file(self.app.conf, parsed_args)
         wanted = offline.asked(parsed_args)
-        with agent_client.connected(self.app.conf) as agent:
+        patience = wanted.get('budget_seconds', 0)
+        with agent_client.connected(self.app.conf, patience) as agent:
             return agent.make_plan(**wanted)
 
     def produce_output(

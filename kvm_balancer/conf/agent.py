@@ -41,8 +41,10 @@ Shorter reacts faster and costs more CPU time. Related:
         'policies',
         default=['relieve', 'spread'],
         help="""
-Policies that run, in order of precedence: the first that has something to do
-makes the plan. Names from the entry points ``kvm_balancer.policies``.
+Policies that run, in order of precedence: those that act make one plan, each
+going on where the one before it stopped. Names from the entry points
+``kvm_balancer.policies``. A zone or an aggregate may have others: ``run`` in
+``[policies:zone:NAME]`` or ``[policies:aggregate:NAME]``.
 """,
     ),
     cfg.IntOpt(
@@ -73,6 +75,16 @@ migration of it failed. Longer means calmer instances and slower balancing.
         help="""
 Seconds for which no plan touches a host after a migration from or to it
 ended, so that its load is seen as it is before it is judged again.
+""",
+    ),
+    cfg.FloatOpt(
+        'undo_seconds',
+        default=21600.0,
+        min=0.0,
+        help="""
+Seconds after a move within which moving the same instance again has to be
+worth more, by ``[planner] undo_factor``; what is under a cooldown is not
+moved at all. 0 for none. Raised, instances go back and forth less.
 """,
     ),
     cfg.FloatOpt(

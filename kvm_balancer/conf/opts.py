@@ -10,6 +10,7 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer.conf import migration_scopes
+from kvm_balancer.conf import policy_scopes
 from kvm_balancer.conf import windows
 
 _MODULES: tuple[str, ...] = (
@@ -22,6 +23,7 @@ _MODULES: tuple[str, ...] = (
     'dirty_rate',
     'drain',
     'executor',
+    'headroom_filter',
     'host',
     'libvirt',
     'migration',
@@ -69,8 +71,13 @@ def register_found(conf: cfg.ConfigOpts) -> list[str]:
     :raises ConfigurationError: when one of them is misnamed
     """
     migration_scopes.register_found(conf)
+    policy_scopes.register_found(conf)
     windows.register_found(conf)
-    return [*migration_scopes.groups(conf), *windows.groups(conf)]
+    return [
+        *migration_scopes.groups(conf),
+        *policy_scopes.groups(conf),
+        *windows.groups(conf),
+    ]
 
 
 def set_defaults() -> None:

@@ -17,13 +17,15 @@ OPTS: list[cfg.Opt] = [
             'cpu_compatibility',
             'aggregates',
             'groups',
+            'soft_groups',
             'capacity',
         ],
         help="""
 Filters that say where an instance may go; all have to agree. Names from the
 entry points ``kvm_balancer.filters``, in the order in which a plan counts
 refusals. A filter that is left out is a rule that plans break: the order of
-moves is only safe with ``capacity`` and ``groups``.
+moves is only safe with ``capacity`` and ``groups``. ``headroom`` is off: add
+it to leave room for the failure of hosts (``[headroom_filter]``).
 """,
     ),
     cfg.ListOpt(
@@ -83,6 +85,46 @@ has found. 0 for no limit. Raised, large fleets get better plans.
         ],
         help="""
 What a plan is sparing with.
+""",
+    ),
+    cfg.IntOpt(
+        'eagerness',
+        default=3,
+        min=1,
+        max=5,
+        help="""
+How much gain is worth a move: 1 does only what is mandatory (``repair`` and
+``drain``), 5 takes the slightest gain. Between them a move has to bring so
+many times what it costs: 10 times at 2, 3 times at 3, as much at 4. Raised,
+loads are evener, for more moves. Related: ``horizon_seconds``.
+""",
+    ),
+    cfg.FloatOpt(
+        'horizon_seconds',
+        default=3600.0,
+        min=1.0,
+        help="""
+Seconds for which loads are expected to stay as they are: what a move brings
+is counted for so long, against what its migration costs. Raised, moves are
+worth more; where loads change by the hour, lower it. Related: ``eagerness``.
+""",
+    ),
+    cfg.FloatOpt(
+        'undo_factor',
+        default=4.0,
+        min=1.0,
+        help="""
+How many times as much a move has to be worth of an instance that was moved
+within ``[agent] undo_seconds``. Raised, instances go back and forth less.
+""",
+    ),
+    cfg.ListOpt(
+        'pinned_names',
+        default=[],
+        help="""
+Shell-style patterns of the names of instances that no plan moves, for
+example ``db-*,*-master``. They count as load. Instances can also opt out by
+their own metadata, and hosts by ``[executor] manage``.
 """,
     ),
     cfg.IntOpt(

@@ -35,6 +35,9 @@ class Filter(abc.ABC):
     #: True where what was answered about a host stands until an instance
     #: arrives there or leaves it: of a dynamic filter, that saves asking
     local: ClassVar[bool] = False
+    #: True where what has to leave its host goes even where it refuses, if
+    #: no host passes
+    wish: ClassVar[bool] = False
     #: the class its options are kept in
     params_class: ClassVar[type[Params]] = Params
 

@@ -49,7 +49,7 @@ class Admission:
                     keys = one.classes(fleet)
                 except Exception as error:
                     self._note(one, error)
-            if keys is None or keys.shape != found.shape:
+            if one.wish or keys is None or keys.shape != found.shape:
                 self._asked.append(one)
                 continue
             self._cached.append(one)
@@ -114,11 +114,20 @@ class Admission:
             self._masks(kinds, instances)
         return self._mask[:, hosts][kinds]
 
+    @property
+    def wishes(self) -> bool:
+        """True where any filter is asked that is a wish alone."""
+        return any(one.wish for one in self._asked)
+
     def allowed(
-        self, instances: columns.Ints, hosts: columns.Ints
+        self,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+        wishes: bool = True,
     ) -> columns.Bools:
         """Say which of *instances* may go to which of *hosts* now.
 
+        :param wishes: filters that are wishes alone have a say, too
         :returns: shape ``(len(instances), len(hosts))``
         """
         kinds = self._class_of[instances]
@@ -126,7 +135,8 @@ class Admission:
             self._masks(kinds, instances)
         passed = self._mask[:, hosts][kinds]
         for one in self._asked:
-            passed = passed & self.ask(one, instances, hosts)
+            if wishes or not one.wish:
+                passed = passed & self.ask(one, instances, hosts)
         return passed
 
     def refusals(self, instance: int, hosts: columns.Ints) -> str:

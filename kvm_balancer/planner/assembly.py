@@ -30,6 +30,12 @@ class Findings:
     still_hot: tuple[plan.StillHot, ...] = ()
     unplaced: tuple[plan.Unplaced, ...] = ()
 
+    def of(self, place: str) -> 'Findings':
+        """Return the same, as found at *place*; empty for everywhere."""
+        if not place or not self.summary:
+            return self
+        return dataclasses.replace(self, summary=f'{place}: {self.summary}')
+
 
 def assemble(
     policy: str,

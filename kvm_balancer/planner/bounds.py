@@ -78,10 +78,10 @@ def spread(state: placement.Placement, free: columns.Bools) -> float | None:
     :returns: None where the mean itself may change: hosts of one zone with
         different numbers of cores, or load on draining hosts
     """
-    if not _mean_is_fixed(state, free):
-        return None
     fleet = state.fleet
     hosts = fleet.hosts
+    if not _mean_is_fixed(state, free, fleet.counted):
+        return None
     low = _fixed_cores(state, free) / hosts.cpus
     high = np.where(_open(fleet), np.inf, state.cpu_load)
     high = np.maximum(high, low)
@@ -110,36 +110,44 @@ def _pour(
     return levels
 
 
-def _mean_is_fixed(state: placement.Placement, free: columns.Bools) -> bool:
+def _mean_is_fixed(
+    state: placement.Placement, free: columns.Bools, counted: columns.Bools
+) -> bool:
     """Say whether no move changes the mean load of the hosts that count."""
     fleet = state.fleet
     hosts = fleet.hosts
     if not len(hosts):
         return False
     usage = fleet.instances.cpu_usage
-    if (free & (usage > 0) & ~fleet.counted[state.host]).any():
+    if (free & (usage > 0) & ~counted[state.host]).any():
         return False
     for zone in range(len(fleet.zones)):
-        cpus = hosts.cpus[fleet.counted & (hosts.zone == zone)]
+        cpus = hosts.cpus[counted & (hosts.zone == zone)]
         if len(cpus) and float(cpus.min()) != float(cpus.max()):
             return False
     return True
 
 
 def moves_to_limit(
-    state: placement.Placement, free: columns.Bools, limit: float
+    state: placement.Placement,
+    free: columns.Bools,
+    limit: float,
+    among: columns.Bools | None = None,
 ) -> int | None:
     """Return the moves without which not every host gets under *limit*.
 
     For each host the smallest number of its largest movable instances that
     cover what it has too much; summed over hosts.
 
+    :param among: hosts that are looked at; all by default
     :returns: None where even all of them do not suffice on some host: no
         plan reaches the limit
     """
     hosts = state.fleet.hosts
     usage = state.fleet.instances.cpu_usage
     excess = state.cores - limit * hosts.cpus
+    if among is not None:
+        excess = np.where(among, excess, 0.0)
     rows = np.flatnonzero(free)
     rows = rows[np.argsort(state.host[rows], kind='stable')]
     first = np.searchsorted(state.host[rows], np.arange(len(hosts) + 1))
@@ -155,7 +163,10 @@ def moves_to_limit(
 
 
 def moves_to_spread(
-    state: placement.Placement, free: columns.Bools, target: float
+    state: placement.Placement,
+    free: columns.Bools,
+    target: float,
+    among: columns.Bools | None = None,
 ) -> int | None:
     """Return the moves without which the spread stays over *target*.
 
@@ -166,12 +177,14 @@ def moves_to_spread(
     with every move on a host, so the *k* best of each kind are more than
     any *k* moves achieve.
 
+    :param among: hosts that the spread is taken over; those of the fleet
+        that count by default
     :returns: None where the mean itself may change (see :func:`spread`)
     """
-    if not _mean_is_fixed(state, free):
+    counted = state.fleet.counted if among is None else among
+    if not _mean_is_fixed(state, free, counted):
         return None
     load = state.cpu_load
-    counted = state.fleet.counted
     distance = np.where(counted, load - float(load[counted].mean()), 0.0)
     missing = float((distance**2).sum()) - target**2 * int(counted.sum())
     if missing <= 1e-12:

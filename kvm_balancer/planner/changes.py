@@ -62,7 +62,8 @@ class Look:
         self._usage = work.units.cpu_usage[units]
         self._need = work.units.need[:, units]
         self._at, self._home = now.at[units], now.home[units]
-        self._cost = now.cost[units]
+        least = work.worth.least_gain[units]
+        self._cost = np.maximum(now.cost[units], price * least)
         self._refund = np.where(self._at != self._home, self._cost, 0.0)
         self._place = np.searchsorted(hosts, self._at)
         #: worth of leaving, without what is saved by being home again

@@ -11,6 +11,7 @@ from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import budget
+from kvm_balancer.planner import worth as worths
 from kvm_balancer.weighers import base as weigher_base
 
 
@@ -81,6 +82,11 @@ class Context:
         moved a short while ago and are left alone
     :ivar cooling_hosts: shape ``(hosts,)``; true for hosts that neither
         give nor take
+    :ivar recent_instances: shape ``(instances,)``; true for those that
+        moved not long ago: to move them again has to be worth more
+    :ivar pinned_names: shell-style patterns of the names of instances that
+        stay where they are
+    :ivar worth: what a move has to be worth
     :ivar closed_zones: zones in which nothing is moved now, and why
     :ivar allowance: what is left of the budgets of this hour
     :ivar in_flight: migrations that run now: their instances stay as they
@@ -97,6 +103,9 @@ class Context:
     weighers: tuple[weigher_base.Weighted, ...] = ()
     cooling_instances: columns.Bools | None = None
     cooling_hosts: columns.Bools | None = None
+    recent_instances: columns.Bools | None = None
+    pinned_names: tuple[str, ...] = ()
+    worth: worths.Params = dataclasses.field(default_factory=worths.Params)
     closed_zones: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )

@@ -19,6 +19,8 @@ class Params:
 
     instance_seconds: float = 1800.0
     host_seconds: float = 60.0
+    #: how long it is known of an instance that it was moved
+    undo_seconds: float = 21600.0
 
 
 class Cooldowns:
@@ -28,6 +30,7 @@ class Cooldowns:
         self._params = params
         self._instances: dict[str, float] = {}
         self._hosts: dict[str, float] = {}
+        self._recent: dict[str, float] = {}
 
     def note(
         self, instance: str, source: str, destination: str, ended_at: float
@@ -36,6 +39,7 @@ class Cooldowns:
         _push(
             self._instances, instance, ended_at + self._params.instance_seconds
         )
+        _push(self._recent, instance, ended_at + self._params.undo_seconds)
         for host in (source, destination):
             _push(self._hosts, host, ended_at + self._params.host_seconds)
 
@@ -47,6 +51,7 @@ class Cooldowns:
         """Take over from a record when each was last touched."""
         for name, at in instances.items():
             _push(self._instances, name, at + self._params.instance_seconds)
+            _push(self._recent, name, at + self._params.undo_seconds)
         for name, at in hosts.items():
             _push(self._hosts, name, at + self._params.host_seconds)
 
@@ -54,10 +59,15 @@ class Cooldowns:
         """Let go of what has cooled down."""
         self._instances = _still(self._instances, now)
         self._hosts = _still(self._hosts, now)
+        self._recent = _still(self._recent, now)
 
     def instances(self, fleet: columns.Fleet, now: float) -> columns.Bools:
         """Return which instances cool down, shape ``(instances,)``."""
         return _mask(self._instances, fleet.instance_row, now)
+
+    def recent(self, fleet: columns.Fleet, now: float) -> columns.Bools:
+        """Return which instances moved not long ago, ``(instances,)``."""
+        return _mask(self._recent, fleet.instance_row, now)
 
     def hosts(self, fleet: columns.Fleet, now: float) -> columns.Bools:
         """Return which hosts cool down, shape ``(hosts,)``."""

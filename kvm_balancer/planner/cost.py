@@ -1,6 +1,7 @@
 """What a move costs: the prediction of its migration."""
 
 import collections.abc
+import dataclasses
 
 import numpy as np
 
@@ -52,17 +53,33 @@ def predict(
     return corrections.correct_all(ids, ends, found, fleet.taken_at)
 
 
-def converges(fleet: columns.Fleet, terms: termed.Terms) -> columns.Bools:
-    """Say which instances can be migrated at all to which kinds of hosts.
+#: cores that a migration keeps busy, on both of its ends together
+_BUSY_CORES = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """What migrations of the instances of a fleet would be like.
+
+    :ivar possible: to which kinds of hosts, shape ``(instances, kinds)``
+    :ivar core_seconds: what the dearest of them costs hosts and guest, shape
+        ``(instances,)``; see :mod:`.worth`
+    """
+
+    possible: columns.Bools
+    core_seconds: columns.Floats
+
+
+def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
+    """Say which instances can be migrated to which kinds of hosts at all.
 
     At the full bandwidth of the host they are on, which is the most that
     any destination leaves them. What is not in the zones of an instance's
     host is not looked at: the instance does not go there.
-
-    :returns: shape ``(instances, kinds)``
     """
     instances = fleet.instances
     possible = np.zeros((len(instances), terms.kinds), np.bool_)
+    spent = np.zeros(len(instances))
     # Ways are many where zones and aggregates cross; options are few.
     asked: dict[request.Options, list[tuple[columns.Ints, int]]] = {}
     for options, rows, kind in _ways(fleet, terms):
@@ -71,10 +88,27 @@ def converges(fleet: columns.Fleet, terms: termed.Terms) -> columns.Bools:
     for options, parts in asked.items():
         rows = np.unique(np.concatenate([one for one, _ in parts]))
         bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
-        answer[rows] = _predicted(fleet, rows, bandwidth, options).converges
+        found = _predicted(fleet, rows, bandwidth, options)
+        answer[rows] = found.converges
+        usage = instances.cpu_usage[rows]
+        spent[rows] = np.maximum(spent[rows], _core_seconds(found, usage))
         for part, kind in parts:
             possible[part, kind] = answer[part]
-    return possible
+    return Outlook(possible, spent)
+
+
+def _core_seconds(
+    found: prediction.Columns, usage: columns.Floats
+) -> columns.Floats:
+    """Return what migrations cost hosts and guests.
+
+    :param usage: cores that the guests use
+    """
+    suffers = found.throttled | found.post_copy
+    seconds = np.where(np.isfinite(found.seconds), found.seconds, 0.0)
+    spent: columns.Floats = _BUSY_CORES * seconds
+    spent += usage * (found.downtime_ms / 1000.0 + suffers * seconds)
+    return spent
 
 
 def _ways(

@@ -76,9 +76,7 @@ class Evacuation:
         usage = float(work.units.cpu_usage[unit])
         cool = work.state.cores[hosts] + usage <= self._limit[hosts] + _SLACK
         hosts = hosts[cool | (usage <= 0)]
-        row = np.array((unit,), np.int32)
-        open_now: columns.Ints = hosts[work.allowed(row, hosts)[0]]
-        return open_now
+        return work.open_to(unit, hosts)
 
     def _longest_first(self, first: int) -> None:
         work = self._work

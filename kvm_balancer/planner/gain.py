@@ -34,12 +34,12 @@ class Gains:
         :param exponent: gains are divided by MiB to this; by default as
             the context prefers
         """
-        self.spread = score.RunningSpread(work.state)
+        self.spread = score.RunningSpread(work.state, work.counted)
         self.useful: columns.Bools = work.units.cpu_usage > 0
         self._work = work
         self._cpus = work.fleet.hosts.cpus
         self._largest = float(self._cpus.max(initial=1.0))
-        self._weight = work.fleet.counted.astype(np.float64)
+        self._weight = work.counted.astype(np.float64)
         self._count = max(1.0, float(self._weight.sum()))
         self._load = work.state.cpu_load
         if exponent is None:
@@ -52,6 +52,18 @@ class Gains:
         self.spread.update(self._work.state, host)
         cores = self._work.state.cores[host]
         self._load[host] = cores / self._cpus[host]
+
+    def worthy(self, unit: int, most: float) -> bool:
+        """Say whether what *unit* gains is worth moving it.
+
+        :param most: what it gains, per price
+        """
+        gained = most * float(self._price[unit])
+        return gained >= float(self._work.worth.least_gain[unit])
+
+    def give_up(self, unit: int) -> None:
+        """Pass *unit* over: what it gains only ever becomes less."""
+        self.useful[unit] = False
 
     def table(
         self, units: columns.Ints, sources: columns.Ints, hosts: columns.Ints

@@ -145,6 +145,10 @@ class Descent:
                 elif not self._possible(offer, began):
                     busy[offer.destination] = True
                     heapq.heappush(queue, (promise, host, destination))
+                elif not self._gains.worthy(offer.unit, offer.gain):
+                    self._gains.give_up(offer.unit)
+                    self._offers.pop(host, None)
+                    self._wait(host, -promise)
                 elif self.work.may_move(offer.unit):
                     self._apply(offer, host)
                     busy[host] = busy[offer.destination] = True

@@ -64,8 +64,7 @@ class Layout:
         self.loose &= (units.cpu_usage > 0) & (units.size == 1)
         self.loose &= ~_grouped(work)
         self.room: columns.Floats = state.room.copy()
-        counted = work.fleet.counted
-        self.weight: columns.Floats = counted.astype(np.float64)
+        self.weight: columns.Floats = work.counted.astype(np.float64)
         self._count = max(1.0, float(self.weight.sum()))
         self.away: columns.Floats = state.cpu_load.copy()
         self._cpus = work.fleet.hosts.cpus

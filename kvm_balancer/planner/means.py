@@ -21,6 +21,7 @@ class Means(base.Filter):
     """Lets instances go where they can be migrated to.
 
     :ivar movable: instances that can go anywhere, shape ``(instances,)``
+    :ivar core_seconds: what their migrations cost, of the same shape
     """
 
     name = 'means'
@@ -29,7 +30,9 @@ class Means(base.Filter):
         super().__init__()
         self._fleet = fleet
         self._terms = terms
-        self._possible = cost.converges(fleet, terms)
+        outlook = cost.outlook(fleet, terms)
+        self._possible = outlook.possible
+        self.core_seconds = outlook.core_seconds
         self.movable: columns.Bools = np.any(self._possible, axis=1)
 
     @property

@@ -69,8 +69,7 @@ class Mending:
             if not self._may_move(unit):
                 continue
             hosts = work.neighbours(home)
-            row = np.array((unit,), np.int32)
-            hosts = hosts[work.allowed(row, hosts)[0]]
+            hosts = work.open_to(unit, hosts)
             if not len(hosts):
                 self._note(unit, reasons.unplaced(work, unit))
                 continue
@@ -126,8 +125,7 @@ class Mending:
         for unit in self._units(members):
             if work.home(unit) == host:
                 continue
-            row = np.array((unit,), np.int32)
-            if not self._may_move(unit) or not work.allowed(row, target)[0, 0]:
+            if not self._may_move(unit) or not len(work.open_to(unit, target)):
                 if work.free[unit] and work.may_move(unit):
                     self._note(unit, reasons.unplaced(work, unit))
                 work.rewind(first)

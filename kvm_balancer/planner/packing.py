@@ -67,6 +67,7 @@ def most_empty(
     free: columns.Bools,
     limit: float,
     failures: int,
+    among: columns.Bools,
 ) -> int:
     """Return how many hosts no plan gets more of empty.
 
@@ -74,6 +75,7 @@ def most_empty(
     the very largest have failed; and all hosts with what may not be moved.
 
     :param free: instances that may be moved, shape ``(instances,)``
+    :param among: hosts that may be emptied and filled
     """
     fleet = state.fleet
     offered, taken = capacities(fleet, limit), used(state)
@@ -81,7 +83,7 @@ def most_empty(
     stuck = np.bincount(state.host[~free], minlength=len(fleet.hosts)) > 0
     total = 0
     for zone in range(len(fleet.zones)):
-        inside = np.flatnonzero(candidates(fleet) & (fleet.hosts.zone == zone))
+        inside = np.flatnonzero(among & (fleet.hosts.zone == zone))
         if not len(inside):
             continue
         need = taken[:, inside].sum(axis=1)
@@ -125,7 +127,9 @@ class Packing:
             work.state.host, minlength=len(work.fleet.hosts)
         )
         #: hosts that are in use and stay so for all that is known
-        self.active: columns.Bools = candidates(work.fleet) & (occupied > 0)
+        self.active: columns.Bools = (
+            candidates(work.fleet) & work.scope & (occupied > 0)
+        )
 
     def run(self) -> None:
         """Empty one host after the other, as long as that is possible."""
@@ -160,6 +164,8 @@ class Packing:
         work = self._work
         first = len(work.steps)
         units = work.units_on(host)
+        if not work.worth.emptying(units, float(work.fleet.hosts.cpus[host])):
+            return False
         need = work.units.need[placement.MEMORY_MIB, units]
         self.active[host] = False
         for unit in units[np.argsort(-need, kind='stable')].tolist():

@@ -79,6 +79,22 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     units = work.units_on(host)
     if not len(units):
         return 'none of its instances may be moved'
+    usage = work.units.cpu_usage[units]
+    excess = float(work.state.cores[host] - limit * fleet.hosts.cpus[host])
+    worthy = units[work.worth.relieving(units, usage, excess)]
+    if not len(worthy):
+        return (
+            f'none of its moves is worth what it costs: it has {excess:.2f} '
+            'cores too many in use; see [planner] eagerness'
+        )
+    return _nobody_takes(work, host, worthy, limit)
+
+
+def _nobody_takes(
+    work: workspace.Workspace, host: int, units: columns.Ints, limit: float
+) -> str:
+    """Say why nobody takes the one of *units* that weighs most."""
+    fleet = work.fleet
     unit = int(units[np.argmax(work.units.cpu_usage[units])])
     instance = int(work.units.of(unit)[0])
     hosts = work.destinations(host)
@@ -88,8 +104,7 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     zone = fleet.zones[fleet.hosts.zone[host]]
     where = f' of zone {zone}' if zone else ''
     row = np.array((unit,), np.int32)
-    fit = hosts[work.allowed(row, hosts)[0]]
-    hot = len(fit)
+    hot = int(np.count_nonzero(work.allowed(row, hosts)[0]))
     parts = [refused] if refused else []
     if hot:
         parts.append(f'{hot} would go over {limit:.2f} CPU themselves')
@@ -103,7 +118,11 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
 
 def stays(work: workspace.Workspace, instance: int) -> str:
     """Say why *instance* is not moved, whoever would take it."""
-    return work.means.why(instance) or 'it may not be moved'
+    return (
+        work.pins.why(instance)
+        or work.means.why(instance)
+        or 'it may not be moved'
+    )
 
 
 def unplaced(

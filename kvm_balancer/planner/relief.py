@@ -57,6 +57,8 @@ class Relief:
             units = work.units_on(host)
             units = units[work.units.cpu_usage[units] > 0]
             units = units[~np.isin(units, list(refused))]
+            usage = work.units.cpu_usage[units]
+            units = units[work.worth.relieving(units, usage, excess)]
             if not len(units):
                 return False
             if not self._move_one(host, units, excess, refused):

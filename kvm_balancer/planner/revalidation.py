@@ -58,7 +58,7 @@ def _refused(
 ) -> str:
     asked = admission.Admission(state, filters)
     hosts = np.array((destination,), np.int32)
-    if asked.allowed(np.array((row,), np.int32), hosts)[0, 0]:
+    if asked.allowed(np.array((row,), np.int32), hosts, wishes=False)[0, 0]:
         return ''
     name = state.fleet.hosts.name[destination]
     return f'{name} is refused: {asked.refusals(row, hosts)}'

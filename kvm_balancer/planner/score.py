@@ -33,8 +33,17 @@ class RunningSpread:
     digits for loads around 1.
     """
 
-    def __init__(self, state: placement.Placement) -> None:
-        self._counted = state.fleet.counted
+    def __init__(
+        self,
+        state: placement.Placement,
+        counted: columns.Bools | None = None,
+    ) -> None:
+        """Begin with *state*.
+
+        :param counted: hosts it is taken over; those of the fleet that
+            count by default
+        """
+        self._counted = state.fleet.counted if counted is None else counted
         self._cpus = state.fleet.hosts.cpus
         self._count = int(np.count_nonzero(self._counted))
         self._load = state.cpu_load

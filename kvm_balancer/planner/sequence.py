@@ -28,7 +28,7 @@ class _Usefulness:
     def __init__(self, work: workspace.Workspace) -> None:
         self._work = work
         self._cpus = work.fleet.hosts.cpus
-        counted = work.fleet.counted
+        counted = work.counted
         load = work.state.cpu_load
         self._mean = float(load[counted].mean()) if counted.any() else 0.0
         self._weight: columns.Floats = counted.astype(np.float64)

@@ -87,7 +87,7 @@ class Trade:
         """Take over the steps of *work* from the *first* on."""
         self._work = work
         self._now = layout.Layout(work, first, costs(work, prefer))
-        goal = target**2 * float(work.fleet.counted.sum())
+        goal = target**2 * float(work.counted.sum())
         self._goal = max(_NOTHING, goal)
         self._best = self._now.snapshot()
         self._beyond = self._best.squares > self._goal

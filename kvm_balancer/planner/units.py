@@ -44,6 +44,15 @@ class Units:
         """Return the rows of the instances of *unit*."""
         return self.members[self.offset[unit] : self.offset[unit + 1]]
 
+    def total(self, column: columns.Floats) -> columns.Floats:
+        """Add up a column of the instances over units."""
+        if self.single or not len(self):
+            return column
+        found: columns.Floats = np.add.reduceat(
+            column[self.members], self.offset[:-1]
+        )
+        return found
+
     def first(self, units: columns.Ints) -> columns.Ints:
         """Return one member of each of *units*."""
         return self.members[self.offset[units]]

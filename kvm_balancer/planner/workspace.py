@@ -16,8 +16,10 @@ from kvm_balancer.planner import admission
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import means
+from kvm_balancer.planner import pins
 from kvm_balancer.planner import terms
 from kvm_balancer.planner import units as grouping
+from kvm_balancer.planner import worth as worths
 from kvm_balancer.weighers import base as weighers
 
 #: sums of floats are compared with this slack
@@ -49,8 +51,13 @@ class Workspace:
     :ivar moved_mib: what their migrations have to copy
     :ivar terms: the options of migrations
     :ivar means: which instances those let go, and where to
+    :ivar pins: which instances stay as their names say so
+    :ivar worth: what units have to be worth to be moved
     :ivar profile: of the moves that are made from now on
+    :ivar heeds_wishes: filters that are wishes alone have a say
     :ivar problems: what went wrong, by name of the plugin
+    :ivar scope: hosts that are looked after now, shape ``(hosts,)``
+    :ivar counted: those of them over which spread and peak are taken
     :ivar may_leave: hosts that instances may be taken from, ``(hosts,)``
     :ivar may_take: hosts that instances may be brought to, ``(hosts,)``;
         filters have their say after that
@@ -67,24 +74,26 @@ class Workspace:
         self.terms = terms.Terms(fleet, context.migration)
         self.means = means.Means(fleet, self.terms)
         unheeded = self.means.warning(movable)
-        movable = movable & self.means.movable
+        self.pins = pins.Pins(fleet, context.pinned_names)
+        movable = movable & self.means.movable & ~self.pins.pinned
         if context.cooling_instances is not None:
             movable = movable & ~context.cooling_instances
         hosts = fleet.hosts
-        self.may_leave = ~hosts.silent & (hosts.max_outgoing > 0)
-        self.may_take = hosts.max_incoming > 0
+        touched = ~self._shut()
         if context.cooling_hosts is not None:
-            self.may_leave = self.may_leave & ~context.cooling_hosts
-            self.may_take = self.may_take & ~context.cooling_hosts
-        shut = self._shut()
-        self.may_leave = self.may_leave & ~shut
-        self.may_take = self.may_take & ~shut
+            touched = touched & ~context.cooling_hosts
+        self._leave: columns.Bools = (
+            touched & ~hosts.silent & (hosts.max_outgoing > 0)
+        )
+        self._take: columns.Bools = touched & (hosts.max_incoming > 0)
         self.units = grouping.make_units(self.state, movable)
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
-        self.free: columns.Bools = self.units.movable & self.may_leave[home]
+        self._cpus: columns.Floats = hosts.cpus[home]
+        self.demand(1.0)
         self.admission = admission.Admission(self.state, self._filters())
         self.steps: list[Step] = []
         self.profile = plan.Profile.BALANCE
+        self.heeds_wishes = True
         self.moves = 0
         self.moved_mib = 0.0
         self.problems: dict[str, str] = (
@@ -93,11 +102,44 @@ class Workspace:
             f'window of {zone}': f'nothing is moved: {why}'
             for zone, why in context.closed_zones.items()
         }
-        self._takers: dict[int, columns.Ints] = {}
         self._by_host = np.argsort(home, kind='stable').astype(np.int32)
         self._first = np.searchsorted(
             home[self._by_host], np.arange(len(fleet.hosts) + 1)
         )
+        self.look_after(np.ones(len(fleet.hosts), np.bool_))
+
+    def demand(self, strictness: float) -> None:
+        """Ask so many times as much of every move from now on."""
+        self.worth = worths.Worth(
+            self._cost(), self._cpus, self.context.worth, strictness
+        )
+
+    def _cost(self) -> columns.Floats:
+        """Return the core-seconds that it takes to move each unit."""
+        spent = self.means.core_seconds
+        recent = self.context.recent_instances
+        if recent is not None:
+            wear = np.where(recent, self.context.worth.undo_factor, 1.0)
+            spent = spent * wear
+        return self.units.total(spent)
+
+    def look_after(self, hosts: columns.Bools) -> None:
+        """Leave all but *hosts* alone from now on.
+
+        :param hosts: shape ``(hosts,)``
+        """
+        self.scope = hosts
+        counted = hosts & self.fleet.counted
+        self.counted: columns.Bools = counted if counted.any() else hosts
+        self.may_leave: columns.Bools = self._leave & hosts
+        self.may_take: columns.Bools = self._take & hosts
+        units = self.units
+        first = units.members[units.offset[:-1]]
+        self.free: columns.Bools = (
+            units.movable & self.may_leave[self.state.host[first]]
+        )
+        self.free[[step.unit for step in self.steps]] = False
+        self._takers: dict[int, columns.Ints] = {}
 
     def _shut(self) -> columns.Bools:
         """Return the hosts that are not touched now, shape ``(hosts,)``."""
@@ -162,22 +204,37 @@ class Workspace:
 
         :returns: shape ``(len(units), len(hosts))``
         """
+        wishes = self.heeds_wishes
         if self.units.single:
-            return self.admission.allowed(units, hosts)
-        passed = self.admission.allowed(self.units.first(units), hosts)
+            return self.admission.allowed(units, hosts, wishes)
+        passed = self.admission.allowed(self.units.first(units), hosts, wishes)
         several = np.flatnonzero(self.units.size[units] > 1)
         if not len(several):
             return passed
         passed = passed.copy()
         together = [self.units.of(one) for one in units[several].tolist()]
         first = np.cumsum([0, *map(len, together[:-1])])
-        each = self.admission.allowed(np.concatenate(together), hosts)
+        each = self.admission.allowed(np.concatenate(together), hosts, wishes)
         passed[several] &= np.logical_and.reduceat(each, first, axis=0)
         for need, room in zip(self.units.need, self.state.room, strict=True):
             passed[several] &= (
                 need[units[several]][:, None] <= room[hosts][None, :] + _SLACK
             )
         return passed
+
+    def open_to(self, unit: int, hosts: columns.Ints) -> columns.Ints:
+        """Return those of *hosts* that may take *unit*, which has to go.
+
+        Where any of them keep to all wishes, the others are left out.
+        """
+        row = np.array((unit,), np.int32)
+        kept: columns.Ints = hosts[self.allowed(row, hosts)[0]]
+        if len(kept) or not self.heeds_wishes or not self.admission.wishes:
+            return kept
+        self.heeds_wishes = False
+        found: columns.Ints = hosts[self.allowed(row, hosts)[0]]
+        self.heeds_wishes = True
+        return found
 
     def best(self, unit: int, hosts: columns.Ints) -> int:
         """Return the one of *hosts* that the weighers like best.

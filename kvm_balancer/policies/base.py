@@ -54,6 +54,8 @@ class Policy(abc.ABC):
     params_class: ClassVar[type[Params]] = Params
     #: how much it matters that the very instances go which it chooses
     profile: ClassVar[plan.Profile] = plan.Profile.BALANCE
+    #: what it does has to be done, whatever it costs
+    mandatory: ClassVar[bool] = False
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = self.params_class() if params is None else params

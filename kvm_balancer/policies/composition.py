@@ -1,17 +1,25 @@
 """Several policies, one after the other, in one plan.
 
 The first has its way; the next goes on where it stopped, and never moves
-again what it has moved.
+again what it has moved. Where places have policies of their own, what has to
+go anywhere goes before what is only better elsewhere.
 """
 
 import collections.abc
+
+import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import workspace
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
+
+_RESERVED = (
+    '{} does nothing: at an eagerness of 1 only what is mandatory is done'
+)
 
 
 def propose(
@@ -19,23 +27,51 @@ def propose(
     fleet: columns.Fleet,
     context: contexts.Context,
 ) -> plan.Plan:
-    """Make one plan of all *policies*, in the order given.
+    """Make one plan of all *policies* for all hosts, in the order given."""
+    everywhere = np.ones(len(fleet.hosts), np.bool_)
+    whole = assignment.Part('', tuple(policies), everywhere)
+    return propose_parts((whole,), fleet, context)
+
+
+def propose_parts(
+    parts: collections.abc.Sequence[assignment.Part],
+    fleet: columns.Fleet,
+    context: contexts.Context,
+) -> plan.Plan:
+    """Make one plan of the policies of all *parts*.
 
     A policy that raises is named in the plan's warnings; what the ones
     before it decided stands, and what it had begun is taken back.
     """
     work = workspace.Workspace(fleet, context)
     found: list[assembly.Findings] = []
-    for policy in policies:
+    for part, policy in _turns(parts):
+        if context.worth.reserved and not policy.mandatory:
+            found.append(assembly.Findings(_RESERVED.format(policy.name)))
+            continue
         done = len(work.steps)
+        work.look_after(part.hosts)
+        work.demand(part.strictness.get(policy.name, 1.0))
         work.profile = policy.profile
         try:
-            found.append(policy.search(work))
+            said = policy.search(work)
         except Exception as error:
             work.problems[policy.name] = (
                 f'policy {policy.name} is left out: '
                 f'{type(error).__name__}: {error}'
             )
             work.rewind(done)
-    name = ','.join(policy.name for policy in policies)
-    return assembly.assemble(name, work, found)
+            continue
+        found.append(said.of(part.name))
+    names = [policy.name for part in parts for policy in part.policies]
+    return assembly.assemble(','.join(dict.fromkeys(names)), work, found)
+
+
+def _turns(
+    parts: collections.abc.Sequence[assignment.Part],
+) -> list[tuple[assignment.Part, base.Policy]]:
+    """Return the policies in their order, each with its part."""
+    turns = [(part, policy) for part in parts for policy in part.policies]
+    if len(parts) > 1:
+        turns.sort(key=lambda turn: not turn[1].mandatory)
+    return turns

@@ -35,8 +35,9 @@ class Consolidate(base.Policy):
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
         state = placement.Placement(fleet)
-        empty = self._empty(state)
-        most = max(empty, self._most(state, fleet.instances.movable))
+        among = packing.candidates(fleet)
+        empty = self._empty(state, among)
+        most = max(empty, self._most(state, fleet.instances.movable, among))
         return base.Trigger(
             level=float(most - empty),
             start=float(self.params.start),
@@ -46,10 +47,11 @@ class Consolidate(base.Policy):
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         params = self.params
-        before, moves = self._empty(work.state), work.moves
-        most = self._most(work.state, work.free_instances)
+        among = packing.candidates(work.fleet) & work.scope
+        before, moves = self._empty(work.state, among), work.moves
+        most = self._most(work.state, work.free_instances, among)
         packing.Packing(work, params.limit, params.failures).run()
-        after = self._empty(work.state)
+        after = self._empty(work.state, among)
         if after == before:
             return assembly.Findings(
                 f'{before} hosts are empty; no other can be emptied under '
@@ -61,13 +63,17 @@ class Consolidate(base.Policy):
             f'no plan empties more than {max(most, after)}'
         )
 
-    def _most(self, state: placement.Placement, free: columns.Bools) -> int:
+    def _most(
+        self,
+        state: placement.Placement,
+        free: columns.Bools,
+        among: columns.Bools,
+    ) -> int:
         return packing.most_empty(
-            state, free, self.params.limit, self.params.failures
+            state, free, self.params.limit, self.params.failures, among
         )
 
-    def _empty(self, state: placement.Placement) -> int:
+    def _empty(self, state: placement.Placement, among: columns.Bools) -> int:
         """Count the empty hosts that could be filled."""
         occupied = np.bincount(state.host, minlength=len(state.fleet.hosts))
-        empty = packing.candidates(state.fleet) & (occupied == 0)
-        return int(np.count_nonzero(empty))
+        return int(np.count_nonzero(among & (occupied == 0)))

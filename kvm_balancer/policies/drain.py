@@ -29,6 +29,7 @@ class Drain(base.Policy):
     name = 'drain'
     params_class = DrainParams
     profile = plan.Profile.DRAIN
+    mandatory = True
     params: DrainParams
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
@@ -48,7 +49,7 @@ class Drain(base.Policy):
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         fleet = work.fleet
         hosts = np.flatnonzero(
-            fleet.hosts.state == columns.HostState.DRAINING
+            (fleet.hosts.state == columns.HostState.DRAINING) & work.scope
         ).astype(np.int32)
         moves = work.moves
         evacuating = evacuation.Evacuation(work, self.params.limit)

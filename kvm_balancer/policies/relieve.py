@@ -47,13 +47,19 @@ class Relieve(base.Policy):
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         limit = self.params.limit
-        proven = bounds.moves_to_limit(work.state, work.free_instances, limit)
+        proven = bounds.moves_to_limit(
+            work.state, work.free_instances, limit, work.scope
+        )
         aim = limit - self.params.margin
         relieving = relief.Relief(work, aim)
-        over = np.flatnonzero(work.state.cpu_load > limit)
+        over = np.flatnonzero((work.state.cpu_load > limit) & work.scope)
         done = work.moves
         hot = [one for one in relieving.hot_hosts() if one in over]
         stuck = [host for host in hot if not relieving.relieve(host)]
+        # an overload weighs more than a wish
+        work.heeds_wishes = False
+        stuck = [host for host in stuck if not relieving.relieve(host)]
+        work.heeds_wishes = True
         load = work.state.cpu_load
         still_hot = tuple(
             plan.StillHot(

@@ -22,6 +22,7 @@ class Repair(base.Policy):
     name = 'repair'
     #: no other instance mends the rule that this one is to mend
     profile = plan.Profile.DRAIN
+    mandatory = True
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
         broken = rules.broken(fleet, fleet.instances.host)
@@ -33,14 +34,14 @@ class Repair(base.Policy):
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         fleet = work.fleet
-        found = rules.broken(fleet, work.state.host)
+        found = self._broken(work)
         if not found:
             return assembly.Findings('all hard rules hold: nothing to do')
         moves = work.moves
         mend = mending.Mending(work)
         for one in found:
             mend.mend(one)
-        left = rules.broken(fleet, work.state.host)
+        left = self._broken(work)
         done = len(found) - len(left)
         return assembly.Findings(
             summary=(
@@ -49,6 +50,14 @@ class Repair(base.Policy):
             ),
             unplaced=tuple(self._unplaced(fleet, left, mend.reasons)),
         )
+
+    def _broken(self, work: workspace.Workspace) -> list[rules.Broken]:
+        """Return what is broken on hosts that are looked after."""
+        return [
+            one
+            for one in rules.broken(work.fleet, work.state.host)
+            if work.scope[work.state.host[list(one.instances)]].any()
+        ]
 
     def _unplaced(
         self,

@@ -71,7 +71,7 @@ class Spread(base.Policy):
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         target = self.params.target
         proven = bounds.moves_to_spread(
-            work.state, work.free_instances, target
+            work.state, work.free_instances, target, work.counted
         )
         before = self._spread(work)
         moves, first = work.moves, len(work.steps)
@@ -153,7 +153,7 @@ class Spread(base.Policy):
         return max(self.params.target, self._spread(work)), cost
 
     def _spread(self, work: workspace.Workspace) -> float:
-        return score.spread(work.state.cpu_load, work.fleet.counted)
+        return score.spread(work.state.cpu_load, work.counted)
 
     def _summary(
         self,

@@ -87,6 +87,7 @@ class Agent:
         return decision.Surroundings(
             cooling_instances=self._cooldowns.instances(fleet, now),
             cooling_hosts=self._cooldowns.hosts(fleet, now),
+            recent_instances=self._cooldowns.recent(fleet, now),
             in_flight=self.dispatcher.flights.rows(fleet),
             corrections=self._experience.corrections(now),
             closed_zones=self.dispatcher.restraint.closed_zones(fleet, now),
@@ -152,11 +153,11 @@ class Agent:
         if plan is None:
             self._advised = ()
             return None
-        self._adopt(plan)
+        self._adopt(plan, fleet)
         self.dispatcher.step(fleet)
         return plan
 
-    def _adopt(self, plan: plans.Plan) -> None:
+    def _adopt(self, plan: plans.Plan, fleet: columns.Fleet) -> None:
         """Keep a plan, and carry it out where that is wanted."""
         moves = tuple((move.instance, move.destination) for move in plan.moves)
         if self.mode is execution.PlanMode.ADVISE and moves == self._advised:
@@ -184,6 +185,7 @@ class Agent:
                 move.reason,
             )
         if self.mode is execution.PlanMode.AUTOMATIC:
+            self.decider.promise(plan, fleet, self._clock())
             self.dispatcher.begin(plan_id, plan)
 
     def _keep_house(self) -> None:

@@ -5,7 +5,6 @@ names and keys are what :mod:`kvm_balancer.cmd.agent_client` documents.
 """
 
 import collections.abc
-import dataclasses
 import time
 from typing import Any
 
@@ -19,12 +18,12 @@ from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
-from kvm_balancer.model import plan as plans
+from kvm_balancer.policies import composition
 from kvm_balancer.service import agent
 from kvm_balancer.service import decision
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
-from kvm_balancer.service import plugins
+from kvm_balancer.service import planning
 from kvm_balancer.store import migration_records
 from kvm_balancer.store import plans as plan_store
 from kvm_balancer.store import store as stores
@@ -139,23 +138,20 @@ class AgentApi:
 
     def make_plan(
         self,
-        policies: list[str] | None = None,
-        target: float | None = None,
-        limit: float | None = None,
-        max_moves: int | None = None,
+        **asked: Any,
     ) -> Row:
         """Plan now, and show what would be done; nothing is kept or moved.
 
+        :param asked: see :class:`.planning.Wanted`
         :raises PluginError: when there is no such policy
         """
         fleet = self._agent.fleet.snapshot()
-        made = self._planned(
-            fleet,
-            self._agent.surroundings(fleet),
-            policies,
-            target,
-            limit,
-            max_moves,
+        wanted = _wanted(asked)
+        context = self._agent.decider.context(
+            self._agent.surroundings(fleet), wanted
+        )
+        made = composition.propose_parts(
+            wanted.parts(self._conf, fleet), fleet, context
         )
         return plan_document.to_builtins(made)
 
@@ -163,51 +159,32 @@ class AgentApi:
         self,
         subject: str,
         plan_id: str | None = None,
-        policies: list[str] | None = None,
-        target: float | None = None,
-        limit: float | None = None,
-        max_moves: int | None = None,
+        **asked: Any,
     ) -> Row:
         """Say why a plan, an instance or a host is as it is.
 
         :param plan_id: of the plan that has to do with it; None for one
             that is made now
+        :param asked: of that one; see :class:`.planning.Wanted`
         :raises NotFound: when there is no such host, instance or plan
         """
         fleet = self._agent.fleet.snapshot()
-        around = self._agent.surroundings(fleet)
+        wanted = _wanted(asked)
+        context = self._agent.decider.context(
+            self._agent.surroundings(fleet), wanted
+        )
         found = explaining.explain(
             subject,
             plan_id,
             fleet,
-            self._agent.decider.context(around),
+            context,
             self._store.plans,
-            lambda: self._planned(
-                fleet, around, policies, target, limit, max_moves
+            lambda: composition.propose_parts(
+                wanted.parts(self._conf, fleet), fleet, context
             ),
             explaining.Custody(self._agent.fleet),
         )
         return explanation_document.to_builtins(found)
-
-    def _planned(
-        self,
-        fleet: columns.Fleet,
-        around: decision.Surroundings,
-        policies: list[str] | None,
-        target: float | None,
-        limit: float | None,
-        max_moves: int | None,
-    ) -> plans.Plan:
-        wanted = plugins.load_policies(
-            self._conf,
-            policies or self._conf.agent.policies,
-            target=target,
-            limit=limit,
-        )
-        limits = self._agent.decider.limits
-        if max_moves is not None:
-            limits = dataclasses.replace(limits, max_moves=max_moves)
-        return self._agent.decider.propose(wanted, fleet, around, limits)
 
     def list_migrations(
         self,
@@ -293,6 +270,21 @@ class AgentApi:
         return row
 
 
+def _wanted(asked: dict[str, Any]) -> planning.Wanted:
+    """Return what a plan is asked for.
+
+    :raises ConfigurationError: when it is something nobody knows here
+    """
+    known = planning.Wanted.__dataclass_fields__
+    unknown = ', '.join(sorted(asked.keys() - known.keys()))
+    if unknown:
+        raise errors.ConfigurationError(
+            f'the agent knows no {unknown} of plans: it may be of an older '
+            'release'
+        )
+    return planning.Wanted(**asked)
+
+
 def _instance(
     fleet: columns.Fleet, row: int, custody: observation.Custody | None
 ) -> Row:
@@ -325,7 +317,12 @@ def _progress(flight: flights.Flight | None) -> Row:
 
 
 def _finding(one: decision.Finding) -> Row:
-    return {'policy': one.policy, 'mood': str(one.mood), 'text': one.text}
+    return {
+        'policy': one.policy,
+        'mood': str(one.mood),
+        'text': one.text,
+        'place': one.place,
+    }
 
 
 def _plain(

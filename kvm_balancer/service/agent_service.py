@@ -1,5 +1,6 @@
 """The agent as a service: its parts, wired to the bus and the store."""
 
+import collections.abc
 import logging
 import threading
 
@@ -13,6 +14,7 @@ from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.conf import migration_scopes
+from kvm_balancer.conf import policy_scopes
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
@@ -46,7 +48,8 @@ class AgentService:
         self._stopping = threading.Event()
         rules = migration_scopes.read(conf)
         context = plugins.make_context(conf, rules)
-        watches = _watches(conf)
+        assigned = policy_scopes.read(conf)
+        watches = _watches(conf, assigned.names)
         self.store = stores.Store(conf)
         self.fleet = watch.FleetWatch(watch.params(conf))
         self._executors = executor_client.ExecutorClient(
@@ -56,6 +59,7 @@ class AgentService:
             cooldown.Params(
                 conf.agent.instance_cooldown_seconds,
                 conf.agent.host_cooldown_seconds,
+                conf.agent.undo_seconds,
             )
         )
         self.dispatcher = dispatcher.Dispatcher(
@@ -69,7 +73,7 @@ class AgentService:
         )
         self.agent = agent.Agent(
             self.fleet,
-            decision.Decider(watches, context),
+            decision.Decider(watches, context, assigned),
             self.dispatcher,
             cooldowns,
             self.store,
@@ -171,10 +175,12 @@ class AgentService:
                 LOG.warning('A progress report was not kept: %s', error)
 
 
-def _watches(conf: cfg.ConfigOpts) -> list[decision.Watch]:
+def _watches(
+    conf: cfg.ConfigOpts, names: collections.abc.Sequence[str]
+) -> list[decision.Watch]:
     return [
         decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
-        for policy in plugins.load_policies(conf, conf.agent.policies)
+        for policy in plugins.load_policies(conf, names)
     ]
 
 

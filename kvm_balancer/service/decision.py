@@ -11,15 +11,19 @@ import logging
 import time
 
 from kvm_balancer.migration.foresight import correction
+from kvm_balancer.model import excerpt
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import hysteresis
+from kvm_balancer.service import credit
 from kvm_balancer.service import places
+from kvm_balancer.service import planning
 
 LOG = logging.getLogger(__name__)
 
@@ -34,14 +38,16 @@ class Watch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What one policy thinks of the fleet now.
+    """What one policy thinks of its hosts now.
 
     :ivar text: one line with figures
+    :ivar place: whose hosts they are; empty for all others
     """
 
     policy: str
     mood: hysteresis.Mood
     text: str
+    place: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,36 +62,45 @@ class Surroundings:
         default_factory=dict
     )
     allowance: budget.Allowance | None = None
+    recent_instances: columns.Bools | None = None
 
 
 class Decider:
     """Decides, again and again, what to do about a fleet.
 
-    :param watches: in order of precedence
+    :param watches: all policies that run anywhere
     :param template: filters, weighers and limits of every plan
+    :param assigned: which of them run where; all of them everywhere, in
+        their order, by default
     """
 
     def __init__(
         self,
         watches: collections.abc.Sequence[Watch],
         template: contexts.Context,
+        assigned: assignment.Assignment | None = None,
     ) -> None:
-        self._watches = tuple(watches)
+        self._policies = {one.policy.name: one.policy for one in watches}
+        self._hold_seconds = {
+            one.policy.name: one.hold_seconds for one in watches
+        }
+        self._assigned = assigned or assignment.Assignment(
+            tuple(self._policies)
+        )
         self._template = template
-        self._moods: dict[str, hysteresis.Hysteresis] = {}
+        #: where policies stand, by place and name
+        self._moods: dict[tuple[str, str], hysteresis.Hysteresis] = {}
+        self._credits = credit.Credits()
+        self._acting: credit.Acting = ()
         self._broken: set[str] = set()
-        self._places = places.Places(template.migration)
+        self._places = places.Places(
+            {'migration': template.migration, 'policies': self._assigned}
+        )
         self.findings: tuple[Finding, ...] = ()
 
-    @property
-    def policies(self) -> tuple[base.Policy, ...]:
-        """The policies that are on, in order of precedence."""
-        return tuple(watch.policy for watch in self._watches)
-
-    @property
-    def limits(self) -> contexts.Limits:
-        """How much a plan may ask for."""
-        return self._template.limits
+    def parts(self, fleet: columns.Fleet) -> tuple[assignment.Part, ...]:
+        """Return who looks after which hosts of *fleet*."""
+        return self._assigned.parts(fleet, self._policies)
 
     def decide(
         self, fleet: columns.Fleet, around: Surroundings, now: float
@@ -95,76 +110,115 @@ class Decider:
         :param now: seconds since the epoch
         """
         self._places.look(fleet)
-        acting = self._look(fleet, now)
+        parts = self.parts(fleet)
+        self._credits.look(fleet, parts, now)
+        acting = self._look(fleet, parts, now)
+        self._acting = [
+            (part, policy) for part in acting for policy in part.policies
+        ]
         if not acting:
             return None
-        plan = self.propose(acting, fleet, around)
+        plan = composition.propose_parts(acting, fleet, self.context(around))
         return plan if plan.moves else None
 
-    def propose(
-        self,
-        policies: collections.abc.Sequence[base.Policy],
-        fleet: columns.Fleet,
-        around: Surroundings,
-        limits: contexts.Limits | None = None,
-    ) -> plans.Plan:
-        """Let *policies* make one plan, whatever their triggers say."""
-        return composition.propose(
-            policies, fleet, self.context(around, limits)
-        )
+    def promise(
+        self, plan: plans.Plan, fleet: columns.Fleet, now: float
+    ) -> None:
+        """Take down that what was decided last is carried out."""
+        waits = [self._hold_seconds[one.name] for _, one in self._acting]
+        due = now + max(waits, default=0.0)
+        self._credits.promise(plan, fleet, self._acting, due)
 
     def context(
-        self, around: Surroundings, limits: contexts.Limits | None = None
+        self, around: Surroundings, wanted: planning.Wanted | None = None
     ) -> contexts.Context:
-        """Return what holds for a plan that begins now."""
+        """Return what holds for a plan that begins now.
+
+        :param wanted: what is asked for instead of what is configured
+        """
         began = time.monotonic()
+        template = self._template
         return dataclasses.replace(
-            self._template,
+            template if wanted is None else wanted.within(template),
             cooling_instances=around.cooling_instances,
             cooling_hosts=around.cooling_hosts,
+            recent_instances=around.recent_instances,
             in_flight=tuple(around.in_flight),
             corrections=around.corrections,
-            limits=limits or self._template.limits,
             elapsed=lambda: time.monotonic() - began,
         ).restrained(around.closed_zones, around.allowance)
 
     def _look(
-        self, fleet: columns.Fleet, now: float
-    ) -> collections.abc.Sequence[base.Policy]:
-        acting: list[base.Policy] = []
+        self,
+        fleet: columns.Fleet,
+        parts: collections.abc.Iterable[assignment.Part],
+        now: float,
+    ) -> list[assignment.Part]:
+        """Return the parts with those of their policies that act."""
+        acting: list[assignment.Part] = []
         findings: list[Finding] = []
-        for watch in self._watches:
-            name = watch.policy.name
-            try:
-                trigger = watch.policy.trigger(fleet)
-            except Exception:
-                # A plugin of others may raise anything; it costs only itself.
-                if name not in self._broken:
-                    LOG.exception('Policy %s is passed over: it raised', name)
-                self._broken.add(name)
-                continue
-            self._broken.discard(name)
-            mood = hysteresis.step(
-                self._moods.get(name, hysteresis.Hysteresis()),
-                trigger,
-                now,
-                watch.hold_seconds,
+        for part in parts:
+            mine = excerpt.of_hosts(fleet, part.hosts)
+            found = [
+                (policy, self._finding(part.name, policy, mine, now))
+                for policy in part.policies
+            ]
+            findings += [one for _, one in found if one is not None]
+            willing = tuple(
+                policy
+                for policy, one in found
+                if one is not None and one.mood is hysteresis.Mood.ACTING
             )
-            self._tell(name, mood, trigger)
-            self._moods[name] = mood
-            findings.append(Finding(name, mood.mood, trigger.text))
-            if mood.acting:
-                acting.append(watch.policy)
+            if willing:
+                strictness = {
+                    one.name: self._credits.strictness(part.name, one.name)
+                    for one in willing
+                }
+                acting.append(
+                    dataclasses.replace(
+                        part, policies=willing, strictness=strictness
+                    )
+                )
         self.findings = tuple(findings)
         return acting
 
+    def _finding(
+        self, place: str, policy: base.Policy, fleet: columns.Fleet, now: float
+    ) -> Finding | None:
+        """Ask one policy what it thinks of its hosts; None if it raises."""
+        name = policy.name
+        try:
+            trigger = policy.trigger(fleet)
+        except Exception:
+            # A plugin of others may raise anything; it costs only itself.
+            if name not in self._broken:
+                LOG.exception('Policy %s is passed over: it raised', name)
+            self._broken.add(name)
+            return None
+        self._broken.discard(name)
+        mood = hysteresis.step(
+            self._moods.get((place, name), hysteresis.Hysteresis()),
+            trigger,
+            now,
+            self._hold_seconds[name],
+        )
+        self._tell(place, name, mood, trigger)
+        self._moods[place, name] = mood
+        said = (trigger.text, self._credits.text(place, name))
+        text = '; '.join(one for one in said if one)
+        return Finding(name, mood.mood, text, place)
+
     def _tell(
         self,
+        place: str,
         name: str,
         mood: hysteresis.Hysteresis,
         trigger: base.Trigger,
     ) -> None:
         """Log when a policy changes its mind, and not every time it looks."""
-        before = self._moods.get(name)
+        before = self._moods.get((place, name))
         if before is None or before.mood is not mood.mood:
-            LOG.info('Policy %s is %s: %s', name, mood.mood, trigger.text)
+            where = f' for {place}' if place else ''
+            LOG.info(
+                'Policy %s%s is %s: %s', name, where, mood.mood, trigger.text
+            )

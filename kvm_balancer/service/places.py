@@ -5,19 +5,34 @@ Most often they are misspelt, and what was meant to hold there holds nowhere.
 
 import collections.abc
 import logging
+from typing import Any
+from typing import Protocol
 
-from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 
 LOG = logging.getLogger(__name__)
 
 
-class Places:
-    """Says once of each place that no host is in it."""
+class Rules(Protocol):
+    """Whatever says something of zones and of aggregates, by name."""
 
-    def __init__(self, rules: scopes.Scopes) -> None:
+    @property
+    def zones(self) -> collections.abc.Mapping[str, Any]: ...
+    @property
+    def aggregates(self) -> collections.abc.Mapping[str, Any]: ...
+
+
+class Places:
+    """Says once of each place that no host is in it.
+
+    :param rules: by the first part of the names of their groups
+    """
+
+    def __init__(self, rules: collections.abc.Mapping[str, Rules]) -> None:
         self._rules = rules
-        self._told = rules.uniform
+        self._told = not any(
+            one.zones or one.aggregates for one in rules.values()
+        )
         self._hosts = 0
 
     def look(self, fleet: columns.Fleet) -> None:
@@ -29,19 +44,21 @@ class Places:
             # Hosts report one after the other when an agent starts.
             return
         self._told = True
-        for kind, name in nowhere(self._rules, fleet):
-            LOG.warning(
-                'No host is in the %s %s: what [migration:%s:%s] says holds '
-                'nowhere; see to its name, and to [host] of the executors',
-                kind,
-                name,
-                kind,
-                name,
-            )
+        for group, rules in self._rules.items():
+            for kind, name in nowhere(rules, fleet):
+                LOG.warning(
+                    'No host is in the %s %s: what [%s:%s:%s] says holds '
+                    'nowhere; see to its name, and to [host] of the executors',
+                    kind,
+                    name,
+                    group,
+                    kind,
+                    name,
+                )
 
 
 def nowhere(
-    rules: scopes.Scopes, fleet: columns.Fleet
+    rules: Rules, fleet: columns.Fleet
 ) -> collections.abc.Iterator[tuple[str, str]]:
     """Yield what *rules* speak of and *fleet* has not: kind, and name."""
     aggregates = {

@@ -26,6 +26,7 @@ from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import worth
 from kvm_balancer.policies import base as policy_base
 from kvm_balancer.weighers import base as weigher_base
 
@@ -204,35 +205,14 @@ def make_context(
             budget_seconds=group.budget_seconds,
         ),
         prefer=contexts.Prefer(group.prefer),
+        pinned_names=tuple(group.pinned_names),
+        worth=worth.Params(
+            eagerness=group.eagerness,
+            horizon_seconds=group.horizon_seconds,
+            undo_factor=group.undo_factor,
+        ),
         migration=migration or scopes.Scopes(),
         seed=group.seed,
-    )
-
-
-def limited(
-    context: contexts.Context,
-    elapsed: collections.abc.Callable[[], float],
-    max_moves: int | None = None,
-    max_gib: float | None = None,
-    budget_seconds: float | None = None,
-    prefer: str | None = None,
-) -> contexts.Context:
-    """Return *context* with a clock, and other limits where they are given.
-
-    :param elapsed: seconds since the search began
-    """
-    limits = context.limits
-    if max_moves is not None:
-        limits = dataclasses.replace(limits, max_moves=max_moves)
-    if max_gib is not None:
-        limits = dataclasses.replace(limits, max_mib=max_gib * 1024.0)
-    if budget_seconds is not None:
-        limits = dataclasses.replace(limits, budget_seconds=budget_seconds)
-    return dataclasses.replace(
-        context,
-        limits=limits,
-        elapsed=elapsed,
-        prefer=contexts.Prefer(prefer) if prefer else context.prefer,
     )
 
 

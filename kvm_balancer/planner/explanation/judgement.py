@@ -66,6 +66,11 @@ class Judge:
                 told or 'it is pinned, locked, opted out or not ours to move',
                 'let the balancer have it, or wait until it runs',
             )
+        pinned = self.work.pins.why(instance)
+        if pinned:
+            return records.Rule(
+                'pinned', pinned, 'take the pattern out of pinned_names'
+            )
         why = self.work.means.why(instance)
         if why:
             return records.Rule(
@@ -174,6 +179,8 @@ class Judge:
         work, found = self.work, dict[int, records.Rule]()
         left = hosts
         for one in work.admission.filters:
+            if one.wish and not work.heeds_wishes:
+                continue
             for instance in work.units.of(unit).tolist():
                 if not len(left):
                     return found

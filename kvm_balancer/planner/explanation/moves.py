@@ -118,12 +118,12 @@ class _Teller:
         if self._destination not in hosts:
             others = np.append(hosts, self._destination).astype(np.int32)
             hosts = np.sort(others)
-        places = self._judge.places(self._unit, hosts)
-        chosen = next(
-            one
-            for one in places
-            if one.host == fleet.hosts.name[self._destination]
-        )
+        places, chosen = self._places(hosts)
+        if chosen.refused is not None:
+            # What has to go goes where it is not wished for.
+            work.heeds_wishes = False
+            places, chosen = self._places(hosts)
+            work.heeds_wishes = True
         why_instance, rivals = self._why_instance(hosts, chosen)
         why_host, second = self._why_host(places, chosen)
         refused = judgement.tally(places)
@@ -149,6 +149,14 @@ class _Teller:
             rivals=rivals,
             refused=refused,
         )
+
+    def _places(
+        self, hosts: columns.Ints
+    ) -> tuple[tuple[records.Place, ...], records.Place]:
+        """Return what all of *hosts* are like, and the destination."""
+        places = self._judge.places(self._unit, hosts)
+        name = self._work.fleet.hosts.name[self._destination]
+        return places, next(one for one in places if one.host == name)
 
     def _loads(self, host: int) -> tuple[float, float]:
         state = self._work.state

@@ -98,7 +98,7 @@ class FakeAgent:
         return mock.patch.object(
             agent_client,
             'connected',
-            lambda conf: contextlib.nullcontext(
+            lambda conf, patience=0: contextlib.nullcontext(
                 agent_client.AgentClient(self)
             ),
         )

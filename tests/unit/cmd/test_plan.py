@@ -81,7 +81,8 @@ class PlanTest(base.CommandCase):
         with agent.connected():
             ran = self.run_cli(
                 *('plan', '--policy', 'relieve', '--limit', '0.3'),
-                *('-f', 'json'),
+                *('--max-gib', '7', '--prefer', 'gib', '--budget', '2'),
+                *('--eagerness', '4', '-f', 'json'),
             )
         self.assertEqual(plan_document.to_builtins(made), ran.json)
         self.assertEqual(
@@ -90,16 +91,13 @@ class PlanTest(base.CommandCase):
                     'make_plan',
                     {
                         'policies': ['relieve'],
-                        'target': None,
                         'limit': 0.3,
-                        'max_moves': None,
+                        'max_gib': 7,
+                        'prefer': 'gib',
+                        'budget_seconds': 2,
+                        'eagerness': 4,
                     },
                 )
             ],
             agent.calls,
         )
-
-    def test_what_only_works_offline_is_said_to(self):
-        ran = self.run_cli('plan', '--prefer', 'gib')
-        self.assertEqual(2, ran.code)
-        self.assertIn('--prefer needs --fleet', ran.err)

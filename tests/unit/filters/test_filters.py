@@ -9,7 +9,9 @@ from kvm_balancer.filters import base
 from kvm_balancer.filters import capacity
 from kvm_balancer.filters import cpu_compatibility
 from kvm_balancer.filters import groups
+from kvm_balancer.filters import headroom
 from kvm_balancer.filters import host_state
+from kvm_balancer.filters import soft_groups
 from kvm_balancer.filters import stale_host
 from kvm_balancer.filters import zone
 from kvm_balancer.model import fleet as columns
@@ -268,6 +270,77 @@ class TestOneByOne(unittest.TestCase):
         one = np.zeros(1, np.int32)
         passed = EvenNames().passes(state, one, nothing)
         self.assertEqual((1, 0), passed.shape)
+
+
+class TestSoftGroups(unittest.TestCase):
+    """Wishes: no group is left further from what it wishes."""
+
+    def passing(self, policy, *others):
+        fleet = fleet_of(
+            fleets.host('one'),
+            fleets.host('two'),
+            fleets.host('none'),
+            x={'groups': ('g',)},
+            others=[
+                fleets.instance(f'o{number}', home, groups=('g',))
+                for number, home in enumerate(others)
+            ],
+            policies=[fleets.group('g', policy)],
+        )
+        return passing(soft_groups.SoftGroupsFilter(), fleet)
+
+    def test_soft_anti_affinity_goes_where_no_more_members_are(self):
+        policy = columns.GroupPolicy.SOFT_ANTI_AFFINITY
+        self.assertEqual(['none'], self.passing(policy, 'one', 'two', 'two'))
+        self.assertEqual(
+            ['one', 'none'],
+            self.passing(policy, 'home', 'one', 'two', 'two'),
+        )
+
+    def test_soft_affinity_goes_where_no_fewer_members_are(self):
+        policy = columns.GroupPolicy.SOFT_AFFINITY
+        self.assertEqual(
+            ['one', 'two'],
+            self.passing(policy, 'home', 'one', 'two', 'two'),
+        )
+        self.assertEqual(
+            ['one', 'two', 'none'], self.passing(policy, 'one', 'two')
+        )
+
+    def test_hard_groups_are_not_its_business(self):
+        policy = columns.GroupPolicy.ANTI_AFFINITY
+        self.assertEqual(
+            ['one', 'two', 'none'], self.passing(policy, 'one', 'two')
+        )
+
+
+class TestHeadroom(unittest.TestCase):
+    """Hosts of a zone keep room for the failure of the largest."""
+
+    def passing(self, failures=1, **home):
+        fleet = fleet_of(
+            fleets.host('a', memory_gib=16),
+            fleets.host('b', memory_gib=32),
+            x={'home': home, 'memory_gib': 8},
+            others=[fleets.instance('o', 'b', memory_gib=10)],
+        )
+        params = headroom.HeadroomParams(failures)
+        one = headroom.HeadroomFilter(params)
+        row = fleet.instance_row['x']
+        hosts = np.array([1, 2], np.int32)
+        state = placement.Placement(fleet)
+        self.assertIn('no room left for the failure', one.reason(state, row))
+        self.assertTrue(one.remedy(state, row, hosts))
+        return passing(one, fleet)
+
+    def test_what_drains_comes_while_room_for_a_failure_stays(self):
+        """Without b there are 16 GiB for 18."""
+        draining = {'state': columns.HostState.DRAINING}
+        self.assertEqual([], self.passing(**draining))
+        self.assertEqual(['a', 'b'], self.passing(failures=0, **draining))
+
+    def test_what_moves_among_the_hosts_of_a_zone_changes_nothing(self):
+        self.assertEqual(['a', 'b'], self.passing())
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ from kvm_balancer.filters import capacity
 from kvm_balancer.filters import cpu_compatibility
 from kvm_balancer.filters import groups
 from kvm_balancer.filters import host_state
+from kvm_balancer.filters import soft_groups
 from kvm_balancer.filters import stale_host
 from kvm_balancer.filters import zone
 from kvm_balancer.model import placement
@@ -21,6 +22,7 @@ FILTERS = (
     cpu_compatibility.CpuCompatibilityFilter(),
     aggregates.AggregatesFilter(),
     groups.GroupsFilter(),
+    soft_groups.SoftGroupsFilter(),
     capacity.CapacityFilter(),
 )
 WEIGHERS = (

@@ -1,5 +1,6 @@
 """Decisions wait for their hold time, and survive policies that raise."""
 
+import dataclasses
 import unittest
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from kvm_balancer.filters import capacity
 from kvm_balancer.model import records
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import relieve
 from kvm_balancer.service import decision
@@ -41,6 +43,21 @@ def build_fleet(load):
             )
             for number in range(10)
         ],
+    )
+
+
+def moved_and_hotter(fleet, moved):
+    """Return *fleet* with all of its load on what was moved."""
+    instances = fleet.instances
+    there = np.array([uid in moved for uid in instances.id])
+    usage = np.where(there, instances.cpu_usage.sum() / there.sum(), 0.0)
+    return dataclasses.replace(
+        fleet,
+        instances=dataclasses.replace(
+            instances,
+            host=np.where(there, 1, 0).astype(np.int32),
+            cpu_usage=usage,
+        ),
     )
 
 
@@ -86,6 +103,51 @@ class DeciderTest(unittest.TestCase):
             self.decide(decider, build_fleet(0.95), 1.0)
         told = [one for one in log.output if 'Policy broken' in one]
         self.assertEqual(1, len(told))
+
+    def test_policies_of_a_place_decide_for_it_alone(self):
+        """One zone waits for its own hold time; the other has none."""
+        hosts = [
+            records.HostRecord(name=name, cpus=10, memory_mib=8192, zone=zone)
+            for name, zone in (('a1', 'a'), ('a2', 'a'), ('b1', 'b'))
+        ]
+        guests = [
+            records.InstanceRecord(
+                id=f'{home}-{number}',
+                host=home,
+                vcpus=2,
+                memory_mib=512,
+                cpu_usage=0.95,
+            )
+            for home in ('a1', 'b1')
+            for number in range(10)
+        ]
+        fleet = records.build_fleet(hosts, guests)
+        decider = decision.Decider(
+            [decision.Watch(relieve.Relieve(), 60.0)],
+            contexts.Context(filters=(capacity.CapacityFilter(),)),
+            assignment.Assignment(default=(), zones={'a': ('relieve',)}),
+        )
+        self.assertIsNone(self.decide(decider, fleet, 0.0))
+        plan = self.decide(decider, fleet, 60.0)
+        self.assertEqual({'a1'}, {move.source for move in plan.moves})
+        self.assertEqual({'a2'}, {move.destination for move in plan.moves})
+        (finding,) = decider.findings
+        self.assertEqual('zone a', finding.place)
+        self.assertIn('1 of 2 hosts', finding.text)
+
+    def test_a_policy_without_credit_asks_for_more(self):
+        """What it predicted has not shown: it is told, and waits for more."""
+        decider = self.build(relieve.Relieve(), hold_seconds=0.0)
+        hot = build_fleet(0.95)
+        with self.assertLogs('kvm_balancer.service.credit'):
+            for now in (0.0, 10.0, 20.0):
+                plan = self.decide(decider, hot, now)
+                decider.promise(plan, hot, now)
+                moved = {move.instance for move in plan.moves}
+                later = moved_and_hotter(hot, moved)
+                self.decide(decider, later, now + 5.0)
+        (finding,) = decider.findings
+        self.assertIn('of the gains it predicted', finding.text)
 
     def test_what_the_policies_think_is_told(self):
         decider = self.build(relieve.Relieve())

@@ -48,7 +48,7 @@ class PlacesTest(unittest.TestCase):
         )
 
     def test_it_is_told_once_and_not_before_the_fleet_is_known(self):
-        watched = places.Places(self.rules)
+        watched = places.Places({'migration': self.rules})
         with self.assertNoLogs(_LOG):
             watched.look(build_fleet('a'))
             watched.look(build_fleet('a', 'b'))
@@ -60,7 +60,7 @@ class PlacesTest(unittest.TestCase):
             watched.look(build_fleet('a', 'b'))
 
     def test_nothing_is_told_where_no_place_is_named(self):
-        watched = places.Places(scopes.Scopes())
+        watched = places.Places({'migration': scopes.Scopes()})
         with self.assertNoLogs(_LOG):
             watched.look(build_fleet('a'))
             watched.look(build_fleet('a'))

@@ -1,0 +1,85 @@
+"""Groups ``[policies:zone:NAME]`` and ``[policies:aggregate:NAME]``.
+
+They say which policies run on the hosts of a zone or an aggregate, instead
+of those of ``[agent] policies``. Which there are stands in the files alone,
+so these groups are registered once those are read.
+"""
+
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.conf import agent
+from kvm_balancer.policies import assignment
+
+GROUP = 'policies'
+_KINDS = ('zone', 'aggregate')
+_FORM = ' or '.join(f'[{GROUP}:{kind}:NAME]' for kind in _KINDS)
+
+OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'run',
+        help="""
+Policies that run on the hosts of this zone or aggregate, in order of
+precedence, instead of ``[agent] policies``; empty for none. They move
+instances among these hosts alone. Of a host's aggregates the first by name
+that has such a group counts, and it counts before the host's zone.
+""",
+    ),
+]
+
+
+def groups(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the names of the groups that the files of *conf* hold."""
+    return [
+        section
+        for section in conf.list_all_sections()
+        if section.lower().partition(':')[0] == GROUP
+    ]
+
+
+def register_found(conf: cfg.ConfigOpts) -> None:
+    """Register the groups that the files of *conf* hold.
+
+    :raises ConfigurationError: when one is neither of a zone nor of an
+        aggregate
+    """
+    for group in groups(conf):
+        _split(group)
+        conf.register_opts(OPTS, group=group)
+
+
+def read(conf: cfg.ConfigOpts) -> assignment.Assignment:
+    """Return which policies run where.
+
+    :raises ConfigurationError: when a group is not of a zone or an
+        aggregate, or says nothing
+    """
+    register_found(conf)
+    found: dict[str, dict[str, assignment.Names]] = {
+        kind: {} for kind in _KINDS
+    }
+    for group in groups(conf):
+        kind, name = _split(group)
+        names = conf[group].run
+        if names is None:
+            raise errors.ConfigurationError(
+                f'[{group}] does not say which policies run there: write '
+                'run = relieve,spread, or run = for none'
+            )
+        found[kind][name] = tuple(one for one in names if one)
+    return assignment.Assignment(
+        default=tuple(conf[agent.GROUP.name].policies),
+        zones=found['zone'],
+        aggregates=found['aggregate'],
+    )
+
+
+def _split(group: str) -> tuple[str, str]:
+    """Return of what *group* is, and the name of that."""
+    _, kind, name = [*group.split(':', 2), '', ''][:3]
+    name = name.strip()
+    if kind.lower() not in _KINDS or not name:
+        raise errors.ConfigurationError(
+            f'[{group}] is of neither a zone nor an aggregate: write {_FORM}'
+        )
+    return kind.lower(), name

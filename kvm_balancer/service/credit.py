@@ -1,0 +1,150 @@
+"""How far the gains that policies predict show in the loads seen afterwards.
+
+A plan that was carried out was to bring the level of its policies down. Once
+loads have settled the level is looked at again, and held against what it
+would be had nothing changed but the places of the instances that were moved:
+what was dropped or failed is not the policy's fault. The share of the gain
+that shows makes the policy's credit, of which recent plans count most. A
+policy of little credit has to see more gain in a move before it makes it,
+and says so.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+
+import numpy as np
+
+from kvm_balancer.model import excerpt
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+from kvm_balancer.policies import assignment
+from kvm_balancer.policies import base
+
+LOG = logging.getLogger(__name__)
+
+#: how much the last plan counts against all before it
+_RECENT = 0.5
+#: what a policy keeps whatever it predicts: it can earn it back
+_LEAST = 0.1
+#: credit under which it is asked for more, and spoken of
+_POOR = 0.5
+#: a predicted gain of the level that is less than this is none
+_NOTHING = 1e-6
+
+#: A policy at a place, by their names.
+Key = tuple[str, str]
+Acting = collections.abc.Sequence[tuple[assignment.Part, base.Policy]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Promise:
+    """A plan that is carried out, and the fleet that it was made for.
+
+    :ivar due: when loads have settled, in seconds since the epoch
+    """
+
+    fleet: columns.Fleet
+    moved: tuple[str, ...]
+    acting: Acting
+    due: float
+
+
+class Credits:
+    """The credit of policies; all begin with all of it."""
+
+    def __init__(self) -> None:
+        self._share: dict[Key, float] = {}
+        self._promise: _Promise | None = None
+
+    def promise(
+        self,
+        plan: plans.Plan,
+        fleet: columns.Fleet,
+        acting: Acting,
+        due: float,
+    ) -> None:
+        """Take down what a plan for *fleet* is to bring."""
+        moved = tuple(move.instance for move in plan.moves)
+        self._promise = _Promise(fleet, moved, tuple(acting), due)
+
+    def look(
+        self,
+        fleet: columns.Fleet,
+        parts: collections.abc.Iterable[assignment.Part],
+        now: float,
+    ) -> None:
+        """Judge what was promised, if that is due.
+
+        :param parts: of *fleet*
+        """
+        made = self._promise
+        if made is None or now < made.due:
+            return
+        self._promise = None
+        meant = _as_moved(made, fleet)
+        places = {part.name: part.hosts for part in parts}
+        for part, policy in made.acting:
+            if policy.mandatory or part.name not in places:
+                continue
+            before, after = (
+                _level(policy, one, part.hosts) for one in (made.fleet, meant)
+            )
+            if before - after > _NOTHING:
+                seen = _level(policy, fleet, places[part.name])
+                kept = (before - seen) / (before - after)
+                self._judge((part.name, policy.name), kept)
+
+    def _judge(self, key: Key, kept: float) -> None:
+        before = self.share(*key)
+        share = _RECENT * min(1.0, max(0.0, kept)) + (1 - _RECENT) * before
+        self._share[key] = max(_LEAST, share)
+        if self.text(*key):
+            LOG.warning('Policy %s: %s', key[1], self.text(*key))
+
+    def share(self, place: str, policy: str) -> float:
+        """Return the credit of a policy at a place, 0 to 1."""
+        return self._share.get((place, policy), 1.0)
+
+    def strictness(self, place: str, policy: str) -> float:
+        """Return how many times the gain of a move it has to see."""
+        share = self.share(place, policy)
+        return 1.0 if share >= _POOR else 1.0 / share
+
+    def text(self, place: str, policy: str) -> str:
+        """Return what there is to say of it; empty while it is good."""
+        share = self.share(place, policy)
+        if share >= _POOR:
+            return ''
+        return (
+            f'of the gains it predicted {share:.0%} showed, so a move has to '
+            f'be worth {1.0 / share:.1f} times as much'
+        )
+
+
+def _as_moved(made: _Promise, now: columns.Fleet) -> columns.Fleet:
+    """Return the fleet of a plan with what it moved where it is *now*."""
+    before = made.fleet
+    host = before.instances.host.copy()
+    for uid in made.moved:
+        row = now.instance_row.get(uid)
+        if row is None:
+            continue
+        name = now.hosts.name[now.instances.host[row]]
+        if name in before.host_row:
+            host[before.instance_row[uid]] = before.host_row[name]
+    return dataclasses.replace(
+        before, instances=dataclasses.replace(before.instances, host=host)
+    )
+
+
+def _level(
+    policy: base.Policy, fleet: columns.Fleet, hosts: columns.Bools
+) -> float:
+    """Return how bad things are on *hosts*; not a number if nobody knows."""
+    try:
+        return policy.trigger(excerpt.of_hosts(fleet, hosts)).level
+    except Exception:
+        # A plugin of others may raise anything; who decides says so.
+        LOG.debug('Policy %s raised', policy.name, exc_info=True)
+        return float(np.nan)

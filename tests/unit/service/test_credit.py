@@ -1,0 +1,101 @@
+"""Policies whose gains do not show lose credit, earn it back, and say so."""
+
+import dataclasses
+import unittest
+
+import numpy as np
+
+from kvm_balancer.policies import assignment
+from kvm_balancer.policies import drain
+from kvm_balancer.policies import spread
+from kvm_balancer.service import credit
+from tests.fixtures import fleets
+from tests.unit.planner import plans
+
+POLICY = spread.Spread(spread.SpreadParams(target=0.05))
+
+
+def build(*loads):
+    return fleets.build(
+        [fleets.host(name) for name in 'ab'],
+        [
+            fleets.instance(str(number), 'a', cpu=load)
+            for number, load in enumerate(loads)
+        ],
+    )
+
+
+def moved(fleet, plan, usage=None):
+    """Return *fleet* after *plan*, with other loads if they are given."""
+    host = fleet.instances.host.copy()
+    for move in plan.moves:
+        row = fleet.instance_row[move.instance]
+        host[row] = fleet.host_row[move.destination]
+    used = fleet.instances.cpu_usage if usage is None else np.array(usage)
+    return dataclasses.replace(
+        fleet,
+        instances=dataclasses.replace(
+            fleet.instances, host=host, cpu_usage=used
+        ),
+    )
+
+
+class CreditTest(unittest.TestCase):
+    def setUp(self):
+        self.credits = credit.Credits()
+        self.fleet = build(2, 2, 2, 2)
+        self.plan = POLICY.propose(self.fleet, plans.full_context())
+        self.assertTrue(self.plan.moves)
+
+    def judge(self, later, policy=POLICY, now=100.0):
+        everywhere = np.ones(len(self.fleet.hosts), np.bool_)
+        part = assignment.Part('', (policy,), everywhere)
+        self.credits.promise(self.plan, self.fleet, [(part, policy)], 100.0)
+        self.credits.look(later, [part], now)
+        return self.credits.share('', policy.name)
+
+    def test_what_shows_keeps_all_credit(self):
+        self.assertEqual(1.0, self.judge(moved(self.fleet, self.plan)))
+        self.assertEqual(1.0, self.credits.strictness('', 'spread'))
+        self.assertEqual('', self.credits.text('', 'spread'))
+
+    def test_what_does_not_show_costs_credit_and_is_told(self):
+        swapped = [
+            4 if self.moves(uid) else 0 for uid in self.fleet.instances.id
+        ]
+        later = moved(self.fleet, self.plan, swapped)
+        self.assertEqual(0.5, self.judge(later))
+        with self.assertLogs('kvm_balancer.service.credit') as told:
+            self.assertEqual(0.25, self.judge(later))
+            self.assertEqual(4.0, self.credits.strictness('', 'spread'))
+            for _ in range(9):
+                self.judge(later)
+        self.assertIn('of the gains it predicted 25% showed', told.output[0])
+        self.assertEqual(10.0, self.credits.strictness('', 'spread'))
+
+    def moves(self, uid):
+        return uid in [move.instance for move in self.plan.moves]
+
+    def test_credit_is_earned_back(self):
+        swapped = [
+            4 if self.moves(uid) else 0 for uid in self.fleet.instances.id
+        ]
+        self.judge(moved(self.fleet, self.plan, swapped))
+        self.assertEqual(0.75, self.judge(moved(self.fleet, self.plan)))
+
+    def test_moves_that_were_not_made_are_not_its_fault(self):
+        self.assertEqual(1.0, self.judge(self.fleet))
+
+    def test_it_is_not_judged_before_loads_have_settled(self):
+        swapped = [
+            4 if self.moves(uid) else 0 for uid in self.fleet.instances.id
+        ]
+        later = moved(self.fleet, self.plan, swapped)
+        self.assertEqual(1.0, self.judge(later, now=99.0))
+
+    def test_what_is_mandatory_needs_no_credit(self):
+        self.assertEqual(1.0, self.judge(self.fleet, drain.Drain()))
+
+
+if __name__ == '__main__':
+    unittest.main()
