@@ -5,11 +5,15 @@ of those of ``[agent] policies``. Which there are stands in the files alone,
 so these groups are registered once those are read.
 """
 
+from typing import TYPE_CHECKING
+
 from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.conf import agent
-from kvm_balancer.policies import assignment
+
+if TYPE_CHECKING:
+    from kvm_balancer.policies import assignment
 
 GROUP = 'policies'
 _KINDS = ('zone', 'aggregate')
@@ -48,12 +52,15 @@ def register_found(conf: cfg.ConfigOpts) -> None:
         conf.register_opts(OPTS, group=group)
 
 
-def read(conf: cfg.ConfigOpts) -> assignment.Assignment:
+def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
     """Return which policies run where.
 
     :raises ConfigurationError: when a group is not of a zone or an
         aggregate, or says nothing
     """
+    # Arithmetic starts threads, which have to know of signals first.
+    from kvm_balancer.policies import assignment
+
     register_found(conf)
     found: dict[str, dict[str, assignment.Names]] = {
         kind: {} for kind in _KINDS

@@ -4,14 +4,24 @@ A host with the excess *e* needs at least as many moves as its largest
 instances take to cover *e*. Of the instances that keep that number possible,
 the one that costs least to move goes first, to a host that stays under the
 limit itself; one that no host takes is put aside, and the number is worked
-out again.
+out again. What is still hot then is relieved by exchanges
+(:mod:`.exchange`).
+
+Where hosts stay hot all the same, or it took more moves than the proven
+least, all of it is done once more: the hosts that are least over the limit
+first, of each the largest instances, and nothing off a host that would stay
+hot before all others are done. The better of the two is kept.
 """
+
+import collections.abc
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import cold
+from kvm_balancer.planner import exchange
 from kvm_balancer.planner import reasons
+from kvm_balancer.planner import sequence
 from kvm_balancer.planner import workspace
 
 #: cores that a sum of floats may be off
@@ -21,17 +31,64 @@ _SLACK = 1e-9
 class Relief:
     """Relieves one host after the other on a workspace."""
 
-    def __init__(self, work: workspace.Workspace, limit: float) -> None:
+    def __init__(
+        self,
+        work: workspace.Workspace,
+        limit: float,
+        largest_first: bool = False,
+    ) -> None:
+        """Begin where *work* is.
+
+        :param limit: CPU load that hosts are brought to
+        :param largest_first: and not the cheapest
+        """
         self.work = work
         self._cpus = work.fleet.hosts.cpus
         #: cores that may be in use on each host
         self._limit = limit * self._cpus
         self._cold = cold.ColdHosts(work)
+        self._largest_first = largest_first
+
+    def run(self, hosts: collections.abc.Sequence[int]) -> list[int]:
+        """Relieve *hosts*; return those that stay over the limit."""
+        work = self.work
+        exchanging = exchange.Exchange(work, self._limit)
+        stuck = list(hosts)
+        if self._largest_first:
+            stuck.sort(key=lambda host: self.excess()[host])
+            for relieves in (self.relieve, self._wholly(exchanging)):
+                stuck = [
+                    host
+                    for host in stuck
+                    if not self._or_nothing(relieves, host)
+                ]
+        stuck = [host for host in stuck if not self.relieve(host)]
+        # an overload weighs more than a wish
+        work.heeds_wishes = False
+        stuck = [host for host in stuck if not self.relieve(host)]
+        stuck = [host for host in stuck if not exchanging.relieve(host)]
+        work.heeds_wishes = True
+        return stuck
+
+    def _wholly(
+        self, exchanging: exchange.Exchange
+    ) -> collections.abc.Callable[[int], bool]:
+        return lambda host: self.relieve(host) or exchanging.relieve(host)
+
+    def _or_nothing(
+        self, relieves: collections.abc.Callable[[int], bool], host: int
+    ) -> bool:
+        """Relieve *host*, or take back what did not suffice."""
+        first = len(self.work.steps)
+        done = relieves(host)
+        if not done and len(self.work.steps) > first:
+            self.work.rewind(first)
+        return done
 
     def hot_hosts(self) -> list[int]:
         """Return the hosts over the limit, hottest first."""
         load = self.work.state.cores / self._cpus
-        over = np.flatnonzero(self.excess() > _SLACK)
+        over = np.flatnonzero((self.excess() > _SLACK) & self.work.scope)
         order = np.argsort(-load[over], kind='stable')
         hottest: list[int] = over[order].tolist()
         return hottest
@@ -107,6 +164,8 @@ class Relief:
         enough = usage + others >= excess - _SLACK
         enough[:count] = True
         chosen = units[enough]
+        if self._largest_first:
+            return chosen
         cheapest = np.lexsort(
             (self.work.units.mib[chosen], self.work.units.size[chosen])
         )
@@ -116,3 +175,34 @@ class Relief:
         destination = self.work.best(unit, fit)
         why = reasons.standing(self.work, unit, destination)
         self.work.move(unit, destination, why)
+
+
+def relieve(
+    work: workspace.Workspace,
+    aim: float,
+    hosts: collections.abc.Sequence[int],
+    least: int | None,
+) -> list[int]:
+    """Bring *hosts* down to a load; return those that stay over it.
+
+    :param aim: CPU load that they are brought to, and nobody over
+    :param least: moves that it takes at least; None where that is not known
+    """
+    first, moves = len(work.steps), work.moves
+    tried: list[tuple[tuple[float, ...], list[sequence.Way], list[int]]] = []
+    for largest_first in (False, True):
+        work.rewind(first)
+        stuck = Relief(work, aim, largest_first).run(hosts)
+        done = work.moves - moves
+        if not tried and not stuck and done == least:
+            return stuck
+        over = work.state.cpu_load[stuck].sum() - aim * len(stuck)
+        rank = (float(len(stuck)), float(over), done, work.moved_mib)
+        tried.append((rank, sequence.ways(work, first), stuck))
+    rank, ways, stuck = min(tried, key=lambda one: one[0])
+    if rank != tried[-1][0]:
+        work.rewind(first)
+        for way in ways:
+            why = reasons.standing(work, way.unit, way.destination)
+            work.move(way.unit, way.destination, why)
+    return stuck

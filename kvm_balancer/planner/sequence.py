@@ -22,6 +22,11 @@ class Way:
     destination: int
 
 
+def ways(work: workspace.Workspace, first: int) -> list[Way]:
+    """Return the steps of *work* from the *first* on, in their order."""
+    return [Way(step.unit, step.destination) for step in work.steps[first:]]
+
+
 class _Usefulness:
     """What a move does for the sum of squared loads, as things stand."""
 

@@ -51,15 +51,12 @@ class Relieve(base.Policy):
             work.state, work.free_instances, limit, work.scope
         )
         aim = limit - self.params.margin
-        relieving = relief.Relief(work, aim)
         over = np.flatnonzero((work.state.cpu_load > limit) & work.scope)
         done = work.moves
-        hot = [one for one in relieving.hot_hosts() if one in over]
-        stuck = [host for host in hot if not relieving.relieve(host)]
-        # an overload weighs more than a wish
-        work.heeds_wishes = False
-        stuck = [host for host in stuck if not relieving.relieve(host)]
-        work.heeds_wishes = True
+        hot = [
+            one for one in relief.Relief(work, aim).hot_hosts() if one in over
+        ]
+        stuck = relief.relieve(work, aim, hot, proven)
         load = work.state.cpu_load
         still_hot = tuple(
             plan.StillHot(

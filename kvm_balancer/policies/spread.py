@@ -114,7 +114,7 @@ class Spread(base.Policy):
 
         :param begun: what the moves are sparing with so far
         """
-        found = _ways(work, first)
+        found = sequence.ways(work, first)
         best, kept = self._worth(work, first), found
         for prefer in dict.fromkeys((begun, work.context.prefer)):
             work.rewind(first)
@@ -123,8 +123,8 @@ class Spread(base.Policy):
             self._trade(work, first, prefer)
             worth = self._worth(work, first)
             if worth <= best:
-                best, kept = worth, _ways(work, first)
-        if kept != _ways(work, first) or kept == found:
+                best, kept = worth, sequence.ways(work, first)
+        if kept != sequence.ways(work, first) or kept == found:
             work.rewind(first)
             sequence.in_any_case(work, kept)
 
@@ -177,11 +177,3 @@ class Spread(base.Policy):
             else 'no move, swap or chain of moves makes it better'
         )
         return f'{text}, over its target of {target:.3f}: {why}'
-
-
-def _ways(work: workspace.Workspace, first: int) -> list[sequence.Way]:
-    """Return the moves from the step *first* on, in their order."""
-    return [
-        sequence.Way(step.unit, step.destination)
-        for step in work.steps[first:]
-    ]
