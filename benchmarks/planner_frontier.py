@@ -3,7 +3,8 @@
 ``hbal`` takes the best single move each time until none helps; the same
 with swaps goes on with the best swap of two instances. What the planner
 reaches is asked for with a limit of as many moves, a target of nothing and
-a budget of seconds of processor time. Run ``python -m benchmarks.planner_frontier FILE...``.
+a budget of seconds of processor time. Run
+``python -m benchmarks.planner_frontier FILE...``.
 """
 
 import argparse

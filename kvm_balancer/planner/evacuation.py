@@ -47,7 +47,11 @@ class Evacuation:
         need = work.units.need[placement.MEMORY_MIB, units]
         # what needs most room is hardest to place
         for unit in units[np.argsort(-need, kind='stable')].tolist():
-            if not work.may_move(unit) or not self._place(unit):
+            if (
+                work.out_of_time
+                or not work.may_move(unit)
+                or not self._place(unit)
+            ):
                 left.append(unit)
         self._longest_first(first)
         return left

@@ -46,7 +46,7 @@ class Mending:
             for one in self._work.units.of(unit).tolist():
                 self.reasons[one] = reasons.stays(self._work, one)
             return False
-        if not self._work.may_move(unit):
+        if self._work.out_of_time or not self._work.may_move(unit):
             self._note(unit, reasons.unplaced(self._work, unit))
             return False
         return True

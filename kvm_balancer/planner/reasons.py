@@ -132,8 +132,8 @@ def unplaced(
 
     :param limit: CPU load that destinations are not brought over
     """
-    if not work.may_move(unit):
-        return 'the plan has reached its limit of moves or GiB'
+    if work.out_of_time or not work.may_move(unit):
+        return 'the plan has reached its limit of moves, GiB or time'
     fleet = work.fleet
     home = work.home(unit)
     hosts = work.neighbours(home)

@@ -76,12 +76,29 @@ class Spread(base.Policy):
         before = self._spread(work)
         moves, first = work.moves, len(work.steps)
         if before > target:
-            self._settle(work, first, self._descend(work))
+            begun = self._descend(work)
+            if self._least(work, proven, work.moves - moves):
+                found = sequence.ways(work, first)
+                work.rewind(first)
+                sequence.in_any_case(work, found)
+            else:
+                self._settle(work, first, begun)
         return assembly.Findings(
             summary=self._summary(
                 work, before, self._spread(work), work.moves - moves
             ),
             moves_bound=proven,
+        )
+
+    def _least(
+        self, work: workspace.Workspace, proven: int | None, moves: int
+    ) -> bool:
+        """Say whether the target is reached, and by no fewer moves."""
+        return bool(
+            work.context.prefer is contexts.Prefer.MOVES
+            and proven is not None
+            and moves <= proven
+            and self._spread(work) <= self.params.target
         )
 
     def _descend(self, work: workspace.Workspace) -> contexts.Prefer:

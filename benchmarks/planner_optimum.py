@@ -1,0 +1,177 @@
+"""Plans against a CP-SAT model of the same problem: time and quality.
+
+The model says where every instance may end, under memory, vCPUs, disk and
+CPU load, and asks for the fewest moves to a spread. It knows nothing of the
+order of moves, so what it proves holds for all plans. Run ``python -m
+benchmarks.planner_optimum --bench DIRECTORY``; needs ``ortools``.
+"""
+
+import argparse
+import collections.abc
+import dataclasses
+import math
+import pathlib
+import sys
+import tempfile
+import time
+
+import numpy as np
+from ortools.sat.python import cp_model
+from rich import console
+from rich import table
+
+from benchmarks import planner_judged as judged
+from kvm_balancer.messages import fleet_document
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
+from kvm_balancer.planner import bounds
+
+_TARGET = 0.10
+#: hosts, instances and seeds of the fleets
+_FLEETS = ((20, 200, 1), (20, 200, 2), (50, 500, 1), (50, 500, 2))
+#: a load of 1.0 in whole numbers: finer makes the model harder, not better
+_FULL = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Solved:
+    """What the solver found.
+
+    :ivar moves: of the best answer; None without any
+    :ivar least: no answer has fewer
+    """
+
+    moves: int | None
+    least: int
+    seconds: float
+
+
+def solve(fleet: columns.Fleet, target: float, seconds: float) -> Solved:
+    """Look for the fewest moves to *target* for so many seconds."""
+    began = time.process_time()
+    model = cp_model.CpModel()
+    at, moves = _places(model, fleet)
+    _rooms(model, fleet, at)
+    _spread(model, fleet, at, target)
+    model.minimize(moves)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.max_time_in_seconds = seconds
+    status = solver.solve(model)
+    found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+    return Solved(
+        int(solver.objective_value) if found else None,
+        math.ceil(solver.best_objective_bound - 1e-6),
+        time.process_time() - began,
+    )
+
+
+Places = list[list[cp_model.IntVar]]
+
+
+def _places(
+    model: cp_model.CpModel, fleet: columns.Fleet
+) -> tuple[Places, cp_model.LinearExprT]:
+    """Return whether each instance ends on each host, and the moves."""
+    at = [
+        [model.new_bool_var('') for _ in fleet.hosts.name]
+        for _ in fleet.instances.id
+    ]
+    for row in at:
+        model.add_exactly_one(row)
+    homes = fleet.instances.host.tolist()
+    stay = [row[home] for row, home in zip(at, homes, strict=True)]
+    return at, len(stay) - sum(stay)
+
+
+def _on(
+    at: Places, host: int, sizes: collections.abc.Sequence[int]
+) -> cp_model.LinearExprT:
+    return cp_model.LinearExpr.weighted_sum([row[host] for row in at], sizes)
+
+
+def _rooms(model: cp_model.CpModel, fleet: columns.Fleet, at: Places) -> None:
+    hosts, state = fleet.hosts, placement.Placement(fleet)
+    whole = (
+        hosts.memory_capacity_mib,
+        hosts.vcpu_capacity,
+        hosts.disk_capacity_gib,
+    )
+    for need, most in zip(state.need, whole, strict=True):
+        sizes = [round(float(one)) for one in need]
+        for host in range(len(hosts)):
+            if np.isfinite(most[host]):
+                model.add(_on(at, host, sizes) <= int(most[host]))
+
+
+def _spread(
+    model: cp_model.CpModel, fleet: columns.Fleet, at: Places, target: float
+) -> None:
+    """Keep the spread under *target*; the mean does not change."""
+    cpus = float(fleet.hosts.cpus[0])
+    mean = round(float(fleet.cpu_load.mean()) * _FULL)
+    sizes = [
+        round(float(one) / cpus * _FULL) for one in fleet.instances.cpu_usage
+    ]
+    squares = []
+    for host in range(len(fleet.hosts)):
+        away = model.new_int_var(-_FULL, 2 * _FULL, '')
+        model.add(away == _on(at, host, sizes) - mean)
+        square = model.new_int_var(0, 4 * _FULL**2, '')
+        model.add_multiplication_equality(square, [away, away])
+        squares.append(square)
+    count = len(squares)
+    model.add(sum(squares) <= int(count * (target * _FULL) ** 2))
+
+
+def main(argv: collections.abc.Sequence[str] | None = None) -> int:
+    """Compare on fleets of two sizes."""
+    parser = judged.parser(__doc__.splitlines()[0])
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        default=60.0,
+        help='For the solver, of each fleet (default: %(default)s).',
+    )
+    chosen = parser.parse_args(argv)
+    shown = table.Table(title=f'Fewest moves to a CPU spread of {_TARGET}')
+    for title in (
+        *('fleet', 'plan: moves', 'CPU s', 'bound'),
+        *('CP-SAT: moves', 'CPU s', 'proven'),
+    ):
+        shown.add_column(title)
+    with tempfile.TemporaryDirectory() as once:
+        bench = _bench(parser, chosen, pathlib.Path(once))
+        for hosts, instances, seed in _FLEETS:
+            path = bench.fleet(hosts, instances, seed)
+            task = judged.Task(path, 'spread', {'target': _TARGET})
+            made = bench.made(task, target=_TARGET)
+            fleet = fleet_document.decode(path.read_bytes())
+            state = placement.Placement(fleet)
+            least = bounds.moves_to_spread(
+                state, fleet.instances.movable, _TARGET
+            )
+            found = solve(fleet, _TARGET, chosen.seconds)
+            shown.add_row(
+                *(f'{hosts} x {instances}, seed {seed}', str(made.moves)),
+                *(f'{made.seconds:.3f}', str(least)),
+                *(str(found.moves), f'{found.seconds:.1f}'),
+                str(found.least),
+            )
+    console.Console(width=100).print(shown)
+    return 0
+
+
+def _bench(
+    parser: argparse.ArgumentParser,
+    chosen: argparse.Namespace,
+    once: pathlib.Path,
+) -> judged.Bench:
+    try:
+        return judged.Bench(chosen.bench, chosen.scratch or once)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
