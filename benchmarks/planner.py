@@ -22,6 +22,8 @@ from kvm_balancer.conf import opts
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import gain
+from kvm_balancer.planner import workspace
 from kvm_balancer.policies import spread
 from kvm_balancer.service import planning
 from kvm_balancer.service import plugins
@@ -60,6 +62,27 @@ def greedy(fleet: columns.Fleet, target: float) -> list[int]:
         room[there] -= memory[one]
         moved.append(one)
     return moved
+
+
+def greedy_by_rules(work: workspace.Workspace, target: float) -> int:
+    """Do the same under all rules of plans; return how many were moved."""
+    gains = gain.Gains(work, exponent=0.0)
+    while gains.spread.stddev > target:
+        load = np.where(work.counted, work.state.cpu_load, 0.0)
+        for source in np.argsort(-load)[:20].tolist():
+            units, hosts = work.units_on(source), work.neighbours(source)
+            home = np.full(len(units), source, np.int32)
+            table = gains.table(units, home, hosts)
+            table[~work.allowed(units, hosts)] = -np.inf
+            if table.size and table.max() > 0:
+                break
+        else:
+            return work.moves
+        row, column = divmod(int(table.argmax()), len(hosts))
+        work.move(int(units[row]), int(hosts[column]))
+        for host in (source, int(hosts[column])):
+            gains.update(host)
+    return work.moves
 
 
 def compare(name: str, fleet: columns.Fleet, shown: table.Table) -> None:

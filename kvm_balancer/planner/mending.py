@@ -85,14 +85,28 @@ class Mending:
             on[int(work.state.host[one])].append(one)
         if len(on) < 2:
             return
-        fewest = sorted(on, key=lambda host: self._cost(on, host))
+        fewest = sorted(
+            (host for host in on if self._suits(members, host)),
+            key=lambda host: self._cost(on, host),
+        )
         if any(self._bring(members, host) for host in fewest):
             return
-        zone_hosts = work.neighbours(fewest[0])
+        zone_hosts = work.neighbours(next(iter(on)))
         others = zone_hosts[~np.isin(zone_hosts, list(on))]
         for host in self._coldest(others):
-            if self._bring(members, host):
+            if self._suits(members, host) and self._bring(members, host):
                 return
+
+    def _suits(self, members: tuple[int, ...], host: int) -> bool:
+        """Say whether *host* is in all aggregates that *members* require.
+
+        One that is there in spite of that has to leave by itself.
+        """
+        fleet = self._work.fleet
+        wanted = fleet.requirements[
+            fleet.instances.requirement[list(members)]
+        ].any(axis=0)
+        return not bool((wanted & ~fleet.hosts.aggregates[host]).any())
 
     def _coldest(self, hosts: columns.Ints) -> list[int]:
         load = self._work.state.cpu_load[hosts]

@@ -88,6 +88,24 @@ class TestRepair(unittest.TestCase):
         )
         self.assertEqual([('1', 'b')], found)
 
+    def test_a_group_gathers_where_all_of_it_may_be(self):
+        """One that is without its aggregate is not gone to."""
+        found = self.moves(
+            [fleets.host('a', aggregates=('ssd',)), fleets.host('b')],
+            [
+                fleets.instance('1', 'a', memory_gib=1, groups=('together',)),
+                fleets.instance(
+                    '2',
+                    'b',
+                    memory_gib=8,
+                    groups=('together',),
+                    required_aggregates=('ssd',),
+                ),
+            ],
+            [TOGETHER],
+        )
+        self.assertEqual([('2', 'a')], found)
+
     def test_what_cannot_be_mended_says_why_and_moves_nothing(self):
         made = self.propose(
             [fleets.host('a', memory_gib=8), fleets.host('b', memory_gib=4)],
