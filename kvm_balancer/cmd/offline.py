@@ -135,6 +135,7 @@ def planned(
     # Arithmetic and plugins take a third of a second to load.
     from kvm_balancer.conf import migration_scopes
     from kvm_balancer.messages import fleet_document
+    from kvm_balancer.policies import assignment
     from kvm_balancer.policies import composition
     from kvm_balancer.service import planning
     from kvm_balancer.service import plugins
@@ -155,7 +156,10 @@ def planned(
     ).restrained(
         held_back.closed_zones(fleet, now), held_back.allowance(fleet, now)
     )
+    parts = wanted.parts(conf, fleet)
+    context = dataclasses.replace(
+        context, unattended=assignment.unattended(parts, fleet)
+    )
     if made is None:
-        parts = wanted.parts(conf, fleet)
         made = composition.propose_parts(parts, fleet, context)
     return Planned(fleet, context, made)

@@ -86,6 +86,8 @@ class Context:
         moved not long ago: to move them again has to be worth more
     :ivar pinned_names: shell-style patterns of the names of instances that
         stay where they are
+    :ivar unattended: hosts that no policy looks after, shape ``(hosts,)``;
+        for explanations
     :ivar worth: what a move has to be worth
     :ivar closed_zones: zones in which nothing is moved now, and why
     :ivar allowance: what is left of the budgets of this hour
@@ -105,6 +107,7 @@ class Context:
     cooling_hosts: columns.Bools | None = None
     recent_instances: columns.Bools | None = None
     pinned_names: tuple[str, ...] = ()
+    unattended: columns.Bools | None = None
     worth: worths.Params = dataclasses.field(default_factory=worths.Params)
     closed_zones: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict

@@ -36,6 +36,17 @@ class Part:
     )
 
 
+def unattended(
+    parts: collections.abc.Iterable[Part], fleet: columns.Fleet
+) -> columns.Bools:
+    """Return the hosts that no policy looks after, shape ``(hosts,)``."""
+    found = np.ones(len(fleet.hosts), np.bool_)
+    for part in parts:
+        if part.policies:
+            found &= ~part.hosts
+    return found
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
     """Names of policies by place.

@@ -5,6 +5,7 @@ names and keys are what :mod:`kvm_balancer.cmd.agent_client` documents.
 """
 
 import collections.abc
+import dataclasses
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
 from kvm_balancer.service import agent
 from kvm_balancer.service import decision
@@ -170,8 +172,12 @@ class AgentApi:
         """
         fleet = self._agent.fleet.snapshot()
         wanted = _wanted(asked)
-        context = self._agent.decider.context(
-            self._agent.surroundings(fleet), wanted
+        parts = wanted.parts(self._conf, fleet)
+        context = dataclasses.replace(
+            self._agent.decider.context(
+                self._agent.surroundings(fleet), wanted
+            ),
+            unattended=assignment.unattended(parts, fleet),
         )
         found = explaining.explain(
             subject,
@@ -179,9 +185,7 @@ class AgentApi:
             fleet,
             context,
             self._store.plans,
-            lambda: composition.propose_parts(
-                wanted.parts(self._conf, fleet), fleet, context
-            ),
+            lambda: composition.propose_parts(parts, fleet, context),
             explaining.Custody(self._agent.fleet),
         )
         return explanation_document.to_builtins(found)

@@ -54,6 +54,13 @@ class Judge:
         home = int(work.state.host[instance])
         if not work.may_leave[home]:
             return self._closed(home, self._fleet.hosts.max_outgoing)
+        idle = work.context.unattended
+        if idle is not None and idle[home]:
+            return records.Rule(
+                'policies',
+                f'no policy looks after {self._fleet.hosts.name[home]}',
+                'set run in [policies:zone:NAME] or [policies:aggregate:NAME]',
+            )
         return None
 
     def _own(self, instance: int) -> records.Rule | None:

@@ -5,6 +5,7 @@ import unittest
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner.explanation import answers
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
@@ -80,6 +81,21 @@ class AssignmentTest(unittest.TestCase):
         made = propose(build(), default=('spread',), zones={'b': ()})
         self.assertTrue(made.moves)
         self.assertEqual({'a1'}, {move.source for move in made.moves})
+
+    def test_a_host_that_nobody_looks_after_says_so(self):
+        fleet = build()
+        assigned = assignment.Assignment(('spread',), {'b': ()})
+        parts = assigned.parts(fleet, POLICIES)
+        context = plans.full_context(
+            unattended=assignment.unattended(parts, fleet)
+        )
+        made = composition.propose_parts(parts, fleet, context)
+        answering = answers.Answers(fleet, context, made)
+        found = answering.instance(fleet.instance_row['b2-0'])
+        self.assertEqual('policies', found.stays.rule)
+        self.assertIn('no policy looks after b2', found.stays.text)
+        found = answering.instance(fleet.instance_row['a1-0'])
+        self.assertIsNone(found.stays)
 
     def test_policies_move_among_the_hosts_of_their_place(self):
         hosts = [fleets.host(name) for name in 'abc']
