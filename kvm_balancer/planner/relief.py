@@ -197,7 +197,12 @@ def relieve(
         if not tried and not stuck and done == least:
             return stuck
         over = work.state.cpu_load[stuck].sum() - aim * len(stuck)
-        rank = (float(len(stuck)), float(over), done, work.moved_mib)
+        rank: tuple[float, ...] = (
+            float(len(stuck)),
+            float(over),
+            done,
+            work.moved_mib,
+        )
         tried.append((rank, sequence.ways(work, first), stuck))
     rank, ways, stuck = min(tried, key=lambda one: one[0])
     if rank != tried[-1][0]:

@@ -21,7 +21,9 @@ class PlanTest(base.CommandCase):
         )
 
     def plan(self, *arguments):
-        ran = self.run_cli('plan', '--fleet', self.path, *arguments)
+        # however busy the machine is
+        patient = ('--budget', '3600')
+        ran = self.run_cli('plan', '--fleet', self.path, *patient, *arguments)
         self.assertEqual('', ran.err)
         self.assertEqual(0, ran.code)
         return ran

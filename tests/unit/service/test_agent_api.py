@@ -1,0 +1,95 @@
+"""The agent plans by all that a plan can be asked for, and explains it."""
+
+import types
+import unittest
+
+import numpy as np
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.conf import opts
+from kvm_balancer.service import agent_api
+from kvm_balancer.service import decision
+from kvm_balancer.service import plugins
+from tests.fixtures import fleets
+
+
+class Fleet:
+    """A fleet that does not change, of which nothing else is known."""
+
+    def __init__(self, fleet):
+        self._fleet = fleet
+
+    def snapshot(self):
+        return self._fleet
+
+    def custodies(self, ids):
+        return [None for _ in ids]
+
+
+class AgentApiTest(unittest.TestCase):
+    def setUp(self):
+        conf = cfg.ConfigOpts()
+        opts.register_opts(conf)
+        conf([], default_config_files=[])
+        # however busy the machine is
+        conf.set_override('budget_seconds', 0.0, 'planner')
+        self.fleet = fleets.skewed(20, 200)
+        agent = types.SimpleNamespace(
+            fleet=Fleet(self.fleet),
+            decider=decision.Decider([], plugins.make_context(conf)),
+            surroundings=lambda fleet: decision.Surroundings(
+                np.zeros(len(fleet.instances), np.bool_),
+                np.zeros(len(fleet.hosts), np.bool_),
+                (),
+            ),
+        )
+        store = types.SimpleNamespace(plans=None, migrations=None)
+        self.api = agent_api.AgentApi(conf, agent, store)
+
+    def test_what_is_asked_for_reaches_the_plan(self):
+        spread = {'policies': ['spread'], 'target': 0.1}
+        most = self.api.make_plan(**spread)
+        self.assertEqual('spread', most['policy'])
+        self.assertLessEqual(most['after']['cpu_stddev'], 0.1)
+        little = self.api.make_plan(**spread, prefer='gib')
+        self.assertLess(
+            little['frontier'][-1]['mib'], most['frontier'][-1]['mib']
+        )
+        few = self.api.make_plan(**spread, max_moves=2)
+        self.assertEqual(2, len(few['moves']))
+        light = self.api.make_plan(**spread, max_gib=5)
+        carried = sum(move['predicted_mib'] for move in light['moves'])
+        self.assertLess(carried, 2 * 5 * 1024)
+        none = self.api.make_plan(**spread, eagerness=1)
+        self.assertEqual([], none['moves'])
+
+    def test_without_policies_those_that_are_configured_plan(self):
+        made = self.api.make_plan()
+        self.assertEqual('relieve,spread', made['policy'])
+
+    def test_what_it_does_not_know_is_refused_in_a_line(self):
+        for asked, reason in (
+            ({'colour': 'red'}, 'knows no colour of plans'),
+            ({'prefer': 'nothing'}, 'prefer is'),
+            ({'eagerness': 9}, 'eagerness is 9'),
+            ({'policies': ['sprad']}, 'there is no policy'),
+        ):
+            with (
+                self.subTest(asked),
+                self.assertRaisesRegex(errors.KVMBalancerError, reason),
+            ):
+                self.api.make_plan(**asked)
+
+    def test_a_host_and_an_instance_are_explained(self):
+        made = self.api.make_plan(policies=['spread'])
+        move = made['moves'][0]
+        for subject in (move['source'], move['instance']):
+            found = self.api.explain(subject, policies=['spread'])
+            self.assertIn(
+                move['instance'], [one['instance'] for one in found['moves']]
+            )
+
+
+if __name__ == '__main__':
+    unittest.main()
