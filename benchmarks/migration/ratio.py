@@ -5,8 +5,7 @@ it what auto-converge alone takes, which is the anchor. All counts, from the
 request to the verified end: what libvirt takes before the first byte and
 after the last (it starts a QEMU and ends one), too. That is the same for
 small guests and large ones, and a good part of the time of the smallest: so
-there are two guests, and the ratio without it is told as well, by what a
-bare ``virsh`` takes for the same guest, idle, in the same run.
+there are two guests, and what the copy alone took is told as well.
 """
 
 import dataclasses
@@ -101,9 +100,6 @@ def _measure(
 ) -> list[float]:
     """Measure all rates of one guest; return what equal runs differ by."""
     times = max(1, pairs // size.every)
-    idle = [ways.bare(place, uid).seconds for _ in range(times)]
-    besides = max(0.0, reckoning.median(idle) - size.once)
-    told.figures[f's besides the copy, {size.filled_mib} MiB'] = besides
     spreads = []
     for rate in _RATES:
         _load(place, uid, rate, size)
@@ -123,13 +119,22 @@ def _measure(
                 'ratio': ratio,
                 'hybrid limit': limit,
                 'over limit': ratio / limit,
-                'without libvirt': (ratio - besides / size.once) / limit,
+                'copy alone': _copying(runs) / size.once / limit,
                 'mode': _mode(runs[-1].outcome),
                 'auto-converge alone': _anchor(place, uid, rate, size),
             }
         )
         told.say(f'{told.rows[-1]}')
     return spreads
+
+
+def _copying(runs: list[ways.Run]) -> float:
+    """Return the seconds in which memory was copied."""
+    return reckoning.median(
+        (one.outcome.copying_ms or 0.0) / 1000.0
+        for one in runs
+        if one.outcome is not None
+    )
 
 
 def _mode(ended: outcomes.Outcome | None) -> str:
