@@ -125,6 +125,31 @@ What plans take for the CPU usage of an instance. The percentile leaves room
 for peaks and moves more; the average follows the load.
 """,
     ),
+    cfg.FloatOpt(
+        'foresight_seconds',
+        default=0.0,
+        min=0.0,
+        max=43_200.0,
+        help="""
+How far ahead plans look, in seconds, by what each instance does at that time
+of the day and on that day of the week: so the agent acts before a peak that
+comes every day. 0 for not at all: it then acts on what is. An instance is
+foreseen from its third day on. 1800 is a good value; keep it over the hold
+time of the policies and the time that plans take. Related: ``caution``.
+""",
+    ),
+    cfg.FloatOpt(
+        'caution',
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        help="""
+How much room is left for what cannot be foreseen: so many times the deviation
+of a host's load, as its instances have shown it, are added to what is
+expected of it. Raised, hosts with restless instances count as hotter. Related:
+``foresight_seconds``.
+""",
+    ),
 )
 
 

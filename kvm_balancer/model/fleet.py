@@ -226,6 +226,23 @@ class Fleet:
         """Rows of instances by id."""
         return {uid: row for row, uid in enumerate(self.instances.id)}
 
+    def updated(
+        self, taken_at: float, hosts: Hosts, instances: Instances
+    ) -> 'Fleet':
+        """Return the same hosts and instances at another moment.
+
+        What depends on their names alone is not worked out again.
+
+        :param hosts: with the names of these, likewise *instances*
+        """
+        found = dataclasses.replace(
+            self, taken_at=taken_at, hosts=hosts, instances=instances
+        )
+        for name in ('host_row', 'instance_row', 'groups_of', 'grouped'):
+            if name in self.__dict__:
+                found.__dict__[name] = self.__dict__[name]
+        return found
+
     def sum_by_host(self, column: Floats) -> Floats:
         """Add up a column of the instances over the hosts they are on.
 

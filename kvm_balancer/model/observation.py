@@ -34,6 +34,10 @@ class Params:
         silent
     :ivar future_tolerance_seconds: how far a host's clock may be ahead
     :ivar forget_after_seconds: age from which a host is forgotten
+    :ivar foresight_seconds: how far ahead plans look, by what each instance
+        does every day; 0 for not at all
+    :ivar caution: deviations of a host's load that are added to what is
+        foreseen
     """
 
     window_samples: int = 30
@@ -43,6 +47,8 @@ class Params:
     silent_after_seconds: float = 45.0
     future_tolerance_seconds: float = 5.0
     forget_after_seconds: float = 86_400.0
+    foresight_seconds: float = 0.0
+    caution: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +88,17 @@ class ObservedInstance:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Habits:
+    """What instances do all day: columns of shapes, as bytes.
+
+    :ivar ids: of the instances, in the order of the rows
+    """
+
+    ids: tuple[str, ...]
+    columns: dict[str, bytes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Custody:
     """Whose an instance is, and how it is.
 
@@ -91,6 +108,17 @@ class Custody:
 
     owner: str
     state: str
+
+
+def plausible(readings: fleet.Floats, vcpus: fleet.Floats) -> fleet.Floats:
+    """Return readings of CPU usage, cut to what can be true.
+
+    An instance uses no more than its virtual CPUs, and its emulator a little
+    besides. Where it is not known how many it has, all is believed.
+    """
+    most = np.where(vcpus > 0, 1.25 * vcpus + 0.5, np.inf)
+    found: fleet.Floats = np.minimum(readings, most)
+    return found
 
 
 def estimated(

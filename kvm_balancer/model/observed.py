@@ -81,7 +81,7 @@ class ObservedFleet:
             if not record.silent
         ]
         instances, wishes, transits = self._instances.columns(
-            self._hosts.places(), silent, heard
+            self._hosts.places(), silent, heard, now
         )
         return dataclasses.replace(
             records.build_fleet(hosts, (), taken_at=now),
@@ -89,6 +89,27 @@ class ObservedFleet:
             wishes=wishes,
             transits=transits,
         )
+
+    @property
+    def slot(self) -> int:
+        """The half hour that is under way, since the epoch; -1 for none."""
+        return self._instances.shapes.slot
+
+    def habits(self, first: int, count: int) -> observation.Habits:
+        """Return what some instances do all day, for keeping.
+
+        :param first: place of the first of them, of all that are on a host
+        """
+        slots, ids = self._instances.known()
+        chosen = slots[first : first + count]
+        return observation.Habits(
+            tuple(ids[first : first + count]),
+            self._instances.shapes.packed(chosen),
+        )
+
+    def remember(self, kept: observation.Habits) -> None:
+        """Take over what was kept, for when its instances are heard of."""
+        self._instances.remember(kept)
 
     def host(self, name: str, now: float) -> observation.ObservedHost:
         """Return a host as its last sample has it.

@@ -11,6 +11,7 @@ from kvm_balancer.model import fleet
 from kvm_balancer.model import interned
 from kvm_balancer.model import observation
 from kvm_balancer.model import sample
+from kvm_balancer.model import shapes
 from kvm_balancer.model import whereabouts
 from kvm_balancer.model import windows
 
@@ -34,6 +35,9 @@ class ObservedInstances:
         self._params = params
         self._where = whereabouts.Whereabouts()
         self._cpu = windows.Windows(params.window_samples, params.ewma_seconds)
+        self.shapes = shapes.Shapes()
+        #: by id, of instances that are not here yet; see :meth:`remember`
+        self._remembered: dict[str, dict[str, bytes]] = {}
         self._kept = {name: np.zeros(0) for name in (*_KEPT, *_WRITING)}
         self._owner: npt.NDArray[np.int8] = np.zeros(0, np.int8)
         self._wishes = interned.InternedWishes()
@@ -103,8 +107,33 @@ class ObservedInstances:
         # Without an interval, no rate is known yet.
         counts &= seconds > 0
         ours = spoken_of[counts]
-        seconds = seconds[counts]
-        self._cpu.add(ours, joined('cpu_usage')[counts], seconds)
+        self._recall(ours)
+        used, seconds = joined('cpu_usage')[counts], seconds[counts]
+        believed = observation.plausible(used, self._kept['vcpus'][ours])
+        self._cpu.add(ours, used, seconds, believed)
+        self.shapes.add(ours, believed, seconds, now)
+
+    def remember(self, kept: observation.Habits) -> None:
+        """Take over the days of instances, for when they are heard of."""
+        for row, uid in enumerate(kept.ids):
+            self._remembered[uid] = {
+                name: kept.columns[name][row * width : (row + 1) * width]
+                for name, width in shapes.Shapes.COLUMNS.items()
+            }
+
+    def _recall(self, slots: whereabouts.Slots) -> None:
+        """Give those that are heard of for the first time their days."""
+        if not self._remembered:
+            return
+        for slot in slots[self._cpu.count[slots] == 0].tolist():
+            kept = self._remembered.pop(self._where.ids[slot], None)
+            if kept is not None:
+                self.shapes.unpack(np.array([slot], np.intp), kept)
+
+    def known(self) -> tuple[whereabouts.Slots, list[str]]:
+        """Return the slots and ids of the instances that are on a host."""
+        slots = np.flatnonzero(self._where.holder >= 0)
+        return slots, [self._where.ids[slot] for slot in slots.tolist()]
 
     def forget_host(self, host: int, now: float) -> None:
         """Let the host in row *host* list nothing any more."""
@@ -114,6 +143,7 @@ class ObservedInstances:
         """Forget the instances that no host has listed for long."""
         gone = self._where.forget_absent(now - _ABSENT_SECONDS)
         self._cpu.clear(gone)
+        self.shapes.clear(gone)
         for name in _WRITING:
             self._kept[name][gone] = 0.0
         self._wishes.clear(gone)
@@ -123,6 +153,7 @@ class ObservedInstances:
         places: npt.NDArray[np.int32],
         silent: fleet.Bools,
         hosts: collections.abc.Iterable[int],
+        now: float,
     ) -> tuple[fleet.Instances, tuple[fleet.Wishes, ...], fleet.Transits]:
         """Return the instances that are on a host, for a fleet.
 
@@ -132,6 +163,7 @@ class ObservedInstances:
         :param places: by row of a host, its place in the fleet
         :param silent: by place, whether it is silent
         :param hosts: rows of the hosts that are not silent
+        :param now: seconds since the epoch
         :returns: them, what their numbers of wishes mean, and which of
             them a second host has that is not silent
         """
@@ -158,7 +190,7 @@ class ObservedInstances:
             vcpus=kept['vcpus'],
             memory_mib=kept['memory_mib'],
             disk_gib=kept['disk_gib'],
-            cpu_usage=observation.estimated(self._params, self._cpu, slots),
+            cpu_usage=self._usage(slots, on, len(silent), now),
             memory_usage_mib=np.minimum(used, kept['memory_mib']),
             dirty_rate_mib_s=kept['dirty_rate_mib_s'],
             hot_set_mib=kept['hot_set_mib'],
@@ -184,6 +216,21 @@ class ObservedInstances:
             hosts[heard].astype(np.int32),
             arriving[heard],
         )
+
+    def _usage(
+        self,
+        slots: whereabouts.Slots,
+        on: npt.NDArray[np.int32],
+        hosts: int,
+        now: float,
+    ) -> fleet.Floats:
+        """Return what plans are to count, of instances on hosts."""
+        usage = observation.estimated(self._params, self._cpu, slots)
+        ahead = self._params.foresight_seconds
+        if not ahead:
+            return usage
+        outlook = self.shapes.outlook(slots, now + ahead)
+        return shapes.foreseen(usage, outlook, on, hosts, self._params.caution)
 
     def find(
         self, uid: str, host_name: collections.abc.Callable[[int], str]
@@ -238,6 +285,7 @@ class ObservedInstances:
         if more <= 0:
             return
         self._cpu.grow(size)
+        self.shapes.grow(size)
         self._wishes.grow(size)
         self._owner = np.concatenate((self._owner, np.zeros(more, np.int8)))
         for name, column in self._kept.items():

@@ -13,9 +13,15 @@ from kvm_balancer.model import fleet
 _Readings = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
+#: Readings of which the middle one counts for the average.
+_MEDIAN_OF = 3
+
 
 class Windows:
     """For each row a moving average and the last *length* readings.
+
+    The average is one of medians of three: a single reading that is wrong,
+    or a burst that only one has seen, does not show in it.
 
     :param length: readings that are kept, for the percentile
     :param time_constant_seconds: of the average: after this time, a step
@@ -50,21 +56,47 @@ class Windows:
         self.count[rows] = 0
 
     def add(
-        self, rows: Rows, readings: fleet.Floats, seconds: fleet.Floats
+        self,
+        rows: Rows,
+        readings: fleet.Floats,
+        seconds: fleet.Floats,
+        believed: fleet.Floats | None = None,
     ) -> None:
         """Take one reading for each of *rows*, none of them twice.
 
         :param seconds: the time over which each was taken
+        :param believed: what of them counts for average and percentile; all
+            of it by default
         """
         if not len(rows):
             return
         weight = -np.expm1(-seconds / self._time_constant_seconds)
         weight[self.count[rows] == 0] = 1.0
         before = self.average[rows]
-        self.average[rows] = before + weight * (readings - before)
+        if believed is None:
+            believed = readings
+        middle = self._middle(rows, believed)
+        self.average[rows] = before + weight * (middle - before)
         self.last[rows] = readings
-        self._ring[rows, self.count[rows] % self._length] = readings
+        self._ring[rows, self.count[rows] % self._length] = believed
         self.count[rows] += 1
+
+    def _middle(self, rows: Rows, readings: fleet.Floats) -> fleet.Floats:
+        """Return the median of these and the two readings before each.
+
+        One reading that is far off is passed over by it, while a step is
+        seen one reading later. Of two, their mean is taken.
+        """
+        if self._length < _MEDIAN_OF:
+            return readings
+        count = self.count[rows]
+        one = self._ring[rows, (count - 1) % self._length]
+        other = self._ring[rows, (count - 2) % self._length]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        median = np.clip(readings, low, high)
+        few = np.where(count == 1, (readings + one) / 2.0, readings)
+        found: fleet.Floats = np.where(count >= 2, median, few)
+        return found
 
     def percentile(self, rows: Rows, percent: float) -> fleet.Floats:
         """Return a percentile of the last readings of *rows*.

@@ -37,6 +37,8 @@ def params(conf: cfg.ConfigOpts) -> observation.Params:
         silent_after_seconds=group.silent_after_seconds,
         future_tolerance_seconds=group.future_tolerance_seconds,
         forget_after_seconds=group.forget_after_seconds,
+        foresight_seconds=group.foresight_seconds,
+        caution=group.caution,
     )
 
 
@@ -74,6 +76,22 @@ class FleetWatch:
         """Return the fleet as it is now."""
         with self._lock:
             return self._fleet.snapshot(self._clock())
+
+    @property
+    def slot(self) -> int:
+        """The half hour that is under way, since the epoch; -1 for none."""
+        with self._lock:
+            return self._fleet.slot
+
+    def habits(self, first: int, count: int) -> observation.Habits:
+        """Return what some instances do all day, for keeping."""
+        with self._lock:
+            return self._fleet.habits(first, count)
+
+    def remember(self, kept: observation.Habits) -> None:
+        """Take over what an earlier run has kept of them."""
+        with self._lock:
+            self._fleet.remember(kept)
 
     def facts(self, host: str) -> sample.HostFacts | None:
         """Return what a host last said of itself; None if it never did."""

@@ -177,13 +177,13 @@ class TestApply(unittest.TestCase):
         params = observed.Params(estimate=observed.Estimate.HIGHEST)
         seen = observed.ObservedFleet(params)
         batch = [
-            readings.reading(sequence=n, taken_at=NOW + n, cpu=float(n))
+            readings.reading(sequence=n, taken_at=NOW + n, cpu=0.5 * n)
             for n in range(1, 5)
         ]
         self.assertEqual([], seen.apply(batch, NOW + 5))
-        self.assertEqual(4.0, seen.instance('i-1').cpu_last)
+        self.assertEqual(2.0, seen.instance('i-1').cpu_last)
         fleet = assert_sane(self, seen, NOW + 5)
-        self.assertEqual([4.0, 4.0], fleet.instances.cpu_usage.tolist())
+        self.assertEqual([2.0, 2.0], fleet.instances.cpu_usage.tolist())
 
     def test_a_host_without_samples_is_silent_and_then_forgotten(self):
         """Its instances stay with it until it is forgotten."""
@@ -339,7 +339,7 @@ class TestMigration(unittest.TestCase):
             self.seen.instance('a')
         self.assertEqual([None], self.seen.custodies(['a']))
         self.report('running', 'source', 401, ('b',))
-        self.assertEqual(401.0, self.seen.instance('b').cpu_average)
+        self.assertEqual(401.0, self.seen.instance('b').cpu_last)
 
 
 #: Damage to the plain form of a sample; each takes a seeded generator.

@@ -47,12 +47,21 @@ class TestWindows(unittest.TestCase):
     def test_a_step_counts_to_63_percent_after_the_time_constant(self):
         """However the time is cut into readings."""
         for pieces in (1, 6, 60):
-            made = fed([0.0])
+            # A step is seen from its second reading on.
+            made = fed([0.0, 0.0])
+            made.add(np.array([1]), np.array([1.0]), np.array([0.0]))
             for _ in range(pieces):
                 made.add(
                     np.array([1]), np.array([1.0]), np.array([60.0 / pieces])
                 )
             self.assertAlmostEqual(1 - math.exp(-1), made.average[1])
+
+    def test_a_single_reading_that_is_far_off_is_passed_over(self):
+        """Two in a row are believed."""
+        for wrong, seen in (([9.0], False), ([9.0, 9.0], True)):
+            with self.subTest(wrong=wrong):
+                made = fed([1.0, 1.0, *wrong, 1.0, 1.0])
+                self.assertEqual(seen, made.average[1] > 1.0)
 
     def test_a_cleared_row_knows_nothing(self):
         """Nor does what comes next remember."""
