@@ -37,6 +37,18 @@ class AgentClient:
         """Return the hosts and their load."""
         return self._rows('list_hosts')
 
+    def load_records(self, days: int) -> list[str]:
+        """Return the names of what is kept of the load of some days."""
+        return [str(one) for one in self._caller.call('list_load', days=days)]
+
+    def load_record(self, name: str) -> Row:
+        """Return one record of the load."""
+        return self._row('show_load', name=name)
+
+    def release(self, instance: str) -> Row:
+        """Let an instance that went round be moved again."""
+        return self._row('release_instance', instance=instance)
+
     def instances(self, host: str | None = None) -> list[Row]:
         """Return the instances, all or those of one host."""
         return self._rows('list_instances', host=host)

@@ -1,13 +1,17 @@
 """``kvm-balancer fleet export`` and ``status``: the agent as a whole."""
 
 import argparse
+import collections.abc
+import gzip
 import json
+import pathlib
 from typing import Any
 
 from cliff import command
 
 from kvm_balancer import errors
 from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import cli
 from kvm_balancer.cmd import listing
 
@@ -41,6 +45,66 @@ class Export(command.Command):
             ) from error
 
 
+class Load(command.Command):
+    """Write what instances used over days: kvm-balancer/load/1, CSV.
+
+    Of each half hour the mean, of the days that are over. ``kvm-balancer
+    simulate --load`` replays it.
+    """
+
+    app: cli.Application
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--days',
+            type=arguments.whole_number(1, 3650),
+            default=7,
+            metavar='N',
+            help='Write the last so many days (default: %(default)s).',
+        )
+        parser.add_argument(
+            '--output',
+            required=True,
+            metavar='FILE',
+            help='Write to this file; compressed if its name ends in .gz.',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from kvm_balancer.messages import load_document
+
+        rows: list[tuple[str, float, float]] = []
+        with agent_client.connected(self.app.conf) as agent:
+            for name in agent.load_records(parsed_args.days):
+                rows.extend(_load_rows(agent.load_record(name)))
+        if not rows:
+            raise errors.NotFound(
+                'the agent has kept no load yet: it does so when a day (UTC) '
+                'is over'
+            )
+        document = load_document.encode(rows)
+        if parsed_args.output.endswith('.gz'):
+            document = gzip.compress(document)
+        try:
+            pathlib.Path(parsed_args.output).write_bytes(document)
+        except OSError as error:
+            raise errors.ConfigurationError(
+                f'{parsed_args.output} cannot be written: {error.strerror}'
+            ) from error
+
+
+def _load_rows(
+    record: listing.Row,
+) -> collections.abc.Iterator[tuple[str, float, float]]:
+    """Go through one record: instance, second and cores."""
+    for instance, usage in record['load'].items():
+        for step, cores in enumerate(usage):
+            if cores is not None:
+                second = record['second'] + step * record['step_seconds']
+                yield instance, second, cores
+
+
 def _pairs(value: Any) -> str:
     """Show a dictionary of counts on one line."""
     shown = [f'{key} {count}' for key, count in (value or {}).items()]
@@ -60,6 +124,13 @@ def _place(finding: Any) -> str:
     return f' for {place}' if place else ''
 
 
+def _held(value: Any) -> str:
+    return listing.one_per_line(
+        f'{one.get("instance")} is left on {one.get("host")}'
+        for one in value or ()
+    ) or listing.text(None)
+
+
 class Status(listing.Record):
     """Show what the agent is doing."""
 
@@ -73,6 +144,8 @@ class Status(listing.Record):
         listing.Column('samples_refused', 'Samples refused', _pairs),
         listing.Column('migrations', 'Migrations under way'),
         listing.Column('policies', 'Policies', _findings),
+        listing.Column('held', 'Went round', _held),
+        listing.Column('trouble', 'Others'),
     )
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:

@@ -45,6 +45,22 @@ class Hosts(listing.Listing):
         return rows
 
 
+class Release(listing.Record):
+    """Let an instance be moved again that was left where it came back to."""
+
+    columns = (
+        listing.Column('instance', 'Instance'),
+        listing.Column('released', 'Released'),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument('id', metavar='ID', help='Id of the instance.')
+
+    def record(self, parsed_args: argparse.Namespace) -> listing.Row:
+        with agent_client.connected(self.app.conf) as agent:
+            return agent.release(parsed_args.id)
+
+
 class Instances(listing.Listing):
     """List the instances, where they are and what they use.
 

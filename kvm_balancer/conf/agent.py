@@ -61,7 +61,7 @@ Each host has limits of its own besides: ``[host] max_incoming`` and
     ),
     cfg.FloatOpt(
         'instance_cooldown_seconds',
-        default=1800.0,
+        default=7200.0,
         min=0.0,
         help="""
 Seconds for which an instance is left alone after it was moved, or after a

@@ -17,7 +17,7 @@ from kvm_balancer.model import fleet as columns
 class Params:
     """How long who is left alone, in seconds; 0 for not at all."""
 
-    instance_seconds: float = 1800.0
+    instance_seconds: float = 7200.0
     host_seconds: float = 60.0
     #: how long it is known of an instance that it was moved
     undo_seconds: float = 21600.0

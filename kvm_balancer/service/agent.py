@@ -15,10 +15,10 @@ from kvm_balancer import errors
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
-from kvm_balancer.planner import cooldown
-from kvm_balancer.service import decision
+from kvm_balancer.policies import decision
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import experience
+from kvm_balancer.service import history
 from kvm_balancer.service import watch
 from kvm_balancer.store import store as stores
 
@@ -39,7 +39,6 @@ class Agent:
         fleet: watch.FleetWatch,
         decider: decision.Decider,
         carrier: dispatcher.Dispatcher,
-        cooldowns: cooldown.Cooldowns,
         store: stores.Store,
         mode: execution.PlanMode,
         interval_seconds: float,
@@ -50,12 +49,12 @@ class Agent:
         self.decider = decider
         self.dispatcher = carrier
         self.mode = mode
-        self._cooldowns = cooldowns
         self._store = store
         self._interval_seconds = interval_seconds
         self._keep_seconds = keep_days * _DAY_SECONDS
         self._clock = clock
         self._experience = experience.Experience(store.migrations)
+        self.history = history.History(fleet, store.memories)
         self._advised: tuple[tuple[str, str], ...] = ()
         self._trouble = ''
         self._purged_at = 0.0
@@ -84,10 +83,9 @@ class Agent:
     def surroundings(self, fleet: columns.Fleet) -> decision.Surroundings:
         """Return what a plan has to leave alone now."""
         now = self._clock()
-        return decision.Surroundings(
-            cooling_instances=self._cooldowns.instances(fleet, now),
-            cooling_hosts=self._cooldowns.hosts(fleet, now),
-            recent_instances=self._cooldowns.recent(fleet, now),
+        return self.dispatcher.memory.surroundings(
+            fleet,
+            now,
             in_flight=self.dispatcher.flights.rows(fleet),
             corrections=self._experience.corrections(now),
             closed_zones=self.dispatcher.restraint.closed_zones(fleet, now),
@@ -141,6 +139,10 @@ class Agent:
         if not decide:
             return None
         self._keep_house()
+        memory = self.dispatcher.memory
+        memory.look(fleet, self._clock())
+        memory.save(self.decider.credits, self._clock())
+        self.history.step(self._clock())
         if not self.dispatcher.idle or self.dispatcher.flights.unsettled(
             fleet
         ):
@@ -190,7 +192,6 @@ class Agent:
 
     def _keep_house(self) -> None:
         now = self._clock()
-        self._cooldowns.forget(now)
         if now - self._purged_at < _DAY_SECONDS:
             return
         self._purged_at = now

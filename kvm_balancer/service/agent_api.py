@@ -21,8 +21,8 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
+from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
-from kvm_balancer.service import decision
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
 from kvm_balancer.service import planning
@@ -70,6 +70,9 @@ class AgentApi:
                 self.cancel_migration,
                 self.status,
                 self.export_fleet,
+                self.release_instance,
+                self.list_load,
+                self.show_load,
             )
         }
 
@@ -240,10 +243,37 @@ class AgentApi:
             'samples_accepted': accepted,
             'samples_refused': dict(refused),
             'migrations': len(self._agent.dispatcher.flights.all()),
+            'held': [
+                {'instance': name, 'host': one.host, 'since': one.since}
+                for name, one in self._agent.dispatcher.memory.held().items()
+            ],
+            'trouble': self._agent.dispatcher.memory.trouble(time.time()),
             'policies': [
                 _finding(one) for one in self._agent.decider.findings
             ],
         }
+
+    def list_load(self, days: int = 7) -> list[str]:
+        """Return the names of what is kept of the load of some days."""
+        return self._agent.history.records(days, time.time())
+
+    def show_load(self, name: str) -> Row:
+        """Return one record of the load.
+
+        :raises NotFound: when there is none of that name
+        """
+        return self._agent.history.record(name)
+
+    def release_instance(self, instance: str) -> Row:
+        """Let an instance that went round be moved again.
+
+        :raises NotFound: when it is not held
+        """
+        if not self._agent.dispatcher.memory.release(instance):
+            raise errors.NotFound(
+                f'instance {instance!r} is not held: nothing is to be released'
+            )
+        return {'instance': instance, 'released': True}
 
     def export_fleet(self) -> Row:
         """Return the fleet document of the fleet as it is now."""

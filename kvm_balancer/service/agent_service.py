@@ -3,6 +3,7 @@
 import collections.abc
 import logging
 import threading
+import time
 
 import msgspec
 from oslo_config import cfg
@@ -19,10 +20,10 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.planner import cooldown
+from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
 from kvm_balancer.service import agent_api
 from kvm_balancer.service import commands
-from kvm_balancer.service import decision
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import plugins
@@ -73,9 +74,8 @@ class AgentService:
         )
         self.agent = agent.Agent(
             self.fleet,
-            decision.Decider(watches, context, assigned),
+            decision.Decider(watches, context, assigned, time.monotonic),
             self.dispatcher,
-            cooldowns,
             self.store,
             execution.PlanMode(conf.agent.mode),
             conf.agent.interval_seconds,
@@ -100,6 +100,8 @@ class AgentService:
         :returns: False when it was stopped while it waited
         """
         self.dispatcher.recover()
+        self.dispatcher.memory.recover(self.agent.decider.credits)
+        self.agent.history.recover(time.time())
         if not broker.wait(self._conf, self._stopping):
             return False
         for thread in self._reading:

@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 
+from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
@@ -26,10 +27,12 @@ from kvm_balancer.model import sample
 from kvm_balancer.planner import cooldown
 from kvm_balancer.planner import dispatch
 from kvm_balancer.planner import revalidation
+from kvm_balancer.policies import memory
 from kvm_balancer.service import commands
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
 from kvm_balancer.service import recovery
+from kvm_balancer.service import remembering
 from kvm_balancer.service import restraint as restraints
 from kvm_balancer.store import store as stores
 
@@ -79,6 +82,9 @@ class Dispatcher:
         clock: collections.abc.Callable[[], float] = time.time,
         restraint: restraints.Restraint | None = None,
     ) -> None:
+        self.memory = remembering.SharedMemory(
+            memory.Memory(cooldowns), store.memories
+        )
         self.restraint = restraint or restraints.Restraint()
         self._store = store
         self._cooldowns = cooldowns
@@ -115,6 +121,8 @@ class Dispatcher:
             self.restraint,
             self._clock(),
         )
+        for flight in self.flights.all():
+            self.memory.ours(flight.wanted)
 
     def begin(self, plan_id: str, plan: plans.Plan) -> None:
         """Carry *plan* out from now on; the store has it already."""
@@ -146,6 +154,7 @@ class Dispatcher:
                 flight = self._write_down(current, one)
                 begun += 1
                 if flight is not None:
+                    self.memory.begun(fleet, one.move)
                     self.commands.send(flight)
         finally:
             with self._lock:
@@ -189,16 +198,13 @@ class Dispatcher:
             )
         self._store.migrations.record_outcome(ended)
         now = self._clock()
-        self._cooldowns.note(
-            ended.instance,
-            ended.source,
-            ended.destination,
-            min(ended.ended_at, now),
-        )
+        self.memory.ended(ended, now)
         if ended.outcome in _CHANGES:
             # Before its slots are free: who finds them free sees this, too.
             self.flights.changed(ended.source, ended.destination, now)
         flight = self.flights.land(ended.migration_id)
+        if flight is None and ended.plan_id:
+            self._look_for_others(ended.plan_id, now)
         LOG.info(
             'Migration %s of %s from %s to %s: %s, %s',
             ended.migration_id,
@@ -210,6 +216,13 @@ class Dispatcher:
         )
         if flight is not None:
             self._note_end_of_move(flight, ended)
+
+    def _look_for_others(self, plan_id: str, now: float) -> None:
+        """See whether a plan is another agent's."""
+        try:
+            self._store.plans.get(plan_id)
+        except errors.NotFound:
+            self.memory.other_plan(plan_id, now)
 
     def _note_end_of_move(
         self, flight: flights.Flight, ended: outcome.Outcome

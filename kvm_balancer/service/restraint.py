@@ -66,13 +66,15 @@ def read(conf: cfg.ConfigOpts) -> Restraint:
 
     :raises ConfigurationError: when a window is none
     """
+    return Restraint(windows.read(conf), budgets(conf))
+
+
+def budgets(conf: cfg.ConfigOpts) -> budget.Params:
+    """Return the budgets that *conf* sets."""
     group = conf.budgets
-    return Restraint(
-        windows.read(conf),
-        budget.Params(
-            moves=group.moves_per_hour,
-            gib=group.gib_per_hour,
-            host_moves=group.host_moves_per_hour,
-            nic_gib=group.nic_gib_per_hour,
-        ),
+    return budget.Params(
+        moves=group.moves_per_hour,
+        gib=group.gib_per_hour,
+        host_moves=group.host_moves_per_hour,
+        nic_gib=group.nic_gib_per_hour,
     )

@@ -10,6 +10,11 @@ from sqlalchemy.dialects import mysql
 #: Documents grow with the fleet; MySQL's TEXT ends at 64 KiB.
 LONG_TEXT = types.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 
+#: The same for bytes.
+LONG_BYTES = types.LargeBinary().with_variant(
+    mysql.LONGBLOB(), 'mysql', 'mariadb'
+)
+
 
 class UtcTime(types.TypeDecorator[float]):
     """Seconds since the epoch, kept as a UTC date and time."""

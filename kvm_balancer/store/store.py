@@ -3,6 +3,7 @@
 from oslo_config import cfg
 
 from kvm_balancer.store import database as db
+from kvm_balancer.store import memories
 from kvm_balancer.store import migrations
 from kvm_balancer.store import plans
 from kvm_balancer.store import schema
@@ -25,10 +26,12 @@ class Store:
         schema.check(self._database)
         self.plans = plans.PlanStore(self._database)
         self.migrations = migrations.MigrationStore(self._database)
+        self.memories = memories.MemoryStore(self._database)
 
     def purge(self, before: float) -> int:
         """Forget what ended before that time; return how many records."""
-        return self.migrations.purge(before) + self.plans.purge(before)
+        records = self.migrations.purge(before) + self.plans.purge(before)
+        return records + self.memories.purge(before)
 
     def close(self) -> None:
         """Let go of the database."""

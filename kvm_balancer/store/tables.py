@@ -146,3 +146,13 @@ class Migration(Base):
     fixed_ms: orm.Mapped[float | None] = orm.mapped_column(types.Double)
     story: orm.Mapped[str] = orm.mapped_column(columns.LONG_TEXT)
     track: orm.Mapped[str | None] = orm.mapped_column(columns.LONG_TEXT)
+
+
+class Memory(Base):
+    """Something that the agent has learned."""
+
+    __tablename__ = 'memories'
+
+    name: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    changed_at: orm.Mapped[float] = orm.mapped_column(columns.UtcTime)
+    body: orm.Mapped[bytes] = orm.mapped_column(columns.LONG_BYTES)

@@ -8,8 +8,8 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.conf import opts
+from kvm_balancer.policies import decision
 from kvm_balancer.service import agent_api
-from kvm_balancer.service import decision
 from kvm_balancer.service import plugins
 from tests.fixtures import fleets
 

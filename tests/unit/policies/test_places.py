@@ -4,9 +4,9 @@ import unittest
 
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import records
-from kvm_balancer.service import places
+from kvm_balancer.policies import places
 
-_LOG = 'kvm_balancer.service.places'
+_LOG = 'kvm_balancer.policies.places'
 
 
 def build_fleet(*zones):

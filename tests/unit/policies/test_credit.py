@@ -6,9 +6,9 @@ import unittest
 import numpy as np
 
 from kvm_balancer.policies import assignment
+from kvm_balancer.policies import credit
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import spread
-from kvm_balancer.service import credit
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
@@ -65,7 +65,7 @@ class CreditTest(unittest.TestCase):
         ]
         later = moved(self.fleet, self.plan, swapped)
         self.assertEqual(0.5, self.judge(later))
-        with self.assertLogs('kvm_balancer.service.credit') as told:
+        with self.assertLogs('kvm_balancer.policies.credit') as told:
             self.assertEqual(0.25, self.judge(later))
             self.assertEqual(4.0, self.credits.strictness('', 'spread'))
             for _ in range(9):

@@ -9,6 +9,7 @@ policy of little credit has to see more gain in a move before it makes it,
 and says so.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import logging
@@ -29,6 +30,8 @@ _RECENT = 0.5
 _LEAST = 0.1
 #: credit under which it is asked for more, and spoken of
 _POOR = 0.5
+#: judgements that are kept
+_VERDICTS = 100
 #: a predicted gain of the level that is less than this is none
 _NOTHING = 1e-6
 
@@ -50,10 +53,30 @@ class _Promise:
     due: float
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a plan has brought one policy.
+
+    :ivar promised: by how much its level was to come down
+    :ivar seen: by how much it did
+    """
+
+    policy: str
+    at: float
+    promised: float
+    seen: float
+
+
 class Credits:
-    """The credit of policies; all begin with all of it."""
+    """The credit of policies; all begin with all of it.
+
+    :ivar verdicts: the last of them, for whoever asks
+    """
 
     def __init__(self) -> None:
+        self.verdicts: collections.deque[Verdict] = collections.deque(
+            maxlen=_VERDICTS
+        )
         self._share: dict[Key, float] = {}
         self._promise: _Promise | None = None
 
@@ -93,6 +116,9 @@ class Credits:
             if before - after > _NOTHING:
                 seen = _level(policy, fleet, places[part.name])
                 kept = (before - seen) / (before - after)
+                self.verdicts.append(
+                    Verdict(policy.name, now, before - after, before - seen)
+                )
                 self._judge((part.name, policy.name), kept)
 
     def _judge(self, key: Key, kept: float) -> None:
@@ -105,6 +131,17 @@ class Credits:
     def share(self, place: str, policy: str) -> float:
         """Return the credit of a policy at a place, 0 to 1."""
         return self._share.get((place, policy), 1.0)
+
+    def document(self) -> list[tuple[str, str, float]]:
+        """Return what is to survive a restart."""
+        return [(*key, share) for key, share in self._share.items()]
+
+    def restore(
+        self, document: collections.abc.Iterable[tuple[str, str, float]]
+    ) -> None:
+        """Take over what an earlier run has kept."""
+        for place, policy, share in document:
+            self._share[place, policy] = min(1.0, max(_LEAST, share))
 
     def strictness(self, place: str, policy: str) -> float:
         """Return how many times the gain of a move it has to see."""

@@ -2,14 +2,17 @@
 
 Keeps where each policy stands between decisions (its hysteresis) and guards
 against policies that raise; everything else is the policies' and the
-planner's.
+planner's. Pure: time comes in as ``now``, and the clock of a search is handed
+in.
 """
 
 import collections.abc
 import dataclasses
 import logging
-import time
+import math
+from typing import Protocol
 
+from kvm_balancer.filters import base as filter_base
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import excerpt
 from kvm_balancer.model import fleet as columns
@@ -20,12 +23,27 @@ from kvm_balancer.planner import context as contexts
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
+from kvm_balancer.policies import credit
 from kvm_balancer.policies import hysteresis
-from kvm_balancer.service import credit
-from kvm_balancer.service import places
-from kvm_balancer.service import planning
+from kvm_balancer.policies import places
 
 LOG = logging.getLogger(__name__)
+
+#: How long nothing is searched for after a search in vain: twice as long
+#: each time, until other policies act.
+_REST_SECONDS = 60.0
+_MOST_REST_SECONDS = 480.0
+
+#: Seconds since some moment; only differences count.
+Stopwatch = collections.abc.Callable[[], float]
+
+
+class Wanted(Protocol):
+    """What is asked for instead of what is configured."""
+
+    def within(self, template: contexts.Context) -> contexts.Context:
+        """Return *template* with what is asked for."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +70,10 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a decision has to leave alone."""
+    """What a decision has to leave alone.
+
+    :ivar filters: held against every move, besides those that always are
+    """
 
     cooling_instances: columns.Bools
     cooling_hosts: columns.Bools
@@ -63,6 +84,7 @@ class Surroundings:
     )
     allowance: budget.Allowance | None = None
     recent_instances: columns.Bools | None = None
+    filters: tuple[filter_base.Filter, ...] = ()
 
 
 class Decider:
@@ -72,6 +94,9 @@ class Decider:
     :param template: filters, weighers and limits of every plan
     :param assigned: which of them run where; all of them everywhere, in
         their order, by default
+    :param stopwatch: tells how long a search has taken; it stands still by
+        default, and a search then ends when it has nothing more to try
+    :ivar credits: how far the policies are believed
     """
 
     def __init__(
@@ -79,7 +104,13 @@ class Decider:
         watches: collections.abc.Sequence[Watch],
         template: contexts.Context,
         assigned: assignment.Assignment | None = None,
+        stopwatch: Stopwatch = float,
     ) -> None:
+        self._stopwatch = stopwatch
+        #: a search that found nothing finds nothing a moment later
+        self._rest_seconds = 0.0
+        self._rested_at = -math.inf
+        self._searched: tuple[tuple[str, str], ...] = ()
         self._policies = {one.policy.name: one.policy for one in watches}
         self._hold_seconds = {
             one.policy.name: one.hold_seconds for one in watches
@@ -90,7 +121,7 @@ class Decider:
         self._template = template
         #: where policies stand, by place and name
         self._moods: dict[tuple[str, str], hysteresis.Hysteresis] = {}
-        self._credits = credit.Credits()
+        self.credits = credit.Credits()
         self._acting: credit.Acting = ()
         self._broken: set[str] = set()
         self._places = places.Places(
@@ -111,15 +142,31 @@ class Decider:
         """
         self._places.look(fleet)
         parts = self.parts(fleet)
-        self._credits.look(fleet, parts, now)
+        self.credits.look(fleet, parts, now)
         acting = self._look(fleet, parts, now)
         self._acting = [
             (part, policy) for part in acting for policy in part.policies
         ]
-        if not acting:
+        if not acting or self._rests(now):
             return None
         plan = composition.propose_parts(acting, fleet, self.context(around))
-        return plan if plan.moves else None
+        if not plan.moves:
+            self._rested_at = now
+            self._rest_seconds = min(
+                _MOST_REST_SECONDS,
+                max(_REST_SECONDS, 2.0 * self._rest_seconds),
+            )
+            return None
+        self._rest_seconds = 0.0
+        return plan
+
+    def _rests(self, now: float) -> bool:
+        """Say whether the same was searched for in vain a moment ago."""
+        searched = tuple((part.name, one.name) for part, one in self._acting)
+        if searched != self._searched or now < self._rested_at:
+            self._rest_seconds = 0.0
+        self._searched = searched
+        return now - self._rested_at < self._rest_seconds
 
     def promise(
         self, plan: plans.Plan, fleet: columns.Fleet, now: float
@@ -127,25 +174,28 @@ class Decider:
         """Take down that what was decided last is carried out."""
         waits = [self._hold_seconds[one.name] for _, one in self._acting]
         due = now + max(waits, default=0.0)
-        self._credits.promise(plan, fleet, self._acting, due)
+        self.credits.promise(plan, fleet, self._acting, due)
 
     def context(
-        self, around: Surroundings, wanted: planning.Wanted | None = None
+        self, around: Surroundings, wanted: Wanted | None = None
     ) -> contexts.Context:
         """Return what holds for a plan that begins now.
 
         :param wanted: what is asked for instead of what is configured
         """
-        began = time.monotonic()
+        began, stopwatch = self._stopwatch(), self._stopwatch
         template = self._template
+        if wanted is not None:
+            template = wanted.within(template)
         return dataclasses.replace(
-            template if wanted is None else wanted.within(template),
+            template,
+            filters=(*template.filters, *around.filters),
             cooling_instances=around.cooling_instances,
             cooling_hosts=around.cooling_hosts,
             recent_instances=around.recent_instances,
             in_flight=tuple(around.in_flight),
             corrections=around.corrections,
-            elapsed=lambda: time.monotonic() - began,
+            elapsed=lambda: stopwatch() - began,
         ).restrained(around.closed_zones, around.allowance)
 
     def _look(
@@ -171,7 +221,7 @@ class Decider:
             )
             if willing:
                 strictness = {
-                    one.name: self._credits.strictness(part.name, one.name)
+                    one.name: self.credits.strictness(part.name, one.name)
                     for one in willing
                 }
                 acting.append(
@@ -204,7 +254,7 @@ class Decider:
         )
         self._tell(place, name, mood, trigger)
         self._moods[place, name] = mood
-        said = (trigger.text, self._credits.text(place, name))
+        said = (trigger.text, self.credits.text(place, name))
         text = '; '.join(one for one in said if one)
         return Finding(name, mood.mood, text, place)
 

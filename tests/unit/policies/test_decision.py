@@ -10,8 +10,8 @@ from kvm_balancer.model import records
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
+from kvm_balancer.policies import decision
 from kvm_balancer.policies import relieve
-from kvm_balancer.service import decision
 
 
 class Broken(base.Policy):
@@ -97,7 +97,7 @@ class DeciderTest(unittest.TestCase):
 
     def test_a_policy_that_raises_costs_only_itself(self):
         decider = self.build(Broken(), relieve.Relieve(), hold_seconds=0.0)
-        with self.assertLogs('kvm_balancer.service.decision', 'ERROR') as log:
+        with self.assertLogs('kvm_balancer.policies.decision', 'ERROR') as log:
             plan = self.decide(decider, build_fleet(0.95), 0.0)
             self.assertIsNotNone(plan)
             self.decide(decider, build_fleet(0.95), 1.0)
@@ -139,7 +139,7 @@ class DeciderTest(unittest.TestCase):
         """What it predicted has not shown: it is told, and waits for more."""
         decider = self.build(relieve.Relieve(), hold_seconds=0.0)
         hot = build_fleet(0.95)
-        with self.assertLogs('kvm_balancer.service.credit'):
+        with self.assertLogs('kvm_balancer.policies.credit'):
             for now in (0.0, 10.0, 20.0):
                 plan = self.decide(decider, hot, now)
                 decider.promise(plan, hot, now)

@@ -1,0 +1,78 @@
+"""What the agent has learned outlives it, whatever the store is like."""
+
+import unittest
+from unittest import mock
+
+from kvm_balancer import errors
+from kvm_balancer.planner import cooldown
+from kvm_balancer.policies import credit
+from kvm_balancer.policies import memory
+from kvm_balancer.service import remembering
+from kvm_balancer.store import store
+from tests.fixtures import fleets
+from tests.unit.store import base
+
+FLEET = fleets.build(
+    [fleets.host(name) for name in 'ab'], [fleets.instance('i', 'a')]
+)
+LOG = 'kvm_balancer.service.remembering'
+
+
+def made(kept):
+    fresh = memory.Memory(cooldown.Cooldowns(cooldown.Params()))
+    return remembering.SharedMemory(fresh, kept)
+
+
+class RestartTest(base.StoreCase):
+    def setUp(self):
+        super().setUp()
+        kept = store.Store(self.conf, create=True)
+        self.addCleanup(kept.close)
+        self.memories = kept.memories
+
+    def surroundings(self, shared, now):
+        return shared.surroundings(FLEET, now, (), None, {}, None)
+
+    def test_lessons_survive_a_restart(self):
+        first, credits = made(self.memories), credit.Credits()
+        first.look(FLEET, 0.0)
+        moved = fleets.build(
+            [fleets.host(name) for name in 'ab'], [fleets.instance('i', 'b')]
+        )
+        with self.assertLogs(LOG) as told:
+            first.look(moved, 10.0)
+        self.assertIn('by somebody else', told.output[0])
+        credits.restore([('', 'spread', 0.25)])
+        first.save(credits, 20.0)
+        again, believed = made(self.memories), credit.Credits()
+        again.recover(believed)
+        self.assertEqual(0.25, believed.share('', 'spread'))
+        found = self.surroundings(again, 30.0)
+        self.assertEqual([True], found.cooling_instances.tolist())
+
+    def test_what_cannot_be_read_is_learned_anew(self):
+        for body in (
+            b'',
+            b'[]',
+            b'{"mishaps": 7}',
+            b'{"rounds": {"held": 1}}',
+        ):
+            with self.subTest(body=body):
+                self.memories.save('lessons', body, 1.0)
+                with self.assertLogs(LOG, 'WARNING'):
+                    made(self.memories).recover(credit.Credits())
+
+    def test_nothing_is_written_where_nothing_has_changed(self):
+        kept = mock.Mock(wraps=self.memories)
+        shared, credits = made(kept), credit.Credits()
+        for now in (1.0, 2.0, 3.0):
+            shared.save(credits, now)
+        self.assertEqual(1, kept.save.call_count)
+
+
+class OutageTest(unittest.TestCase):
+    def test_a_store_that_does_not_answer_costs_no_decision(self):
+        kept = mock.Mock()
+        kept.save.side_effect = errors.StoreError('it is away')
+        with self.assertLogs(LOG, 'WARNING'):
+            made(kept).save(credit.Credits(), 1.0)
