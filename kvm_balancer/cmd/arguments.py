@@ -58,21 +58,26 @@ def size(text: str) -> float:
     return value
 
 
-def factor(most: float) -> collections.abc.Callable[[str], float]:
-    """Make a type of argument: a number from 1 up to *most*."""
+def span(least: float, most: float) -> collections.abc.Callable[[str], float]:
+    """Make a type of argument: a number within bounds."""
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not 1.0 <= value <= most:
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not a number from 1 to {most:g}'
+                f'{text!r} is not a number from {least:g} to {most:g}'
             )
         return value
 
     return parse
+
+
+def factor(most: float) -> collections.abc.Callable[[str], float]:
+    """Make a type of argument: a number from 1 up to *most*."""
+    return span(1.0, most)
 
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--policy',
         metavar='NAME[,NAME]',
-        type=_names,
+        type=names,
         help='Policies to follow for all hosts, one after the other '
         '(default: those that are configured, by zone and aggregate).',
     )
@@ -85,7 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
+    """Parse names with commas between them."""
     return [name.strip() for name in text.split(',') if name.strip()]
 
 

@@ -15,6 +15,8 @@ from tests.unit.cmd import base
 _MIGRATE = ('migrate', 'vm', '--source', 'qemu+tcp://127.0.0.1:1/system')
 _THERE = ('--destination', 'qemu+tcp://127.0.0.1:2/system')
 
+_SIMULATE = ('simulate', '--fleet', '{fleet}', '--hours', '1')
+
 _INSTANCE = {'id': 'i', 'host': 'a', 'vcpus': 1, 'memory_mib': 1024}
 
 
@@ -79,6 +81,27 @@ TABLE = (
     (('plan', '--fleet', '{fleet}', '--limit', 'x'), 'not a number', 2),
     (('plan', '--fleet', '{fleet}', '--max-moves', '0'), 'whole number', 2),
     (('plan',), '127.0.0.1:1 refuses connections', 1),
+    # A simulation
+    (('simulate',), 'arguments are required: --fleet', 2),
+    (('simulate', '--fleet', '/nonexistent'), 'No such file', 2),
+    (('simulate', '--fleet', '{broken_fleet}'), 'not JSON', 1),
+    (('simulate', '--fleet', '{no_hosts}'), 'hosts: there are none', 1),
+    ((*_SIMULATE, '--load', '/nonexistent'), 'No such file', 2),
+    ((*_SIMULATE, '--load', '{fleet}'), 'there is no column instance', 1),
+    ((*_SIMULATE, '--load', '{bad_load}'), "line 3: cpu_usage: is 'x'", 1),
+    ((*_SIMULATE, '--hours', '0'), "'0' is not above 0", 2),
+    ((*_SIMULATE, '--hours', '2', '--watch-hours', '2'), 'nothing of', 2),
+    ((*_SIMULATE, '--step', '0.1'), 'not a number from 1 to 3600', 2),
+    ((*_SIMULATE, '--seed', '-1'), 'not a whole number', 2),
+    ((*_SIMULATE, '--lost-samples', '101'), 'from 0 to 100', 2),
+    ((*_SIMULATE, '--arrivals', 'nan'), 'not a number of 0 or more', 2),
+    ((*_SIMULATE, '--policy', 'nosuch'), "there is no policy 'nosuch'", 2),
+    ((*_SIMULATE, '--compare', 'x'), "must be 'nothing' or GROUP.OPT", 2),
+    ((*_SIMULATE, '--compare', 'spread.no=1'), 'no option no in [spre', 2),
+    ((*_SIMULATE, '--compare', 'no.no=1'), 'no option no in [no]', 2),
+    ((*_SIMULATE, '--compare', 'spread.start=x'), 'spread.start=x: ', 2),
+    ((*_SIMULATE, '--compare', 'spread.start=7'), 'spread.start=7: ', 2),
+    ((*_SIMULATE, '--report', '{fleet}/x'), 'cannot be left in', 2),
     # The bus
     (('hosts',), '127.0.0.1:1 refuses connections', 1),
     (('instances',), '127.0.0.1:1 refuses connections', 1),
@@ -138,6 +161,8 @@ class BadInputTest(base.CommandCase):
             'wrong_fleet': f'{{{schema}, "hosts": [{host}], '
             f'"instances": [{lost}]}}',
             'fleet': f'{{{schema}, "hosts": [{host}], "instances": []}}',
+            'no_hosts': f'{{{schema}, "hosts": [], "instances": []}}',
+            'bad_load': 'instance,second,cpu_usage\na,0,1\na,60,x\n',
             'empty_fleet': '',
             'list_fleet': '[]',
             'other_schema': '{"schema": "kvm-balancer/plan/1"}',

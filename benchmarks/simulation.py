@@ -1,0 +1,414 @@
+"""Whether the agent stays calm: figures of simulated days and weeks.
+
+Run ``python -m benchmarks.simulation [NAME ...]``; ``--short`` for the
+variants that the tests hold. The load of the first case is recorded: 50
+instances of the Bitbrains data centre over a week (a part of the
+``bitbrains-small`` trace of atlarge-research/opendc, under the MIT licence),
+in cores.
+"""
+
+import argparse
+import collections.abc
+import dataclasses
+import pathlib
+import time
+
+import numpy as np
+from rich import console
+from rich import table
+
+from kvm_balancer.filters import aggregates
+from kvm_balancer.filters import capacity
+from kvm_balancer.filters import cpu_compatibility
+from kvm_balancer.filters import groups
+from kvm_balancer.filters import host_state
+from kvm_balancer.filters import stale_host
+from kvm_balancer.filters import zone
+from kvm_balancer.messages import load_document
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import observation
+from kvm_balancer.model import records
+from kvm_balancer.model import shapes
+from kvm_balancer.model import traces
+from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import cooldown
+from kvm_balancer.policies import decision
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import spread
+from kvm_balancer.simulation import engine
+from kvm_balancer.simulation import figures
+from kvm_balancer.simulation import load as loads
+from kvm_balancer.simulation import mind
+from kvm_balancer.simulation import record as recording
+from kvm_balancer.simulation import scenario as scenarios
+from kvm_balancer.weighers import base as weigher_base
+from kvm_balancer.weighers import cpu
+from kvm_balancer.weighers import memory
+
+_TRACE = (
+    pathlib.Path(__file__).parents[1]
+    / 'tests'
+    / 'fixtures'
+    / 'bitbrains-week.csv.gz'
+)
+_LIMIT = 0.8
+_HOUR = 3600.0
+#: A case this long has enough hot hours to compare.
+_WHOLE_DAYS = 7.0
+_FILTERS = (
+    host_state.HostStateFilter(),
+    stale_host.StaleHostFilter(),
+    zone.ZoneFilter(),
+    cpu_compatibility.CpuCompatibilityFilter(),
+    aggregates.AggregatesFilter(),
+    groups.GroupsFilter(),
+    capacity.CapacityFilter(),
+)
+_WEIGHERS = (
+    weigher_base.Weighted(cpu.CpuWeigher()),
+    weigher_base.Weighted(memory.MemoryWeigher()),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One figure: what was found, and what was to be reached.
+
+    :ivar reached: None where there is nothing to reach
+    """
+
+    name: str
+    found: str
+    aim: str
+    reached: bool | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Size:
+    """How large a case is.
+
+    :ivar days: of the case that simulates a week
+    """
+
+    hosts: int
+    instances: int
+    days: float
+
+
+FULL = Size(100, 1000, 7.0)
+SHORT = Size(20, 200, 0.5)
+
+
+def agent(**changes: object) -> mind.Agent:
+    """Return an agent as it is installed, but for *changes*."""
+    fields: dict[str, object] = {
+        'watches': (
+            decision.Watch(relieve.Relieve(), 120.0),
+            decision.Watch(spread.Spread(), 600.0),
+        ),
+        'template': contexts.Context(
+            filters=_FILTERS,
+            weighers=_WEIGHERS,
+            limits=contexts.Limits(budget_seconds=5.0),
+        ),
+        'cooldowns': cooldown.Params(),
+    }
+    return mind.Agent(**(fields | changes))  # type: ignore[arg-type]
+
+
+def undamped() -> mind.Agent:
+    """Return one that acts at first sight, and lets nobody cool down."""
+    return agent(
+        watches=(
+            decision.Watch(relieve.Relieve(), 0.0),
+            decision.Watch(spread.Spread(), 0.0),
+        ),
+        cooldowns=cooldown.Params(0.0, 0.0),
+    )
+
+
+def random_fleet(size: Size, cpus: int = 24, vcpus: int = 8) -> columns.Fleet:
+    """Put instances on hosts at random, as a scheduler does by memory."""
+    dice = np.random.default_rng(1)
+    hosts = [
+        records.HostRecord(
+            name=f'host-{row:04d}', cpus=cpus, memory_mib=262144
+        )
+        for row in range(size.hosts)
+    ]
+    instances = [
+        records.InstanceRecord(
+            id=f'instance-{row:05d}',
+            host=f'host-{dice.integers(size.hosts):04d}',
+            vcpus=vcpus,
+            memory_mib=8192,
+            memory_usage_mib=5000,
+            dirty_rate_mib_s=float(dice.uniform(1.0, 60.0)),
+        )
+        for row in range(size.instances)
+    ]
+    return records.build_fleet(hosts, instances)
+
+
+def even_fleet(size: Size, cpu_usage: float) -> columns.Fleet:
+    """Put the same number of like instances on each of ten-core hosts."""
+    each = size.instances // size.hosts
+    return records.build_fleet(
+        [
+            records.HostRecord(name=f'h{row:04d}', cpus=10, memory_mib=131072)
+            for row in range(size.hosts)
+        ],
+        [
+            records.InstanceRecord(
+                id=f'i{row:04d}-{number}',
+                host=f'h{row:04d}',
+                vcpus=4,
+                memory_mib=4096,
+                cpu_usage=cpu_usage,
+                dirty_rate_mib_s=20.0,
+            )
+            for row in range(size.hosts)
+            for number in range(each)
+        ],
+    )
+
+
+def trace() -> traces.Traces:
+    """Return the recorded week."""
+    return load_document.decode(_TRACE.read_bytes())
+
+
+def week(size: Size) -> collections.abc.Iterator[Finding]:
+    """Live through a week of recorded load."""
+    fleet, recorded = random_fleet(size), trace()
+    scenario = scenarios.Scenario(hours=24.0 * size.days, limit=_LIMIT)
+
+    def run(chosen: mind.Agent) -> figures.Figures:
+        return figures.summed_up(
+            engine.run(
+                fleet,
+                lambda one: loads.recorded(one, recorded, 30.0, 1),
+                chosen,
+                scenario,
+            )
+        )
+
+    ours, hasty = run(agent()), run(undamped())
+    nothing = run(agent(watches=()))
+    yield _below(
+        'moves an instance a day',
+        ours.moves_a_day,
+        0.5,
+        f'{hasty.moves_a_day:.2f} undamped',
+    )
+    yield _below('moved twice within 2 hours', ours.moved_twice, 0.5, 'aim 0')
+    if size.days >= _WHOLE_DAYS:
+        # In half a day, one who never waits is never late.
+        yield _below(
+            'time over the limit, against undamped',
+            ours.over_hours / max(hasty.over_hours, 1e-9),
+            1.1,
+            f'{ours.over_hours:.2f} h, {hasty.over_hours:.2f} h undamped',
+        )
+    yield _below(
+        'time over the limit, against nothing',
+        ours.over_hours / max(nothing.over_hours, 1e-9),
+        0.2,
+        f'{nothing.over_hours:.2f} h with nothing done',
+    )
+
+
+def noise(size: Size) -> collections.abc.Iterator[Finding]:
+    """Live through a day on which nothing is wrong."""
+    fleet = even_fleet(size, 0.5)
+    record = engine.run(
+        fleet,
+        lambda one: loads.synthetic(
+            one,
+            1,
+            swing=0.0,
+            weekend=1.0,
+            noise=0.4,
+            bursting=0.002,
+            moment_seconds=60.0,
+        ),
+        agent(),
+        scenarios.Scenario(hours=24.0),
+    )
+    late = sum(one.began > _HOUR for one in record.migrations)
+    yield _below('moves after the first hour of noise', late, 0.5, 'aim 0')
+
+
+def peak(size: Size) -> collections.abc.Iterator[Finding]:
+    """Look at a daily peak for two days, and meet the third."""
+    fleet = even_fleet(size, 0.6)
+    busy = np.flatnonzero(fleet.instances.host < size.hosts // 5)
+    spans = [
+        (day * 86_400.0 + 9 * _HOUR, day * 86_400.0 + 12 * _HOUR)
+        for day in range(3)
+    ]
+    over = {}
+    for ahead in (0.0, 1800.0):
+        record = engine.run(
+            fleet,
+            lambda one: loads.Stepped(
+                loads.synthetic(one, 1, swing=0.0, weekend=1.0, noise=0.05),
+                busy,
+                1.7,
+                spans,
+                one.vcpus,
+            ),
+            agent(
+                watches=(decision.Watch(relieve.Relieve(), 120.0),),
+                ingest=observation.Params(foresight_seconds=ahead),
+            ),
+            scenarios.Scenario(
+                hours=72.0, watch_hours=48.0, step_seconds=60.0
+            ),
+        )
+        over[ahead] = float(record.over_seconds.sum())
+    yield _below(
+        'time over the limit on the third day, predictive',
+        over[1800.0] / max(over[0.0], 1e-9),
+        0.3,
+        f'{over[1800.0] / 60:.0f} of {over[0.0] / 60:.0f} host minutes',
+    )
+
+
+def step(size: Size) -> collections.abc.Iterator[Finding]:
+    """Let a tenth of the hosts become hot at once."""
+    fleet = even_fleet(size, 0.6)
+    busy = np.flatnonzero(fleet.instances.host < size.hosts // 10)
+    begins = _HOUR
+    hold = 120.0
+    chosen = agent(watches=(decision.Watch(relieve.Relieve(), hold),))
+    record = engine.run(
+        fleet,
+        lambda one: loads.Stepped(
+            loads.synthetic(one, 1, swing=0.0, weekend=1.0, noise=0.02),
+            busy,
+            1.7,
+            ((begins, np.inf),),
+            one.vcpus,
+        ),
+        chosen,
+        scenarios.Scenario(hours=4.0, step_seconds=10.0, surprise=0.0),
+    )
+    hot = record.series.second[record.series.over > 0]
+    taken = float(hot.max() - begins) if len(hot) else 0.0
+    window = _detection(chosen, hold)
+    bound = _makespan(record)
+    yield _below(
+        'time until all are under the limit',
+        taken / (window + bound),
+        1.2,
+        f'{taken:.0f} s, window {window:.0f} s, bound {bound:.0f} s',
+    )
+
+
+def _detection(chosen: mind.Agent, hold: float) -> float:
+    """Return how long a step is looked at before it is acted on.
+
+    Until the average is where it will be, to 95 %, and for the hold time;
+    decisions come at their interval.
+    """
+    return 3.0 * chosen.ingest.ewma_seconds + hold + chosen.interval_seconds
+
+
+def _makespan(record: recording.Record) -> float:
+    """Return how soon nobody has carried out what was moved.
+
+    So many at a time in the fleet, as they were predicted.
+    """
+    seconds = [one.predicted.seconds for one in record.migrations]
+    return sum(seconds) / 8.0 if seconds else 0.0
+
+
+def samples(size: Size) -> collections.abc.Iterator[Finding]:
+    """Lose a third of the samples, and believe some that are wrong."""
+    fleet, recorded = random_fleet(size), trace()
+    moves = {}
+    for name, wrong in (
+        ('clean', scenarios.Samples()),
+        ('bad', scenarios.Samples(lost=0.3, wrong=0.05, wrong_by=10.0)),
+    ):
+        record = engine.run(
+            fleet,
+            lambda one: loads.recorded(one, recorded, 10.0, 1),
+            agent(),
+            scenarios.Scenario(
+                hours=24.0 * min(size.days, 1.0),
+                step_seconds=10.0,
+                samples=wrong,
+            ),
+        )
+        moves[name] = figures.summed_up(record).moves
+    yield _below(
+        'moves with bad samples, against without',
+        moves['bad'] / max(moves['clean'], 1),
+        1.1,
+        f'{moves["bad"]} of {moves["clean"]}',
+    )
+
+
+def history(size: Size) -> collections.abc.Iterator[Finding]:
+    """Keep the days of 200,000 instances."""
+    made = shapes.Shapes()
+    made.grow(200_000)
+    mib = made.nbytes / 2**20
+    yield _below('MiB of history of 200,000 instances', mib, 150.0, '')
+
+
+def speed(size: Size) -> collections.abc.Iterator[Finding]:
+    """Take the processor time of a simulated week."""
+    fleet, recorded = random_fleet(size), trace()
+    began = time.process_time()
+    engine.run(
+        fleet,
+        lambda one: loads.recorded(one, recorded, 30.0, 1),
+        agent(),
+        scenarios.Scenario(hours=24.0 * size.days),
+    )
+    yield _below(
+        'CPU seconds of a simulated week',
+        time.process_time() - began,
+        60.0,
+        f'{size.hosts} hosts',
+    )
+
+
+CASES: dict[
+    str, collections.abc.Callable[[Size], collections.abc.Iterator[Finding]]
+] = {
+    one.__name__: one
+    for one in (week, noise, peak, step, samples, history, speed)
+}
+
+
+def _below(name: str, value: float, aim: float, also: str) -> Finding:
+    told = f'{value:.3g}' + (f' ({also})' if also else '')
+    return Finding(name, told, f'< {aim:g}', value < aim)
+
+
+def main(argv: collections.abc.Sequence[str] | None = None) -> None:
+    """Run the cases of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('names', nargs='*', metavar='NAME')
+    parser.add_argument('--short', action='store_true')
+    chosen = parser.parse_args(argv)
+    for name in chosen.names:
+        if name not in CASES:
+            parser.error(f'there is no {name}; there are {", ".join(CASES)}')
+    shown = table.Table(title='Simulated')
+    for title in ('figure', 'found', 'aim', 'reached'):
+        shown.add_column(title)
+    for name in chosen.names or CASES:
+        for one in CASES[name](SHORT if chosen.short else FULL):
+            shown.add_row(
+                one.name, one.found, one.aim, 'yes' if one.reached else 'NO'
+            )
+    console.Console().print(shown)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""``kvm-balancer simulate``: a fleet in virtual time."""

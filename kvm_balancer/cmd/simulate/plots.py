@@ -1,0 +1,151 @@
+"""Simulations as pictures: SVG that stands in a page by itself."""
+
+import collections.abc
+import io
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import figure as figures
+
+from kvm_balancer.cmd.simulate import run as runs
+
+_INK = '#243040'
+_FAINT = '#8a94a3'
+#: The first is as configured; what is done nothing about is faint.
+_COLORS = ('#1f5fa8', '#e0602f', '#2a7f62', '#8b4fa3', '#b08a1e', '#b2182b')
+_HOUR = 3600.0
+#: What a picture would say of itself, which its page says already.
+_METADATA = ('Creator', 'Date', 'Format', 'Type')
+_STYLE = {
+    'font.size': 10.0,
+    'font.sans-serif': ['DejaVu Sans'],
+    'axes.edgecolor': _FAINT,
+    'axes.labelcolor': _INK,
+    'axes.titlelocation': 'left',
+    'axes.titleweight': 'bold',
+    'axes.titlesize': 11.0,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'grid.color': '#e6e9ee',
+    'text.color': _INK,
+    'xtick.color': _INK,
+    'ytick.color': _INK,
+    # text stays text: smaller, and it can be searched
+    'svg.fonttype': 'none',
+}
+
+
+def over_time(found: runs.Comparison) -> list[str]:
+    """Draw what changes over time, a picture for each question."""
+    limit = found.runs[0].record.limit
+    return [
+        _lines(found, 'spread', 'Spread of CPU load over the hosts'),
+        _lines(found, 'peak', 'Load of the hottest host', limit),
+        _lines(found, 'over', f'Hosts over {limit:.2f}'),
+        _lines(found, 'migrations', 'Migrations under way'),
+    ]
+
+
+def promises(found: runs.Comparison) -> list[str]:
+    """Draw what was promised and predicted against what was seen."""
+    gains = {
+        one.name: (
+            [verdict.promised for verdict in one.record.verdicts],
+            [verdict.seen for verdict in one.record.verdicts],
+        )
+        for one in found.runs
+    }
+    seconds = {
+        one.name: (
+            [move.predicted.seconds for move in _done(one)],
+            [move.taken.seconds for move in _done(one)],
+        )
+        for one in found.runs
+    }
+    return [
+        _against(gains, 'Gain of each plan', 'promised', 'seen'),
+        _against(seconds, 'Seconds of each migration', 'predicted', 'taken'),
+    ]
+
+
+def _done(one: runs.Run) -> list[Any]:
+    """Return the last migrations that completed: enough for a picture."""
+    return [move for move in one.record.migrations if move.completed][-1500:]
+
+
+def _lines(
+    found: runs.Comparison,
+    name: str,
+    title: str,
+    limit: float | None = None,
+) -> str:
+    with mpl.rc_context(_style(name)):
+        figure, axis = _axis(title)
+        for one, color in _colored(found.runs):
+            axis.plot(
+                one.series.second / _HOUR,
+                getattr(one.series, name),
+                color=color,
+                linewidth=1.2,
+                label=one.name,
+            )
+        if limit is not None:
+            axis.axhline(limit, color=_INK, linestyle='--', linewidth=1)
+        axis.set_ylim(bottom=0.0)
+        axis.set_xlabel('hours')
+        if len(found.runs) > 1:
+            axis.legend(frameon=False, fontsize=9)
+        return _svg(figure)
+
+
+def _against(
+    pairs: collections.abc.Mapping[str, tuple[list[float], list[float]]],
+    title: str,
+    across: str,
+    up: str,
+) -> str:
+    with mpl.rc_context(_style(title)):
+        figure, axis = _axis(title, width=5.2)
+        most = 0.0
+        for (name, (one, other)), color in zip(
+            pairs.items(), _palette(), strict=False
+        ):
+            if not one:
+                continue
+            axis.scatter(one, other, s=9, alpha=0.5, color=color, label=name)
+            most = max(most, *one, *other)
+        axis.plot([0, most], [0, most], color=_FAINT, linewidth=1)
+        axis.set_xlabel(across)
+        axis.set_ylabel(up)
+        return _svg(figure)
+
+
+def _axis(title: str, width: float = 10.6) -> tuple[Any, Any]:
+    figure = figures.Figure(figsize=(width, 2.9), layout='constrained')
+    axis = figure.subplots()
+    axis.set_title(title)
+    return figure, axis
+
+
+def _style(salt: str) -> dict[Any, Any]:
+    """Return the style; names within one page must not clash."""
+    return {**_STYLE, 'svg.hashsalt': salt}
+
+
+def _palette() -> collections.abc.Iterator[str]:
+    while True:
+        yield from _COLORS
+
+
+def _colored(
+    found: collections.abc.Sequence[runs.Run],
+) -> collections.abc.Iterable[tuple[runs.Run, str]]:
+    return zip(found, _palette(), strict=False)
+
+
+def _svg(figure: Any) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format='svg', metadata=dict.fromkeys(_METADATA))
+    text = out.getvalue()
+    return text[text.index('<svg') :]

@@ -1,0 +1,1 @@
+"""A fleet in virtual time, on the policies and the planner of the agent."""

@@ -1,0 +1,123 @@
+"""Virtual time: what happens, is seen, is decided and is carried out.
+
+Between two looks at the fleet its load stands still, and migrations end and
+begin by the second.
+"""
+
+import collections.abc
+import dataclasses
+import math
+
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import terms as termed
+from kvm_balancer.simulation import air as airs
+from kvm_balancer.simulation import load as loads
+from kvm_balancer.simulation import mind as minds
+from kvm_balancer.simulation import record as records
+from kvm_balancer.simulation import scenario as scenarios
+from kvm_balancer.simulation import senses as sensing
+from kvm_balancer.simulation import world as worlds
+
+#: Makes the load of a fleet: of all instances that ever exist.
+LoadOf = collections.abc.Callable[[columns.Instances], loads.Load]
+
+#: What ends within it ends together: the agent looks no more often.
+_TICK_SECONDS = 1.0
+
+
+def run(
+    fleet: columns.Fleet,
+    load_of: LoadOf,
+    agent: minds.Agent,
+    scenario: scenarios.Scenario,
+    progress: collections.abc.Callable[[float], None] | None = None,
+) -> records.Record:
+    """Simulate *scenario*; the same arguments, the same record.
+
+    :param progress: hears how much of it is done, 0 to 1
+    """
+    simulation = _Simulation(fleet, load_of, agent, scenario)
+    looks = simulation.looks
+    for number in range(looks):
+        simulation.step(number * scenario.step_seconds)
+        if progress is not None:
+            progress((number + 1) / looks)
+    return simulation.recorder.finish()
+
+
+class _Simulation:
+    """The parts of a simulation, and how they go on together."""
+
+    def __init__(
+        self,
+        fleet: columns.Fleet,
+        load_of: LoadOf,
+        agent: minds.Agent,
+        scenario: scenarios.Scenario,
+    ) -> None:
+        self._scenario = scenario
+        self.looks = max(
+            1, math.ceil(scenario.seconds / scenario.step_seconds)
+        )
+        self._world = worlds.World(fleet, scenario)
+        base = self._world.base
+        self._load = load_of(base.instances)
+        self._senses = sensing.Senses(self._world, agent.ingest, scenario)
+        self._air = airs.Air(
+            self._world,
+            termed.Terms(base, agent.template.migration),
+            scenario,
+        )
+        watching = scenario.watch_hours * scenarios.HOUR_SECONDS
+        self._acts_from = watching
+        self.recorder = records.Recorder(
+            self._world,
+            self.looks,
+            scenario.limit,
+            scenario.step_seconds,
+            watching,
+        )
+        self._mind = minds.Mind(agent, self._air, self.recorder)
+
+    def step(self, now: float) -> None:
+        """Go on from one look to the next."""
+        self._world.happen(now)
+        self._land(self._air.lose(now))
+        usage = self._load.cpu_usage(now)
+        self._senses.take(usage, now)
+        fleet = self._senses.fleet(now)
+        self.recorder.look(usage, len(self._air.flights), now)
+        if now >= self._acts_from and self._mind.step(fleet, now):
+            self._air.pace(usage)
+        self._fly(fleet, usage, now + self._scenario.step_seconds)
+
+    def _fly(
+        self, fleet: columns.Fleet, usage: columns.Floats, until: float
+    ) -> None:
+        """Let migrations end, and others begin, until the next look."""
+        while True:
+            end = self._air.next_end()
+            if end > until:
+                break
+            at = min(until, math.ceil(end / _TICK_SECONDS) * _TICK_SECONDS)
+            landed = self._air.advance(at)
+            self._land(landed)
+            if landed:
+                self._mind.carry_on(self._seen(fleet), at)
+                self._air.pace(usage)
+        self._land(self._air.advance(until))
+
+    def _land(self, landed: collections.abc.Sequence[airs.Landing]) -> None:
+        for one in landed:
+            if one.completed:
+                self._world.place(one.flight.instance, one.flight.destination)
+            self._mind.landed(one)
+
+    def _seen(self, fleet: columns.Fleet) -> columns.Fleet:
+        """Return *fleet* with its instances where they are by now."""
+        host = self._world.host[self._world.rows]
+        return fleet.updated(
+            fleet.taken_at,
+            fleet.hosts,
+            dataclasses.replace(fleet.instances, host=host),
+        )
