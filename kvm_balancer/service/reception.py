@@ -82,6 +82,8 @@ class Reception:
         #: how often each migration asks just now, and who gave up meanwhile
         self._asking: collections.Counter[str] = collections.Counter()
         self._withdrawn: set[str] = set()
+        #: leases that are to be taken off the disk
+        self._ended: set[str] = set()
         #: held while the hypervisor is asked, for one claim at a time
         self._measuring = threading.Lock()
         self._stopping = threading.Event()
@@ -145,7 +147,8 @@ class Reception:
             if self._asking[migration_id]:
                 self._withdrawn.add(migration_id)
             if self._ledger.release(migration_id):
-                self._memory.drop_lease(migration_id)
+                self._ended.add(migration_id)
+                self._forget_ended()
 
     def lapse(self) -> None:
         """End the leases that were not renewed in time."""
@@ -213,6 +216,7 @@ class Reception:
             msgspec.json.encode(messages.encode_claim(claim)),
             instead_of=self._ledger.replaced_by(claim),
         )
+        self._ended.discard(claim.migration_id)
         self._ledger.keep(weighed)
         return None
 
@@ -235,11 +239,21 @@ class Reception:
         """End the leases that were not renewed in time, with the lock."""
         for lapsed in self._ledger.expire(self._clock()):
             LOG.warning('The lease of migration %s lapsed', lapsed)
-            try:
-                self._memory.drop_lease(lapsed)
-            except errors.StoreError as error:
-                # The next run holds it for one term more.
-                LOG.warning('Its lease stays on the disk: %s', error)
+            self._ended.add(lapsed)
+        try:
+            self._forget_ended()
+        except errors.StoreError as error:
+            # Tried again; a run that ends before holds them one term more.
+            LOG.warning('Leases that have ended stay on the disk: %s', error)
+
+    def _forget_ended(self) -> None:
+        """Take leases that have ended off the disk, with the lock.
+
+        :raises StoreError: when one of them is to be tried again
+        """
+        for migration_id in tuple(self._ended):
+            self._memory.drop_lease(migration_id)
+            self._ended.discard(migration_id)
 
     def _until(self) -> float:
         return self._clock() + self._params.lease_seconds

@@ -135,7 +135,7 @@ class Ground(unittest.TestCase):
         self.reception = self.build()
 
     def build(self, hypervisor=None, measure_seconds=60.0, **terms):
-        memory = outbox.Outbox(self.path)
+        self.memory = memory = outbox.Outbox(self.path)
         self.addCleanup(memory.close)
         return reception.Reception(
             reception.Params(
@@ -202,6 +202,28 @@ class ReceptionTest(Ground):
         self.now += 1.0
         self.reception.lapse()
         self.assertEqual([], list(memory.leases()))
+
+    def test_what_the_disk_did_not_forget_is_forgotten_later(self):
+        memory = self.memory
+        drop, memory.drop_lease = memory.drop_lease, self._refuse
+        self.reception.reserve(ask('a', 500.0))
+        self.reception.reserve(ask('b', 500.0))
+        with self.assertRaises(errors.StoreError):
+            self.reception.release('m-a')
+        self.now += 60.0
+        self.reception.lapse()
+        self.assertEqual(2, len(memory.leases()))
+        # One of them is wanted again.
+        self.reception.reserve(ask('b', 500.0))
+        memory.drop_lease = drop
+        self.reception.lapse()
+        self.assertEqual(
+            ['m-b'], [one.migration_id for one in memory.leases()]
+        )
+
+    @staticmethod
+    def _refuse(migration_id):
+        raise errors.StoreError('database or disk is full')
 
     def test_it_lets_leases_lapse_by_itself_until_it_is_stopped(self):
         lapsed = threading.Event()
