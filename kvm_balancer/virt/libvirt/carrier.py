@@ -26,6 +26,7 @@ from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import lane
+from kvm_balancer.virt.libvirt import limits
 from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import mending
@@ -97,6 +98,7 @@ class LibvirtCarrier(driver.Carrier):
             repeat_announcement,
             self._note,
         )
+        self._limits = limits.Limits()
         name = wanted.migration_id[:8]
         self._steering = lane.Lane(f'steer-{name}')
         self._looking = lane.Lane(f'look-{name}')
@@ -317,12 +319,14 @@ class LibvirtCarrier(driver.Carrier):
 
     def _set_downtime(self, downtime_ms: int) -> None:
         self._downtime_set = True
+        self._domain(self._limits.remember)
         self._domain(
             lambda domain: domain.migrateSetMaxDowntime(downtime_ms, 0)
         )
 
     def _set_bandwidth(self, mib_s: int) -> None:
         self._bandwidth_mib_s = mib_s
+        self._domain(self._limits.remember)
         limit = mib_s or jobs.UNLIMITED_MIB_S
         self._domain(lambda domain: domain.migrateSetMaxSpeed(limit, 0))
         if self._wanted.options.post_copy:
@@ -372,6 +376,9 @@ class LibvirtCarrier(driver.Carrier):
         self._tell(events.Mended(at=self._clock(), cause='mended', text=text))
 
     def _unmark(self) -> None:
+        # Where the instance has gone, there is nothing to put back.
+        with contextlib.suppress(errors.KVMBalancerError):
+            self._domain(self._limits.restore)
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 

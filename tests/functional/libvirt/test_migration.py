@@ -72,9 +72,18 @@ class MigrationTest(unittest.TestCase):
 
     def test_it_is_cancelled(self):
         uid = self.ground.busy()
-        ended = self.run_to_the_end(uid, cancel_in_state='pre-copy')
+        domain = self.ground.domain(uid, 0)
+        before = domain.migrateGetMaxDowntime(0), domain.migrateGetMaxSpeed(0)
+        ended = self.run_to_the_end(
+            uid,
+            cancel_in_state='pre-copy',
+            options={'max_downtime_ms': before[0] - 50},
+        )
         self.assertEqual(_Kind.CANCELLED, ended.outcome, ended)
         self.assert_runs_on(0, uid)
+        # The next migration, whoever begins it, has limits of its own.
+        after = domain.migrateGetMaxDowntime(0), domain.migrateGetMaxSpeed(0)
+        self.assertEqual(before, after)
 
     def test_it_is_refused_by_preflight(self):
         uid = self.ground.of_nova()
