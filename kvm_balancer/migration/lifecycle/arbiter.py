@@ -134,6 +134,15 @@ class _Case(enum.Enum):
         ' the source',
         'see whose the definition on the source is, and never start it there',
     )
+    LEFT_AHEAD = Verdict(
+        _FAILED,
+        Action.DESTROY_DESTINATION,
+        _QUICK,
+        'the instance is on the source, and its definition is left on the'
+        ' destination',
+        'see whose the definition on the destination is, and never start it'
+        ' there',
+    )
     REMNANT = Verdict(
         _UNKNOWN,
         Action.DESTROY_DESTINATION,
@@ -261,14 +270,15 @@ _D, _B, _H = _Case.STOPPED_AT_DESTINATION, _Case.BROKEN, _Case.HALF_GONE
 _2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
 _L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
 _W, _N, _M = _Case.POST_COPY_UNDER_WAY, _Case.STOPPED_BOTH, _Case.LEFT_BEHIND
+_F = _Case.LEFT_AHEAD
 
 #: A row for what the source says, in the order of ``EndState``; a column for
 #: what the destination says, in the same order: running, paused, paused for
 #: migration, in post-copy, post-copy broken, shut off, absent, unreachable.
 #: The job, if there still is one, is looked at first.
 _ROWS: dict[events.EndState, tuple[_Case, ...]] = {
-    events.EndState.RUNNING: (_T, _X, _R, _X, _X, _K, _K, _U),
-    events.EndState.PAUSED: (_X, _2, _R, _X, _X, _K, _K, _U),
+    events.EndState.RUNNING: (_T, _X, _R, _X, _X, _F, _K, _U),
+    events.EndState.PAUSED: (_X, _2, _R, _X, _X, _F, _K, _U),
     events.EndState.PAUSED_MIGRATION: (_A, _2, _N, _B, _B, _S, _S, _U),
     events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _H, _H, _U),
     events.EndState.POST_COPY_FAILED: (_A, _X, _X, _B, _B, _H, _H, _U),

@@ -121,7 +121,7 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(1, life.names.count('Abort'))
         life.tell(events.SourceStopped)
         life.returned('cancelled by client')
-        life.ends(End.RUNNING, End.SHUT_OFF)
+        life.ends(End.RUNNING, End.ABSENT)
         self.assertEqual(Kind.CANCELLED, life.machine.outcome.outcome)
 
     def test_a_failed_check_ends_it_with_reason_and_remedy(self):

@@ -154,6 +154,12 @@ class MendTest(unittest.TestCase):
                 Kind.FAILED,
             ),
             (
+                (End.RUNNING, End.SHUT_OFF),
+                Action.DESTROY_DESTINATION,
+                (End.RUNNING, End.ABSENT),
+                Kind.FAILED,
+            ),
+            (
                 (End.SHUT_OFF, End.RUNNING),
                 Action.DESTROY_SOURCE,
                 (End.ABSENT, End.RUNNING),
