@@ -2,32 +2,39 @@
 
     python -m tests.faults.campaign [--runs N] [--seed S] [--only NAME[:PHASE]]
 
-Needs root. Writes a line of JSON for each run, and returns 1 when one of
-them was not as it has to be.
+Needs root. Tells a line for each run, adds a line of JSON for it to the
+results, and returns 1 when one of them was not as it has to be.
 """
 
 import argparse
-import dataclasses
-import json
+import collections
+import multiprocessing
 import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 
+from kvm_balancer import errors
 from kvm_balancer.lab import prerequisites
 from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
 from tests.faults import ground as grounds
+from tests.faults import results
 from tests.faults import run as runs
 
-#: A phase that went by before the fault came is tried again.
-_TRIES = 3
+_RUNS = 200
+_LABS = 2
 
 
-def _cases(only):
+def cases(only=()):
+    """Return all pairs of a fault's name and a phase, or those of *only*.
+
+    :param only: names, phases after a colon, or both with a colon between
+    """
     wanted = [
         (name, phase)
         for name in catalogue.FAULTS
@@ -39,80 +46,163 @@ def _cases(only):
         )
     ]
     if not wanted:
-        raise SystemExit(
-            f'no such fault; known: {", ".join(catalogue.FAULTS)}'
-        )
+        known = ', '.join(catalogue.FAULTS)
+        raise errors.LabError(f'no such fault; there are: {known}')
     return wanted
 
 
-def plan(only, number, seed):
+def plan(wanted, number, seed):
     """Return what to run: all cases in turn, in an order of the seed's."""
-    cases, chance = _cases(only), random.Random(seed)
-    chosen = []
+    left, chance, chosen = list(wanted), random.Random(seed), []
     while len(chosen) < number:
-        chance.shuffle(cases)
-        chosen += [(*case, seed + len(chosen) + i)
-                   for i, case in enumerate(cases)]  # fmt: skip
+        chance.shuffle(left)
+        chosen += [
+            (*case, seed + len(chosen) + index)
+            for index, case in enumerate(left)
+        ]
     return chosen[:number]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--runs', type=int, help='default: every case once')
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--only', action='append', metavar='NAME[:PHASE]')
-    parser.add_argument('--results', type=pathlib.Path, default='faults.jsonl')
-    parser.add_argument('--keep', action='store_true', help='keep logs')
-    chosen = parser.parse_args()
-    prerequisites.check(services=True)
-    todo = plan(
-        chosen.only, chosen.runs or len(_cases(chosen.only)), chosen.seed
-    )
-    failed = 0
-    place = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-'))
-    name = f'f{os.getpid() % 10**6}'
+    chosen = _arguments()
     try:
-        with grounds.Ground(place / name) as ground:
-            for number, (fault, phase, seed) in enumerate(todo, 1):
-                result = _try(ground, fault, phase, seed)
-                failed += bool(result.problems)
-                with chosen.results.open('a') as stream:
-                    stream.write(json.dumps(dataclasses.asdict(result)) + '\n')
-                _tell(number, len(todo), result)
-                if result.problems and chosen.keep:
-                    _keep(ground, chosen.results, number)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    print(f'{len(todo)} runs, {failed} not as they have to be')
-    return 1 if failed else 0
-
-
-def _try(ground, fault, phase, seed):
-    for attempt in range(_TRIES):
-        result = runs.run(ground, fault, phase, seed + 10_000 * attempt)
-        if result.struck or result.problems:
-            break
-    return result
-
-
-def _tell(number, of, result):
-    said = '; '.join(line.strip().split('\n')[-1] for line in result.problems)
-    ends = ' then '.join(kind for kind, _ in result.outcomes) or '-'
-    missed = '' if result.struck else ' (missed its phase)'
+        prerequisites.check(services=True, faults=True)
+        wanted = cases(chosen.only)
+    except errors.LabError as error:
+        print(error, file=sys.stderr)
+        return 2
+    _heed_signals()
+    todo = plan(wanted, chosen.runs, chosen.seed)
     print(
-        f'{time.strftime("%H:%M:%S")} {number}/{of} {result.fault} '
-        f'{result.phase} {result.seed}{missed}: {ends}, at '
-        f'{result.where or "no host"}, settled in '
-        f'{result.settled_after_seconds:.0f} s: {said or "as it has to be"}',
+        f'{len(todo)} runs of {len(wanted)} cases in {chosen.labs} labs, seed '
+        f'{chosen.seed}, to {chosen.results}',
         flush=True,
     )
+    return _carry_out(todo, chosen)
 
 
-def _keep(ground, results, number):
-    kept = results.with_suffix(f'.{number}')
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--runs', type=int, default=_RUNS)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument(
+        '--labs', type=int, default=_LABS, help='that stand side by side'
+    )
+    parser.add_argument(
+        '--only',
+        action='append',
+        default=[],
+        metavar='NAME[:PHASE]',
+        help='of a fault, or :PHASE; may be given more than once',
+    )
+    parser.add_argument('--results', type=pathlib.Path, default='faults.jsonl')
+    parser.add_argument(
+        '--keep', action='store_true', help='the logs of what went wrong'
+    )
+    return parser.parse_args()
+
+
+def _carry_out(todo, chosen):
+    """Let the laboratories take runs until there are none left."""
+    context = multiprocessing.get_context('spawn')
+    waiting, done = context.Queue(), context.Queue()
+    for one in [*todo, *[None] * chosen.labs]:
+        waiting.put(one)
+    labs = [
+        context.Process(
+            target=_work,
+            args=(waiting, done, chosen.results if chosen.keep else None),
+        )
+        for _ in range(chosen.labs)
+    ]
+    for lab in labs:
+        lab.start()
+    try:
+        return _collect(todo, done, chosen)
+    except KeyboardInterrupt:
+        # Each takes its laboratory down before it ends.
+        for lab in labs:
+            lab.terminate()
+        return 130
+    finally:
+        for lab in labs:
+            lab.join()
+
+
+def _collect(todo, done, chosen):
+    """Take results in until no laboratory works any more."""
+    counted = collections.Counter()
+    working = chosen.labs
+    while working:
+        result = done.get()
+        if result is None:
+            working -= 1
+            continue
+        if isinstance(result, str):
+            counted['not begun'] += 1
+            print(result, file=sys.stderr, flush=True)
+            continue
+        results.append(chosen.results, result)
+        counted[_kind(result)] += 1
+        number = counted.total()
+        now = time.strftime('%H:%M:%S')
+        print(f'{now} {number}/{len(todo)} {result.verdict()}', flush=True)
+    counted['not begun'] += len(todo) - counted.total()
+    print(
+        f'{len(todo)} runs: {counted["well"]} as they have to be, '
+        f'{counted["wrong"]} not, {counted["missed"]} did not strike, '
+        f'{counted["not begun"]} could not begin'
+    )
+    return 0 if counted['well'] == len(todo) else 1
+
+
+def _kind(result):
+    if result.problems:
+        return 'wrong'
+    return 'well' if result.struck else 'missed'
+
+
+def _work(waiting, done, kept):
+    """Run what is waiting in a laboratory, or in another if that breaks."""
+    _heed_signals()
+    while not _work_in_one(waiting, done, kept):
+        pass
+    done.put(None)
+
+
+def _work_in_one(waiting, done, kept):
+    """Bring a laboratory up, and run what is waiting; say if nothing is."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-'))
+    one = None
+    try:
+        with grounds.Ground(place / f'f{os.getpid() % 10**6}') as ground:
+            while (one := waiting.get()) is not None:
+                result = runs.run(ground, *one)
+                done.put(result)
+                if kept and not result.passed:
+                    _keep(ground, kept, result)
+    except Exception as error:
+        done.put(f'a lab has broken down: {type(error).__name__}: {error}')
+        # One that did not even come up would not do so the next time.
+        return one is None
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return True
+
+
+def _heed_signals():
+    """End in order also when it was started in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+def _keep(ground, kept, result):
+    """Put the logs of the hosts beside the results."""
+    folder = kept.with_suffix('.' + result.title.replace(' ', '-'))
     for host in ground.lab.hosts:
-        there = kept / host.name
-        shutil.copytree(host.directory / 'log', there, dirs_exist_ok=True)
+        shutil.copytree(
+            host.directory / 'log', folder / host.name, dirs_exist_ok=True
+        )
 
 
 if __name__ == '__main__':

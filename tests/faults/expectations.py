@@ -4,14 +4,15 @@
 so until there is nothing left, or it has taken too long.
 """
 
-import contextlib
 import dataclasses
 
+from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
-from kvm_balancer.lab import processes
 from kvm_balancer.lab import sight
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.model import outcome
+from tests.faults import ground as grounds
+from tests.faults import remains
 
 Fate = contract.Fate
 _UNKNOWN = outcome.OutcomeKind.UNKNOWN
@@ -22,6 +23,7 @@ class Case:
     """One run, as it is judged.
 
     :ivar migration_id: of the migration that was struck
+    :ivar limits: what its migrations were limited to before
     """
 
     ground: object
@@ -30,10 +32,20 @@ class Case:
     migration_id: str
     fault: contract.Fault
     phase: contract.Phase
+    limits: dict
 
     @property
     def fate(self):
         return self.fault.fates[self.phase]
+
+    def is_left_to_a_person(self):
+        """Say whether no copy is whole, and what there is was told."""
+        told = self.ground.outcomes.of(self.migration_id)
+        return (
+            self.fate is Fate.BROKEN
+            and bool(told)
+            and told[-1].outcome is _UNKNOWN
+        )
 
     def copies(self):
         """Return the hosts with a QEMU of the guest, by its state."""
@@ -46,12 +58,14 @@ class Case:
 
 def problems(case):
     """Return what is not as it has to be, a line each."""
-    return [
-        *_of_places(case),
-        *_of_outcomes(case),
-        *_of_journals(case),
-        *_of_remains(case),
-    ]
+    found = [*_of_places(case), *_of_outcomes(case)]
+    if found:
+        # The rest costs more to look at, and waits for this anyhow.
+        return found
+    found = remains.of_journals(case)
+    if not case.is_left_to_a_person():
+        found += remains.of_hosts(case)
+    return found
 
 
 def _of_places(case):
@@ -71,6 +85,8 @@ def _of_places(case):
             found.append(f'it has to be at one host: {copies}')
         case Fate.ENDS if running:
             found.append(f'it was to end, and runs: {copies}')
+        case Fate.BROKEN if copies and not case.is_left_to_a_person():
+            found.append(f'what is left of it was not told: {copies}')
     if len(copies) > 1:
         found.append(f'two copies are left: {copies}')
     if copies and not running and case.fate is not Fate.PAUSED and not told:
@@ -125,80 +141,48 @@ def _of_truth(case, ended):
     return []
 
 
-def _of_journals(case):
-    found = []
-    for host in case.ground.lab.hosts:
-        kept = case.ground.journal(host)
-        found += [
-            f'the journal of {host.name} still has {row["migration_id"]} as '
-            f'{row["state"]}'
-            for row in kept['journal']
-            if not row['ended'] and row['state'] != _UNKNOWN.value
-        ]
-        for table in ('messages', 'leases'):
-            if kept[table]:
-                found.append(
-                    f'{host.name} still has {len(kept[table])} {table}'
-                )
-    return found
+def content_problems(case):
+    """Return what is wrong with the memory and the disk of the guest.
 
-
-def _of_remains(case):
-    """Nothing of it is left where it is not."""
-    found = []
-    copies = case.copies()
-    defined = {}
-    for host in case.ground.lab.hosts:
-        with contextlib.closing(host.connect()) as connection:
-            names = {
-                one.name(): one.isActive()
-                for one in connection.listAllDomains()
-            }
-        if case.guest.name in names:
-            defined[host.name] = bool(names[case.guest.name])
-        pids = [
-            pid
-            for pid in processes.belonging(host.directory)
-            if processes.runs_with(pid, f'guest={case.guest.name},')
-        ]
-        if len(pids) > (host.name in copies):
-            found.append(f'{host.name} has QEMU processes of it: {pids}')
-    away = [name for name in defined if copies and name not in copies]
-    if away:
-        found.append(f'its definition is left at {away}')
-    unknown_to_libvirt = [
-        name for name in copies if not defined.get(name, False)
-    ]
-    if unknown_to_libvirt:
-        found.append(f'libvirt does not know it at {unknown_to_libvirt}')
-    return found
-
-
-def memory_problems(case):
-    """Return what is wrong with what the guest says of its memory.
-
-    It has to go over all of it once more, where it runs.
+    Where it runs, it has to go over all of both again.
     """
     running = [
         name for name, state in case.copies().items() if state == 'running'
     ]
-    if not running:
-        return []
-    (host,) = (case.ground.lab.host(name) for name in running)
+    found = []
+    if len(running) == 1 and case.fate is not Fate.BROKEN:
+        found += _go_round(case, case.ground.lab.host(running[0]))
+    before = _report(case)
+    disk = case.guest.disk.read_bytes()
+    report = _report(case)
+    if report.damaged:
+        found.append(f'{report.damaged} pages or sectors are damaged')
+    if not report.in_order:
+        found.append(
+            'its rounds are not in order, as if it had run twice, or lost '
+            f'one: {report.disorder}'
+        )
+    lost = bootsector.lost_rounds(disk, before.rounds, report.rounds)
+    if lost:
+        found.append(f'its disk has lost the rounds {lost}')
+    return found
+
+
+def _go_round(case, host):
     guest = case.guest
-    fast = bootsector.Load(0.05, 200.0, guest.description.load.working_set_mib)
+    fast = bootsector.Load(
+        0.05, grounds.FAST_MIB_S, guest.description.load.working_set_mib
+    )
     try:
         case.ground.lab.set_load(guest, host, fast)
-        guest.wait_for_rounds(2)
-    except Exception as error:
+        guest.wait_for_rounds(bootsector.SLOTS + 2)
+    except errors.LabError as error:
         return [f'the guest does not go on: {error}']
-    told = guest.log.read_text(errors='replace')
+    return []
+
+
+def _report(case):
+    told = case.guest.log.read_text(errors='replace')
     if case.fault.reboots:
-        told = told[max(0, told.rfind('R 1 ')) :]
-    report = bootsector.read(told)
-    found = []
-    if report.damaged:
-        found.append(f'{report.damaged} pages are damaged')
-    if not report.in_order:
-        found.append('its rounds are not in order: it ran twice, or lost one')
-    return found
+        told = told[max(0, told.rfind('R 00000001 ')) :]
+    return bootsector.read(told)

@@ -1,7 +1,7 @@
 """The laboratory of the campaign: two hosts, broker, agent, executors."""
 
-import collections
 import contextlib
+import dataclasses
 import json
 import logging
 import pathlib
@@ -21,50 +21,31 @@ from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
 from kvm_balancer.lab import hosts
-from kvm_balancer.messages import migration as messages
 from kvm_balancer.service import executor_client
+from tests.faults import outcomes
 
 _ANSWER_SECONDS = 10.0
+_MEMORY_MIB = 48
+#: A guest that is to check its memory now writes so much of it a second.
+FAST_MIB_S = 100.0
 #: Shorter than usual, so that 200 runs end on the same day.
 _OVERRIDES = """
 [executor]
-lease_seconds = 30
+lease_seconds = 6
 outbox_retry_seconds = 1
 [libvirt]
 poll_interval_seconds = 0.2
 """
 
 
-class Outcomes:
-    """What was told on the bus, by migration, in its order."""
-
-    def __init__(self):
-        self._told = collections.defaultdict(list)
-        self._news = threading.Condition()
-
-    def take(self, payload):
-        ended = messages.decode_outcome(payload)
-        with self._news:
-            self._told[ended.migration_id].append(ended)
-            self._news.notify_all()
-
-    def of(self, migration_id):
-        with self._news:
-            return list(self._told[migration_id])
-
-    def wait(self, migration_id, seconds):
-        with self._news:
-            self._news.wait_for(lambda: self._told[migration_id], seconds)
-            return list(self._told[migration_id])
-
-
 class Ground:
     """The laboratory, up, and the bus, listened to.
 
     :param directory: is made; its name is that of the laboratory
+    :param tell: takes a line of what happens while it comes up
     """
 
-    def __init__(self, directory: pathlib.Path):
+    def __init__(self, directory: pathlib.Path, tell=lambda line: None):
         wanted = description.describe(
             directory,
             directory.name,
@@ -72,8 +53,8 @@ class Ground:
             services=True,
             keepalive_seconds=1,
         )
-        self.lab = fleet.Lab(wanted, print)
-        self.outcomes = Outcomes()
+        self.lab = fleet.Lab(wanted, tell)
+        self.outcomes = outcomes.Outcomes()
         self._number = 0
         self._cleanup = contextlib.ExitStack()
 
@@ -154,20 +135,27 @@ class Ground:
             else:
                 return
 
-    def add_guest(self, load: bootsector.Load, memory_mib=96):
-        """Start a guest that has not been there before, on the first host."""
+    def add_guest(self, load: bootsector.Load):
+        """Start a guest that has not been there before, on the first host.
+
+        It goes over its memory fast once, and then does as *load* says.
+        """
         self._number += 1
-        return self.lab.add_guest(
+        fast = dataclasses.replace(load, dirty_mib_s=FAST_MIB_S)
+        guest = self.lab.add_guest(
             description.Guest(
                 name=f'guest-{self._number}',
                 uuid=str(uuid.uuid4()),
                 host=self.lab.hosts[0].name,
-                memory_mib=memory_mib,
-                load=load,
+                memory_mib=_MEMORY_MIB,
+                load=fast,
                 storage_port=description.storage_port(self._number % 1000),
                 monitored=True,
+                writes_disk=True,
             )
         )
+        self.lab.set_load(guest, self.lab.hosts[0], load)
+        return guest
 
     def journal(self, host):
         """Return what the executor of *host* keeps, by table."""

@@ -1,9 +1,10 @@
 """What a migration is like that can be struck in a phase, and when it is.
 
-Each phase lasts for a second or more, so that a fault strikes within it at a
-random moment: the guest writes just so much, and the wire carries just so
-much, that pre-copy takes its time, or the last memory takes long to send, or
-only post-copy brings the guest across.
+Each phase lasts for seconds, so that a fault strikes within it at a random
+moment: the guest writes just so much, and the wire carries just so much, that
+pre-copy takes its time, or the last memory takes long to send, or only
+post-copy brings the guest across. Once the fault has been healed the wire
+carries all it can: what follows needs no time for being struck.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ Phase = contract.Phase
 class Setting:
     """How a phase is brought about.
 
-    :ivar wire_mib_s: what the cables carry
+    :ivar wire_mib_s: what the cables carry until the fault is healed
     :ivar strike_seconds: the fault strikes so long after the phase began, at
         most
     """
@@ -31,31 +32,31 @@ class Setting:
 
 
 SETTINGS = {
+    # Passes of 3, 2, 1.2... s.
     Phase.PRE_COPY: Setting(
-        bootsector.Load(0.05, 5.0, 40),
-        12.0,
-        request.Options(
-            auto_converge=False, max_downtime_ms=500, bandwidth_mib_s=8
-        ),
+        bootsector.Load(0.05, 2.5, 12),
         4.0,
+        request.Options(auto_converge=False, max_downtime_ms=250),
+        2.5,
     ),
+    # A pass of 2 s, and then a stop as long.
     Phase.SWITCHOVER: Setting(
-        bootsector.Load(0.05, 24.0, 16),
-        8.0,
+        bootsector.Load(0.05, 24.0, 10),
+        5.0,
         request.Options(auto_converge=False, max_downtime_ms=6000),
-        1.5,
+        0.8,
     ),
+    # A pass of 4 s, and then as long for what was written meanwhile.
     Phase.POST_COPY: Setting(
-        bootsector.Load(0.05, 80.0, 40),
-        12.0,
+        bootsector.Load(0.05, 40.0, 16),
+        4.0,
         request.Options(
             auto_converge=False,
             max_downtime_ms=50,
-            bandwidth_mib_s=8,
             post_copy=True,
             post_copy_patience=1.0,
         ),
-        3.0,
+        1.5,
     ),
 }
 
@@ -65,7 +66,11 @@ def reached(phase, looks, source, destination):
     here, there = looks[source], looks[destination]
     match phase:
         case Phase.PRE_COPY:
-            return here.copying == 'active' and here.passes >= 1
+            return (
+                here.state == 'running'
+                and here.copying == 'active'
+                and here.passes >= 1
+            )
         case Phase.SWITCHOVER:
             return here.copying in ('active', 'device', 'pre-switchover') and (
                 here.state != 'running'

@@ -17,170 +17,241 @@ from kvm_balancer.lab.faults import contract
 from kvm_balancer.migration import request
 from tests.faults import expectations
 from tests.faults import phases
+from tests.faults import remains
+from tests.faults import repair
+from tests.faults import results
 
 _PHASE_SECONDS = 60.0
-_SETTLE_SECONDS = 240.0
+#: After this, what is not as it has to be is never going to be.
+SETTLE_SECONDS = 150.0
 #: Who is well now has to be so for a while.
 _STEADY_SECONDS = 1.0
-
-
-@dataclasses.dataclass
-class Result:
-    """What came of one run.
-
-    :ivar struck: whether the fault came in the phase that was asked for
-    :ivar outcomes: as they were told on the bus, with their reasons
-    :ivar where: the copies in the end, by host
-    :ivar problems: what was not as it has to be; empty when it passed
-    """
-
-    fault: str
-    phase: str
-    seed: int
-    struck: bool = False
-    struck_in: str = ''
-    outcomes: list = dataclasses.field(default_factory=list)
-    where: dict = dataclasses.field(default_factory=dict)
-    looks: list = dataclasses.field(default_factory=list)
-    problems: list = dataclasses.field(default_factory=list)
-    story: list = dataclasses.field(default_factory=list)
-    samples: int = 0
-    healed_after_seconds: float = 0.0
-    settled_after_seconds: float = 0.0
+_PAUSE_SECONDS = 0.3
+#: A phase that went by before the fault came is tried again.
+_TRIES = 4
+_ANOTHER_SEED = 10_000
 
 
 def run(ground, fault_name, phase, seed):
-    """Let one fault strike in one phase; return the result."""
-    result = Result(fault_name, str(phase), seed)
-    fault = catalogue.FAULTS[fault_name]
-    chance = random.Random(f'{fault_name}/{phase}/{seed}')
-    setting = phases.SETTINGS[phase]
-    source, destination = ground.lab.hosts
-    for host in ground.lab.hosts:
-        host.limit_bandwidth(setting.wire_mib_s)
-    guest = ground.add_guest(setting.load)
-    wanted = request.Request(
-        migration_id=str(uuid.UUID(int=chance.getrandbits(128))),
-        instance=guest.uuid,
-        source=source.name,
-        destination=destination.name,
-        destination_uri=destination.uri,
-        migration_address=destination.address,
-        accepted_at=time.time(),
-        options=setting.options,
-    )
-    # The same seed again is another migration all the same.
-    wanted = dataclasses.replace(wanted, migration_id=str(uuid.uuid4()))
-    scene = contract.Scene(
-        lab=ground.lab,
-        guest=guest,
-        source=source,
-        destination=destination,
-        cancel=lambda: ground.executors.cancel(
-            source.name, wanted.migration_id, 'the campaign'
-        ),
-        migrate=lambda one, two: ground.executors.migrate(
-            dataclasses.replace(
-                wanted,
-                migration_id=str(uuid.uuid4()),
-                source=one.name,
-                destination=two.name,
-                destination_uri=two.uri,
-                migration_address=two.address,
-            )
-        ),
-        chance=chance,
-    )
-    try:
-        fault.prepare(scene)
-        with sight.Watch(guest, ground.lab.hosts) as watch:
-            case = expectations.Case(
-                ground, guest, watch, wanted.migration_id, fault, phase
-            )
-            _strike(ground, scene, case, wanted, result)
-            _settle(case, result)
-            result.samples = watch.count
-            result.looks = [dataclasses.astuple(one) for one in watch.looks]
-    except Exception:
-        result.problems.append(traceback.format_exc())
-    finally:
-        _repair(ground, scene, fault, result)
+    """Let one fault strike in one phase; return the result.
+
+    A seed whose moment was missed is followed by another one.
+    """
+    for attempt in range(_TRIES):
+        result = _Run(
+            ground, fault_name, phase, seed + _ANOTHER_SEED * attempt
+        ).carry_out()
+        if result.struck or result.problems:
+            break
     return result
 
 
-def _strike(ground, scene, case, wanted, result):
-    """Begin the migration, wait for the phase, and let it happen."""
-    setting, chance = phases.SETTINGS[case.phase], scene.chance
-    one, two = scene.source.name, scene.destination.name
-    ground.wait_for_executor(scene.source)
-    ground.executors.migrate(wanted)
+class _Run:
+    """One attempt."""
 
-    def reached(looks):
-        return phases.reached(case.phase, looks, one, two)
+    def __init__(self, ground, fault_name, phase, seed):
+        self._ground = ground
+        self._fault = catalogue.FAULTS[fault_name]
+        self._phase = phase
+        self._setting = phases.SETTINGS[phase]
+        self._chance = random.Random(f'{fault_name}/{phase}/{seed}')
+        self._result = results.Result(fault_name, str(phase), seed)
 
-    seen = case.watch.wait(
-        lambda looks: (
-            reached(looks) or bool(ground.outcomes.of(case.migration_id))
-        ),
-        _PHASE_SECONDS,
-    )
-    if seen:
-        # Strikes at any moment of the phase, and not at its beginning.
-        case.watch.wait(
-            lambda looks: not reached(looks),
-            chance.uniform(0.0, setting.strike_seconds),
+    def carry_out(self):
+        """Make a guest, let it happen, and clear away."""
+        result, lab = self._result, self._ground.lab
+        with self._timed('guest'):
+            self._free_wires(self._setting.wire_mib_s)
+            guest = self._ground.add_guest(self._setting.load)
+        scene = self._scene(guest)
+        try:
+            with self._timed('preparation'):
+                self._fault.prepare(scene)
+                self._ground.wait_for_executor(scene.source)
+            with sight.Watch(guest, lab.hosts) as watch:
+                case = expectations.Case(
+                    self._ground,
+                    guest,
+                    watch,
+                    self._wanted.migration_id,
+                    self._fault,
+                    self._phase,
+                    _limits(guest, scene.source),
+                )
+                if self._strike(scene, case):
+                    self._settle(case)
+                    self._judge(case)
+                result.samples = watch.count
+                result.looks = [
+                    dataclasses.astuple(one) for one in watch.looks
+                ]
+        except Exception:
+            result.problems.append(traceback.format_exc())
+        finally:
+            with self._timed('repair'):
+                repair.repair(self._ground, scene, self._fault, result)
+        return result
+
+    @contextlib.contextmanager
+    def _timed(self, what):
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - began
+            self._result.seconds[what] = round(took, 2)
+
+    def _scene(self, guest):
+        source, destination = self._ground.lab.hosts
+        wanted = request.Request(
+            # The same seed again is another migration all the same.
+            migration_id=str(uuid.uuid4()),
+            instance=guest.uuid,
+            source=source.name,
+            destination=destination.name,
+            destination_uri=destination.uri,
+            migration_address=destination.address,
+            accepted_at=time.time(),
+            options=self._setting.options,
         )
-    now = case.watch.now()
-    result.struck = reached(now)
-    result.struck_in = ', '.join(
-        f'{name} {look.state} {look.copying} pass {look.passes}'
-        for name, look in now.items()
-    )
-    case.fault.begin(scene)
-    began = time.monotonic()
-    if case.fault.until_over:
-        case.watch.wait(
-            lambda looks: 'active' not in {x.copying for x in looks.values()},
+        self._wanted = wanted
+        executors = self._ground.executors
+        return contract.Scene(
+            lab=self._ground.lab,
+            guest=guest,
+            source=source,
+            destination=destination,
+            cancel=lambda: executors.cancel(
+                source.name, wanted.migration_id, 'the campaign'
+            ),
+            migrate=lambda one, two: executors.migrate(
+                dataclasses.replace(
+                    wanted,
+                    migration_id=str(uuid.uuid4()),
+                    source=one.name,
+                    destination=two.name,
+                    destination_uri=two.uri,
+                    migration_address=two.address,
+                )
+            ),
+            chance=self._chance,
+        )
+
+    def _strike(self, scene, case):
+        """Begin the migration, wait for the phase, and let it happen.
+
+        :returns: whether it happened, and in the phase that was wanted
+        """
+        result, hold = self._result, self._fault.hold_seconds
+        self._ground.executors.migrate(self._wanted)
+        with self._timed('way to the phase'):
+            result.struck = self._reach(scene, case)
+        with self._timed('fault'):
+            try:
+                self._fault.begin(scene)
+            except errors.LabError as error:
+                result.struck, result.missed = False, str(error)
+            if not self._fault.until_over:
+                threading.Event().wait(self._chance.uniform(*hold))
+            with contextlib.suppress(errors.LabError):
+                # A host that is lost has none.
+                self._free_wires(None)
+            if self._fault.until_over:
+                self._wait_until_over(case)
+            self._fault.heal(scene)
+            self._free_wires(None)
+        return result.struck
+
+    def _reach(self, scene, case):
+        """Wait for a moment in the phase; say whether it is."""
+        ends = scene.source.name, scene.destination.name
+
+        def reached(looks):
+            return phases.reached(self._phase, looks, *ends)
+
+        there = case.watch.wait(
+            lambda looks: (
+                reached(looks)
+                or bool(self._ground.outcomes.of(case.migration_id))
+            ),
             _PHASE_SECONDS,
         )
-        threading.Event().wait(3.0)
-    else:
-        threading.Event().wait(chance.uniform(*case.fault.hold_seconds))
-    case.fault.heal(scene)
-    result.healed_after_seconds = time.monotonic() - began
+        if there and not self._fault.at_once:
+            case.watch.wait(
+                lambda looks: not reached(looks),
+                self._chance.uniform(0.0, self._setting.strike_seconds),
+            )
+        now = case.watch.now()
+        self._result.struck_in = ', '.join(
+            f'{name} {look.state} {look.copying} pass {look.passes}'
+            for name, look in now.items()
+        )
+        self._result.missed = f'the ends were {self._result.struck_in}'
+        return reached(now)
+
+    @staticmethod
+    def _wait_until_over(case):
+        case.watch.wait(
+            lambda looks: (
+                not any(
+                    word in look.copying
+                    for look in looks.values()
+                    for word in ('active', 'device', 'setup', 'switchover')
+                )
+            ),
+            _PHASE_SECONDS,
+        )
+        # Whoever has something to tell is to find nobody to tell it to.
+        threading.Event().wait(2.0)
+
+    def _settle(self, case):
+        """Wait until all is as it has to be, or for too long."""
+        began = time.monotonic()
+        found, well_since = ['nothing was looked at'], None
+        with self._timed('settling'):
+            while time.monotonic() - began < SETTLE_SECONDS:
+                try:
+                    found = expectations.problems(case)
+                except (
+                    errors.KVMBalancerError,
+                    libvirt.libvirtError,
+                ) as error:
+                    found = [f'it could not be looked at: {error}']
+                now = time.monotonic()
+                well_since = None if found else (well_since or now)
+                if case.watch.twice or (
+                    well_since and now - well_since >= _STEADY_SECONDS
+                ):
+                    break
+                threading.Event().wait(_PAUSE_SECONDS)
+        self._result.problems += found
+
+    def _judge(self, case):
+        """Look at what the guest holds, and note what was told."""
+        result = self._result
+        result.where = case.copies()
+        with self._timed('memory and disk'):
+            if case.fate is contract.Fate.PAUSED and not result.problems:
+                _resume(case)
+            result.problems += expectations.content_problems(case)
+        told = self._ground.outcomes.of(case.migration_id)
+        result.outcomes = [(str(one.outcome), one.reason) for one in told]
+        if told:
+            first = told[0].accepted_at
+            result.story = [
+                f'{line.at - first:8.2f} {line.state}: {line.text}'
+                for one in told
+                for line in one.story
+            ]
+
+    def _free_wires(self, mib_s):
+        for host in self._ground.lab.hosts:
+            host.limit_bandwidth(mib_s)
 
 
-def _settle(case, result):
-    """Wait until all is as it has to be, or for too long."""
-    began = time.monotonic()
-    found, well_since = ['nothing was looked at'], None
-    while time.monotonic() - began < _SETTLE_SECONDS:
-        try:
-            found = expectations.problems(case)
-        except (errors.KVMBalancerError, libvirt.libvirtError) as error:
-            found = [f'it could not be looked at: {error}']
-        now = time.monotonic()
-        well_since = None if found else (well_since or now)
-        if case.watch.twice or (
-            well_since and now - well_since >= _STEADY_SECONDS
-        ):
-            break
-        threading.Event().wait(0.5)
-    result.settled_after_seconds = time.monotonic() - began
-    if case.fate is contract.Fate.PAUSED and not found:
-        _resume(case)
-    found += expectations.memory_problems(case)
-    result.problems += found
-    result.where = case.copies()
-    told = case.ground.outcomes.of(case.migration_id)
-    result.outcomes = [(str(one.outcome), one.reason) for one in told]
-    if told:
-        first = told[0].accepted_at
-        result.story = [
-            f'{line.at - first:8.2f} {line.state}: {line.text}'
-            for one in told
-            for line in one.story
-        ]
+def _limits(guest, host):
+    with contextlib.closing(host.connect()) as connection:
+        return remains.limits(connection.lookupByUUIDString(guest.uuid))
 
 
 def _resume(case):
@@ -193,41 +264,3 @@ def _resume(case):
     case.watch.wait(
         lambda looks: sight.RUNNING in {x.state for x in looks.values()}, 10.0
     )
-
-
-def _repair(ground, scene, fault, result):
-    """Make the laboratory as it was before the run."""
-    lab = ground.lab
-    fault.clear(scene)
-    if not lab.services.bus.is_alive():
-        lab.services.bus.start()
-    for host in lab.hosts:
-        host.plug_in()
-        if not host.is_alive('holder'):
-            host.up()
-        host.limit_bandwidth(None)
-        if not host.is_alive():
-            host.start_libvirtd()
-            host.wait()
-        if not host.is_alive('executor'):
-            lab.services.start_executor(host)
-    if not lab.services.processes.is_alive('agent'):
-        lab.services.start_agent()
-    try:
-        lab.remove_guest(scene.guest)
-    except errors.LabError as error:
-        result.problems.append(f'could not be cleared away: {error}')
-    if result.problems:
-        _start_afresh(ground)
-    for host in lab.hosts:
-        ground.wait_for_executor(host)
-    ground.wait_for_agent()
-
-
-def _start_afresh(ground):
-    """Let no problem of one run become one of the next."""
-    for host in ground.lab.hosts:
-        host.processes.stop('executor')
-        for path in host.state.iterdir():
-            path.unlink()
-        ground.lab.services.start_executor(host)

@@ -1,0 +1,123 @@
+"""What a migration must not leave behind on either host."""
+
+import contextlib
+import pathlib
+
+from kvm_balancer.lab import monitor
+from kvm_balancer.lab import processes
+from kvm_balancer.migration.lifecycle import states
+
+#: Where QEMU listens for memory and disks.
+_PORTS = range(49152, 49216)
+_LISTENS = '0A'
+#: An instance has it in its metadata while it is on its way.
+_MARK = 'kvm-balancer-migration'
+
+
+def of_journals(case):
+    """Every entry ended, or unknown; nothing waits, nothing is promised."""
+    found = []
+    for host in case.ground.lab.hosts:
+        kept = case.ground.journal(host)
+        found += [
+            f'the journal of {host.name} still has {row["migration_id"]} as '
+            f'{row["state"]}'
+            for row in kept['journal']
+            if not row['ended'] and row['state'] != states.State.UNKNOWN.value
+        ]
+        for table in ('messages', 'leases'):
+            if table == 'leases' and case.is_left_to_a_person():
+                # What is left of it may be using that memory.
+                continue
+            if kept[table]:
+                found.append(
+                    f'{host.name} still has {len(kept[table])} {table}'
+                )
+    return found
+
+
+def of_hosts(case):
+    """Nothing of the instance is left where it is not."""
+    copies = case.copies()
+    found = [
+        *_of_domains(case, copies),
+        *(line for name in copies for line in _of_qemu(case, name)),
+    ]
+    for host in case.ground.lab.hosts:
+        pids = [
+            pid
+            for pid in processes.belonging(host.directory)
+            if processes.runs_with(pid, f'guest={case.guest.name},')
+        ]
+        if len(pids) > (host.name in copies):
+            found.append(f'{host.name} has QEMU processes of it: {pids}')
+        table = pathlib.Path(f'/proc/{host.holder}/net/tcp').read_text()
+        open_ports = listening(table)
+        if open_ports:
+            found.append(f'{host.name} still listens at {open_ports}')
+    return found
+
+
+def _of_domains(case, copies):
+    """A definition where it is, and only there; no limit on what is next."""
+    found, defined = [], {}
+    for host in case.ground.lab.hosts:
+        with contextlib.closing(host.connect()) as connection:
+            for domain in connection.listAllDomains():
+                if domain.name() != case.guest.name:
+                    continue
+                defined[host.name] = bool(domain.isActive())
+                if _MARK in domain.XMLDesc(0):
+                    found.append(f'it is still marked at {host.name}')
+                if defined[host.name] and limits(domain) != case.limits:
+                    found.append(
+                        f'it was left with other limits at {host.name}: '
+                        f'{limits(domain)}, not {case.limits}'
+                    )
+    away = [name for name in defined if copies and name not in copies]
+    if away:
+        found.append(f'its definition is left at {away}')
+    lacks = [name for name in copies if not defined.get(name, False)]
+    if lacks:
+        found.append(f'libvirt does not know it at {lacks}')
+    return found
+
+
+def limits(domain):
+    """Return what a migration of a domain is limited to."""
+    return {
+        'MiB/s': domain.migrateGetMaxSpeed(0),
+        'ms': domain.migrateGetMaxDowntime(0),
+    }
+
+
+def _of_qemu(case, name):
+    """Nothing is exported, nothing is copied, nothing is held back."""
+    path = case.ground.lab.host(name).runtime(
+        monitor.HANDS.format(guest=case.guest.name)
+    )
+    with contextlib.closing(monitor.Monitor(path)) as asked:
+        try:
+            found = {
+                'exports': asked.ask('query-block-exports'),
+                'block jobs': asked.ask('query-block-jobs'),
+            }
+        except (monitor.Gone, monitor.Silent) as error:
+            return [f'its QEMU at {name} does not answer {error}']
+    return [
+        f'{name} still has {what}' for what, there in found.items() if there
+    ]
+
+
+def listening(table):
+    """Return the migration ports that are listened at.
+
+    :param table: as the kernel has it in ``/proc/PID/net/tcp``
+    """
+    found = []
+    for line in table.splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        port = int(local.rpartition(':')[2], 16)
+        if state == _LISTENS and port in _PORTS:
+            found.append(port)
+    return sorted(found)

@@ -1,0 +1,68 @@
+"""What came of one run, and how it is kept: a line of JSON each."""
+
+import dataclasses
+import json
+
+
+@dataclasses.dataclass
+class Result:
+    """What came of one run.
+
+    :ivar struck: whether the fault came in the phase that was asked for
+    :ivar missed: why it did not
+    :ivar struck_in: how the ends were then
+    :ivar outcomes: as they were told on the bus, with their reasons
+    :ivar where: the copies in the end, by host
+    :ivar looks: at both ends, where something had changed
+    :ivar problems: what was not as it has to be; empty when it passed
+    :ivar samples: how often the ends were looked at
+    :ivar seconds: what was done, and how long it took
+    """
+
+    fault: str
+    phase: str
+    seed: int
+    struck: bool = False
+    missed: str = ''
+    struck_in: str = ''
+    outcomes: list = dataclasses.field(default_factory=list)
+    where: dict = dataclasses.field(default_factory=dict)
+    looks: list = dataclasses.field(default_factory=list)
+    problems: list = dataclasses.field(default_factory=list)
+    story: list = dataclasses.field(default_factory=list)
+    samples: int = 0
+    seconds: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def passed(self):
+        return self.struck and not self.problems
+
+    @property
+    def title(self):
+        """What was run, in a line."""
+        return f'{self.fault} {self.phase} {self.seed}'
+
+    def verdict(self):
+        """Return what to say of it, in a line."""
+        said = [line.strip().split('\n')[-1] for line in self.problems]
+        if not self.struck:
+            said.insert(0, f'it did not strike: {self.missed}')
+        ends = ' then '.join(kind for kind, _ in self.outcomes) or '-'
+        places = ' '.join(f'{k} {v}' for k, v in self.where.items())
+        return (
+            f'{self.title}: {ends}, at {places or "no host"}, in '
+            f'{sum(self.seconds.values()):.0f} s: '
+            f'{"; ".join(said) or "as it has to be"}'
+        )
+
+
+def append(path, result):
+    """Add a result to a file."""
+    with path.open('a') as stream:
+        stream.write(json.dumps(dataclasses.asdict(result)) + '\n')
+
+
+def read(path):
+    """Return the results in a file."""
+    with path.open() as stream:
+        return [Result(**json.loads(line)) for line in stream]
