@@ -18,6 +18,8 @@ _SOURCE, _DESTINATION = 'host-1', 'host-2'
 #: What differs from one migration to the next.
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _ADDRESS = re.compile(r'\b10(?:\.\d+){3}\b')
+_GUEST = re.compile(r'\bguest-\d+')
+_TIME = re.compile(r'\d{4}-\d\d-\d\dT[\d:.]+Z')
 _NUMBER = re.compile(r'\d+(?:\.\d+)?')
 
 
@@ -129,11 +131,13 @@ def _plain(reason):
     for pattern, word in (
         (_UUID, 'UUID'),
         (_ADDRESS, 'ADDRESS'),
+        (_GUEST, 'INSTANCE'),
+        (_TIME, 'TIME'),
         (re.compile(_SOURCE), 'SOURCE'),
         (re.compile(_DESTINATION), 'DESTINATION'),
     ):
         reason = pattern.sub(word, reason)
-    return reason
+    return ' '.join(reason.split())
 
 
 def dump(summary):
