@@ -20,6 +20,10 @@ _LOOKS = 4
 #: long is dead, and a guest that needs what does not come stands still.
 QUIET_SECONDS = 20.0
 
+#: A hypervisor that does not tell for so long whether anything comes is taken
+#: for one to which nothing does: what is given up is only the stream.
+UNSEEN_SECONDS = 120.0
+
 #: A new stream that carried memory for so long is no failed attempt.
 _STEADY_SECONDS = 5.0
 
@@ -111,7 +115,11 @@ def pause_dead_stream(
     life: course.Course, event: events.Event
 ) -> course.Wishes:
     """Have a stream given up that is dead without anybody's noticing."""
-    quiet = min(life.pulse.quiet_seconds, life.waited(event.at))
+    waited = life.waited(event.at)
+    quiet = min(life.pulse.quiet_seconds, waited)
+    unseen = min(event.at - life.pulse.seen_at, waited)
+    if unseen >= UNSEEN_SECONDS:
+        quiet = unseen
     if quiet < QUIET_SECONDS:
         return ()
     asked = life.pause_asked_at

@@ -350,6 +350,15 @@ class RecoverTest(unittest.TestCase):
         life.returned('paused on request')
         life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
 
+    def test_a_stream_of_which_nothing_is_told_is_given_up_later(self):
+        life = lives.Life(post_copy=True)
+        life.copying()
+        life.tell(events.PostCopyBegun)
+        life.tell(events.Ticked, after=recovering.UNSEEN_SECONDS - 1.0)
+        self.assertNotIn('PausePostCopy', life.names)
+        life.tell(events.Ticked, after=1.0)
+        self.assertEqual('PausePostCopy', life.names[-1])
+
     def test_a_new_stream_that_hangs_is_looked_at(self):
         life = self.broken()
         life.ends_until('Recover', End.POST_COPY_FAILED, End.POST_COPY_FAILED)
