@@ -41,7 +41,7 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed test-requirements.txt bindep.tx
 	@$(PIP) bindep
 	@tools/install-system-packages $(BIN)/bindep test
 	@echo 'Installing what the tests need in $(VENV)'
-	@$(PIP) --editable '.[libvirt]' --requirement test-requirements.txt
+	@$(PIP) --editable '.[libvirt,nova,prometheus]' --requirement test-requirements.txt
 	@touch $@
 
 clean:

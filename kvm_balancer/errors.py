@@ -66,6 +66,14 @@ class HypervisorUnreachable(UnreachableError):
     """The hypervisor of a host does not answer."""
 
 
+class CloudUnreachable(UnreachableError):
+    """Nova or Placement do not answer, or not so that it can be told."""
+
+
+class CloudError(KVMBalancerError):
+    """Nova or Placement answered, and refused."""
+
+
 class StoreError(KVMBalancerError):
     """The database cannot be reached, or its schema does not fit."""
 

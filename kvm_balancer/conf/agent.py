@@ -104,6 +104,17 @@ Commands carry the id of their migration: asking twice starts it once.
 Seconds for which an executor's answer to a command is waited for.
 """,
     ),
+    cfg.FloatOpt(
+        'announce_seconds',
+        default=10.0,
+        min=0.5,
+        max=3600.0,
+        help="""
+Seconds between two announcements of the fleet's state to schedulers of Nova
+that have the balancer's weigher or filter. Related: their ``[kvm_balancer]
+stale_seconds``, which has to be some times as long.
+""",
+    ),
     cfg.IntOpt(
         'keep_days',
         default=90,

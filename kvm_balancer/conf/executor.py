@@ -36,7 +36,8 @@ Which instances of this host may be moved.
 
 Instances that do not qualify count as load and are never touched. An
 instance that carries Nova's metadata is never moved by this executor,
-whatever stands here; one whose own metadata opts out is not either.
+whatever stands here; one whose own metadata opts out is not either. Related:
+``[nova] dangerous_migrate_behind_nova``.
 """,
     ),
     cfg.ListOpt(

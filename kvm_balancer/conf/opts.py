@@ -10,6 +10,7 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer.conf import migration_scopes
+from kvm_balancer.conf import nova
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.conf import windows
 
@@ -26,9 +27,13 @@ _MODULES: tuple[str, ...] = (
     'headroom_filter',
     'host',
     'libvirt',
+    'metrics',
     'migration',
+    'nova',
     'nova_convergence',
+    'nova_notifications',
     'planner',
+    'prometheus',
     'relieve',
     'repair',
     'samples',
@@ -70,6 +75,7 @@ def register_found(conf: cfg.ConfigOpts) -> list[str]:
     :returns: their names
     :raises ConfigurationError: when one of them is misnamed
     """
+    nova.register_found(conf)
     migration_scopes.register_found(conf)
     policy_scopes.register_found(conf)
     windows.register_found(conf)

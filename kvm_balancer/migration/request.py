@@ -66,6 +66,8 @@ class Request:
     :ivar expires_at: not to be begun after it, seconds since the epoch; a
         command that was held up is asked for anew. 0 for never
     :ivar notes: what its story begins with: what was settled before
+    :ivar owner: who carries it out, in the words of a sample: ``balancer``
+        for the executor of its source, ``nova`` for Nova
     """
 
     migration_id: str
@@ -80,3 +82,4 @@ class Request:
     plan_id: str = ''
     expires_at: float = 0.0
     notes: tuple[str, ...] = ()
+    owner: str = 'balancer'

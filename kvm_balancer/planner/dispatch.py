@@ -82,6 +82,14 @@ class Dispatch:
         """The state of every move, in the order of the plan."""
         return tuple(self._states)
 
+    def open_moves(self) -> list[plans.Move]:
+        """Return the moves that have not ended, in the order of the plan."""
+        return [
+            move
+            for move, state in zip(self.plan.moves, self._states, strict=True)
+            if state in _OPEN
+        ]
+
     def ended(
         self, index: int, state: execution.MoveState, reason: str
     ) -> None:

@@ -107,7 +107,8 @@ class Unreserved:
 class MigrationRunner:
     """Carries one migration from its request to its verified end.
 
-    :param hypervisor: driver of the source host, connected
+    :param hypervisor: what carries it: the driver of the source host,
+        connected, or that of whoever owns the instance
     :param life: the machine of this migration, not yet begun
     :param on_progress: called from the runner's thread
     :param on_outcome: called from the runner's thread: once, or twice where
@@ -119,7 +120,7 @@ class MigrationRunner:
 
     def __init__(
         self,
-        hypervisor: driver.Driver,
+        hypervisor: driver.Carriers,
         life: machine.Machine,
         on_progress: OnProgress,
         on_outcome: OnOutcome,

@@ -89,23 +89,46 @@ class Carrier(abc.ABC):
         """Let go of both ends. The migration itself is left as it is."""
 
 
-class Driver(abc.ABC):
-    """One hypervisor host, from where this process stands."""
+class Carriers(abc.ABC):
+    """Makes the carriers of migrations: what is asked of any driver."""
 
     @classmethod
     @abc.abstractmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Make the driver of the host that the configuration describes.
+        """Make the driver that the configuration describes.
 
         :raises ConfigurationError: when its options do not fit
         """
 
     @abc.abstractmethod
     def connect(self) -> None:
-        """Reach the hypervisor.
+        """Reach what carries the migrations.
 
-        :raises HypervisorUnreachable: when it does not answer
+        :raises UnreachableError: when it does not answer
         """
+
+    @abc.abstractmethod
+    def carrier(
+        self,
+        wanted: request.Request,
+        sink: Sink,
+        clock: steady.Clock | None = None,
+    ) -> Carrier:
+        """Make ready to carry out a migration away from its source.
+
+        Touches neither end; nothing happens before the first instruction.
+
+        :param clock: what the events' times are told by, those of a
+            hypervisor with a clock of its own as well; None for the driver's
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of it; carriers that still run keep theirs."""
+
+
+class Driver(Carriers):
+    """One hypervisor host, from where this process stands."""
 
     @abc.abstractmethod
     def read(self) -> Reading:
@@ -180,22 +203,3 @@ class Driver(abc.ABC):
 
         :raises HypervisorUnreachable: when the hypervisor does not answer
         """
-
-    @abc.abstractmethod
-    def carrier(
-        self,
-        wanted: request.Request,
-        sink: Sink,
-        clock: steady.Clock | None = None,
-    ) -> Carrier:
-        """Make ready to carry out a migration away from this host.
-
-        Touches neither end; nothing happens before the first instruction.
-
-        :param clock: what the events' times are told by, those of a
-            hypervisor with a clock of its own as well; None for the driver's
-        """
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Let go of the hypervisor; carriers that still run keep theirs."""

@@ -1,8 +1,8 @@
 """Who may move an instance: the rule, and its reasons.
 
 Pure. An instance is Nova's when it looks like Nova's, whatever the operator
-says here; one whose own metadata declines is left alone; the rest follows
-the rule of this host.
+says here, but for one option that is called dangerous; one whose own metadata
+declines is left alone; the rest follows the rule of this host.
 """
 
 import collections.abc
@@ -62,14 +62,19 @@ class Manage:
     """The rule of one host.
 
     :ivar names: shell-style patterns, for ``Rule.NAMES``
+    :ivar behind_nova: dangerous: what Nova claims is treated as if it did not
     """
 
     rule: Rule = Rule.NONE
     names: tuple[str, ...] = ()
+    behind_nova: bool = False
 
     @classmethod
     def from_words(
-        cls, rule: str, names: collections.abc.Iterable[str] = ()
+        cls,
+        rule: str,
+        names: collections.abc.Iterable[str] = (),
+        behind_nova: bool = False,
     ) -> 'Manage':
         """Make the rule from the operator's words.
 
@@ -88,7 +93,7 @@ class Manage:
                 'Instances are to be managed by names and no name is given: '
                 'list patterns of names, such as web-*.'
             )
-        return cls(Rule(rule), patterns)
+        return cls(Rule(rule), patterns, behind_nova)
 
 
 #: A person asked for this very instance.
@@ -100,12 +105,12 @@ def owner_of(marks: Marks, manage: Manage) -> tuple[Owner, str]:
 
     :returns: the owner, and a reason that is empty where it is ours
     """
-    if marks.nova:
+    if marks.nova and not manage.behind_nova:
         return Owner.NOVA, (
             'it belongs to Nova: its domain carries metadata of '
             f'{NOVA_NAMESPACE}; move it through Nova'
         )
-    if marks.product == NOVA_PRODUCT:
+    if marks.product == NOVA_PRODUCT and not manage.behind_nova:
         return Owner.NOVA, (
             f'it belongs to Nova: its SMBIOS product is "{NOVA_PRODUCT}"; '
             'move it through Nova'

@@ -16,8 +16,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2] / _PACKAGE
 
 _ORDER = (
     {'cmd', 'api'},
-    {'service'},
-    {'bus', 'virt', 'store', 'coordination'},
+    {'service', 'nova_scheduler'},
+    {'bus', 'virt', 'store', 'coordination', 'metrics'},
     {'messages'},
     {'policies'},
     {'planner'},
@@ -81,6 +81,7 @@ _OWNERS = {
     'alembic': ('store',),
     'amqp': ('bus',),
     'cliff': ('cmd',),
+    'keystoneauth1': ('virt.nova',),
     'kombu': ('bus',),
     # The lab plays the operator: it defines and starts guests of its own.
     'libvirt': ('virt.libvirt', 'lab'),
@@ -89,6 +90,7 @@ _OWNERS = {
     'openstack': ('virt.nova',),
     'oslo_db': ('store', 'conf'),
     'oslo_messaging': ('bus', 'conf'),
+    'requests': ('metrics',),
     'rich': ('cmd',),
     'sqlalchemy': ('store',),
     'sqlite3': ('store',),

@@ -18,6 +18,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
+from kvm_balancer.virt import lane
 from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
@@ -25,7 +26,6 @@ from kvm_balancer.virt.libvirt import besides
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import jobs
-from kvm_balancer.virt.libvirt import lane
 from kvm_balancer.virt.libvirt import limits
 from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import marking

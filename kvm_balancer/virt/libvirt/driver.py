@@ -82,7 +82,9 @@ class LibvirtDriver(driver.Driver):
             Params(
                 uri=group.uri,
                 manage=ownership.Manage.from_words(
-                    conf.executor.manage, conf.executor.manage_names
+                    conf.executor.manage,
+                    conf.executor.manage_names,
+                    conf.nova.dangerous_migrate_behind_nova,
                 ),
                 readings_file=conf.host.readings_file,
                 timing=connection.Timing(

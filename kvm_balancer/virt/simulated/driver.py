@@ -66,7 +66,9 @@ class SimulatedDriver(driver.Driver):
                 f'{conf.host.name}: set [host] name to one of its hosts.'
             )
         manage = ownership.Manage.from_words(
-            conf.executor.manage, conf.executor.manage_names
+            conf.executor.manage,
+            conf.executor.manage_names,
+            conf.nova.dangerous_migrate_behind_nova,
         )
         return cls(Params(conf.host.name, manage), stage)
 

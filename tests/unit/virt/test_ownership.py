@@ -48,6 +48,20 @@ class OwnerTest(unittest.TestCase):
                     self.assertEqual(_Owner.NOVA, owner)
                     self.assertIn('Nova', reason)
 
+    def test_one_dangerous_option_overrules_what_nova_claims(self):
+        """The rule of the host then holds, and the instance's own word."""
+        for manage, consent, expected in (
+            (_Rule.ALL, None, _Owner.BALANCER),
+            (_Rule.NONE, None, _Owner.NONE),
+            (_Rule.ALL, False, _Owner.NONE),
+        ):
+            with self.subTest(manage=manage, consent=consent):
+                owner, _ = ownership.owner_of(
+                    _Marks('a', nova=True, consent=consent),
+                    ownership.Manage(manage, behind_nova=True),
+                )
+                self.assertEqual(expected, owner)
+
 
 class ManageTest(unittest.TestCase):
     def test_words_of_the_operator_make_a_rule(self):

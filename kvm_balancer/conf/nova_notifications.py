@@ -1,0 +1,77 @@
+"""Options of the notifications of Nova that the agent listens to."""
+
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    'nova_notifications',
+    title='Notifications of Nova',
+    help="""
+How the agent hears at once of what changes in Nova.
+
+Without them it still asks: see ``[nova] reconcile_seconds``.
+""",
+)
+
+OPTS = [
+    cfg.BoolOpt(
+        'enabled',
+        default=True,
+        help="""
+Listen to Nova's notifications. Used only where ``[nova] auth_type`` is set.
+""",
+    ),
+    cfg.StrOpt(
+        'transport_url',
+        secret=True,
+        default='',
+        help="""
+Nova's broker, as ``transport_url`` of its own ``[DEFAULT]`` or
+``[oslo_messaging_notifications]``. Empty for the broker of the balancer.
+""",
+    ),
+    cfg.StrOpt(
+        'exchange',
+        default='nova',
+        help="""
+Exchange that Nova sends its notifications to: its ``control_exchange``.
+""",
+    ),
+    cfg.ListOpt(
+        'topics',
+        default=['versioned_notifications', 'notifications'],
+        help="""
+Topics that are listened to. Nova's ``[notifications] notification_format``
+says which it has; its ``versioned_notifications_topics`` may name one that is
+for the balancer alone.
+""",
+    ),
+    cfg.BoolOpt(
+        'durable',
+        default=False,
+        help="""
+Whether Nova's exchange and queues are durable: its ``[oslo_messaging_rabbit]
+amqp_durable_queues``. The broker refuses what is declared otherwise.
+""",
+    ),
+    cfg.StrOpt(
+        'pool',
+        default='kvm_balancer',
+        help="""
+Name of the agent's own queue on these topics. Every listener of another pool
+gets a copy of each notification.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the options of this module on *conf*."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options of this module, for the configuration generator."""
+    return [(GROUP, OPTS)]

@@ -1,0 +1,1 @@
+"""A cloud as Nova and Placement know it: what no hypervisor tells."""

@@ -1,0 +1,77 @@
+"""What a server asks of a compute, in the words of Placement.
+
+As Nova's scheduler works it out of a flavor (``ResourceRequest``, and the
+prefilter for disabled computes). What is not understood here is named, so
+that the server can be left alone.
+"""
+
+import dataclasses
+import math
+import re
+
+from kvm_balancer.model.cloud import records
+
+VCPU = 'VCPU'
+PCPU = 'PCPU'
+MEMORY_MB = 'MEMORY_MB'
+DISK_GB = 'DISK_GB'
+
+#: Nova gives it to computes whose service is disabled.
+DISABLED = 'COMPUTE_STATUS_DISABLED'
+
+_OVERRIDE = 'resources:'
+_TRAIT = 'trait:'
+#: Requests in numbered groups: of devices, that is.
+_GROUPED = re.compile(r'^(resources|trait)[^:]+:')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Demand:
+    """What one server asks for.
+
+    :ivar resources: amounts by resource class
+    :ivar riddles: extra specs that were not understood
+    """
+
+    resources: tuple[tuple[str, int], ...]
+    required: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
+    riddles: tuple[str, ...] = ()
+
+    def query(self) -> dict[str, str]:
+        """Return it as parameters of ``/allocation_candidates``."""
+        wanted = ','.join(f'{name}:{n}' for name, n in self.resources)
+        unwanted = {f'!{name}' for name in {*self.forbidden, DISABLED}}
+        traits = ','.join(sorted(self.required) + sorted(unwanted))
+        return {'resources': wanted, 'required': traits}
+
+
+def of_server(server: records.Server) -> Demand:
+    """Return what *server* asks for."""
+    flavor = server.flavor
+    specs = flavor.extra_specs
+    dedicated = specs.get('hw:cpu_policy') == 'dedicated'
+    root = 0 if server.from_volume else flavor.root_gib
+    swap = math.ceil(flavor.swap_mib / 1024)
+    amounts = {
+        PCPU if dedicated else VCPU: flavor.vcpus,
+        MEMORY_MB: flavor.memory_mib,
+        DISK_GB: root + flavor.ephemeral_gib + swap,
+    }
+    required: set[str] = set()
+    forbidden: set[str] = set()
+    riddles: list[str] = []
+    for name, value in specs.items():
+        if name.startswith(_OVERRIDE) and value.isdecimal():
+            amounts[name.removeprefix(_OVERRIDE)] = int(value)
+        elif name.startswith(_TRAIT) and value in ('required', 'forbidden'):
+            chosen = required if value == 'required' else forbidden
+            chosen.add(name.removeprefix(_TRAIT))
+        elif _GROUPED.match(name) or name.startswith((_OVERRIDE, _TRAIT)):
+            riddles.append(f'{name}={value}')
+    return Demand(
+        tuple(sorted((name, n) for name, n in amounts.items() if n > 0)),
+        frozenset(required),
+        frozenset(forbidden),
+        tuple(riddles),
+    )

@@ -1,0 +1,1 @@
+"""Instances that Nova owns, moved and looked at through its API."""

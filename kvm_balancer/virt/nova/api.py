@@ -1,0 +1,236 @@
+"""The calls to Nova and Placement that this project makes, and no others.
+
+Reads may be repeated. What changes something is sent once; whether it was
+carried out where the answer was lost is for the caller to find out.
+"""
+
+import collections.abc
+import datetime
+from typing import Any
+
+from kvm_balancer import errors
+from kvm_balancer.model.cloud import records
+from kvm_balancer.virt.nova import documents
+from kvm_balancer.virt.nova import session
+
+#: Rows that are asked for at a time; Nova's own limit is 1,000 by default.
+PAGE = 1000
+
+
+class Api:
+    """Nova's API as it is used here.
+
+    All methods raise CloudUnreachable when nothing is known of what was
+    asked for, CloudError when it was refused.
+    """
+
+    def __init__(self, cloud: session.Cloud) -> None:
+        self._cloud = cloud
+
+    def check(self) -> str:
+        """Make sure that Nova can be talked to; return the microversion."""
+        return self._cloud.microversion
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._cloud.close()
+
+    # Single servers and their migrations
+
+    def server(self, uid: str) -> records.Server | None:
+        """Return a server; None where there is none."""
+        try:
+            found = self._cloud.compute('GET', f'/servers/{uid}')
+        except errors.NotFound:
+            return None
+        return documents.read_server(found['server'])
+
+    def migrations(self, uid: str) -> list[records.Migration]:
+        """Return all live migrations of a server, newest first.
+
+        Those in post-copy are among them, unlike in the list below the
+        server itself.
+        """
+        found = self._cloud.compute(
+            'GET',
+            '/os-migrations',
+            params={'instance_uuid': uid, 'migration_type': 'live-migration'},
+        )
+        read = [documents.read_migration(one) for one in found['migrations']]
+        return sorted(read, key=lambda one: one.id, reverse=True)
+
+    def figures(self, uid: str, migration: int) -> records.Migration | None:
+        """Return a migration under way with its figures.
+
+        :returns: None where it is over, or in post-copy: Nova hides both
+        """
+        try:
+            found = self._cloud.compute(
+                'GET', f'/servers/{uid}/migrations/{migration}'
+            )
+        except errors.NotFound:
+            return None
+        return documents.read_migration(found['migration'])
+
+    def live_migrate(self, uid: str, host: str) -> None:
+        """Ask for a migration: accepted is not done."""
+        self._cloud.compute(
+            'POST',
+            f'/servers/{uid}/action',
+            json={'os-migrateLive': {'host': host, 'block_migration': 'auto'}},
+        )
+
+    def force_complete(self, uid: str, migration: int) -> None:
+        """Have a migration switch now, by post-copy or by a pause."""
+        self._cloud.compute(
+            'POST',
+            f'/servers/{uid}/migrations/{migration}/action',
+            json={'force_complete': None},
+        )
+
+    def abort(self, uid: str, migration: int) -> None:
+        """Have a migration end, and the server stay where it is."""
+        self._cloud.compute('DELETE', f'/servers/{uid}/migrations/{migration}')
+
+    # Hosts
+
+    def services(self) -> list[records.Compute]:
+        """Return the services of all computes."""
+        found = self._cloud.compute(
+            'GET', '/os-services', params={'binary': 'nova-compute'}
+        )
+        return [documents.read_service(one) for one in found['services']]
+
+    def set_enabled(self, service_id: str, reason: str | None) -> None:
+        """Let a compute get servers, or none.
+
+        :param reason: why not; None to let it
+        """
+        body: dict[str, str] = {'status': 'enabled'}
+        if reason is not None:
+            body = {'status': 'disabled', 'disabled_reason': reason}
+        self._cloud.compute('PUT', f'/os-services/{service_id}', json=body)
+
+    def providers(self) -> dict[str, str]:
+        """Return the resource provider of each compute, by its name.
+
+        A compute of several hypervisors (ironic) is left out.
+        """
+        found: dict[str, str] = {}
+        several: set[str] = set()
+        for one in self._pages('/os-hypervisors/detail', 'hypervisors'):
+            host = (one.get('service') or {}).get('host') or ''
+            if host in found:
+                several.add(host)
+            found[host] = str(one['id'])
+        return {
+            host: uid for host, uid in found.items() if host not in several
+        }
+
+    def aggregates(self) -> tuple[records.Aggregate, ...]:
+        """Return all aggregates."""
+        found = self._cloud.compute('GET', '/os-aggregates')
+        return tuple(map(documents.read_aggregate, found['aggregates']))
+
+    def groups(self) -> tuple[records.ServerGroup, ...]:
+        """Return the server groups of all projects."""
+        read: list[records.ServerGroup] = []
+        while True:
+            found = self._cloud.compute(
+                'GET',
+                '/os-server-groups',
+                params={
+                    'all_projects': 'true',
+                    'limit': PAGE,
+                    'offset': len(read),
+                },
+            )['server_groups']
+            read.extend(map(documents.read_group, found))
+            if len(found) < PAGE:
+                return tuple(read)
+
+    # Many servers
+
+    def servers(
+        self, changed_since: float | None = None
+    ) -> collections.abc.Iterator[tuple[records.Server, bool]]:
+        """Yield the servers of all projects, a page at a time.
+
+        :param changed_since: seconds since the epoch; only those that
+            changed since then, and those that were deleted
+        :returns: each with whether it is there still
+        """
+        filters: dict[str, str] = {'all_tenants': 'true'}
+        if changed_since is not None:
+            moment = datetime.datetime.fromtimestamp(
+                changed_since, datetime.UTC
+            )
+            filters['changes-since'] = moment.strftime('%Y-%m-%dT%H:%M:%SZ')
+        for one in self._pages('/servers/detail', 'servers', filters):
+            there = one.get('status') not in ('DELETED', 'SOFT_DELETED')
+            yield documents.read_server(one), there
+
+    # Placement
+
+    def generations(self) -> dict[str, int]:
+        """Return how often each resource provider was changed."""
+        found = self._cloud.placement('GET', '/resource_providers')
+        return {
+            one['uuid']: int(one['generation'])
+            for one in found['resource_providers']
+        }
+
+    def inventories(self, provider: str) -> dict[str, records.Inventory]:
+        """Return what a provider has, by resource class."""
+        found = self._cloud.placement(
+            'GET', f'/resource_providers/{provider}/inventories'
+        )
+        return {
+            name: documents.read_inventory(one)
+            for name, one in found['inventories'].items()
+        }
+
+    def traits(self, provider: str) -> frozenset[str]:
+        """Return the traits of a provider."""
+        found = self._cloud.placement(
+            'GET', f'/resource_providers/{provider}/traits'
+        )
+        return frozenset(found['traits'])
+
+    def allocations(self, uid: str) -> frozenset[str]:
+        """Return the providers that a server has allocations of."""
+        found = self._cloud.placement('GET', f'/allocations/{uid}')
+        return frozenset(found['allocations'])
+
+    def is_candidate(
+        self, provider: str, query: collections.abc.Mapping[str, str]
+    ) -> bool:
+        """Say whether Placement would let something into a provider.
+
+        :param query: ``resources`` and ``required``, in Placement's words
+        """
+        found = self._cloud.placement(
+            'GET',
+            '/allocation_candidates',
+            params={**query, 'in_tree': provider, 'limit': '1'},
+        )
+        return bool(found['allocation_requests'])
+
+    def _pages(
+        self,
+        path: str,
+        key: str,
+        filters: collections.abc.Mapping[str, str] | None = None,
+    ) -> collections.abc.Iterator[Any]:
+        marker = None
+        while True:
+            params: dict[str, Any] = {**(filters or {}), 'limit': PAGE}
+            if marker is not None:
+                params['marker'] = marker
+            found = self._cloud.compute('GET', path, params=params)
+            rows = found[key]
+            yield from rows
+            # Nova cuts pages by a limit of its own, too: the link counts.
+            if not rows or not found.get(f'{key}_links'):
+                return
+            marker = rows[-1]['id']

@@ -1,0 +1,132 @@
+"""The whole cloud, read by pages, and kept up by what changed.
+
+What Placement has of a compute is asked for again only where its generation
+is another one: of 10,000 computes that is one call and not 20,000.
+"""
+
+import collections.abc
+import dataclasses
+import logging
+
+from kvm_balancer import errors
+from kvm_balancer.model.cloud import records
+from kvm_balancer.virt.nova import api
+
+LOG = logging.getLogger(__name__)
+
+#: So far back is asked for what changed: clocks differ, and a change is seen
+#: in the list only when it is committed.
+_OVERLAP_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stock:
+    """What Placement had of one provider, at one generation."""
+
+    generation: int
+    inventories: dict[str, records.Inventory]
+    traits: frozenset[str]
+
+
+class Inventory:
+    """Reads what there is; one thread at a time.
+
+    All methods raise CloudUnreachable or CloudError.
+    """
+
+    def __init__(self, nova: api.Api) -> None:
+        self._nova = nova
+        self._stocks: dict[str, _Stock] = {}
+
+    def servers(self) -> dict[str, records.Server]:
+        """Return all servers, by uuid."""
+        return {one.id: one for one, there in self._nova.servers() if there}
+
+    def changed_servers(
+        self,
+        before: collections.abc.Mapping[str, records.Server],
+        since: float,
+    ) -> dict[str, records.Server]:
+        """Return all servers, asking only for those that changed since."""
+        found = dict(before)
+        listed = self._nova.servers(since - _OVERLAP_SECONDS)
+        for one, there in listed:
+            if there:
+                found[one.id] = one
+            else:
+                found.pop(one.id, None)
+        return found
+
+    def some_servers(
+        self,
+        before: collections.abc.Mapping[str, records.Server],
+        uids: collections.abc.Iterable[str],
+    ) -> dict[str, records.Server]:
+        """Return all servers, asking only for *uids*."""
+        found = dict(before)
+        for uid in uids:
+            one = self._nova.server(uid)
+            if one is None or one.status in ('DELETED', 'SOFT_DELETED'):
+                found.pop(uid, None)
+            else:
+                found[uid] = one
+        return found
+
+    def computes(self) -> dict[str, records.Compute]:
+        """Return all computes by name, with what Placement has of them."""
+        providers = self._nova.providers()
+        generations = self._nova.generations()
+        found: dict[str, records.Compute] = {}
+        for one in self._nova.services():
+            provider = providers.get(one.name, '')
+            stock = self._stock(provider, generations.get(provider))
+            found[one.name] = dataclasses.replace(
+                one,
+                provider=provider,
+                inventories=stock.inventories if stock else {},
+                traits=stock.traits if stock else None,
+            )
+        return found
+
+    def services(
+        self, before: collections.abc.Mapping[str, records.Compute]
+    ) -> dict[str, records.Compute]:
+        """Return all computes, asking only for the states of services."""
+        found: dict[str, records.Compute] = {}
+        for one in self._nova.services():
+            known = before.get(one.name)
+            if known is not None:
+                one = dataclasses.replace(
+                    one,
+                    provider=known.provider,
+                    inventories=known.inventories,
+                    traits=known.traits,
+                )
+            found[one.name] = one
+        return found
+
+    def aggregates(self) -> tuple[records.Aggregate, ...]:
+        """Return all aggregates."""
+        return self._nova.aggregates()
+
+    def groups(self) -> tuple[records.ServerGroup, ...]:
+        """Return all server groups."""
+        return self._nova.groups()
+
+    def _stock(self, provider: str, generation: int | None) -> _Stock | None:
+        known = self._stocks.get(provider)
+        if generation is None:
+            return None
+        if known is not None and known.generation == generation:
+            return known
+        try:
+            known = _Stock(
+                generation,
+                self._nova.inventories(provider),
+                self._nova.traits(provider),
+            )
+        except errors.NotFound:
+            # It went between two questions.
+            return None
+        self._stocks[provider] = known
+        return known
