@@ -107,6 +107,29 @@ class AgentClient:
             'cancel_migration', migration_id=migration_id, reason=reason
         )
 
+    def drain(self, host: str, reason: str) -> Row:
+        """Empty a host, and let nothing arrive there."""
+        return self._row('drain_host', host=host, reason=reason)
+
+    def undrain(self, host: str) -> Row:
+        """Let instances arrive at a host that was drained."""
+        return self._row('undrain_host', host=host)
+
+    def drained(self, host: str) -> Row:
+        """Return how far a drain is."""
+        return self._row('show_drain', host=host)
+
+    def drains(self) -> list[Row]:
+        """Return how far all drains are."""
+        return self._rows('list_drains')
+
+    def members(self, aggregate: str) -> list[str]:
+        """Return the hosts of an aggregate."""
+        return [
+            str(row['host'])
+            for row in self._rows('list_members', aggregate=aggregate)
+        ]
+
     def status(self) -> Row:
         """Return what the agent is doing."""
         return self._row('status')

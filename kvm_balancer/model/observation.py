@@ -38,6 +38,7 @@ class Params:
         does every day; 0 for not at all
     :ivar caution: deviations of a host's load that are added to what is
         foreseen
+    :ivar nova_moves: what is Nova's may be movable; else only what is ours
     """
 
     window_samples: int = 30
@@ -49,6 +50,7 @@ class Params:
     forget_after_seconds: float = 86_400.0
     foresight_seconds: float = 0.0
     caution: float = 1.0
+    nova_moves: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -145,6 +145,10 @@ class ObservedFleet:
         """Say of each whose it is; None of those that are not known."""
         return self._instances.custodies(uids)
 
+    def owned(self, uids: tuple[str, ...], owner: str) -> fleet.Bools:
+        """Say of each whether it belongs to *owner*, shape ``(uids,)``."""
+        return self._instances.owned(uids, owner)
+
     def _take(
         self,
         readings: list[sample.Sample],

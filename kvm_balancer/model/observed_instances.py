@@ -104,11 +104,15 @@ class ObservedInstances:
         )
         intervals = np.array([one.interval_seconds for one in readings])
         seconds = np.repeat(intervals, lengths)
-        # Without an interval, no rate is known yet.
-        counts &= seconds > 0
+        # Without an interval, no rate is known yet; what is no number nobody
+        # knows, and what was known of it before does not stand any more.
+        used = joined('cpu_usage')
+        told = np.isfinite(used)
+        self._cpu.clear(spoken_of[counts & ~told])
+        counts &= (seconds > 0) & told
         ours = spoken_of[counts]
         self._recall(ours)
-        used, seconds = joined('cpu_usage')[counts], seconds[counts]
+        used, seconds = used[counts], seconds[counts]
         believed = observation.plausible(used, self._kept['vcpus'][ours])
         self._cpu.add(ours, used, seconds, believed)
         self.shapes.add(ours, believed, seconds, now)
@@ -157,7 +161,8 @@ class ObservedInstances:
     ) -> tuple[fleet.Instances, tuple[fleet.Wishes, ...], fleet.Transits]:
         """Return the instances that are on a host, for a fleet.
 
-        An instance is movable when it is ours, runs, and only one host that
+        An instance is movable when it is ours, or Nova's where that is
+        wanted, and it runs, and only one host that
         is not silent reports it.
 
         :param places: by row of a host, its place in the fleet
@@ -173,8 +178,11 @@ class ObservedInstances:
         used = kept['memory_usage_mib']
         # A host that cannot tell says 0; no more than all is copied.
         used = np.where(used > 0, used, np.inf)
+        ours = self._owner[slots] == _OWNER['balancer']
+        if self._params.nova_moves:
+            ours |= self._owner[slots] == _OWNER['nova']
         movable = (
-            (self._owner[slots] == _OWNER['balancer'])
+            ours
             & (self._where.state[slots] == whereabouts.State.RUNNING)
             & (self._cpu.count[slots] > 0)
             & ~silent[on]
@@ -270,6 +278,23 @@ class ObservedInstances:
             )
             for slot in slots
         ]
+
+    def owned(self, uids: tuple[str, ...], owner: str) -> fleet.Bools:
+        """Say of each whether it belongs to *owner*, shape ``(uids,)``."""
+        slots = np.fromiter(
+            (
+                -1 if slot is None else slot
+                for slot in map(self._where.slot, uids)
+            ),
+            np.intp,
+            len(uids),
+        )
+        owned: fleet.Bools = (
+            (slots >= 0) & (self._owner[slots] == _OWNER[owner])
+            if len(self._owner)
+            else np.zeros(len(uids), np.bool_)
+        )
+        return owned
 
     def _listings(
         self, hosts: collections.abc.Iterable[int]

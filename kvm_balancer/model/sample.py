@@ -85,6 +85,7 @@ class InstanceUsages:
         ``none`` (counts as load, is never moved)
     :ivar state: ``running``, ``paused``, ``incoming`` (a migration is
         bringing it here), ``outgoing`` or ``other``
+    :ivar cpu_usage: cores in use; NaN where nobody knows, never on the bus
     :ivar cpu_steal: cores' worth of time its virtual CPUs waited to run
     :ivar memory_usage_mib: what a migration has to copy
     :ivar dirty_rate_mib_s: at which clean memory gets dirty at first; 0

@@ -6,17 +6,23 @@ consequence.
 """
 
 import collections.abc
+import dataclasses
 import logging
 import threading
 import time
 import uuid
 
+import numpy as np
+
 from kvm_balancer import errors
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
+from kvm_balancer.policies import base as policy_base
+from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
 from kvm_balancer.service import dispatcher
+from kvm_balancer.service import drains
 from kvm_balancer.service import experience
 from kvm_balancer.service import history
 from kvm_balancer.service import watch
@@ -27,11 +33,20 @@ LOG = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Draining:
+    """What is drained by order, and the policy that does it."""
+
+    drains: drains.Drains
+    policy: policy_base.Policy
+
+
 class Agent:
     """Decides every *interval_seconds* until it is stopped.
 
     :param mode: whether plans are carried out
     :param keep_days: for how long plans and outcomes are kept
+    :param drains: None where nothing can be drained by order
     """
 
     def __init__(
@@ -44,7 +59,9 @@ class Agent:
         interval_seconds: float,
         keep_days: int,
         clock: collections.abc.Callable[[], float] = time.time,
+        drains: Draining | None = None,
     ) -> None:
+        self._drains = drains
         self.fleet = fleet
         self.decider = decider
         self.dispatcher = carrier
@@ -149,30 +166,72 @@ class Agent:
             # A plan of a fleet that does not show yet what was just moved
             # would count it where it was.
             return None
+        ordered = self._drain(fleet)
+        if ordered is not None:
+            self.dispatcher.step(fleet)
+            return ordered
         plan = self.decider.decide(
             fleet, self.surroundings(fleet), self._clock()
         )
         if plan is None:
             self._advised = ()
             return None
-        self._adopt(plan, fleet)
+        self._adopt(plan, fleet, self.mode)
         self.dispatcher.step(fleet)
         return plan
 
-    def _adopt(self, plan: plans.Plan, fleet: columns.Fleet) -> None:
-        """Keep a plan, and carry it out where that is wanted."""
+    def _drain(self, fleet: columns.Fleet) -> plans.Plan | None:
+        """Go on with what is drained by order, in whatever mode.
+
+        Cooldowns are for calm, and an order is not: only what failed too
+        often, and where it failed, is left out.
+        """
+        if self._drains is None or not self._drains.drains.hosts:
+            return None
+        ordered = self._drains.drains
+        around = dataclasses.replace(
+            self.surroundings(fleet),
+            cooling_instances=ordered.exhausted(fleet),
+            cooling_hosts=np.zeros(len(fleet.hosts), np.bool_),
+            filters=(ordered.filter(),),
+        )
+        plan = composition.propose(
+            [self._drains.policy],
+            ordered.only(fleet),
+            self.decider.context(around),
+        )
+        ordered.note_plan(plan)
+        if not plan.moves:
+            return None
+        self._carry_out(plan, execution.PlanMode.AUTOMATIC)
+        return plan
+
+    def _adopt(
+        self, plan: plans.Plan, fleet: columns.Fleet, mode: execution.PlanMode
+    ) -> None:
+        """Keep what was decided, and carry it out where that is wanted."""
+        if self._carry_out(plan, mode) and (
+            mode is execution.PlanMode.AUTOMATIC
+        ):
+            self.decider.promise(plan, fleet, self._clock())
+
+    def _carry_out(self, plan: plans.Plan, mode: execution.PlanMode) -> bool:
+        """Keep a plan, and carry it out in that mode.
+
+        :returns: False where it is the same advice again
+        """
         moves = tuple((move.instance, move.destination) for move in plan.moves)
-        if self.mode is execution.PlanMode.ADVISE and moves == self._advised:
+        if mode is execution.PlanMode.ADVISE and moves == self._advised:
             # The same advice again is no news.
-            return
+            return False
         self._advised = moves
         plan_id = str(uuid.uuid4())
-        self._store.plans.save(plan_id, self._clock(), self.mode, plan)
+        self._store.plans.save(plan_id, self._clock(), mode, plan)
         LOG.info(
             'Plan %s (%s, %s): %d moves; %s',
             plan_id,
             plan.policy,
-            self.mode,
+            mode,
             len(plan.moves),
             plan.summary,
         )
@@ -186,9 +245,9 @@ class Agent:
                 move.destination,
                 move.reason,
             )
-        if self.mode is execution.PlanMode.AUTOMATIC:
-            self.decider.promise(plan, fleet, self._clock())
+        if mode is execution.PlanMode.AUTOMATIC:
             self.dispatcher.begin(plan_id, plan)
+        return True
 
     def _keep_house(self) -> None:
         now = self._clock()

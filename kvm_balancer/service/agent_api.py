@@ -23,6 +23,7 @@ from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
+from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
 from kvm_balancer.service import planning
@@ -47,8 +48,15 @@ class AgentApi:
     """Questions to the agent, and the few wishes that it grants."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, worker: agent.Agent, store: stores.Store
+        self,
+        conf: cfg.ConfigOpts,
+        worker: agent.Agent,
+        store: stores.Store,
+        missing: collections.abc.Callable[
+            [], cloud_samples.Missing
+        ] = cloud_samples.Missing,
     ) -> None:
+        self._missing = missing
         self._conf = conf
         self._agent = worker
         self._store = store
@@ -233,6 +241,7 @@ class AgentApi:
     def status(self) -> Row:
         """Return what the agent is doing."""
         accepted, refused = self._agent.fleet.counts()
+        missing = self._missing()
         fleet = self._agent.fleet.snapshot()
         return {
             'mode': str(self._agent.mode),
@@ -242,6 +251,8 @@ class AgentApi:
             'instances': len(fleet.instances),
             'samples_accepted': accepted,
             'samples_refused': dict(refused),
+            'hosts_without_metrics': list(missing.hosts),
+            'instances_without_metrics': len(missing.instances),
             'migrations': len(self._agent.dispatcher.flights.all()),
             'held': [
                 {'instance': name, 'host': one.host, 'since': one.since}

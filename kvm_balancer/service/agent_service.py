@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.bus import broker
+from kvm_balancer.bus import fleet_state
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
@@ -19,13 +20,20 @@ from kvm_balancer.conf import policy_scopes
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
+from kvm_balancer.model import outcome
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
 from kvm_balancer.service import agent_api
+from kvm_balancer.service import announcing
+from kvm_balancer.service import cloud_samples
+from kvm_balancer.service import cloud_service
 from kvm_balancer.service import commands
 from kvm_balancer.service import dispatcher
+from kvm_balancer.service import drain_api
+from kvm_balancer.service import drains
 from kvm_balancer.service import executor_client
+from kvm_balancer.service import paths
 from kvm_balancer.service import plugins
 from kvm_balancer.service import restraint
 from kvm_balancer.service import watch
@@ -52,9 +60,23 @@ class AgentService:
         assigned = policy_scopes.read(conf)
         watches = _watches(conf, assigned.names)
         self.store = stores.Store(conf)
-        self.fleet = watch.FleetWatch(watch.params(conf))
+        self.cloud = cloud_service.make(
+            conf, self._conclude, self._note_progress
+        )
+        known = None if self.cloud is None else self.cloud.watch.rules
+        self.fleet = watch.FleetWatch(
+            watch.params(conf, known is not None), known=known
+        )
+        if self.cloud is not None:
+            self.cloud.sample(self.fleet)
         self._executors = executor_client.ExecutorClient(
             conf, conf.agent.rpc_timeout_seconds
+        )
+        self._paths = paths.Paths(
+            self._executors,
+            self._is_novas,
+            None if self.cloud is None else self.cloud.executor,
+            conf.nova.dangerous_migrate_behind_nova,
         )
         cooldowns = cooldown.Cooldowns(
             cooldown.Params(
@@ -65,13 +87,20 @@ class AgentService:
         )
         self.dispatcher = dispatcher.Dispatcher(
             self.store,
-            self._executors,
+            self._paths,
             cooldowns,
             context.filters,
             self.fleet.facts,
             _dispatch_params(conf, rules),
             restraint=restraint.read(conf),
+            owner_of=self._paths.owner_of,
         )
+        self.drains = drains.Drains(
+            self.store.drains,
+            self.fleet.drain,
+            None if self.cloud is None else self.cloud.computes,
+        )
+        (emptying,) = plugins.load_policies(conf, ['drain'])
         self.agent = agent.Agent(
             self.fleet,
             decision.Decider(watches, context, assigned, time.monotonic),
@@ -80,6 +109,14 @@ class AgentService:
             execution.PlanMode(conf.agent.mode),
             conf.agent.interval_seconds,
             conf.agent.keep_days,
+            drains=agent.Draining(self.drains, emptying),
+        )
+        self._states = fleet_state.Publisher(conf)
+        self._announcer = announcing.Announcer(
+            self.fleet.snapshot,
+            self.dispatcher.expected,
+            self._states.publish,
+            conf.agent.announce_seconds,
         )
         self._reading = self._make_readers()
         self._listener = notifications.OutcomeListener(
@@ -89,7 +126,10 @@ class AgentService:
             conf,
             rpc.AGENT_TOPIC,
             SERVER,
-            agent_api.AgentApi(conf, self.agent, self.store).methods(),
+            agent_api.AgentApi(
+                conf, self.agent, self.store, self._missing
+            ).methods()
+            | drain_api.DrainApi(self.agent, self.drains).methods(),
         )
 
     def start(self) -> bool:
@@ -102,6 +142,10 @@ class AgentService:
         self.dispatcher.recover()
         self.dispatcher.memory.recover(self.agent.decider.credits)
         self.agent.history.recover(time.time())
+        self.drains.recover()
+        if self.cloud is not None:
+            self.cloud.start()
+        self._paths.adopt(self.dispatcher.flights.all())
         if not broker.wait(self._conf, self._stopping):
             return False
         for thread in self._reading:
@@ -109,13 +153,18 @@ class AgentService:
         self._listener.start()
         self._server.start()
         self.agent.start()
+        self._announcer.start()
         LOG.info('The agent is up, in the mode %s', self._conf.agent.mode)
         return True
 
     def stop(self) -> None:
         """Decide no more, and let go of everything."""
         self._stopping.set()
+        self._announcer.stop()
+        self._states.close()
         self.agent.stop()
+        if self.cloud is not None:
+            self.cloud.stop()
         self._server.stop()
         self._listener.stop()
         for thread in self._reading:
@@ -159,8 +208,24 @@ class AgentService:
 
     def _take_outcome(self, payload: dict[str, object]) -> None:
         """Keep an outcome; whatever is raised makes it come again."""
-        self.dispatcher.note_outcome(messages.decode_outcome(payload))
+        self._conclude(messages.decode_outcome(payload))
+
+    def _conclude(self, ended: outcome.Outcome) -> None:
+        # First: who finds its slot free has to know where it failed.
+        self.drains.note_outcome(ended)
+        self.dispatcher.note_outcome(ended)
         self.agent.wake()
+
+    def _missing(self) -> cloud_samples.Missing:
+        if self.cloud is None:
+            return cloud_samples.Missing()
+        return self.cloud.missing
+
+    def _is_novas(self, uid: str) -> bool:
+        """Say whether an instance is Nova's, by its host or by Nova."""
+        return self.fleet.is_novas(uid) or (
+            self.cloud is not None and self.cloud.watch.is_novas(uid)
+        )
 
     def _take_progress(self, bodies: list[bytes]) -> None:
         """Note how far migrations are; what cannot be read is passed over."""
@@ -170,11 +235,14 @@ class AgentService:
             except (errors.DocumentError, msgspec.DecodeError) as error:
                 LOG.warning('A progress report was refused: %s', error)
                 continue
-            try:
-                self.dispatcher.note_progress(told)
-            except errors.StoreError as error:
-                # The outcome brings the whole story.
-                LOG.warning('A progress report was not kept: %s', error)
+            self._note_progress(told)
+
+    def _note_progress(self, told: messages.Progress) -> None:
+        try:
+            self.dispatcher.note_progress(told)
+        except errors.StoreError as error:
+            # The outcome brings the whole story.
+            LOG.warning('A progress report was not kept: %s', error)
 
 
 def _watches(

@@ -12,15 +12,24 @@ import collections.abc
 import dataclasses
 import logging
 import threading
+from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan as plans
-from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
 
 LOG = logging.getLogger(__name__)
+
+
+class Executors(Protocol):
+    """Whoever takes commands; each may raise UnreachableError."""
+
+    def migrate(self, wanted: request.Request) -> str: ...
+    def cancel(self, host: str, migration_id: str, reason: str) -> str: ...
+    def state(self, host: str, migration_id: str) -> str: ...
+
 
 #: Keeps the end of a migration; raises StoreError when it could not.
 Conclude = collections.abc.Callable[[outcome.Outcome], None]
@@ -50,7 +59,7 @@ class Commands:
 
     def __init__(
         self,
-        executors: executor_client.ExecutorClient,
+        executors: Executors,
         air: flights.Flights,
         conclude: Conclude,
         params: Params,

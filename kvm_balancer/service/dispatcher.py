@@ -29,7 +29,6 @@ from kvm_balancer.planner import dispatch
 from kvm_balancer.planner import revalidation
 from kvm_balancer.policies import memory
 from kvm_balancer.service import commands
-from kvm_balancer.service import executor_client
 from kvm_balancer.service import flights
 from kvm_balancer.service import recovery
 from kvm_balancer.service import remembering
@@ -46,6 +45,9 @@ _CHANGES = (outcome.OutcomeKind.COMPLETED, outcome.OutcomeKind.UNKNOWN)
 
 #: Says what a host last told of itself; None where it is not known.
 FactsOf = collections.abc.Callable[[str], sample.HostFacts | None]
+
+#: Says who is to carry out a migration of an instance.
+OwnerOf = collections.abc.Callable[[str], str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,17 +76,19 @@ class Dispatcher:
     def __init__(
         self,
         store: stores.Store,
-        executors: executor_client.ExecutorClient,
+        executors: commands.Executors,
         cooldowns: cooldown.Cooldowns,
         filters: tuple[filter_base.Filter, ...],
         facts_of: FactsOf,
         params: Params,
         clock: collections.abc.Callable[[], float] = time.time,
         restraint: restraints.Restraint | None = None,
+        owner_of: OwnerOf = lambda instance: 'balancer',
     ) -> None:
         self.memory = remembering.SharedMemory(
             memory.Memory(cooldowns), store.memories
         )
+        self._owner_of = owner_of
         self.restraint = restraint or restraints.Restraint()
         self._store = store
         self._cooldowns = cooldowns
@@ -104,6 +108,12 @@ class Dispatcher:
     def idle(self) -> bool:
         """True when no plan is being carried out."""
         return self._current is None
+
+    def expected(self) -> list[plans.Move]:
+        """Return the moves of the plan that are still to come or to end."""
+        with self._lock:
+            current = self._current
+            return [] if current is None else current.open_moves()
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -359,6 +369,7 @@ class Dispatcher:
             predicted=move.prediction,
             plan_id=plan_id,
             notes=settled.changes,
+            owner=self._owner_of(move.instance),
         )
 
 

@@ -59,8 +59,18 @@ class Custody:
         (held,) = self._fleet.custodies((uid,))
         if held is None:
             return ''
+        known = self._fleet.rules()
+        if known is not None:
+            terms = known.terms(uid)
+            if terms is not None:
+                return terms.hindrance
         if held.owner == 'nova':
-            return 'it is Nova that moves it'
+            return (
+                'it is Nova that moves it, and Nova is not asked to: see '
+                '[nova] auth_type'
+                if known is None
+                else "it is said to be Nova's, and Nova does not know it"
+            )
         if held.owner != 'balancer':
             return 'it is not ours to move: its host or its metadata says so'
         if held.state != 'running':

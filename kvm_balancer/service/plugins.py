@@ -21,6 +21,7 @@ from stevedore import named
 
 from kvm_balancer import errors
 from kvm_balancer.filters import base as filter_base
+from kvm_balancer.metrics import base as metric_base
 from kvm_balancer.migration.convergence import contract as convergence_base
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
@@ -169,6 +170,21 @@ def load_convergence(
     found = load_class('convergence', name, convergence_base.Convergence)
     params = _params(conf, f'{name}_convergence', found.params_class)
     return lambda: found(params)
+
+
+def load_sources(conf: cfg.ConfigOpts) -> list[metric_base.MetricSource]:
+    """Load the metric sources that ``[metrics] sources`` names.
+
+    :raises PluginError: when one is not known, or does not load: what it
+        knows would be missing
+    :raises ConfigurationError: when its options do not fit
+    """
+    return [
+        load_class('metric_sources', name, metric_base.MetricSource).from_conf(
+            conf
+        )
+        for name in conf.metrics.sources
+    ]
 
 
 def hold_seconds(conf: cfg.ConfigOpts, policy: str) -> float:

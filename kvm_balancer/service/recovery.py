@@ -71,6 +71,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
             destination_uri='',
             accepted_at=record.accepted_at,
             plan_id=record.plan_id or '',
+            owner=record.owner,
         ),
         position=None,
         heard_at=0.0,

@@ -19,14 +19,21 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
 from kvm_balancer.model import observed
 from kvm_balancer.model import sample
+from kvm_balancer.model.cloud import overlay
+from kvm_balancer.model.cloud import rules
 
 LOG = logging.getLogger(__name__)
+
+#: Returns what is known of the cloud now.
+Known = collections.abc.Callable[[], rules.Rules]
 
 #: A host that sends rubbish does so every few seconds: it is told this often.
 _TELL_SECONDS = 300.0
 
 
-def params(conf: cfg.ConfigOpts) -> observation.Params:
+def params(
+    conf: cfg.ConfigOpts, nova_moves: bool = False
+) -> observation.Params:
     """Return how samples become a fleet, as ``[samples]`` has it."""
     group = conf.samples
     return observation.Params(
@@ -39,17 +46,24 @@ def params(conf: cfg.ConfigOpts) -> observation.Params:
         forget_after_seconds=group.forget_after_seconds,
         foresight_seconds=group.foresight_seconds,
         caution=group.caution,
+        nova_moves=nova_moves,
     )
 
 
 class FleetWatch:
-    """Everything that is known of the fleet from its samples."""
+    """Everything that is known of the fleet.
+
+    :param known: what a cloud says of it; None where there is no cloud
+    """
 
     def __init__(
         self,
         limits: observation.Params,
         clock: collections.abc.Callable[[], float] = time.time,
+        known: Known | None = None,
     ) -> None:
+        self._known = known
+        self._drains: frozenset[str] = frozenset()
         self._fleet = observed.ObservedFleet(limits)
         self._clock = clock
         self._lock = threading.Lock()
@@ -73,9 +87,37 @@ class FleetWatch:
             self._tell(refusal, now)
 
     def snapshot(self) -> columns.Fleet:
-        """Return the fleet as it is now."""
+        """Return the fleet as it is now, under the rules of its cloud."""
         with self._lock:
-            return self._fleet.snapshot(self._clock())
+            seen = self._fleet.snapshot(self._clock())
+            if self._known is None:
+                return overlay.drained(seen, self._drains)
+            owned = self._fleet.owned(seen.instances.id, 'nova')
+        found = overlay.apply(seen, self._known(), owned)
+        return overlay.drained(found, self._drains)
+
+    def drain(self, hosts: collections.abc.Iterable[str]) -> None:
+        """Set which hosts are to be emptied, whatever they say."""
+        self._drains = frozenset(hosts)
+
+    def rules(self) -> rules.Rules | None:
+        """Return what is known of the cloud; None where there is none."""
+        return None if self._known is None else self._known()
+
+    def take_readings(
+        self, readings: collections.abc.Iterable[sample.Sample]
+    ) -> None:
+        """Take samples of hosts that have no executor."""
+        now = self._clock()
+        with self._lock:
+            refusals = self._fleet.apply(readings, now)
+        for refusal in refusals:
+            self._tell(refusal, now)
+
+    def is_novas(self, uid: str) -> bool:
+        """Say whether an instance is Nova's, by what its host says."""
+        (held,) = self.custodies((uid,))
+        return held is not None and held.owner == 'nova'
 
     @property
     def slot(self) -> int:

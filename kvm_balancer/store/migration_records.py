@@ -27,6 +27,7 @@ class MigrationRecord:
         one of its ends
     :ivar outcome: None while it runs; so are all figures of its end
     :ivar track: empty while it runs
+    :ivar owner: who carries it out, ``balancer`` or ``nova``
     """
 
     id: str
@@ -51,6 +52,7 @@ class MigrationRecord:
     predicted: plan.Prediction | None
     story: tuple[outcomes.StoryLine, ...]
     track: tracks.Track
+    owner: str = 'balancer'
 
 
 def dispatched(wanted: request.Request, at: float) -> tables.Migration:
@@ -61,6 +63,7 @@ def dispatched(wanted: request.Request, at: float) -> tables.Migration:
         instance=wanted.instance,
         source=wanted.source,
         destination=wanted.destination,
+        owner=None if wanted.owner == 'balancer' else wanted.owner,
         state=DISPATCHED,
         accepted_at=wanted.accepted_at,
         dispatched_at=at,
@@ -156,6 +159,7 @@ def record(row: tables.Migration) -> MigrationRecord:
         predicted=_prediction(row),
         story=_decode_story(row.story),
         track=_decode_track(row.track),
+        owner=row.owner or 'balancer',
     )
 
 

@@ -3,6 +3,7 @@
 from oslo_config import cfg
 
 from kvm_balancer.store import database as db
+from kvm_balancer.store import drains
 from kvm_balancer.store import memories
 from kvm_balancer.store import migrations
 from kvm_balancer.store import plans
@@ -25,6 +26,7 @@ class Store:
             schema.upgrade(self._database)
         schema.check(self._database)
         self.plans = plans.PlanStore(self._database)
+        self.drains = drains.DrainStore(self._database)
         self.migrations = migrations.MigrationStore(self._database)
         self.memories = memories.MemoryStore(self._database)
 

@@ -98,6 +98,10 @@ class Migration(Base):
     state: orm.Mapped[str] = orm.mapped_column(
         types.String(_WORD_LENGTH), index=True
     )
+    # who carries it out; nothing for the executor of its source
+    owner: orm.Mapped[str | None] = orm.mapped_column(
+        types.String(_WORD_LENGTH)
+    )
     accepted_at: orm.Mapped[float] = orm.mapped_column(
         columns.UtcTime, index=True
     )
@@ -156,3 +160,18 @@ class Memory(Base):
     name: orm.Mapped[str] = orm.mapped_column(primary_key=True)
     changed_at: orm.Mapped[float] = orm.mapped_column(columns.UtcTime)
     body: orm.Mapped[bytes] = orm.mapped_column(columns.LONG_BYTES)
+
+
+class Drain(Base):
+    """A host that is being emptied, or is empty, on purpose.
+
+    It is one until somebody takes it back, whatever became of the agent.
+    """
+
+    __tablename__ = 'drains'
+
+    host: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    reason: orm.Mapped[str] = orm.mapped_column(types.Text)
+    begun_at: orm.Mapped[float] = orm.mapped_column(columns.UtcTime)
+    # Nova's service was enabled, and was disabled for this
+    disabled_in_nova: orm.Mapped[bool]

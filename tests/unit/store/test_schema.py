@@ -85,6 +85,11 @@ class SchemaTest(base.StoreCase):
         before = self._columns()
         with self.database.writer() as session:
             config.attributes['connection'] = session.connection()
+            command.downgrade(config, '0003')
+        third = self._columns()
+        self.assertEqual({'owner'}, before - third)
+        with self.database.writer() as session:
+            config.attributes['connection'] = session.connection()
             command.downgrade(config, '0002')
         self.assertEqual(
             {
@@ -97,7 +102,7 @@ class SchemaTest(base.StoreCase):
                 'copying_ms',
                 'fixed_ms',
             },
-            before - self._columns(),
+            third - self._columns(),
         )
         second = self._columns()
         with self.database.writer() as session:

@@ -1,0 +1,188 @@
+"""``kvm-balancer rolling``: hosts of an aggregate, one after the other.
+
+Each host is drained, handed to a script of the operator, waited for until it
+is back, and taken back; then comes the next. A host that does not come so far
+stays drained, and no further one is begun.
+"""
+
+import argparse
+import collections.abc
+from concurrent import futures
+import contextlib
+import os
+import pathlib
+import subprocess
+import threading
+import time
+from typing import Any
+from typing import TextIO
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import action
+from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import drain
+from kvm_balancer.cmd import startup
+
+Row = dict[str, Any]
+
+#: Makes a way to the agent for the time of a block, one for each thread.
+Connect = collections.abc.Callable[
+    [], contextlib.AbstractContextManager[agent_client.AgentClient]
+]
+
+
+class Round:
+    """One round over some hosts.
+
+    :param hook: program that is run with the name of a host
+    :param back_seconds: how long a host is waited for after it
+    :param tell: takes a line for people
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        hook: str,
+        back_seconds: float,
+        tell: collections.abc.Callable[[str], None],
+        pause: collections.abc.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connect = connect
+        self._hook = hook
+        self._back_seconds = back_seconds
+        self._tell = tell
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._failed = threading.Event()
+        self.done: list[str] = []
+        self.failed: dict[str, str] = {}
+
+    def run(self, hosts: collections.abc.Iterable[str], at_once: int) -> None:
+        """Go over *hosts*, at most so many at a time."""
+        with futures.ThreadPoolExecutor(at_once) as threads:
+            list(threads.map(self._host, hosts))
+
+    def _host(self, host: str) -> None:
+        if self._failed.is_set():
+            return
+        trouble = ''
+        try:
+            with self._connect() as agent:
+                self._take(agent, host)
+        except errors.KVMBalancerError as error:
+            trouble = str(error)
+        with self._lock:
+            if trouble:
+                self._failed.set()
+                self.failed[host] = trouble
+                self._tell(f'{host}: {trouble}; it stays drained')
+            else:
+                self.done.append(host)
+                self._tell(f'{host}: done')
+
+    def _take(self, agent: agent_client.AgentClient, host: str) -> None:
+        self._tell(f'{host}: drained')
+        agent.drain(host, 'rolling maintenance')
+        row = drain.wait(agent, host, 0.0, lambda *_: None, pause=self._pause)
+        if row['state'] != 'drained':
+            lines = '; '.join(line.strip() for line in drain.leftovers(row))
+            raise errors.MigrationError(f'not all would move: {lines}')
+        self._tell(f'{host}: empty; {self._hook} is run')
+        self._run_hook(host)
+        self._await(agent, host)
+        agent.undrain(host)
+
+    def _run_hook(self, host: str) -> None:
+        try:
+            ran = subprocess.run(
+                [self._hook, host],
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except OSError as error:
+            raise errors.ConfigurationError(
+                f'{self._hook} cannot be run: {error.strerror}'
+            ) from error
+        if ran.returncode:
+            raise errors.MigrationError(
+                f'{self._hook} ended with {ran.returncode}'
+            )
+
+    def _await(self, agent: agent_client.AgentClient, host: str) -> None:
+        """Wait until a host reports again, after the hook has run."""
+        deadline = time.monotonic() + self._back_seconds
+        hook_ended = time.monotonic()
+        while time.monotonic() < deadline:
+            for row in agent.hosts():
+                waited = time.monotonic() - hook_ended
+                if (
+                    row['name'] == host
+                    and not row['silent']
+                    and row['sample_age_seconds'] < waited
+                ):
+                    return
+            self._pause(drain.POLL_SECONDS)
+        raise errors.UnreachableError(
+            f'it did not report within {self._back_seconds:g} s'
+        )
+
+
+class Rolling(action.Action):
+    """Drain the hosts of an aggregate in turn, and run a script for each.
+
+    For upgrades of kernels, say: the script gets the name of the empty host,
+    does what is to be done, and ends when that is done. Then the host has to
+    report again before it takes instances, and the next is drained.
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument('aggregate', metavar='AGGREGATE', help='Its name.')
+        parser.add_argument(
+            '--hook',
+            required=True,
+            metavar='PROGRAM',
+            help='Run for each host once it is empty, with its name.',
+        )
+        parser.add_argument(
+            '--at-once',
+            type=int,
+            default=1,
+            metavar='N',
+            help='At most so many hosts at a time (default: %(default)s).',
+        )
+        parser.add_argument(
+            '--back-within',
+            type=float,
+            default=1800.0,
+            metavar='SECONDS',
+            help='How long a host is waited for (default: %(default)g).',
+        )
+
+    def act(self, parsed_args: argparse.Namespace) -> Row:
+        if parsed_args.at_once < 1:
+            raise errors.ConfigurationError(
+                f'--at-once is {parsed_args.at_once}: it has to be 1 or more'
+            )
+        if not os.access(parsed_args.hook, os.X_OK):
+            raise errors.ConfigurationError(
+                f'--hook {parsed_args.hook} is no program that can be run'
+            )
+        stream: TextIO = self.progress_stream(parsed_args)
+        with agent_client.connected(self.app.conf) as agent:
+            hosts = agent.members(parsed_args.aggregate)
+        going = Round(
+            lambda: agent_client.connected(self.app.conf),
+            str(pathlib.Path(parsed_args.hook).resolve()),
+            parsed_args.back_within,
+            lambda line: print(line, file=stream, flush=True),
+        )
+        going.run(hosts, parsed_args.at_once)
+        if going.failed:
+            self.exit_code = startup.EXIT_FAILURE
+        seen = {*going.done, *going.failed}
+        return {
+            'aggregate': parsed_args.aggregate,
+            'done': going.done,
+            'failed': going.failed,
+            'not_begun': [host for host in hosts if host not in seen],
+        }

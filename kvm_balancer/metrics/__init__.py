@@ -1,0 +1,1 @@
+"""Sources of figures that are there already, beside our own samples."""

@@ -1,0 +1,96 @@
+"""The state of the fleet, told at intervals to those who place instances."""
+
+import collections.abc
+import logging
+import threading
+
+import numpy as np
+
+from kvm_balancer.messages import fleet_state
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan as plans
+
+LOG = logging.getLogger(__name__)
+
+#: Moves that are planned and not yet begun, and the instances in the air with
+#: their destinations.
+Expected = collections.abc.Callable[[], list[plans.Move]]
+
+
+def state_of(
+    fleet: columns.Fleet, expected: collections.abc.Iterable[plans.Move]
+) -> fleet_state.FleetState:
+    """Return what schedulers are told of *fleet*.
+
+    :param expected: moves that are planned or under way
+    """
+    arriving = np.zeros(len(fleet.hosts))
+    relieved: set[str] = set()
+    for move in expected:
+        relieved.add(move.source)
+        row = fleet.instance_row.get(move.instance)
+        there = fleet.host_row.get(move.destination)
+        if row is None or there is None:
+            continue
+        if fleet.instances.host[row] != there:
+            used = fleet.instances.cpu_usage[row]
+            arriving[there] += used / fleet.hosts.cpus[there]
+    return fleet_state.FleetState(
+        taken_at=fleet.taken_at,
+        hosts={
+            name: fleet_state.HostState(
+                float(fleet.cpu_load[row]),
+                float(arriving[row]),
+                _closed(int(fleet.hosts.state[row]), name in relieved),
+            )
+            for row, name in enumerate(fleet.hosts.name)
+            if not fleet.hosts.silent[row]
+        },
+    )
+
+
+def _closed(state: int, relieved: bool) -> str:
+    if state == columns.HostState.DRAINING:
+        return 'it is being drained'
+    return 'it is being relieved' if relieved else ''
+
+
+class Announcer:
+    """Tells it, in a thread of its own.
+
+    :param snapshot: returns the fleet as it is now
+    :param send: hands a state to the broker
+    """
+
+    def __init__(
+        self,
+        snapshot: collections.abc.Callable[[], columns.Fleet],
+        expected: Expected,
+        send: collections.abc.Callable[[fleet_state.FleetState], object],
+        interval_seconds: float,
+    ) -> None:
+        self._snapshot = snapshot
+        self._expected = expected
+        self._send = send
+        self._interval_seconds = interval_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='announcer', daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after what is being told."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_seconds):
+            try:
+                self._send(state_of(self._snapshot(), self._expected()))
+            except Exception:
+                LOG.exception('The state of the fleet could not be told')

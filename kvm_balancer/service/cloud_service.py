@@ -1,0 +1,163 @@
+"""What the agent does with Nova: its parts, wired to each other.
+
+Made only where ``[nova] auth_type`` is set; an agent without Nova has none of
+it, and needs none of its libraries.
+"""
+
+import logging
+import threading
+import typing
+
+from oslo_config import cfg
+
+from kvm_balancer import errors
+from kvm_balancer.bus import nova_notifications
+from kvm_balancer.conf import migration as migration_options
+from kvm_balancer.messages import nova_notifications as notifications
+from kvm_balancer.migration import request
+from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.model.cloud import rules
+from kvm_balancer.service import cloud_executor
+from kvm_balancer.service import cloud_samples
+from kvm_balancer.service import cloud_watch
+from kvm_balancer.service import computes
+from kvm_balancer.service import plugins
+from kvm_balancer.service import watch
+
+if typing.TYPE_CHECKING:
+    from kvm_balancer.virt.nova import driver as nova_driver
+
+LOG = logging.getLogger(__name__)
+
+
+class CloudService:
+    """Everything of the agent that has to do with Nova.
+
+    :param conclude: keeps the outcome of a migration
+    :param tell: takes reports of progress
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        conclude: cloud_executor.Conclude,
+        tell: cloud_executor.Tell,
+    ) -> None:
+        self._conf = conf
+        self._sources = plugins.load_sources(conf)
+        self._samples: cloud_samples.CloudSamples | None = None
+        from kvm_balancer.virt.nova import inventory
+
+        nova = _load(conf)
+        convergence = plugins.load_convergence(
+            conf, conf[migration_options.GROUP].convergence
+        )
+
+        def make_machine(wanted: request.Request) -> machine.Machine:
+            return machine.Machine(wanted, convergence())
+
+        self.driver = nova
+        self.watch = cloud_watch.CloudWatch(
+            inventory.Inventory(nova.api), _watch_params(conf)
+        )
+        self.computes = computes.Computes(nova.api, self.watch)
+        self.executor = cloud_executor.CloudExecutor(
+            nova,
+            make_machine,
+            conclude,
+            tell,
+            self.watch.asks_of,
+            conf.nova.max_migrations,
+        )
+        self._listener: nova_notifications.Listener | None = None
+        if conf.nova_notifications.enabled:
+            self._listener = nova_notifications.Listener(conf, self._take)
+
+    @property
+    def missing(self) -> cloud_samples.Missing:
+        """What no source of metrics knows."""
+        if self._samples is None:
+            return cloud_samples.Missing()
+        return self._samples.missing
+
+    def sample(self, fleet: watch.FleetWatch) -> None:
+        """Make samples for *fleet*, where there are sources for that."""
+        if not self._sources:
+            return
+        self._samples = cloud_samples.CloudSamples(
+            self._sources,
+            lambda: self.watch.rules().cloud,
+            fleet,
+            self._conf.metrics.interval_seconds,
+            self._conf.nova.max_per_host,
+        )
+
+    def start(self) -> None:
+        """Begin to watch the cloud."""
+        trouble = ''
+        try:
+            self.driver.connect()
+        except errors.UnreachableError as error:
+            trouble = str(error)
+        if trouble:
+            LOG.error('%s; it is asked again', trouble)
+        self.watch.start()
+        if self._samples is not None:
+            self._samples.start()
+        if self._listener is not None:
+            # It waits for Nova's broker, which may be another than ours.
+            threading.Thread(
+                target=self._listener.start,
+                name='nova-notifications',
+                daemon=True,
+            ).start()
+
+    def stop(self) -> None:
+        """Let go of everything; Nova carries on what is under way."""
+        if self._listener is not None:
+            self._listener.stop()
+        if self._samples is not None:
+            self._samples.stop()
+        self.watch.stop()
+        self.executor.stop()
+
+    def _take(self, news: notifications.News) -> None:
+        self.watch.take(news)
+        for one in self._sources:
+            one.take(news)
+
+
+def make(
+    conf: cfg.ConfigOpts,
+    conclude: cloud_executor.Conclude,
+    tell: cloud_executor.Tell,
+) -> CloudService | None:
+    """Return what has to do with Nova; None where it is not set up.
+
+    :raises ConfigurationError: when its options do not fit
+    :raises PluginError: when its libraries are not installed
+    """
+    if not conf.nova.auth_type:
+        return None
+    return CloudService(conf, conclude, tell)
+
+
+def _load(conf: cfg.ConfigOpts) -> 'nova_driver.NovaDriver':
+    try:
+        from kvm_balancer.virt.nova import driver
+    except ImportError as error:
+        raise errors.PluginError(
+            f'[nova] auth_type is set, and {error.name} is not installed: '
+            "pip install 'kvm-balancer[nova]'"
+        ) from error
+    return driver.NovaDriver.from_conf(conf)
+
+
+def _watch_params(conf: cfg.ConfigOpts) -> cloud_watch.Params:
+    group = conf.nova
+    return cloud_watch.Params(
+        reconcile_seconds=group.reconcile_seconds,
+        relist_seconds=group.relist_seconds,
+        stale_seconds=group.stale_seconds,
+        allowed=rules.Params(move_pinned=group.move_pinned),
+    )
