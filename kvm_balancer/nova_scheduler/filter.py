@@ -1,0 +1,29 @@
+"""``enabled_filters``: nothing new for hosts that are drained or relieved.
+
+Loaded by Nova only.
+"""
+
+import logging
+from typing import Any
+
+import nova.conf
+from nova.scheduler import filters
+
+from kvm_balancer.nova_scheduler import receiver
+
+LOG = logging.getLogger(__name__)
+_RECEIVER = receiver.shared(nova.conf.CONF)
+
+
+class BalancerFilter(filters.BaseHostFilter):  # type: ignore[misc]
+    """Passes hosts that the balancer does not take instances away from."""
+
+    #: asked anew for a server that is rebuilt in place: it stays there
+    RUN_ON_REBUILD = False
+
+    def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
+        """Say whether a host may get a new server."""
+        reason = _RECEIVER.view().closed(host_state.host)
+        if reason:
+            LOG.debug('%s gets nothing new: %s', host_state.host, reason)
+        return not reason

@@ -1,0 +1,77 @@
+"""What a scheduler makes of the fleet's last state.
+
+Owns the last state and its age, and asks nobody: a scheduler that waited for
+the balancer would be the slower for it. Ages are counted by this process, from
+when a state came, so that clocks need not agree.
+"""
+
+import collections.abc
+import dataclasses
+import time
+
+from kvm_balancer.messages import fleet_state
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Held:
+    """A state, and when it came; replaced as one, so that no lock is held."""
+
+    hosts: dict[str, fleet_state.HostState]
+    came_at: float
+
+
+class View:
+    """The last state, as long as it is fresh.
+
+    :param stale_seconds: age from which the balancer stands aside
+    """
+
+    def __init__(
+        self,
+        stale_seconds: float,
+        clock: collections.abc.Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stale_seconds = stale_seconds
+        self._clock = clock
+        self._held: _Held | None = None
+
+    def take(self, state: fleet_state.FleetState, came_at: float) -> None:
+        """Take a state in; any thread calls it."""
+        self._held = _Held(state.hosts, came_at)
+
+    @property
+    def hosts(self) -> dict[str, fleet_state.HostState]:
+        """The hosts by name; none where nothing fresh is known."""
+        held = self._held
+        if held is None:
+            return {}
+        if self._clock() - held.came_at > self._stale_seconds:
+            return {}
+        return held.hosts
+
+    def weights(self, names: collections.abc.Sequence[str]) -> list[float]:
+        """Return a weight for each host: more for less load.
+
+        Load is what was measured and what is on its way. A host that is not
+        known weighs as the mean of those that are; where none is, all weigh
+        the same.
+        """
+        hosts = self.hosts
+        found = [hosts.get(name) for name in names]
+        known = [
+            -(one.cpu_load + one.arriving_load)
+            for one in found
+            if one is not None
+        ]
+        if not known:
+            return [0.0] * len(found)
+        mean = sum(known) / len(known)
+        return [
+            mean if one is None else -(one.cpu_load + one.arriving_load)
+            for one in found
+        ]
+
+    def closed(self, name: str) -> str:
+        """Say why a host gets no new instances; empty where it may."""
+        one = self.hosts.get(name)
+        return '' if one is None else one.closed
