@@ -274,15 +274,19 @@ class DriverContract(_Base):
     def test_an_instance_is_marked_while_it_migrates_and_where_it_arrives(
         self,
     ):
-        instance = self.ground.calm()
+        instance = self.ground.busy()
         self.assertNotIn(instance, self.marks(self.ground.source))
-        story = self.story(instance)
+        # A calm one would be gone before it is looked at.
+        story = self.story(instance, bandwidth_mib_s=1)
         ours = story.wanted.migration_id
-        story.perform(instructions.SetDowntime(300), instructions.Start())
+        story.perform(instructions.SetDowntime(1), instructions.Start())
         story.until(
             events.Progressed, lambda one: one.statistics.total_mib > 0
         )
         self.assertEqual(ours, self.marks(self.ground.source)[instance])
+        story.perform(
+            instructions.SetBandwidth(0), instructions.SetDowntime(30_000)
+        )
         story.until(events.CallReturned)
         (found,) = [
             one
