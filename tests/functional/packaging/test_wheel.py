@@ -14,8 +14,16 @@ import zipfile
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _PROGRAMS = ('kvm-balancer', 'kvm-balancer-agent', 'kvm-balancer-executor')
 
-# Needs the extra ``libvirt``, which an empty environment does not have.
-_OPTIONAL = {'libvirt', 'libvirt_qemu', 'openstack', 'webob'}
+# Needs the extras ``libvirt``, ``nova`` and ``prometheus``, which an empty
+# environment does not have.
+_OPTIONAL = {
+    'keystoneauth1',
+    'libvirt',
+    'libvirt_qemu',
+    'openstack',
+    'requests',
+    'webob',
+}
 
 _LOAD_PLUGINS = f"""
 import importlib.metadata
