@@ -56,6 +56,30 @@ class Progress:
     downtime_limit_ms: int = 0
 
 
+def progress(
+    wanted: request.Request, report: instructions.ReportProgress, at: float
+) -> Progress:
+    """Say of a migration what its machine reports.
+
+    :param at: seconds since the epoch
+    """
+    return Progress(
+        migration_id=wanted.migration_id,
+        instance=wanted.instance,
+        source=wanted.source,
+        destination=wanted.destination,
+        at=at,
+        state=states.State(report.state),
+        statistics=report.statistics,
+        text=report.text,
+        decision=report.decision,
+        decisions=report.decisions,
+        remaining_seconds=report.remaining_seconds,
+        expected_downtime_ms=report.expected_downtime_ms,
+        downtime_limit_ms=report.downtime_limit_ms,
+    )
+
+
 def encode_request(wanted: request.Request) -> dict[str, Any]:
     """Return the command to carry a migration out as a payload."""
     return schema.wrap(REQUEST_SCHEMA, wanted)

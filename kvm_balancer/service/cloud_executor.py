@@ -229,23 +229,7 @@ class CloudExecutor:
     def _report(
         self, wanted: request.Request, report: instructions.ReportProgress
     ) -> None:
-        self._tell(
-            messages.Progress(
-                migration_id=wanted.migration_id,
-                instance=wanted.instance,
-                source=wanted.source,
-                destination=wanted.destination,
-                at=self._clock(),
-                state=states.State(report.state),
-                statistics=report.statistics,
-                text=report.text,
-                decision=report.decision,
-                decisions=report.decisions,
-                remaining_seconds=report.remaining_seconds,
-                expected_downtime_ms=report.expected_downtime_ms,
-                downtime_limit_ms=report.downtime_limit_ms,
-            )
-        )
+        self._tell(messages.progress(wanted, report, self._clock()))
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Tell until it is kept; only then may another migration begin.

@@ -26,7 +26,6 @@ from kvm_balancer.migration import capacity
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
-from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
 from kvm_balancer.service import courier
@@ -186,21 +185,7 @@ class ExecutorService:
     ) -> None:
         self._progress.publish(
             messages.encode_progress(
-                messages.Progress(
-                    migration_id=wanted.migration_id,
-                    instance=wanted.instance,
-                    source=wanted.source,
-                    destination=wanted.destination,
-                    at=time.time(),
-                    state=states.State(report.state),
-                    statistics=report.statistics,
-                    text=report.text,
-                    decision=report.decision,
-                    decisions=report.decisions,
-                    remaining_seconds=report.remaining_seconds,
-                    expected_downtime_ms=report.expected_downtime_ms,
-                    downtime_limit_ms=report.downtime_limit_ms,
-                )
+                messages.progress(wanted, report, time.time())
             )
         )
 

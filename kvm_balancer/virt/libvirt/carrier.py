@@ -17,6 +17,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
+from kvm_balancer.virt import attempt
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import lane
 from kvm_balancer.virt import marks
@@ -195,33 +196,13 @@ class LibvirtCarrier(driver.Carrier):
         instruction: instructions.Instruction,
         work: lane.Work,
     ) -> None:
-        into.put(lambda: self._try(instruction, work))
-
-    def _try(
-        self, instruction: instructions.Instruction, work: lane.Work
-    ) -> None:
-        name = type(instruction).__name__
-        try:
-            work()
-            return
-        except errors.HypervisorUnreachable as error:
-            # It may have been carried out all the same: that is no refusal.
-            LOG.warning(
-                'Migration %s: no answer to %s: %s',
+        into.put(
+            lambda: attempt.attempt(
                 self._wanted.migration_id,
-                name,
-                error,
-            )
-            return
-        except errors.KVMBalancerError as error:
-            text = str(error)
-        except Exception as error:
-            # A lane must outlive a defect: an abort may come next.
-            LOG.exception('%s of a migration broke', name)
-            text = f'internal error: {error}'
-        self._tell(
-            events.Refused(
-                at=self._clock(), cause=name, instruction=name, text=text
+                instruction,
+                work,
+                self._clock,
+                self._tell,
             )
         )
 

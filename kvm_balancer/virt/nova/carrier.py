@@ -13,6 +13,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.model.cloud import records
+from kvm_balancer.virt import attempt
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import lane
 from kvm_balancer.virt import steady
@@ -121,33 +122,13 @@ class NovaCarrier(driver.Carrier):
         instruction: instructions.Instruction,
         work: lane.Work,
     ) -> None:
-        chosen.put(lambda: self._try(instruction, work))
-
-    def _try(
-        self, instruction: instructions.Instruction, work: lane.Work
-    ) -> None:
-        name = type(instruction).__name__
-        try:
-            work()
-            return
-        except errors.UnreachableError as error:
-            # It may have been carried out all the same: that is no refusal.
-            LOG.warning(
-                'Migration %s: no answer to %s: %s',
+        chosen.put(
+            lambda: attempt.attempt(
                 self._wanted.migration_id,
-                name,
-                error,
-            )
-            return
-        except errors.KVMBalancerError as error:
-            text = str(error)
-        except Exception as error:
-            # A lane must outlive a defect: an abort may come next.
-            LOG.exception('%s of a migration broke', name)
-            text = f'internal error: {error}'
-        self._tell(
-            events.Refused(
-                at=self._clock(), cause=name, instruction=name, text=text
+                instruction,
+                work,
+                self._clock,
+                self._tell,
             )
         )
 
