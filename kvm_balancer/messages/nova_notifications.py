@@ -7,8 +7,9 @@ never. Metrics are the exception: the API has none.
 
 import collections.abc
 import dataclasses
-import datetime
 from typing import Any
+
+from kvm_balancer.messages import nova_time
 
 Document = collections.abc.Mapping[str, Any]
 
@@ -108,7 +109,7 @@ def _metrics(
     metrics = payload.get('metrics')
     if not isinstance(host, str) or not isinstance(metrics, list):
         return None
-    at, share = _time(sent_at), None
+    at, share = nova_time.read(sent_at), None
     for one in metrics:
         if not isinstance(one, collections.abc.Mapping):
             continue
@@ -118,17 +119,5 @@ def _metrics(
         value = inner.get('value')
         if isinstance(value, int | float) and 0.0 <= value <= scale:
             share = value / scale
-            at = _time(inner.get('timestamp')) or at
+            at = nova_time.read(inner.get('timestamp')) or at
     return HostMetrics(host, at, share)
-
-
-def _time(text: object) -> float:
-    if not isinstance(text, str) or not text:
-        return 0.0
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.timestamp()

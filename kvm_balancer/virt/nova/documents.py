@@ -5,9 +5,9 @@ known; nothing here raises for what is merely missing.
 """
 
 import collections.abc
-import datetime
 from typing import Any
 
+from kvm_balancer.messages import nova_time
 from kvm_balancer.model.cloud import records
 
 Document = collections.abc.Mapping[str, Any]
@@ -69,7 +69,7 @@ def read_migration(one: Document) -> records.Migration:
         source=one.get('source_compute') or '',
         destination=one.get('dest_compute') or '',
         updated_at=one.get('updated_at') or '',
-        created_at=read_time(one.get('created_at')),
+        created_at=nova_time.read(one.get('created_at')),
         memory_total=one.get('memory_total_bytes'),
         memory_processed=one.get('memory_processed_bytes'),
         memory_remaining=one.get('memory_remaining_bytes'),
@@ -124,19 +124,6 @@ def read_inventory(one: Document) -> records.Inventory:
         reserved=float(one.get('reserved', 0)),
         allocation_ratio=float(one.get('allocation_ratio', 1.0)),
     )
-
-
-def read_time(text: object) -> float:
-    """Read a time of Nova, UTC; 0 where there is none."""
-    if not isinstance(text, str):
-        return 0.0
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.timestamp()
 
 
 def _pairs(found: object) -> dict[str, str]:
