@@ -3,12 +3,10 @@
 import pathlib
 from typing import Any
 
+from kvm_balancer.cmd import picture_style
 from kvm_balancer.cmd.demo import record
 from kvm_balancer.cmd.demo import theatre
 
-_INK = '#243040'
-_FAINT = '#8a94a3'
-_GRID = '#e6e9ee'
 #: Hosts that began hottest, hottest first; all others are cool.
 _HOT = ('#b2182b', '#e0602f', '#f0a040')
 _COOL = '#7f9fbf'
@@ -54,24 +52,13 @@ def draw(
 
 
 def _style() -> dict[Any, Any]:
-    return {
-        'font.size': 10.0,
-        'axes.edgecolor': _FAINT,
-        'axes.labelcolor': _INK,
-        'axes.titlecolor': _INK,
-        'axes.titlelocation': 'left',
-        'axes.titleweight': 'bold',
-        'axes.titlesize': 11.0,
-        'axes.spines.top': False,
-        'axes.spines.right': False,
-        'axes.grid': True,
-        'axes.axisbelow': True,
-        'grid.color': _GRID,
-        'text.color': _INK,
-        'xtick.color': _INK,
-        'ytick.color': _INK,
-        'svg.hashsalt': 'kvm_balancer',
-    }
+    return picture_style.settings(
+        'kvm_balancer',
+        {
+            'axes.titlecolor': picture_style.INK,
+            'axes.axisbelow': True,
+        },
+    )
 
 
 def _colors(seen: record.Record) -> dict[str, str]:
@@ -100,7 +87,7 @@ def _title(figure: Any, seen: record.Record) -> None:
         f'\n\nspread of CPU load {before.spread:.3f} → {after.spread:.3f}, '
         f'hottest host {before.peak:.0%} → {after.peak:.0%}',
         va='top',
-        color=_FAINT,
+        color=picture_style.FAINT,
         fontsize=11,
     )
 
@@ -127,7 +114,12 @@ def _loads(
             zorder=3 if hot else 2,
             label=label,
         )
-    axis.axhline(100.0 * goals.limit, color=_INK, linestyle='--', linewidth=1)
+    axis.axhline(
+        100.0 * goals.limit,
+        color=picture_style.INK,
+        linestyle='--',
+        linewidth=1,
+    )
     axis.annotate(
         f'limit {goals.limit:.0%}',
         (1.0, 100.0 * goals.limit),
@@ -156,7 +148,7 @@ def _spread(axis: Any, seen: record.Record, goals: theatre.Goals) -> None:
     times = [one.at for one in seen.looks]
     spread = [one.spread for one in seen.looks]
     axis.fill_between(times, spread, color=_COOL, alpha=0.35, linewidth=0)
-    axis.plot(times, spread, color=_INK, linewidth=1.6)
+    axis.plot(times, spread, color=picture_style.INK, linewidth=1.6)
     axis.axhline(goals.target, color=_TARGET, linestyle='--', linewidth=1.2)
     axis.annotate(
         f'target {goals.target:g}',
@@ -198,7 +190,7 @@ def _trips(
             textcoords='offset points',
             va='center',
             fontsize=8,
-            color=_FAINT,
+            color=picture_style.FAINT,
         )
     axis.set_yticks(
         range(len(trips)),

@@ -7,30 +7,16 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import figure as figures
 
+from kvm_balancer.cmd import picture_style
 from kvm_balancer.cmd.simulate import run as runs
 
-_INK = '#243040'
-_FAINT = '#8a94a3'
 #: The first is as configured; what is done nothing about is faint.
 _COLORS = ('#1f5fa8', '#e0602f', '#2a7f62', '#8b4fa3', '#b08a1e', '#b2182b')
 _HOUR = 3600.0
 #: What a picture would say of itself, which its page says already.
 _METADATA = ('Creator', 'Date', 'Format', 'Type')
 _STYLE = {
-    'font.size': 10.0,
     'font.sans-serif': ['DejaVu Sans'],
-    'axes.edgecolor': _FAINT,
-    'axes.labelcolor': _INK,
-    'axes.titlelocation': 'left',
-    'axes.titleweight': 'bold',
-    'axes.titlesize': 11.0,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.grid': True,
-    'grid.color': '#e6e9ee',
-    'text.color': _INK,
-    'xtick.color': _INK,
-    'ytick.color': _INK,
     # text stays text: smaller, and it can be searched
     'svg.fonttype': 'none',
 }
@@ -91,7 +77,9 @@ def _lines(
                 label=one.name,
             )
         if limit is not None:
-            axis.axhline(limit, color=_INK, linestyle='--', linewidth=1)
+            axis.axhline(
+                limit, color=picture_style.INK, linestyle='--', linewidth=1
+            )
         axis.set_ylim(bottom=0.0)
         axis.set_xlabel('hours')
         if len(found.runs) > 1:
@@ -115,7 +103,7 @@ def _against(
                 continue
             axis.scatter(one, other, s=9, alpha=0.5, color=color, label=name)
             most = max(most, *one, *other)
-        axis.plot([0, most], [0, most], color=_FAINT, linewidth=1)
+        axis.plot([0, most], [0, most], color=picture_style.FAINT, linewidth=1)
         axis.set_xlabel(across)
         axis.set_ylabel(up)
         return _svg(figure)
@@ -130,7 +118,7 @@ def _axis(title: str, width: float = 10.6) -> tuple[Any, Any]:
 
 def _style(salt: str) -> dict[Any, Any]:
     """Return the style; names within one page must not clash."""
-    return {**_STYLE, 'svg.hashsalt': salt}
+    return picture_style.settings(salt, _STYLE)
 
 
 def _palette() -> collections.abc.Iterator[str]:
