@@ -7,9 +7,9 @@ import tempfile
 import unittest
 
 from kvm_balancer.migration import events
-from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import leases
+from tests.fixtures import facts
 
 _QEMU_CONF = 'etc/libvirt/qemu.conf'
 _LOCKD_CONF = 'etc/libvirt/qemu-lockd.conf'
@@ -20,19 +20,7 @@ _NETWORK = documents.Disk('vda', 'network', 'pool/web-1')
 _FILE = documents.Disk('vdb', 'file', '/srv/web-1.qcow2')
 _LEASE = documents.Lease('guests', 'web-1', '/srv/leases')
 
-_FACTS = documents.DomainFacts(
-    uuid='some-uuid',
-    name='web-1',
-    virt_type='kvm',
-    arch='x86_64',
-    machine='q35',
-    emulator='/usr/bin/qemu-system-x86_64',
-    vcpus=1.0,
-    memory_mib=1024.0,
-    cpu='',
-    marks=ownership.Marks('web-1'),
-    disks=(_NETWORK,),
-)
+_FACTS = dataclasses.replace(facts.WEB, disks=(_NETWORK,))
 
 
 class LocksTest(unittest.TestCase):

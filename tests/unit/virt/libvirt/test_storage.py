@@ -9,7 +9,6 @@ from unittest import mock
 import libvirt
 
 from kvm_balancer.migration import events
-from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
@@ -17,20 +16,9 @@ from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import filesystems
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import storage
+from tests.fixtures import facts
 
 _MIB = 2**20
-_FACTS = documents.DomainFacts(
-    uuid='some-uuid',
-    name='web-1',
-    virt_type='kvm',
-    arch='x86_64',
-    machine='q35',
-    emulator='/usr/bin/qemu-system-x86_64',
-    vcpus=1.0,
-    memory_mib=1024.0,
-    cpu='',
-    marks=ownership.Marks('web-1'),
-)
 _LOCAL = documents.Disk('vda', 'file', '/var/img/web.qcow2', format='qcow2')
 _MOUNTS = '22 1 8:1 / / rw - ext4 /dev/sda1 rw\n'
 _SHARED_MOUNTS = _MOUNTS + '23 22 0:20 / /srv rw - nfs4 nas:/ rw\n'
@@ -108,7 +96,7 @@ def _survey(
 ):
     disks = (disk, *more.pop('beside', ()))
     subject = departure.Subject(
-        facts=dataclasses.replace(_FACTS, disks=disks),
+        facts=dataclasses.replace(facts.WEB, disks=disks),
         end=events.End(events.EndState.RUNNING),
         snapshots=0,
         block_jobs=(),
