@@ -197,11 +197,6 @@ class Api:
         )
         return frozenset(found['traits'])
 
-    def allocations(self, uid: str) -> frozenset[str]:
-        """Return the providers that a server has allocations of."""
-        found = self._cloud.placement('GET', f'/allocations/{uid}')
-        return frozenset(found['allocations'])
-
     def is_candidate(
         self, provider: str, query: collections.abc.Mapping[str, str]
     ) -> bool:

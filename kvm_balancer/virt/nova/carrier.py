@@ -64,7 +64,6 @@ class NovaCarrier(driver.Carrier):
         self._changed_at = clock()
         self._seen: tuple[events.End, events.End] | None = None
         #: since when others tell of the copy, and better
-        self._eyes_at = float('-inf')
         name = wanted.migration_id[:8]
         self._steering = lane.Lane(f'nova-steer-{name}')
         self._looking = lane.Lane(f'nova-look-{name}')
@@ -104,11 +103,6 @@ class NovaCarrier(driver.Carrier):
                     f'{type(instruction).__name__} is not an instruction '
                     'that a carrier knows.'
                 )
-
-    def sight(self, event: events.Event) -> None:
-        """Take what eyes on the source host see of the job."""
-        self._eyes_at = self._clock()
-        self._tell(event)
 
     def close(self) -> None:
         with self._telling:
@@ -255,15 +249,9 @@ class NovaCarrier(driver.Carrier):
                 LOG.exception('A look at Nova broke')
                 told = watch.blind(self._clock(), f'internal error: {error}')
             for event in told:
-                if not self._is_doubled(event):
-                    self._tell(event)
+                self._tell(event)
         if watch.abort_due and not self._closed.is_set():
             self._steering.put(self._abort_quietly)
-
-    def _is_doubled(self, event: events.Event) -> bool:
-        """Say whether who stands closer has told that, and better."""
-        near = self._clock() - self._eyes_at < 10.0 * self._poll_seconds
-        return near and isinstance(event, events.Progressed)
 
     def _abort_quietly(self) -> None:
         try:
