@@ -1,13 +1,11 @@
 """An executor accepts a migration once, refuses what is not its, and tells."""
 
-import contextlib
 import dataclasses
 import pathlib
 import tempfile
 import threading
 import time
 import unittest
-from unittest import mock
 import uuid
 
 import msgspec
@@ -17,12 +15,12 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
-from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import executor
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import marks
+from tests.fixtures import pauses
 from tests.unit.migration import lives
 from tests.unit.service import worlds
 
@@ -93,16 +91,6 @@ class Asking:
 
     def view(self, instance):
         return dataclasses.replace(self._whole.view(instance), asks=self._asks)
-
-
-@contextlib.contextmanager
-def quick():
-    """Have ends looked at without long pauses."""
-    names = ('LONGEST_DELAY_SECONDS', 'LONGEST_UNKNOWN_SECONDS')
-    with contextlib.ExitStack() as stack:
-        for name in names:
-            stack.enter_context(mock.patch.object(deciding, name, 0.01))
-        yield
 
 
 class ExecutorTest(unittest.TestCase):
@@ -381,7 +369,7 @@ class ExecutorTest(unittest.TestCase):
         return wanted
 
     def test_what_is_unknown_is_told_and_looked_at_until_it_is_known(self):
-        with quick():
+        with pauses.short():
             wanted = self.unknown()
             (entry,) = self.memory.unfinished()
             self.assertEqual('unknown', entry.state)
@@ -412,7 +400,7 @@ class ExecutorTest(unittest.TestCase):
         self.mark(
             wanted, state=events.EndState.PAUSED_MIGRATION, executes=False
         )
-        with quick():
+        with pauses.short():
             self.executor.recover()
             self.wait_for_outcomes(1)
             self.restart()

@@ -2,6 +2,7 @@
 
 from kvm_balancer import errors
 from kvm_balancer.model import outcome
+from tests.fixtures import pauses
 from tests.unit.virt.nova import base
 
 _KIND = outcome.OutcomeKind
@@ -175,6 +176,7 @@ class FaultsTest(base.NovaCase):
             poll_seconds=0.1,
             limits=made._params.limits.__class__(settle_seconds=0.5),
         )
+        self.enterContext(pauses.short())
         begun = self.begin(made)
         self.wait_for_record()
         with self.nova.lock:
