@@ -28,6 +28,7 @@ from kvm_balancer.model import plan
 from kvm_balancer.service import forecast
 from kvm_balancer.service import measuring
 from kvm_balancer.service import migrations as service
+from kvm_balancer.service import network
 from kvm_balancer.virt import driver
 
 _WAKE_SECONDS = 0.5
@@ -43,6 +44,7 @@ class Errand:
         self._accepted_at = time.time()
         self._asked = asked
         self._bandwidth_mib_s: float = conf.host.migration_mib_s
+        self._network = network.terms(conf)
         self._options = limits.options(conf, asked)
         self._convergence = limits.load_convergence(conf, asked)
         self._interrupts = 0
@@ -128,6 +130,7 @@ class Errand:
             return (
                 *found,
                 *looked,
+                network.Network(hypervisor, self._network).outgoing(wanted),
                 service.UNRESERVED,
                 preflight.foresee(
                     forecast.predict(seen, merged, self._bandwidth_mib_s),

@@ -123,6 +123,23 @@ leave or reach this host at a time each is limited to its share of it; stated
 too low, they are slower than they need be. One alone is not limited.
 """,
     ),
+    cfg.FloatOpt(
+        'migration_free_percent',
+        default=5.0,
+        min=0.0,
+        max=100.0,
+        help="""
+Percentage of the migration network that has to be free before a migration may
+leave or reach this host; 0 for none.
+
+What others send over the interface is measured. It carries what
+``migration_mib_s`` states, or what the interface itself tells where that is
+less or nothing is stated; where neither is known, the check could not tell
+and nothing is refused. Raised, migrations keep away from a busy network
+sooner. A migration with a ``bandwidth_mib_s`` of its own needs no more than
+that.
+""",
+    ),
     cfg.IntOpt(
         'max_incoming',
         default=2,

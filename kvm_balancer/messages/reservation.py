@@ -23,10 +23,13 @@ class Ask:
     """The wish that a destination reserves memory, or keeps a lease on.
 
     :ivar options: the means that the destination has to go along with
+    :ivar address: that the stream is to be sent to; empty where the source
+        does not say
     """
 
     claim: reservation.Claim
     options: request.Options
+    address: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

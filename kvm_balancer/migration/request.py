@@ -1,6 +1,7 @@
 """What is asked of one migration, and within which limits."""
 
 import dataclasses
+import urllib.parse
 
 from kvm_balancer.model import plan
 
@@ -83,3 +84,13 @@ class Request:
     expires_at: float = 0.0
     notes: tuple[str, ...] = ()
     owner: str = 'balancer'
+
+    @property
+    def stream_address(self) -> str:
+        """Name or address that the stream is sent to; empty for unknown."""
+        if self.migration_address:
+            return self.migration_address
+        try:
+            return urllib.parse.urlsplit(self.destination_uri).hostname or ''
+        except ValueError:
+            return ''

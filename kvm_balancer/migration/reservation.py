@@ -73,18 +73,16 @@ class Ledger:
         self._terms = terms
         self._leases: dict[str, Lease] = {}
 
-    def expire(self, now: float) -> list[str]:
+    def expire(self, now: float) -> list[Claim]:
         """Let leases lapse that were not renewed in time.
 
-        :returns: the migrations whose leases they were
+        :returns: what they were for
         """
         lapsed = [
-            one.claim.migration_id
-            for one in self._leases.values()
-            if one.expires_at <= now
+            one.claim for one in self._leases.values() if one.expires_at <= now
         ]
-        for migration_id in lapsed:
-            del self._leases[migration_id]
+        for claim in lapsed:
+            del self._leases[claim.migration_id]
         return lapsed
 
     def leases(self) -> tuple[Lease, ...]:
@@ -154,9 +152,13 @@ class Ledger:
         """
         self.keep(Lease(claim, claim.huge_page_kib, expires_at))
 
-    def release(self, migration_id: str) -> bool:
-        """Give up a lease; False when there was no such lease."""
-        return self._leases.pop(migration_id, None) is not None
+    def release(self, migration_id: str) -> Claim | None:
+        """Give up a lease.
+
+        :returns: what it was for; None when there was no such lease
+        """
+        released = self._leases.pop(migration_id, None)
+        return None if released is None else released.claim
 
 
 class _Count:

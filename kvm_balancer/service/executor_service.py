@@ -32,6 +32,7 @@ from kvm_balancer.service import courier
 from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import executor
 from kvm_balancer.service import hypervisor
+from kvm_balancer.service import network
 from kvm_balancer.service import peers
 from kvm_balancer.service import plugins
 from kvm_balancer.service import reception
@@ -86,6 +87,7 @@ class ExecutorService:
             reserver=reservations.Reservations(
                 self._peers,
                 sharing.Sharing(self.host, conf.host.migration_mib_s),
+                network=network.Network(self._driver, network.terms(conf)),
             ),
         )
         self._dirty_rates = dirty_rates.DirtyRates(
@@ -226,4 +228,5 @@ def _reception_params(conf: cfg.ConfigOpts) -> reception.Params:
         ),
         lease_seconds=conf.executor.lease_seconds,
         migration_mib_s=group.migration_mib_s,
+        network=network.terms(conf),
     )

@@ -30,7 +30,9 @@ from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import bandwidth
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import reservation
+from kvm_balancer.service import network
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 
@@ -50,11 +52,13 @@ class Params:
 
     :ivar lease_seconds: a lease holds so long without a word of its source
     :ivar migration_mib_s: what its migration network carries
+    :ivar network: what of it has to be free for one more
     """
 
     terms: capacity.Terms
     lease_seconds: float
     migration_mib_s: float
+    network: headroom.Terms = dataclasses.field(default_factory=headroom.Terms)
 
 
 class Reception:
@@ -79,6 +83,8 @@ class Reception:
         #: guards the ledger, and what is withdrawn; never held for long
         self._lock = threading.Lock()
         self._ledger = reservation.Ledger(params.terms)
+        self._departed = headroom.Departed()
+        self._network = network.Network(hypervisor, params.network)
         #: how often each migration asks just now, and who gave up meanwhile
         self._asking: collections.Counter[str] = collections.Counter()
         self._withdrawn: set[str] = set()
@@ -134,9 +140,18 @@ class Reception:
                 refusal.reason,
             )
             return messages.Answer((check,))
-        found = self._hypervisor.welcome(ask.options)
+        found = (self._look(ask), *self._hypervisor.welcome(ask.options))
         with self._lock:
             return self._granted(claim, found)
+
+    def _look(self, ask: messages.Ask) -> events.Check:
+        """Say whether the network has bandwidth left for one more."""
+        with self._lock:
+            caps = self._departed.caps_mib_s(self._clock())
+            for one in self._ledger.leases():
+                caps[one.claim.migration_id] = one.claim.bandwidth_mib_s
+        caps.pop(ask.claim.migration_id, None)
+        return self._network.incoming(ask.address, ask.options, caps.values())
 
     def release(self, migration_id: str) -> None:
         """Take a lease back, if there was any.
@@ -146,8 +161,9 @@ class Reception:
         with self._lock:
             if self._asking[migration_id]:
                 self._withdrawn.add(migration_id)
-            if self._ledger.release(migration_id):
-                self._ended.add(migration_id)
+            released = self._ledger.release(migration_id)
+            if released is not None:
+                self._note_end(released)
                 self._forget_ended()
 
     def lapse(self) -> None:
@@ -238,13 +254,22 @@ class Reception:
     def _expire(self) -> None:
         """End the leases that were not renewed in time, with the lock."""
         for lapsed in self._ledger.expire(self._clock()):
-            LOG.warning('The lease of migration %s lapsed', lapsed)
-            self._ended.add(lapsed)
+            LOG.warning(
+                'The lease of migration %s lapsed', lapsed.migration_id
+            )
+            self._note_end(lapsed)
         try:
             self._forget_ended()
         except errors.StoreError as error:
             # Tried again; a run that ends before holds them one term more.
             LOG.warning('Leases that have ended stay on the disk: %s', error)
+
+    def _note_end(self, claim: reservation.Claim) -> None:
+        """Take note of a lease that has ended, with the lock."""
+        self._ended.add(claim.migration_id)
+        self._departed.note(
+            claim.migration_id, claim.bandwidth_mib_s, self._clock()
+        )
 
     def _forget_ended(self) -> None:
         """Take leases that have ended off the disk, with the lock.
@@ -278,11 +303,10 @@ class Reception:
                 f'{len(caps)} come at a time'
             )
         passed = events.Verdict.PASSED
-        kept = f'{claim.memory_mib:.0f} MiB are reserved'
+        kept = f'{claim.memory_mib:.0f} MiB are reserved; {said}'
         return messages.Answer(
             checks=(
                 events.Check(reservation.CHECK, passed, kept),
-                events.Check('bandwidth', passed, said),
                 *found,
             ),
             lease_seconds=self._params.lease_seconds,

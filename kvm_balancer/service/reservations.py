@@ -19,6 +19,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
 from kvm_balancer.service import migrations
+from kvm_balancer.service import network as networks
 from kvm_balancer.service import sharing
 from kvm_balancer.virt import driver
 
@@ -45,17 +46,22 @@ class Destinations(Protocol):
 
 
 class Reservations:
-    """Makes the reservations of one host's migrations."""
+    """Makes the reservations of one host's migrations.
+
+    :param network: of this host; None where nobody looks at it
+    """
 
     def __init__(
         self,
         destinations: Destinations,
         shared: sharing.Sharing,
         clock: collections.abc.Callable[[], float] = time.time,
+        network: networks.Network | None = None,
     ) -> None:
         self._destinations = destinations
         self._shared = shared
         self._clock = clock
+        self._network = network
 
     def prepare(
         self, wanted: request.Request, view: driver.InstanceView
@@ -69,7 +75,12 @@ class Reservations:
             huge_page_kib=view.huge_page_kib,
         )
         return Reservation(
-            self._destinations, self._shared, self._clock, wanted, claim
+            self._destinations,
+            self._shared,
+            self._clock,
+            wanted,
+            claim,
+            self._network,
         )
 
     def adopt(self, wanted: request.Request) -> 'Reservation':
@@ -95,6 +106,7 @@ class Reservation(migrations.Reservation):
     """The lease of one migration.
 
     :param claim: None when it is only to be given back
+    :param network: of this host; None where nobody looks at it
     """
 
     def __init__(
@@ -104,12 +116,14 @@ class Reservation(migrations.Reservation):
         clock: collections.abc.Callable[[], float],
         wanted: request.Request,
         claim: reservation.Claim | None,
+        network: networks.Network | None = None,
     ) -> None:
         self._destinations = destinations
         self._shared = shared
         self._clock = clock
         self._wanted = wanted
         self._claim = claim
+        self._network = network
         self._over = threading.Event()
         self._to_release = False
         self._lock = threading.Lock()
@@ -186,7 +200,9 @@ class Reservation(migrations.Reservation):
         claim = dataclasses.replace(self._claim, bandwidth_mib_s=usable)
         return self._destinations.reserve(
             self._wanted.destination,
-            messages.Ask(claim, self._wanted.options),
+            messages.Ask(
+                claim, self._wanted.options, self._wanted.stream_address
+            ),
         )
 
     def _ask_first(self, tell: migrations.Tell) -> float:
@@ -194,7 +210,9 @@ class Reservation(migrations.Reservation):
 
         Whatever goes wrong is told as well: the migration waits for a word.
         """
+        here: tuple[events.Check, ...] = ()
         try:
+            here = self._look()
             answer = self._ask()
             if answer.lease_seconds > 0:
                 # Before the start is: it begins with its limit.
@@ -208,10 +226,17 @@ class Reservation(migrations.Reservation):
             events.Reserved(
                 at=self._clock(),
                 cause=f'the executor of {self._wanted.destination}',
-                checks=answer.checks,
+                checks=(*answer.checks, *here),
             )
         )
         return answer.lease_seconds
+
+    def _look(self) -> tuple[events.Check, ...]:
+        """Say whether this host's own network has bandwidth left."""
+        if self._network is None:
+            return ()
+        others = self._shared.others(self._wanted.migration_id)
+        return (self._network.outgoing(self._wanted, others),)
 
     def _silent(self, error: Exception) -> events.Check:
         """Make the check of who did not answer: silent is not free."""

@@ -8,8 +8,10 @@ whose limit changes are told. Used from the threads of many migrations.
 import collections.abc
 import dataclasses
 import threading
+import time
 
 from kvm_balancer.migration import bandwidth
+from kvm_balancer.migration import headroom
 
 #: Told the new limit in MiB/s, 0 for none, and why; must return at once.
 Tell = collections.abc.Callable[[int, str], None]
@@ -42,11 +44,18 @@ class Sharing:
     :param capacity_mib_s: ``[host] migration_mib_s``
     """
 
-    def __init__(self, host: str, capacity_mib_s: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        capacity_mib_s: float,
+        clock: collections.abc.Callable[[], float] = time.monotonic,
+    ) -> None:
         self._host = host
+        self._clock = clock
         self._capacity_mib_s = capacity_mib_s
         self._lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
+        self._departed = headroom.Departed()
 
     def join(
         self,
@@ -77,8 +86,26 @@ class Sharing:
     def leave(self, migration_id: str) -> None:
         """Share no longer; the others get what it had."""
         with self._lock:
-            if self._streams.pop(migration_id, None) is not None:
+            gone = self._streams.pop(migration_id, None)
+            if gone is not None:
+                self._departed.note(
+                    migration_id, gone.cap_mib_s, self._clock()
+                )
                 self._share()
+
+    def others(self, migration_id: str) -> tuple[float, ...]:
+        """Return the most that each other stream can use of this host.
+
+        Those that ended a moment ago count, as they are still measured.
+
+        :returns: MiB/s; 0 for all there is
+        """
+        with self._lock:
+            caps = self._departed.caps_mib_s(self._clock())
+            for name, one in self._streams.items():
+                caps[name] = one.cap_mib_s
+            caps.pop(migration_id, None)
+            return tuple(caps.values())
 
     def usable(self, migration_id: str, own_mib_s: float) -> float:
         """Return the most that a migration could use of this host.

@@ -17,6 +17,7 @@ from oslo_config import cfg
 
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import wishes
@@ -166,6 +167,17 @@ class Driver(Carriers):
         the source's pre-flight has for it: ``post-copy`` and ``tls``, each
         only where it is asked for; and ``locks there``, whether a lock
         manager runs. Nothing is touched.
+        """
+
+    @abc.abstractmethod
+    def traffic(self, address: str, incoming: bool) -> headroom.Traffic:
+        """Say what goes over the interface by which migrations go, one way.
+
+        Never raises: what cannot be told is said there. May take a quarter
+        of a second right after the driver was made.
+
+        :param address: where a stream is sent to: another host's, or one of
+            this host's own for what comes in
         """
 
     @abc.abstractmethod

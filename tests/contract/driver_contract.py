@@ -149,6 +149,11 @@ class DriverContract(_Base):
     def test_it_answers_for_the_means_that_are_asked_for_only(self):
         self.assertEqual((), self.ground.source.welcome(request.Options()))
 
+    def test_traffic_that_cannot_be_told_is_no_failure(self):
+        for incoming in (False, True):
+            told = self.ground.source.traffic('192.0.2.1', incoming)
+            self.assertEqual(told.mib_s is None, bool(told.trouble))
+
     # pre-flight
 
     def test_preflight_passes_where_nothing_stands_in_the_way(self):

@@ -81,6 +81,7 @@ _OWNERS = {
     'alembic': ('store',),
     'amqp': ('bus',),
     'cliff': ('cmd',),
+    'cryptography': ('virt.libvirt',),
     'keystoneauth1': ('virt.nova',),
     'kombu': ('bus',),
     # The lab plays the operator: it defines and starts guests of its own.
@@ -90,6 +91,7 @@ _OWNERS = {
     'openstack': ('virt.nova',),
     'oslo_db': ('store', 'conf'),
     'oslo_messaging': ('bus', 'conf'),
+    'psutil': ('virt',),
     'requests': ('metrics',),
     'rich': ('cmd',),
     'sqlalchemy': ('store',),

@@ -7,13 +7,21 @@ asked: it alone can reserve memory, and knows what no hypervisor tells.
 import collections.abc
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import reservation
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import states
 
 #: Checks that are told where they passed, too.
-_REMARKED = frozenset((reservation.CHECK, 'bandwidth', 'storage'))
+_REMARKED = frozenset(
+    (
+        reservation.CHECK,
+        headroom.SOURCE,
+        headroom.DESTINATION,
+        'storage',
+    )
+)
 
 #: Pre-flight asks both hosts many things, and one of them after the other: a
 #: host that falls silent is given up by its connection long before this.

@@ -11,13 +11,16 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
+from kvm_balancer.virt import links
 from kvm_balancer.virt import marks
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import address
+from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import carrier
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import dirtied
@@ -65,6 +68,9 @@ class LibvirtDriver(driver.Driver):
             self._params.uri, self._params.timing, self._on_open
         )
         self._book.start(self._link)
+        self._links = links.Links()
+        if self._is_local():
+            self._links.start()
         self._sampler = sampling.Sampler(
             self._link, self._book, self._source(), self._params.manage
         )
@@ -134,6 +140,20 @@ class LibvirtDriver(driver.Driver):
         )
         return (leases.there(), *provisions.checks(options, *told))
 
+    def traffic(self, address: str, incoming: bool) -> headroom.Traffic:
+        if not self._is_local():
+            return headroom.Traffic(trouble='it cannot be seen from here')
+        if not incoming:
+            seen = self._links.outgoing(address)
+            leaving = self._book.leaving()
+            return dataclasses.replace(seen, migrations=len(leaving))
+        seen = self._links.incoming(address)
+        try:
+            arriving = self._link.call(arrivals.arriving_mib)
+        except errors.KVMBalancerError as error:
+            return headroom.Traffic(seen.interface, trouble=str(error))
+        return dataclasses.replace(seen, migrations=len(arriving))
+
     def _is_local(self) -> bool:
         """Say whether this process stands on the host itself."""
         return not urllib.parse.urlsplit(self._params.uri).hostname
@@ -174,6 +194,7 @@ class LibvirtDriver(driver.Driver):
         )
 
     def close(self) -> None:
+        self._links.close()
         self._book.close()
         self._link.close()
 

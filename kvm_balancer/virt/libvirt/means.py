@@ -7,9 +7,11 @@ the migration starts, before anything is copied.
 """
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import combinations
 from kvm_balancer.virt.libvirt import arrivals
+from kvm_balancer.virt.libvirt import certificates
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import failures
@@ -24,10 +26,12 @@ def checks(
     subject: departure.Subject,
     told: identity.HostIdentity,
     options: request.Options,
+    local: bool,
 ) -> list[events.Check]:
     """Say what stands in the way of the means that were asked for.
 
     :param told: what the destination says it is
+    :param local: this process sees the file systems of the source host
     :raises HypervisorUnreachable: when it stops answering
     """
     found = [
@@ -37,7 +41,7 @@ def checks(
     if options.post_copy:
         found.append(_post_copy_check(subject))
     if options.tls:
-        found.append(_tls_check())
+        found += _tls_checks(local)
     return found
 
 
@@ -89,32 +93,48 @@ def _post_copy_check(subject: departure.Subject) -> events.Check:
     )
 
 
-def _tls_check() -> events.Check:
+def _tls_checks(local: bool) -> list[events.Check]:
+    here = (
+        certificates.check_source()
+        if local
+        else _tls_unknown(certificates.SOURCE, 'source')
+    )
+    return [here, _tls_unknown(certificates.DESTINATION, 'destination')]
+
+
+def _tls_unknown(name: str, host: str) -> events.Check:
+    """Say that it is not known, and why it may be started all the same.
+
+    Where QEMU has no certificates, or those of the other end do not do, it
+    ends the migration before its first byte (seen with libvirt 9.0).
+    """
     return verdicts.unknown(
-        'tls',
-        'whether both hosts have certificates for migration is told by no '
+        name,
+        f'whether the {host} has certificates for migration is told by no '
         'libvirt',
         'have them in /etc/pki/qemu or /etc/pki/libvirt-migrate, as qemu.conf '
-        'says, on both; where they are missing or do not fit, the start is '
-        'refused before anything is copied',
+        'says; where they are missing or do not fit, the start is refused '
+        'before anything is copied',
     )
 
 
 def _bandwidth_check(
     there: connection.Connection, options: request.Options
 ) -> events.Check:
-    name = 'bandwidth'
+    name = headroom.DESTINATION
     try:
         arriving = sorted(there.call(arrivals.arriving_mib))
     except failures.Refused as error:
         return verdicts.unknown(name, str(error))
-    if not arriving:
-        return verdicts.passed(name)
     limit = options.bandwidth_mib_s
     wanted = f'the {limit} MiB/s of this one' if limit else 'this one'
+    coming, remedy = '', 'see there what goes over it: ip -s link'
+    if arriving:
+        coming = f', and {", ".join(arriving)} arrive there already'
+        remedy = 'wait for them, or limit each of them: --bandwidth'
     return verdicts.unknown(
         name,
-        f'{", ".join(arriving)} arrive there already: how much of the '
-        f'network is left for {wanted} is told by no libvirt',
-        'wait for them, or limit each of them: --bandwidth',
+        f"how much of the destination's network is left for {wanted} is told "
+        f'by no libvirt{coming}',
+        remedy,
     )

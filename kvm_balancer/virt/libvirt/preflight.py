@@ -78,7 +78,9 @@ def check(asked: Situation) -> Findings:
         told = asked.destination.call(identity.identify)
         found.append(verdicts.passed('destination'))
         found += arrival.checks(asked.destination, subject, told)
-        found += means.checks(asked.destination, subject, told, wanted.options)
+        found += means.checks(
+            asked.destination, subject, told, wanted.options, asked.local
+        )
         disks = storage.survey(
             asked.source,
             asked.destination,

@@ -10,17 +10,13 @@ from xml.etree import ElementTree
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.virt.libvirt import certificates
 from kvm_balancer.virt.libvirt import verdicts
 
 _SYSCTL = 'proc/sys/vm/unprivileged_userfaultfd'
 _DEVICE = 'dev/userfaultfd'
-_QEMU_CONF = 'etc/libvirt/qemu.conf'
 #: QEMU opens the device since 8.1, where there is one.
 _QEMU_WITH_DEVICE = 8_001_000
-
-_SETTING = re.compile(r'^\s*(\w+)\s*=\s*"([^"]*)"', re.MULTILINE)
-_FOR_MIGRATION, _FOR_ALL = 'etc/pki/libvirt-migrate', 'etc/pki/qemu'
-_CERTIFICATES = ('ca-cert.pem', 'server-cert.pem', 'server-key.pem')
 
 
 def checks(
@@ -39,7 +35,7 @@ def checks(
     if options.post_copy:
         found.append(_post_copy(_user(capabilities), hypervisor, root))
     if options.tls:
-        found.append(_tls(root))
+        found.append(certificates.check_destination(root))
     return tuple(found)
 
 
@@ -87,60 +83,3 @@ def _post_copy(
         f"the destination's kernel does not let {who} use userfaultfd",
         f'{remedy}; or ask for no post-copy',
     )
-
-
-def _tls(root: pathlib.Path) -> events.Check:
-    name = 'tls'
-    try:
-        folder = _certificates(root)
-        missing = [one for one in _CERTIFICATES if not _exists(folder / one)]
-    except OSError as error:
-        return verdicts.unknown(
-            name,
-            'whether the destination has certificates for migration: '
-            f'{error.filename}: {error.strerror}',
-            'let kvm-balancer-executor read it there',
-        )
-    if not missing:
-        return verdicts.passed(name)
-    where = f'/{folder.relative_to(root)}'
-    return verdicts.failed(
-        name,
-        f'the destination has no {", ".join(missing)} in {where}',
-        'have certificates for migration there, as qemu.conf says, or ask '
-        'for no TLS',
-    )
-
-
-def _certificates(root: pathlib.Path) -> pathlib.Path:
-    """Return where libvirt has QEMU look for them.
-
-    :raises OSError: when libvirt's configuration cannot be read
-    """
-    try:
-        text = (root / _QEMU_CONF).read_text()
-    except FileNotFoundError:
-        text = ''
-    settings = dict(_SETTING.findall(text))
-    for option in (
-        'migrate_tls_x509_cert_dir',
-        'default_tls_x509_cert_dir',
-    ):
-        if option in settings:
-            return root.joinpath(settings[option].lstrip('/'))
-    for usual in (_FOR_MIGRATION, _FOR_ALL):
-        if _exists(root / usual):
-            return root / usual
-    return root / _FOR_ALL
-
-
-def _exists(path: pathlib.Path) -> bool:
-    """Say whether it is there.
-
-    :raises OSError: when that cannot be seen
-    """
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
@@ -87,6 +88,13 @@ class SimulatedDriver(driver.Driver):
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
         """Add nothing: simulated hosts have all that can be asked for."""
         return ()
+
+    def traffic(self, address: str, incoming: bool) -> headroom.Traffic:
+        """Tell of migrations only: nothing else is sent in the world."""
+        carries = self._stage.use(
+            lambda world: self._host(world).facts.migration_mib_s * world.speed
+        )
+        return headroom.Traffic('eth0', 0.0, carries)
 
     def begin_measuring(self, instance: str, window_seconds: int) -> bool:
         def begin(world: worlds.World) -> bool:

@@ -33,7 +33,7 @@ class CheckOnlyTest(unittest.TestCase):
                 *('source', 'owner', 'state', 'devices', 'snapshots'),
                 *('block jobs', 'storage', 'destination', 'hosts'),
                 *('versions', 'identity', 'machine', 'cpu', 'memory'),
-                *('options', 'bandwidth', 'path'),
+                *('options', 'path'),
             },
             set(found),
         )
@@ -41,6 +41,10 @@ class CheckOnlyTest(unittest.TestCase):
         self.assertEqual('unknown', reservation['verdict'])
         self.assertIn('no executor is asked', reservation['reason'])
         self.assertTrue(reservation['remedy'])
+        for name in ('bandwidth here', 'bandwidth'):
+            bandwidth = found.pop(name)
+            self.assertEqual('unknown', bandwidth['verdict'])
+            self.assertTrue(bandwidth['reason'] and bandwidth['remedy'])
         locks = found.pop('locks')
         self.assertEqual('unknown', locks['verdict'])
         self.assertTrue(locks['reason'] and locks['remedy'])
@@ -68,7 +72,7 @@ class CheckOnlyTest(unittest.TestCase):
     def test_what_nobody_can_tell_is_no_failure_and_has_a_remedy(self):
         code, found = self._found(self.ground.calm(), '--post-copy', '--tls')
         self.assertEqual(0, code, found)
-        for name in ('post-copy', 'tls'):
+        for name in ('post-copy', 'tls here', 'tls'):
             self.assertEqual('unknown', found[name]['verdict'])
             self.assertTrue(found[name]['reason'] and found[name]['remedy'])
         self.assertIn('userfaultfd', found['post-copy']['reason'])

@@ -263,7 +263,7 @@ class TestTerm(unittest.TestCase):
     def test_a_lease_lapses_unless_it_is_renewed(self):
         made = ledger(claim('a'), claim('b'))
         self.assertTrue(made.renew(claim('b'), 90.0))
-        self.assertEqual(['m-a'], made.expire(60.0))
+        self.assertEqual([claim('a')], made.expire(60.0))
         self.assertEqual(
             ['m-b'], [one.claim.migration_id for one in made.leases()]
         )

@@ -103,6 +103,17 @@ class TestRoom(unittest.TestCase):
                 self.assertEqual(starts, 'Start' in life.names)
                 self.assertEqual(said, 'not told' in str(life.machine.story))
 
+    def test_the_word_of_one_end_settles_nothing_of_the_other(self):
+        """What TLS the source has, no destination knows."""
+        here = events.Check('tls here', Verdict.UNKNOWN, 'not seen', 'look')
+        there = events.Check('tls', Verdict.UNKNOWN, 'not told', 'look')
+        life = self.asked(here, there)
+        life.reserved(RESERVED, events.Check('tls', Verdict.PASSED))
+        self.assertIn('Start', life.names)
+        story = str(life.machine.story)
+        self.assertIn('check unknown: tls here: not seen', story)
+        self.assertNotIn('not told', story)
+
     def test_it_is_given_back_whatever_the_end(self):
         def cancelled(life):
             life.tell(events.CancelAsked)

@@ -14,12 +14,14 @@ from kvm_balancer import errors
 from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
+from kvm_balancer.service import network
 from kvm_balancer.service import reception
 from kvm_balancer.service import reservations
 from kvm_balancer.service import sharing
@@ -110,6 +112,16 @@ class Choosy:
 
     def welcome(self, options):
         return (events.Check('tls', events.Verdict.FAILED, 'none'),)
+
+
+class Busy(Choosy):
+    """A driver of a host on whose network 96 of 100 MiB/s are in use."""
+
+    def welcome(self, options):
+        return ()
+
+    def traffic(self, address, incoming):
+        return headroom.Traffic('eth0', 96.0, 100.0)
 
 
 def ask(name, memory_mib=512.0, **options):
@@ -327,6 +339,26 @@ class ReceptionTest(Ground):
         self.assertEqual('failed', verdicts(answer)['tls'])
         self.assertEqual('passed', verdicts(answer)['reservation'])
 
+    def test_a_busy_network_is_refused_unless_ours_may_be_what_fills_it(self):
+        """Also for a moment after ours has gone."""
+        busy = self.build(Busy(self.world.driver('there')))
+        first = busy.reserve(ask('a'))
+        self.assertEqual('failed', verdicts(first)['bandwidth'])
+        self.assertEqual(
+            'unknown', verdicts(busy.reserve(ask('b')))['bandwidth']
+        )
+        for one in 'ab':
+            busy.release(f'm-{one}')
+        self.now += headroom.LONGEST_SECONDS / 2
+        self.assertEqual(
+            'unknown', verdicts(busy.reserve(ask('c')))['bandwidth']
+        )
+        busy.release('m-c')
+        self.now += headroom.LONGEST_SECONDS
+        self.assertEqual(
+            'failed', verdicts(busy.reserve(ask('d')))['bandwidth']
+        )
+
 
 class HesitationTest(Ground):
     """While the hypervisor takes its time, leases live on."""
@@ -396,8 +428,12 @@ class ReservationTest(Ground):
         self.shared = sharing.Sharing('here', 1000.0)
         self.outcomes = queue.SimpleQueue()
 
-    def migrate(self, destinations, uid):
-        """Migrate with memory reserved; return the outcome."""
+    def migrate(self, destinations, uid, seen=lambda source: source):
+        """Migrate with memory reserved; return the outcome.
+
+        :param seen: makes of the source's driver the one that looks at its
+            network
+        """
         source = self.world.driver('here')
         wanted = request.Request(
             f'migration-of-{uid}',
@@ -407,7 +443,11 @@ class ReservationTest(Ground):
             self.world.uri('there'),
             time.time(),
         )
-        reserver = reservations.Reservations(destinations, self.shared)
+        reserver = reservations.Reservations(
+            destinations,
+            self.shared,
+            network=network.Network(seen(source), headroom.Terms()),
+        )
         runner = migrations.MigrationRunner(
             source,
             machine.Machine(wanted, adaptive.Adaptive()),
@@ -461,6 +501,17 @@ class ReservationTest(Ground):
         self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
         self.assertIn('migration m-other from here', ended.reason)
         self.assert_untouched(uid)
+
+    def test_a_source_whose_network_others_fill_begins_nothing(self):
+        uid = self.world.start('here')
+        destinations = Direct(there=self.reception)
+        ended = self.migrate(destinations, uid, Busy)
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('bandwidth here: 96.0 of 100 MiB/s', ended.reason)
+        self.assert_untouched(uid)
+        self.assertEqual(
+            ended.migration_id, destinations.released.get(timeout=60.0)
+        )
 
     def test_the_lease_is_given_back_before_the_end_is_told(self):
         uid = self.world.start('here')

@@ -339,6 +339,7 @@ class MeansTest(unittest.TestCase):
             subject or _subject(),
             there,
             request.Options(**options),
+            local=False,
         )
         for one in checks:
             if one.verdict != events.Verdict.PASSED:
@@ -347,18 +348,30 @@ class MeansTest(unittest.TestCase):
 
     def test_what_no_libvirt_tells_is_not_known(self):
         unknown, passed = events.Verdict.UNKNOWN, events.Verdict.PASSED
-        plain = {'options': passed, 'bandwidth': passed}
+        plain = {'options': passed, 'bandwidth': unknown}
         self.assertEqual(plain, self.verdicts({}))
         self.assertEqual(
             {**plain, 'post-copy': unknown}, self.verdicts({'post_copy': True})
         )
         self.assertEqual(
-            {**plain, 'tls': unknown}, self.verdicts({'tls': True})
+            {**plain, 'tls here': unknown, 'tls': unknown},
+            self.verdicts({'tls': True}),
         )
-        self.assertEqual(
-            {**plain, 'bandwidth': unknown},
-            self.verdicts({}, getAllDomainStats=[_domain('web-2', 512)]),
+
+    def test_who_arrives_there_is_named(self):
+        (told,) = (
+            one
+            for one in means.checks(
+                _Link(getAllDomainStats=[_domain('web-2', 512)]),
+                _subject(),
+                _THERE,
+                request.Options(bandwidth_mib_s=9),
+                local=False,
+            )
+            if one.name == 'bandwidth'
         )
+        self.assertIn('the 9 MiB/s of this one', told.reason)
+        self.assertIn('web-2 arrive there already', told.reason)
 
     def test_post_copy_needs_memory_that_can_follow(self):
         cases = (

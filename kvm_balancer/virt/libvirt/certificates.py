@@ -1,0 +1,153 @@
+"""Certificates for encrypted streams, as the files of this host have them.
+
+QEMU reads them when a migration starts, and refuses it where they do not do,
+before anything is copied: the destination is the server, the source its
+client. Which folder that is, libvirt's configuration says.
+"""
+
+import datetime
+import pathlib
+import re
+
+from cryptography import x509
+
+from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import verdicts
+
+#: Names of the check: at the source, and at the destination.
+SOURCE, DESTINATION = 'tls here', 'tls'
+
+_QEMU_CONF = 'etc/libvirt/qemu.conf'
+_SETTING = re.compile(r'^\s*(\w+)\s*=\s*"([^"]*)"', re.MULTILINE)
+_FOR_MIGRATION, _FOR_ALL = 'etc/pki/libvirt-migrate', 'etc/pki/qemu'
+
+_AUTHORITY = 'ca-cert.pem'
+_REMEDY = (
+    'have certificates for migration there, as qemu.conf says, or ask for no '
+    'TLS'
+)
+
+
+def check_source(
+    root: pathlib.Path = pathlib.Path('/'),
+    now: datetime.datetime | None = None,
+) -> events.Check:
+    """Say whether a stream from this host can be encrypted.
+
+    :param root: where the file systems of this host are
+    :param now: None for the time of day
+    """
+    return _check(SOURCE, 'source', 'client', root, now)
+
+
+def check_destination(
+    root: pathlib.Path = pathlib.Path('/'),
+    now: datetime.datetime | None = None,
+) -> events.Check:
+    """Say whether an encrypted stream to this host can be taken."""
+    return _check(DESTINATION, 'destination', 'server', root, now)
+
+
+def _check(
+    name: str,
+    host: str,
+    side: str,
+    root: pathlib.Path,
+    now: datetime.datetime | None,
+) -> events.Check:
+    own = [f'{side}-cert.pem', f'{side}-key.pem']
+    moment = now or datetime.datetime.now(datetime.UTC)
+    try:
+        folder = _folder(root)
+        where = f'/{folder.relative_to(root)}'
+        missing = [
+            one for one in (_AUTHORITY, *own) if not _exists(folder / one)
+        ]
+        trouble = [
+            told
+            for one in (_AUTHORITY, own[0])
+            if one not in missing
+            for told in _trouble(folder / one, moment)
+        ]
+    except OSError as error:
+        return verdicts.unknown(
+            name,
+            f'whether the {host} has certificates for migration: '
+            f'{error.filename}: {error.strerror}',
+            'let kvm-balancer-executor read it there',
+        )
+    if trouble:
+        said = f'in {where} of the {host}, {"; ".join(trouble)}'
+        return verdicts.failed(name, said, _REMEDY)
+    if side == 'client' and missing == own:
+        return verdicts.unknown(
+            name,
+            f'the source has no {" and ".join(own)} in {where}: a destination '
+            'that verifies its clients (migrate_tls_x509_verify) refuses it',
+            _REMEDY,
+        )
+    if missing:
+        said = f'the {host} has no {", ".join(missing)} in {where}'
+        return verdicts.failed(name, said, _REMEDY)
+    return verdicts.passed(name)
+
+
+def _trouble(path: pathlib.Path, now: datetime.datetime) -> list[str]:
+    """Say what is wrong with the certificates in a file.
+
+    Of several authorities one that has expired is not needed.
+
+    :raises OSError: when it cannot be read
+    """
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except ValueError:
+        return [f'{path.name} is no certificate']
+    told = []
+    for one in found:
+        if now > one.not_valid_after_utc:
+            told.append(
+                f'{path.name} expired on {one.not_valid_after_utc:%Y-%m-%d}'
+            )
+        elif now < one.not_valid_before_utc:
+            told.append(
+                f'{path.name} is not valid before '
+                f'{one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC'
+            )
+    if path.name == _AUTHORITY and len(told) < len(found):
+        return []
+    return told
+
+
+def _folder(root: pathlib.Path) -> pathlib.Path:
+    """Return where libvirt has QEMU look for them.
+
+    :raises OSError: when libvirt's configuration cannot be read
+    """
+    try:
+        text = (root / _QEMU_CONF).read_text()
+    except FileNotFoundError:
+        text = ''
+    settings = dict(_SETTING.findall(text))
+    for option in (
+        'migrate_tls_x509_cert_dir',
+        'default_tls_x509_cert_dir',
+    ):
+        if option in settings:
+            return root.joinpath(settings[option].lstrip('/'))
+    for usual in (_FOR_MIGRATION, _FOR_ALL):
+        if _exists(root / usual):
+            return root / usual
+    return root / _FOR_ALL
+
+
+def _exists(path: pathlib.Path) -> bool:
+    """Say whether it is there.
+
+    :raises OSError: when that cannot be seen
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True

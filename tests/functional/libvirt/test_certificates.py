@@ -1,0 +1,63 @@
+"""Certificates that a check refuses are those that QEMU would not take."""
+
+import datetime
+import unittest
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+
+from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
+from tests.contract import ground as grounds
+from tests.functional.cmd import checking
+from tests.functional.libvirt import hosts
+
+
+class ExpiredTest(unittest.TestCase):
+    def setUp(self):
+        self.ground = hosts.LibvirtGround(tls=True)
+        self.addCleanup(self.ground.close)
+        self.pki = self.ground.lab.directory / 'pki'
+
+    def let_expire(self, path):
+        """Have the lab's authority sign a certificate that is past."""
+        good = path.read_bytes()
+        self.addCleanup(path.write_bytes, good)
+        old = x509.load_pem_x509_certificate(good)
+        key = serialization.load_pem_private_key(
+            (self.pki / 'cakey.pem').read_bytes(), None
+        )
+        until = datetime.datetime.now(datetime.UTC) - datetime.timedelta(1)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(old.subject)
+            .issuer_name(old.issuer)
+            .public_key(old.public_key())
+            .serial_number(old.serial_number)
+            .not_valid_before(until - datetime.timedelta(9))
+            .not_valid_after(until)
+        )
+        for one in old.extensions:
+            made = made.add_extension(one.value, one.critical)
+        path.write_bytes(
+            made.sign(key, hashes.SHA256()).public_bytes(
+                serialization.Encoding.PEM
+            )
+        )
+
+    def test_one_that_expired_is_told_and_qemu_refuses_it(self):
+        uid = self.ground.calm()
+        code, found = checking.from_within(self.ground, uid, '--tls')
+        self.assertEqual((0, 'passed'), (code, found['tls here']['verdict']))
+        self.let_expire(self.pki / self.ground.here.name / 'client-cert.pem')
+        code, found = checking.from_within(self.ground, uid, '--tls')
+        self.assertEqual((1, 'failed'), (code, found['tls here']['verdict']))
+        self.assertIn('expired on', found['tls here']['reason'])
+        story = grounds.Story(
+            self.ground.source, self.ground.wanted(uid, tls=True)
+        )
+        self.addCleanup(story.carrier.close)
+        story.perform(instructions.Start())
+        self.assertIn('expired', story.until(events.CallReturned).error)
+        self.assertTrue(self.ground.domain(uid, 0).isActive())
