@@ -204,9 +204,20 @@ class _Case(enum.Enum):
     HALF_GONE = Verdict(
         _UNKNOWN,
         Action.CALL_A_PERSON,
+        _SOON,
+        'post-copy had begun and one end is gone: no copy is whole, and the'
+        ' memory of the instance is lost',
+        'destroy what is left of it, and start it anew from its disks once no'
+        ' host runs it',
+    )
+    HALF_MISSING = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
         _PATIENT,
-        'post-copy had begun and one end is gone: no copy is whole',
-        'start the instance anew from its disks, once no host runs it',
+        'post-copy was under way and one end is gone: unless the other one has'
+        ' all of the memory, it is lost',
+        'if the instance does not go on, destroy what is left of it, and start'
+        ' it anew from its disks once no host runs it',
     )
     STOPPED_BOTH = Verdict(
         _UNKNOWN,
@@ -270,7 +281,7 @@ _D, _B, _H = _Case.STOPPED_AT_DESTINATION, _Case.BROKEN, _Case.HALF_GONE
 _2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
 _L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
 _W, _N, _M = _Case.POST_COPY_UNDER_WAY, _Case.STOPPED_BOTH, _Case.LEFT_BEHIND
-_F = _Case.LEFT_AHEAD
+_F, _G = _Case.LEFT_AHEAD, _Case.HALF_MISSING
 
 #: A row for what the source says, in the order of ``EndState``; a column for
 #: what the destination says, in the same order: running, paused, paused for
@@ -280,10 +291,10 @@ _ROWS: dict[events.EndState, tuple[_Case, ...]] = {
     events.EndState.RUNNING: (_T, _X, _R, _X, _X, _F, _K, _U),
     events.EndState.PAUSED: (_X, _2, _R, _X, _X, _F, _K, _U),
     events.EndState.PAUSED_MIGRATION: (_A, _2, _N, _B, _B, _S, _S, _U),
-    events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _H, _H, _U),
+    events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _G, _G, _U),
     events.EndState.POST_COPY_FAILED: (_A, _X, _X, _B, _B, _H, _H, _U),
-    events.EndState.SHUT_OFF: (_M, _P, _D, _H, _H, _E, _E, _U),
-    events.EndState.ABSENT: (_C, _P, _D, _H, _H, _X, _L, _U),
+    events.EndState.SHUT_OFF: (_M, _P, _D, _G, _H, _E, _E, _U),
+    events.EndState.ABSENT: (_C, _P, _D, _G, _H, _X, _L, _U),
     events.EndState.UNREACHABLE: (_U, _U, _U, _U, _U, _U, _U, _U),
 }
 
@@ -296,6 +307,12 @@ TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
 #: The verdict over a job that still runs.
 UNDER_WAY = _Case.UNDER_WAY.value
 POST_COPY_UNDER_WAY = _Case.POST_COPY_UNDER_WAY.value
+
+_GONE = (events.EndState.ABSENT, events.EndState.SHUT_OFF)
+_IN_POST_COPY = (
+    events.EndState.POST_COPY,
+    events.EndState.POST_COPY_FAILED,
+)
 
 #: What a job that is still there does not put in doubt.
 _WHATEVER_THE_JOB = frozenset(
@@ -324,12 +341,28 @@ def judge(
     return verdict
 
 
+def is_vacant(source: events.End, destination: events.End) -> bool:
+    """Say whether the destination has nothing, and nothing comes to it."""
+    if destination.state not in _GONE or destination.job_active:
+        return False
+    if source.state is events.EndState.POST_COPY_FAILED:
+        # its job waits for ever
+        return True
+    return (
+        not source.job_active
+        and source.state is not events.EndState.UNREACHABLE
+    )
+
+
 def _is_held(source: events.End, destination: events.End) -> bool:
     """Say whether a job may still change what is seen.
 
     That of a source whose post-copy broke waits for a recovery for ever,
-    also where the destination has all it needs.
+    also where the destination has all it needs; and so does that of a
+    destination whose source is gone.
     """
     if source.state is events.EndState.POST_COPY_FAILED:
         return destination.job_active
+    if source.state in _GONE and destination.state in _IN_POST_COPY:
+        return False
     return source.job_active or destination.job_active

@@ -192,7 +192,7 @@ class Course:
     def tell_unknown(self, event: events.Event, reason: str) -> Wishes:
         """Tell that its outcome is unknown, once.
 
-        Its room is kept: the instance may be on the destination.
+        Its room is kept where the instance may be on the destination.
         """
         if self.after.told_unknown:
             return ()
@@ -211,11 +211,17 @@ class Course:
         """
         self.enter(end, event, reason)
         self.outcome = self.chronicle.conclude(end, event.at, reason)
-        over: Wishes = (instructions.Conclude(self.outcome),)
-        if self.holds_lease:
-            self.holds_lease = False
-            return (instructions.Release(), *over)
-        return over
+        return (
+            *self.give_room_back(),
+            instructions.Conclude(self.outcome),
+        )
+
+    def give_room_back(self) -> Wishes:
+        """Give the lease up, if there may be one."""
+        if not self.holds_lease:
+            return ()
+        self.holds_lease = False
+        return (instructions.Release(),)
 
     def allowed_ms(self, downtime_ms: int) -> int:
         """Cut a limit of downtime to what the guest is allowed."""

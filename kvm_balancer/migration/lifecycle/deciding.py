@@ -200,7 +200,10 @@ def _say(
 ) -> course.Wishes:
     """Say how it ended, or that nobody can say."""
     if not _end(verdict).ended:
-        return _be_unknown(life, event, _unknown(life, verdict))
+        unknown = _be_unknown(life, event, _unknown(life, verdict))
+        if arbiter.is_vacant(event.source, event.destination):
+            return (*life.give_room_back(), *unknown)
+        return unknown
     end, reason = _end_of(life, verdict)
     life.after.settled = aftermath.Settled(end, reason, event.at)
     if life.marked:

@@ -6,7 +6,9 @@ the migration then finds what is left by its mark.
 
 import contextlib
 import dataclasses
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -184,6 +186,20 @@ class RecoveryTest(unittest.TestCase):
         self.reset_stream()
         self.runner(wanted).adopt()
         self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
+
+    def test_a_source_that_dies_in_post_copy_takes_the_memory_along(self):
+        """It is told so; nothing is done to what the destination has."""
+        uid = self.ground.busy()
+        self.runner(self.wanted(uid, _POST_COPY)).start()
+        self.until_state('post-copy')
+        self.until_runs_there(uid)
+        os.kill(self.ground.process(uid), signal.SIGKILL)
+        ended = self.outcome()
+        self.assertEqual(_Kind.UNKNOWN, ended.outcome, ended)
+        self.assertIn('no copy is whole', ended.reason)
+        self.assertIn('start it anew from its disks', ended.reason)
+        self.assertTrue(self.ground.domain(uid, host=1).isActive())
+        self.assertNotIn('recovering', self.states)
 
     def test_a_stopped_copy_on_either_end_is_mended(self):
         stopped = _State.PAUSED_MIGRATION

@@ -144,6 +144,23 @@ class TestRoom(unittest.TestCase):
             life.ends(End.RUNNING, End.ABSENT)
         self.assertEqual(['Release', 'Conclude'], life.names[-2:])
 
+    def test_one_that_is_nowhere_needs_no_room_any_more(self):
+        """It is looked for all the same; what may be there keeps its room."""
+        for source, destination, released in (
+            (End.ABSENT, End.ABSENT, True),
+            (End.ABSENT, End.POST_COPY_FAILED, False),
+            (End.UNREACHABLE, End.ABSENT, False),
+        ):
+            with self.subTest(source=source, destination=destination):
+                life = lives.Life()
+                life.wishes.extend(life.machine.adopt(life.now))
+                while life.machine.state is not State.UNKNOWN:
+                    life.ends(source, destination)
+                self.assertEqual(released, 'Release' in life.names)
+                self.assertIn('LookAtEnds', life.names)
+                life.ends(source, destination)
+                self.assertLessEqual(life.names.count('Release'), 1)
+
     def test_room_that_nobody_asked_for_starts_nothing(self):
         life = lives.Life()
         life.wishes.extend(life.machine.begin(life.now))

@@ -94,6 +94,42 @@ class TestAllPairs(unittest.TestCase):
                     arbiter.MENDABLE - {A.SUSPEND_BOTH},
                 )
 
+    def test_no_job_brings_the_memory_of_a_source_that_is_gone(self):
+        """libvirt keeps that of the destination, for a recovery."""
+        for source, destination in (
+            (S.ABSENT, S.POST_COPY_FAILED),
+            (S.SHUT_OFF, S.POST_COPY_FAILED),
+            (S.POST_COPY_FAILED, S.ABSENT),
+        ):
+            verdict = arbiter.judge(
+                events.End(source, source is S.POST_COPY_FAILED),
+                events.End(destination, destination is S.POST_COPY_FAILED),
+                arbiter.Known(across=False),
+            )
+            self.assertEqual(A.CALL_A_PERSON, verdict.action)
+            self.assertEqual(Kind.UNKNOWN, verdict.outcome)
+            self.assertIn('no copy is whole', verdict.reason)
+            # a few seconds
+            self.assertLessEqual(verdict.looks, 6)
+
+    def test_nothing_comes_to_a_destination_without_a_copy_or_a_job(self):
+        for source, destination, job, vacant in (
+            (S.ABSENT, S.ABSENT, False, True),
+            (S.POST_COPY_FAILED, S.ABSENT, True, True),
+            (S.PAUSED_MIGRATION, S.SHUT_OFF, False, True),
+            (S.RUNNING, S.ABSENT, True, False),
+            (S.UNREACHABLE, S.ABSENT, False, False),
+            (S.ABSENT, S.UNREACHABLE, False, False),
+            (S.ABSENT, S.POST_COPY_FAILED, False, False),
+        ):
+            with self.subTest(source=source, destination=destination):
+                self.assertEqual(
+                    vacant,
+                    arbiter.is_vacant(
+                        events.End(source, job), events.End(destination)
+                    ),
+                )
+
     def test_a_destination_that_still_receives_is_waited_for(self):
         for source, destination in PAIRS:
             verdict = arbiter.judge(
