@@ -35,6 +35,7 @@ from kvm_balancer.service import drains
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import paths
 from kvm_balancer.service import plugins
+from kvm_balancer.service import recovery
 from kvm_balancer.service import restraint
 from kvm_balancer.service import watch
 from kvm_balancer.store import store as stores
@@ -146,6 +147,7 @@ class AgentService:
         if self.cloud is not None:
             self.cloud.start()
         self._paths.adopt(self.dispatcher.flights.all())
+        self._paths.look_again(recovery.unknown(self.store, paths.NOVA))
         if not broker.wait(self._conf, self._stopping):
             return False
         for thread in self._reading:

@@ -141,20 +141,26 @@ class CloudExecutor:
         )
         return runner.state
 
-    def adopt(self, wanted: request.Request) -> None:
-        """Take up what an earlier run began: see what became of it."""
+    def adopt(
+        self, wanted: request.Request, told_unknown: bool = False
+    ) -> None:
+        """Take up what an earlier run began: see what became of it.
+
+        :param told_unknown: that it is unknown was told before
+        """
         with self._lock:
             if self._state(wanted.migration_id) is not None:
                 return
             runner = self._runner(wanted)
             self._running[wanted.migration_id] = runner
         LOG.warning(
-            'Migration %s of %s was under way when the agent ended; looking '
-            "at Nova's records",
+            'Migration %s of %s was %s when the agent ended; looking at '
+            "Nova's records",
             wanted.migration_id,
             wanted.instance,
+            'unknown' if told_unknown else 'under way',
         )
-        runner.adopt()
+        runner.adopt(told_unknown=told_unknown)
 
     def cancel(self, migration_id: str, reason: str) -> str:
         """Ask for the end of a migration; its outcome says what came of it.

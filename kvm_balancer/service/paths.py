@@ -25,7 +25,9 @@ class Cloud(Protocol):
 
     def knows(self, migration_id: str) -> bool: ...
     def migrate(self, wanted: request.Request) -> str: ...
-    def adopt(self, wanted: request.Request) -> None: ...
+    def adopt(
+        self, wanted: request.Request, told_unknown: bool = False
+    ) -> None: ...
     def cancel(self, migration_id: str, reason: str) -> str: ...
     def state(self, migration_id: str) -> str: ...
 
@@ -66,6 +68,17 @@ class Paths:
                 self._orphans.add(flight.wanted.migration_id)
             else:
                 self._cloud.adopt(flight.wanted)
+
+    def look_again(
+        self, unknown: collections.abc.Iterable[request.Request]
+    ) -> None:
+        """Take up what went through Nova, and was told to be unknown.
+
+        Without Nova it stays so.
+        """
+        if self._cloud is not None:
+            for wanted in unknown:
+                self._cloud.adopt(wanted, told_unknown=True)
 
     def migrate(self, wanted: request.Request) -> str:
         """Command a migration; asking again changes nothing.

@@ -56,26 +56,38 @@ def take_up(
             )
 
 
+def unknown(store: stores.Store, owner: str) -> list[request.Request]:
+    """Return what *owner* had carried out, and nobody knows the end of.
+
+    :raises StoreError: when the store does not answer
+    """
+    return [_request_of(one) for one in store.migrations.unknown(owner)]
+
+
 def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
     """Return what an earlier run of the agent had in the air.
 
-    It is due to be asked about. The command itself is not known any more,
-    so it has expired.
+    It is due to be asked about.
     """
     return flights.Flight(
-        wanted=request.Request(
-            migration_id=record.id,
-            instance=record.instance,
-            source=record.source,
-            destination=record.destination,
-            destination_uri='',
-            accepted_at=record.accepted_at,
-            plan_id=record.plan_id or '',
-            owner=record.owner,
-        ),
+        wanted=_request_of(record),
         position=None,
         heard_at=0.0,
         # Only an executor that has it tells of other states.
         confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
+    )
+
+
+def _request_of(record: migration_records.MigrationRecord) -> request.Request:
+    """Return what is known of a command: that it has expired, at least."""
+    return request.Request(
+        migration_id=record.id,
+        instance=record.instance,
+        source=record.source,
+        destination=record.destination,
+        destination_uri='',
+        accepted_at=record.accepted_at,
+        plan_id=record.plan_id or '',
+        owner=record.owner,
     )

@@ -175,6 +175,19 @@ class MigrationStore:
             .order_by(table.accepted_at, table.id)
         )
 
+    def unknown(self, owner: str) -> list[records.MigrationRecord]:
+        """Return the migrations whose outcome is unknown, oldest first.
+
+        :param owner: who carried them out, ``balancer`` or ``nova``
+        """
+        table = tables.Migration
+        found = self._select(
+            sqlalchemy.select(table)
+            .where(table.outcome == _UNKNOWN)
+            .order_by(table.accepted_at, table.id)
+        )
+        return [one for one in found if one.owner == owner]
+
     def completed(self, since: float) -> list[tuple[str, correction.Lesson]]:
         """Return what completed since then as it had been predicted.
 

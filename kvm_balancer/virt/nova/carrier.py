@@ -26,6 +26,9 @@ LOG = logging.getLogger(__name__)
 
 #: Nova's clock and ours may differ by so much when records are matched.
 _CLOCKS_SECONDS = 300.0
+#: What Nova made a record of later after a migration was accepted here was
+#: asked for by somebody else.
+_ASKED_SECONDS = 900.0
 #: What Nova can end: before anything, or while memory is copied.
 _ABORTABLE = frozenset({'queued', 'preparing', 'running'})
 
@@ -288,9 +291,11 @@ class NovaCarrier(driver.Carrier):
             known = self._found.id
             found = next((one for one in listed if one.id == known), None)
             return found or self._found
-        found = next((one for one in listed if self._is_ours(one)), None)
-        self._found = found
-        return found
+        ours = [one for one in listed if self._is_ours(one)]
+        if ours:
+            # The first: whoever moved the server the same way did so later.
+            self._found = ours[-1]
+        return self._found
 
     def _is_ours(self, one: records.Migration) -> bool:
         wanted = self._wanted
@@ -302,7 +307,8 @@ class NovaCarrier(driver.Carrier):
         if self._earlier is not None:
             return one.id not in self._earlier
         # An earlier run asked for it.
-        return one.created_at >= wanted.accepted_at - _CLOCKS_SECONDS
+        after = one.created_at - wanted.accepted_at
+        return -_CLOCKS_SECONDS <= after <= _ASKED_SECONDS
 
     def _look_at_ends(self, delay_seconds: float) -> None:
         if self._closed.wait(max(delay_seconds, 0.0)):
