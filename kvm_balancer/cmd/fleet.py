@@ -15,6 +15,9 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import cli
 from kvm_balancer.cmd import listing
 
+#: So many names are shown of what may be thousands.
+_SHOWN = 5
+
 
 class Export(command.Command):
     """Write the fleet as the agent sees it: kvm-balancer/fleet/1, JSON."""
@@ -124,6 +127,36 @@ def _place(finding: Any) -> str:
     return f' for {place}' if place else ''
 
 
+def _sources(value: Any) -> str:
+    return listing.one_per_line(
+        _source(one) for one in value or ()
+    ) or listing.text(None)
+
+
+def _some(names: Any) -> str:
+    """Show how many names there are, and the first of them."""
+    if names is None:
+        return listing.text(None)
+    if not names:
+        return '0'
+    shown = [*names[:_SHOWN], *(['...'] if names[_SHOWN:] else [])]
+    return listing.one_per_line([f'{len(names)}: {", ".join(shown)}'])
+
+
+def _source(one: Any) -> str:
+    """Say of how many hosts and instances a source tells the CPU usage."""
+    told = ', '.join(
+        f'{_known(one, what)} of {one.get(what)} {what}'
+        for what in ('hosts', 'instances')
+    )
+    trouble = one.get('trouble')
+    return f'{one.get("source")}: {told}{trouble and f"; {trouble}"}'
+
+
+def _known(one: Any, what: str) -> int:
+    return int(one.get(what, 0)) - int(one.get(f'{what}_missing', 0))
+
+
 def _held(value: Any) -> str:
     return listing.one_per_line(
         f'{one.get("instance")} is left on {one.get("host")}'
@@ -142,6 +175,9 @@ class Status(listing.Record):
         listing.Column('instances', 'Instances'),
         listing.Column('samples_accepted', 'Samples accepted'),
         listing.Column('samples_refused', 'Samples refused', _pairs),
+        listing.Column('metric_sources', 'Metrics from', _sources),
+        listing.Column('hosts_without_metrics', 'Hosts unknown', _some),
+        listing.Column('instances_without_metrics', 'Instances unknown'),
         listing.Column('migrations', 'Migrations under way'),
         listing.Column('policies', 'Policies', _findings),
         listing.Column('held', 'Went round', _held),

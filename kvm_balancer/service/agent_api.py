@@ -253,6 +253,9 @@ class AgentApi:
             'samples_refused': dict(refused),
             'hosts_without_metrics': list(missing.hosts),
             'instances_without_metrics': len(missing.instances),
+            'metric_sources': [
+                dataclasses.asdict(one) for one in missing.sources
+            ],
             'migrations': len(self._agent.dispatcher.flights.all()),
             'held': [
                 {'instance': name, 'host': one.host, 'since': one.since}

@@ -28,15 +28,36 @@ DRIVER = 'nova'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of how many computes and servers one source tells the CPU usage.
+
+    :ivar hosts: of computes that have no executor
+    :ivar hosts_missing: those that it tells nothing of
+    :ivar instances: of servers on those computes
+    :ivar instances_missing: those that it tells nothing of
+    :ivar trouble: why it did not answer; empty where it did
+    """
+
+    source: str
+    hosts: int
+    hosts_missing: int
+    instances: int
+    instances_missing: int
+    trouble: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Missing:
     """What no source knows.
 
     :ivar hosts: names of computes that could not be judged for it
     :ivar instances: uuids of servers that are not moved for it
+    :ivar sources: what each source tells, in the order they are asked
     """
 
     hosts: tuple[str, ...] = ()
     instances: tuple[str, ...] = ()
+    sources: tuple[Coverage, ...] = ()
 
 
 class CloudSamples:
@@ -84,7 +105,8 @@ class CloudSamples:
     def look(self) -> None:
         """Ask the sources, and hand samples to the fleet."""
         now = self._clock()
-        figures = base.merged(self._ask(now))
+        told = self._ask(now)
+        figures = base.merged(told.values())
         cloud = self._cloud()
         on: dict[str, list[records.Server]] = {}
         for server in cloud.servers.values():
@@ -92,9 +114,12 @@ class CloudSamples:
         self._sequence += 1
         made: list[sample.Sample] = []
         blind: list[str] = []
-        for compute in cloud.computes.values():
-            if not compute.up or self._has_executor(compute.name):
-                continue
+        watched = [
+            one
+            for one in cloud.computes.values()
+            if one.up and not self._has_executor(one.name)
+        ]
+        for compute in watched:
             found = figures.hosts.get(compute.name)
             one = self._sample(
                 compute, found, figures, on.get(compute.name, ()), now
@@ -104,14 +129,22 @@ class CloudSamples:
             else:
                 made.append(one)
         self._fleet.take_readings(made)
-        self._note_missing(made, blind)
+        hosts = [one.name for one in watched]
+        servers = [one.id for host in hosts for one in on.get(host, ())]
+        covered = [
+            self._coverage(name, one, hosts, servers)
+            for name, one in told.items()
+        ]
+        self._note_missing(made, blind, covered)
 
-    def _ask(self, now: float) -> list[base.Figures]:
-        found: list[base.Figures] = []
+    def _ask(self, now: float) -> dict[str, base.Figures]:
+        """Return what each source tells, in their order."""
+        found: dict[str, base.Figures] = {}
         for one in self._sources:
             trouble = ''
+            found[one.name] = base.Figures()
             try:
-                found.append(one.read(now))
+                found[one.name] = one.read(now)
             except errors.KVMBalancerError as error:
                 trouble = str(error)
             except Exception as error:
@@ -121,6 +154,28 @@ class CloudSamples:
                 LOG.error('Metric source %s: %s', one.name, trouble)
             self._troubles[one.name] = trouble
         return found
+
+    def _coverage(
+        self,
+        source: str,
+        told: base.Figures,
+        hosts: collections.abc.Sequence[str],
+        servers: collections.abc.Sequence[str],
+    ) -> Coverage:
+        no_host, no_server = base.HostFigures(), base.InstanceFigures()
+        return Coverage(
+            source=source,
+            hosts=len(hosts),
+            hosts_missing=sum(
+                told.hosts.get(one, no_host).cpu_share is None for one in hosts
+            ),
+            instances=len(servers),
+            instances_missing=sum(
+                told.instances.get(one, no_server).cpu_usage is None
+                for one in servers
+            ),
+            trouble=self._troubles.get(source, ''),
+        )
 
     def _has_executor(self, host: str) -> bool:
         try:
@@ -197,7 +252,10 @@ class CloudSamples:
         )
 
     def _note_missing(
-        self, made: list[sample.Sample], blind: list[str]
+        self,
+        made: list[sample.Sample],
+        blind: list[str],
+        covered: list[Coverage],
     ) -> None:
         unknown = tuple(
             uid
@@ -207,7 +265,7 @@ class CloudSamples:
             )
             if not math.isfinite(used)
         )
-        found = Missing(tuple(sorted(blind)), unknown)
+        found = Missing(tuple(sorted(blind)), unknown, tuple(covered))
         if found.hosts != self.missing.hosts and found.hosts:
             LOG.warning(
                 'No metric source tells the CPU usage of %s: left alone',

@@ -198,6 +198,29 @@ class TablesTest(base.CommandCase):
                     for word in words:
                         self.assertIn(f' {word}', out)
 
+    def test_status_counts_what_no_source_tells(self):
+        source = {
+            'source': 'prometheus',
+            'hosts': 9,
+            'hosts_missing': 7,
+            'instances': 40,
+            'instances_missing': 39,
+            'trouble': 'it does not answer',
+        }
+        self.agent.answers['status'] = {
+            **_STATUS,
+            'hosts_without_metrics': [f'cmp{n}' for n in range(7)],
+            'instances_without_metrics': 39,
+            'metric_sources': [source],
+        }
+        out = ' '.join(self.run_cli('status').out.replace('|', ' ').split())
+        self.assertIn(
+            'prometheus: 2 of 9 hosts, 1 of 40 instances; it does not answer',
+            out,
+        )
+        self.assertIn('7: cmp0, cmp1, cmp2, cmp3, cmp4, ...', out)
+        self.assertIn('Instances unknown 39', out)
+
     def test_rows_stand_in_the_order_of_their_names(self):
         for command, answer, one in (
             ('hosts', 'list_hosts', _HOST),

@@ -156,6 +156,28 @@ class CloudSamplesTest(WatchCase):
         self.assertEqual([False], fleet.instances.movable.tolist())
         self.assertEqual((self.uid,), self.samples.missing.instances)
 
+    def test_it_is_counted_what_each_source_does_not_tell(self):
+        self.look(cores=None)
+        self.assertEqual(
+            (cloud_samples.Coverage(Source.name, 2, 1, 1, 1),),
+            self.samples.missing.sources,
+        )
+
+    def test_a_source_that_does_not_answer_tells_nothing_and_why(self):
+        def broken(now):
+            raise errors.UnreachableError('Prometheus is away')
+
+        self.source.read = broken
+        self.samples.look()
+        self.assertEqual(
+            (
+                cloud_samples.Coverage(
+                    Source.name, 2, 2, 1, 1, 'Prometheus is away'
+                ),
+            ),
+            self.samples.missing.sources,
+        )
+
     def test_a_figure_that_is_lost_is_not_kept_on(self):
         self.look()
         fleet = self.look(cores=None)
