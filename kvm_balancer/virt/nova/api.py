@@ -15,6 +15,9 @@ from kvm_balancer.virt.nova import session
 
 #: Rows that are asked for at a time; Nova's own limit is 1,000 by default.
 PAGE = 1000
+#: From 2.88 on Nova asks each compute for its uptime before it tells the
+#: details of hypervisors, and waits a minute for one that hangs.
+_NO_UPTIME = (2, 87)
 
 
 class Api:
@@ -118,7 +121,9 @@ class Api:
         """
         found: dict[str, str] = {}
         several: set[str] = set()
-        for one in self._pages('/os-hypervisors/detail', 'hypervisors'):
+        for one in self._pages(
+            '/os-hypervisors/detail', 'hypervisors', newest=_NO_UPTIME
+        ):
             host = (one.get('service') or {}).get('host') or ''
             if host in found:
                 several.add(host)
@@ -216,13 +221,14 @@ class Api:
         path: str,
         key: str,
         filters: collections.abc.Mapping[str, str] | None = None,
+        newest: tuple[int, int] = session.NEWEST,
     ) -> collections.abc.Iterator[Any]:
         marker = None
         while True:
             params: dict[str, Any] = {**(filters or {}), 'limit': PAGE}
             if marker is not None:
                 params['marker'] = marker
-            found = self._cloud.compute('GET', path, params=params)
+            found = self._cloud.compute('GET', path, newest, params=params)
             rows = found[key]
             yield from rows
             # Nova cuts pages by a limit of its own, too: the link counts.

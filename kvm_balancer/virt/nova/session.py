@@ -61,9 +61,19 @@ class Cloud:
             self._microversion = self._negotiate()
         return self._microversion
 
-    def compute(self, method: str, path: str, **arguments: Any) -> Any:
-        """Ask Nova; return the document of the answer, None for none."""
-        version = self.microversion
+    def compute(
+        self,
+        method: str,
+        path: str,
+        newest: tuple[int, int] = NEWEST,
+        **arguments: Any,
+    ) -> Any:
+        """Ask Nova; return the document of the answer, None for none.
+
+        :param newest: the newest microversion in which this may be asked
+        """
+        agreed = tuple(map(int, self.microversion.split('.')))
+        version = _dotted(min(agreed, newest))
         return self._ask('Nova', 'compute', method, path, version, arguments)
 
     def placement(self, method: str, path: str, **arguments: Any) -> Any:
