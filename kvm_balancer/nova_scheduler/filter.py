@@ -22,8 +22,24 @@ class BalancerFilter(filters.BaseHostFilter):  # type: ignore[misc]
     RUN_ON_REBUILD = False
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
-        """Say whether a host may get a new server."""
+        """Say whether a host may get a new server.
+
+        One that is asked for by name is passed: by an operator, or by the
+        balancer itself, whose moves may go to a host that others leave.
+        """
+        if _is_named(filter_properties):
+            return True
         reason = _RECEIVER.view().closed(host_state.host)
         if reason:
             LOG.debug('%s gets nothing new: %s', host_state.host, reason)
         return not reason
+
+
+def _is_named(asked: Any) -> bool:
+    """Say whether a request is for one host; fields may not be set."""
+    wanted = _field(asked, 'requested_destination')
+    return wanted is not None and bool(_field(wanted, 'host'))
+
+
+def _field(found: Any, name: str) -> Any:
+    return getattr(found, name) if name in found else None

@@ -44,6 +44,8 @@ weigh the same, and none is refused.
 """,
     ),
 ]
+#: How Nova reaches its broker, besides the URL.
+_TLS = ('ssl', 'ssl_ca_file', 'ssl_cert_file', 'ssl_key_file')
 GROUP = cfg.OptGroup('kvm_balancer', title='Options of the balancer in Nova')
 
 
@@ -58,6 +60,11 @@ class Receiver:
         self._lock = threading.Lock()
         self._pid = 0
         self._view = view.View(0.0)
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Listen no more; what is held grows old."""
+        self._stop.set()
 
     def view(self) -> view.View:
         """Return the view; begin to listen if this process has not yet."""
@@ -69,22 +76,20 @@ class Receiver:
         return self._view
 
     def _begin(self) -> None:
-        group = self._conf.kvm_balancer
-        self._view = view.View(group.stale_seconds)
-        trouble = ''
+        self._view = view.View(self._conf.kvm_balancer.stale_seconds)
         try:
             listener = fleet_state.Listener(_ours(self._conf), self._view.take)
+            threading.Thread(
+                target=listener.run,
+                args=(self._stop,),
+                name='kvm-balancer',
+                daemon=True,
+            ).start()
         except errors.KVMBalancerError as error:
-            trouble = str(error)
-        if trouble:
-            LOG.error('The balancer stands aside: %s', trouble)
-            return
-        threading.Thread(
-            target=listener.run,
-            args=(threading.Event(),),
-            name='kvm-balancer',
-            daemon=True,
-        ).start()
+            LOG.error('The balancer stands aside: %s', error)
+        except Exception:
+            # Nova schedules on, whatever is wrong here.
+            LOG.exception('The balancer stands aside')
 
 
 _RECEIVERS: dict[int, Receiver] = {}
@@ -105,12 +110,16 @@ def shared(conf: cfg.ConfigOpts) -> Receiver:
 def _ours(conf: cfg.ConfigOpts) -> cfg.ConfigOpts:
     """Return options that lead to the balancer's broker.
 
-    Nova's are left as they are: our defaults are not its own.
+    Nova's are left as they are: our defaults are not its own. What it has of
+    TLS holds for its own broker.
     """
+    own = conf.kvm_balancer.transport_url
     made = cfg.ConfigOpts()
     made([], project='kvm_balancer', default_config_files=[])
     fleet_state.prepare(made)
-    made.set_override(
-        'transport_url', conf.kvm_balancer.transport_url or conf.transport_url
-    )
+    made.set_override('transport_url', own or conf.transport_url)
+    if not own and 'oslo_messaging_rabbit' in conf:
+        for name in _TLS:
+            value = conf.oslo_messaging_rabbit[name]
+            made.set_override(name, value, 'oslo_messaging_rabbit')
     return made

@@ -29,6 +29,11 @@ class BalancerWeigher(weights.BaseHostWeigher):  # type: ignore[misc]
             )
         )
 
+    def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
+        """Weigh one host: Nova loads no weigher that cannot."""
+        (weight,) = _RECEIVER.view().weights([host_state.host])
+        return weight
+
     def weigh_objects(
         self,
         weighed_obj_list: collections.abc.Sequence[Any],
