@@ -35,9 +35,11 @@ GROUPS = {
     'contract': ['--serial'],
     'functional': ['--serial'],
     'lab': ['--serial'],
+    # A laboratory each.
+    'faults': ['--concurrency', '2'],
 }
 # They make network namespaces, and start hypervisors in them.
-NEED_ROOT = ('contract', 'functional', 'lab')
+NEED_ROOT = ('contract', 'functional', 'lab', 'faults')
 AS_ROOT = ROOT / 'tools' / 'as-root'
 # How much of what a failed test said is told again at the end.
 STORY_LINES = 25

@@ -1,0 +1,77 @@
+"""Every fault strikes once, in a phase that a seed has drawn.
+
+The faults are dealt to two laboratories, so that two can be struck at a time.
+The seed is another one every day; ``FAULTS_SEED`` chooses one.
+"""
+
+import datetime
+import os
+import pathlib
+import random
+import tempfile
+
+import testtools
+
+from kvm_balancer.lab import prerequisites
+from kvm_balancer.lab.faults import catalogue
+from kvm_balancer.lab.faults import contract
+from tests.faults import ground as grounds
+from tests.faults import run as runs
+
+_SEED = int(
+    os.environ.get('FAULTS_SEED')
+    or datetime.datetime.now(datetime.UTC).date().toordinal()
+)
+
+
+class _Laboratory(testtools.TestCase):
+    """The tests of one laboratory: it comes up once for all of them."""
+
+    letter = ''
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # A machine that cannot run them fails here, with the reason.
+        prerequisites.check(services=True, faults=True)
+        temporary = tempfile.TemporaryDirectory(prefix='kvm-balancer-')
+        cls.addClassCleanup(temporary.cleanup)
+        name = f'{cls.letter}{os.getpid() % 10**7}'
+        cls.ground = cls.enterClassContext(
+            grounds.Ground(pathlib.Path(temporary.name) / name)
+        )
+
+    def strike(self, fault):
+        chance = random.Random(f'{_SEED}/{fault}')
+        phase = chance.choice(list(contract.Phase))
+        result = runs.run(self.ground, fault, phase, _SEED)
+        told = [
+            result.verdict(),
+            f'struck when the ends were {result.struck_in}',
+            *result.problems,
+            *(f'told: {kind}, {reason}' for kind, reason in result.outcomes),
+            *result.story,
+        ]
+        self.assertTrue(result.passed, '\n'.join(told))
+
+
+class FirstLaboratoryTest(_Laboratory):
+    letter = 'f'
+
+
+class SecondLaboratoryTest(_Laboratory):
+    letter = 's'
+
+
+def _deal(fault, to):
+    def test(self):
+        self.strike(fault)
+
+    name = f'test_{fault.replace("-", "_")}'
+    test.__name__ = name
+    test.__doc__ = catalogue.FAULTS[fault].title
+    setattr(to, name, test)
+
+
+for _number, _fault in enumerate(catalogue.FAULTS):
+    _deal(_fault, (FirstLaboratoryTest, SecondLaboratoryTest)[_number % 2])
