@@ -4,8 +4,9 @@
     tools/run_tests.py [GROUP ...]
 
 Each group is a folder below tests/ with a stestr repository of its own in
-.test-results/. Unit tests run in parallel; the others use real daemons, or
-all of the machine, and run one after another, as root where sudo lets them.
+.test-results/. Unit tests run on all cores. Those on real daemons run as root
+where sudo lets them, two at a time: they wait more than they compute, and a
+busy guest takes a core.
 The totals are what the runners recorded in their subunit streams, with one
 failure more for a runner that could not load its tests; they are printed,
 and kept in .test-results/totals. Every failure is told once more before
@@ -28,15 +29,16 @@ import testtools
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / '.test-results'
 
+_TWO = ['--concurrency', '2']
 # Name, and how stestr runs it.
 GROUPS = {
     'style': ['--serial'],
     'unit': [],
     'contract': ['--serial'],
-    'functional': ['--serial'],
-    'lab': ['--serial'],
+    'functional': _TWO,
+    'lab': _TWO,
     # A laboratory each.
-    'faults': ['--concurrency', '2'],
+    'faults': _TWO,
 }
 # They make network namespaces, and start hypervisors in them.
 NEED_ROOT = ('contract', 'functional', 'lab', 'faults')

@@ -28,6 +28,9 @@ _CALM_DELAY = 2_000_000
 #: one that gets a hundredth of a core writes faster than the stream.
 BUSY_DELAY = 10
 
+#: Less than usual: one test waits until libvirt has lost its patience.
+_KEEPALIVE_SECONDS = 2
+
 #: What a busy guest writes to, and what a calm one that is filled has.
 _WORKING_SET_MIB = 32
 
@@ -55,6 +58,7 @@ def lab(tls: bool = False) -> fleet.Lab:
             f'{"kt" if tls else "kl"}{os.getpid()}',
             hosts=2,
             tls=tls,
+            keepalive_seconds=_KEEPALIVE_SECONDS,
         )
     )
     atexit.register(_clear, found, folder)
