@@ -137,7 +137,13 @@ class Mend(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unmark(Instruction):
-    """Take the mark of this migration off both ends: ``Unmarked``."""
+    """Take the mark of this migration off both ends: ``Unmarked``.
+
+    :ivar clean: it failed and is ours: images that it made on the
+        destination go as well, where the instance is seen to have stayed
+    """
+
+    clean: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ class Mark:
     """Which migration an instance is in, and all it takes to look after it.
 
     :ivar accepted_at: seconds since the epoch
+    :ivar images: that were made on the destination for its disks, each where
+        there was no file before
     """
 
     migration_id: str
@@ -21,6 +23,7 @@ class Mark:
     destination: str
     destination_uri: str
     accepted_at: float = 0.0
+    images: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,14 +37,18 @@ class Marked:
     mark: Mark
 
 
-def of(wanted: request.Request) -> Mark:
-    """Return the mark of a migration."""
+def of(wanted: request.Request, images: tuple[str, ...] = ()) -> Mark:
+    """Return the mark of a migration.
+
+    :param images: made on the destination for its disks
+    """
     return Mark(
         migration_id=wanted.migration_id,
         source=wanted.source,
         destination=wanted.destination,
         destination_uri=wanted.destination_uri,
         accepted_at=wanted.accepted_at,
+        images=images,
     )
 
 

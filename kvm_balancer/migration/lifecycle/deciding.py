@@ -207,7 +207,8 @@ def _say(
     end, reason = _end_of(life, verdict)
     life.after.settled = aftermath.Settled(end, reason, event.at)
     if life.marked:
-        return (instructions.Unmark(),)
+        stayed = end is not states.State.COMPLETED
+        return (instructions.Unmark(clean=stayed and life.after.owned),)
     return _conclude(life, event)
 
 

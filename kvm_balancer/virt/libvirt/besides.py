@@ -9,6 +9,7 @@ import logging
 
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import announcing
+from kvm_balancer.virt.libvirt import leftovers
 from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import preflight
 from kvm_balancer.virt.libvirt import transfer
@@ -63,6 +64,22 @@ class Besides:
             self.confirm_place()
         told = self.disks.settle(
             source, destination, self._links.source, self._links.destination
+        )
+        if told:
+            self._note('the disks', told)
+
+    def clean(self, migration_id: str) -> None:
+        """Remove images of an earlier run of this migration, if it stayed.
+
+        Those of this run are seen to while its ends are looked at.
+        """
+        if self.disks.made:
+            return
+        told = leftovers.remove(
+            self._links.source,
+            self._links.destination,
+            self._instance,
+            migration_id,
         )
         if told:
             self._note('the disks', told)

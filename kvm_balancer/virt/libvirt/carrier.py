@@ -126,8 +126,8 @@ class LibvirtCarrier(driver.Carrier):
                 return lambda: self._look_at_ends(delay)
             case instructions.Mend():
                 return lambda: self._mend(instruction)
-            case instructions.Unmark():
-                return self._unmark
+            case instructions.Unmark(clean=clean):
+                return lambda: self._unmark(clean)
             case _:
                 return None
 
@@ -259,7 +259,9 @@ class LibvirtCarrier(driver.Carrier):
     ) -> None:
         domain = handle.lookupByUUIDString(self._wanted.instance)
         if not more_flags:
-            marking.write(domain, marks.of(self._wanted))
+            marking.write(
+                domain, marks.of(self._wanted, self._besides.disks.made)
+            )
         bandwidth = self._bandwidth_mib_s
         if bandwidth is None:
             bandwidth = options.bandwidth_mib_s
@@ -356,10 +358,12 @@ class LibvirtCarrier(driver.Carrier):
         text = self._mender.mend(wish)
         self._tell(events.Mended(at=self._clock(), cause='mended', text=text))
 
-    def _unmark(self) -> None:
+    def _unmark(self, clean: bool) -> None:
         # Where the instance has gone, there is nothing to put back.
         with contextlib.suppress(errors.KVMBalancerError):
             self._domain(self._limits.restore)
+        if clean:
+            self._besides.clean(self._wanted.migration_id)
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 

@@ -35,6 +35,8 @@ def write(domain: connection.Handle, mark: marks.Mark) -> None:
             'accepted': repr(mark.accepted_at),
         },
     )
+    for path in mark.images:
+        ElementTree.SubElement(element, 'image', {'path': path})
     domain.setMetadata(
         _ELEMENT,
         ElementTree.tostring(element, 'unicode'),
@@ -88,6 +90,12 @@ def parse(text: str) -> marks.Mark | None:
         destination=element.get('destination') or '',
         destination_uri=element.get('uri') or '',
         accepted_at=accepted,
+        images=tuple(
+            path
+            for one in element.iter()
+            if one.tag.rpartition('}')[2] == 'image'
+            and (path := one.get('path'))
+        ),
     )
     named = (mark.migration_id, mark.source, mark.destination)
     return mark if all(named) else None

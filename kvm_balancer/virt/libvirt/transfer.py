@@ -48,6 +48,11 @@ class Transfer:
         return tuple(one.target for one in self._copies)
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """Images that were made on the destination, by their paths."""
+        return tuple(self._made)
+
+    @property
     def flag(self) -> int:
         """What libvirt copies of them, as a flag; 0 where there is none."""
         if not self._copies:
@@ -64,7 +69,7 @@ class Transfer:
             try:
                 there.call(functools.partial(_create, one=one))
             except errors.KVMBalancerError as error:
-                self._remove(there, self._made)
+                remove(there, self._made)
                 self._made = []
                 raise errors.MigrationError(
                     f'no image for {one.target} could be made on the '
@@ -93,41 +98,45 @@ class Transfer:
         if self._settled or not self._made or self._succeeded is None:
             return ''
         over = moved(source, destination) and self._succeeded
-        stayed = (
-            source.state in _HERE
-            and not source.job_active
-            and destination.state is events.EndState.ABSENT
-            and not self._succeeded
-        )
-        if not (over or stayed):
+        back = stayed(source, destination) and not self._succeeded
+        if not (over or back):
             return ''
         self._settled = True
         paths = list(self._made)
-        if stayed:
-            said = self._remove(there, paths)
-            return f'on the destination, {said}'
+        if back:
+            return f'on the destination, {remove(there, paths)}'
         if self._keep:
             return (
                 f'on the source, {", ".join(paths)} is left as it was at the '
                 'switch: delete it when it is not needed any more'
             )
-        return f'on the source, {self._remove(here, paths)}'
+        return f'on the source, {remove(here, paths)}'
 
-    def _remove(
-        self, link: connection.Connection, paths: collections.abc.Iterable[str]
-    ) -> str:
-        """Remove images; what cannot be is said."""
-        removed, left = [], []
-        for path in paths:
-            try:
-                link.call(functools.partial(pools.delete, path=path))
-            except errors.KVMBalancerError as error:
-                LOG.warning('%s cannot be removed: %s', path, error)
-                left.append(f'{path} could not be removed: {error}')
-            else:
-                removed.append(path)
-        said = [f'{", ".join(removed)} was removed'] if removed else []
-        return '; '.join((*said, *left))
+
+def remove(
+    link: connection.Connection, paths: collections.abc.Iterable[str]
+) -> str:
+    """Remove images; return, in words, which went and which could not."""
+    removed, left = [], []
+    for path in paths:
+        try:
+            link.call(functools.partial(pools.delete, path=path))
+        except errors.KVMBalancerError as error:
+            LOG.warning('%s cannot be removed: %s', path, error)
+            left.append(f'{path} could not be removed: {error}')
+        else:
+            removed.append(path)
+    said = [f'{", ".join(removed)} was removed'] if removed else []
+    return '; '.join((*said, *left))
+
+
+def stayed(source: events.End, destination: events.End) -> bool:
+    """Say whether the instance is on the source alone, and nothing moves."""
+    return (
+        source.state in _HERE
+        and not source.job_active
+        and destination.state is events.EndState.ABSENT
+    )
 
 
 def moved(source: events.End, destination: events.End) -> bool:

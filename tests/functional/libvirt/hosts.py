@@ -7,11 +7,13 @@ import os
 import pathlib
 import shutil
 import tempfile
+import uuid
 
 import libvirt
 
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
+from kvm_balancer.lab import storage
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.virt import marks
@@ -182,6 +184,41 @@ class LibvirtGround(ground.Ground):
         self._guests.append(uid)
         self._handles[0].createXML(xml)
         return uid
+
+    def with_disk(self, kind: str = 'calm', mib: int = 8) -> tuple[str, str]:
+        """Start a guest with a disk that its host alone has.
+
+        Both hosts get a storage pool for its directory, as an operator makes.
+
+        :returns: its uuid, and the path of the disk
+        """
+        for handle in self._handles:
+            self._make_pool(handle)
+        path = f'{storage.IMAGES}/{uuid.uuid4()}.raw'
+        self.here.run(
+            ['dd', 'if=/dev/urandom', f'of={path}', 'bs=1M', f'count={mib}']
+        )
+        disk = f"""
+            <disk type='file' device='disk'>
+              <driver name='qemu' type='raw'/>
+              <source file='{path}'/><target dev='vda' bus='virtio'/>
+            </disk>"""
+        return self.start(kind, devices=disk), path
+
+    def has_image(self, path: str, host: int) -> bool:
+        """Say whether a host has an image."""
+        pool = self._handles[host].storagePoolLookupByName('images')
+        pool.refresh()
+        return pathlib.PurePosixPath(path).name in pool.listVolumes()
+
+    @staticmethod
+    def _make_pool(handle: libvirt.virConnect) -> None:
+        if 'images' not in handle.listStoragePools():
+            handle.storagePoolCreateXML(
+                "<pool type='dir'><name>images</name>"
+                f'<target><path>{storage.IMAGES}</path></target></pool>',
+                libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD,
+            )
 
     def _wait_for_round(self, uid: str) -> None:
         """Wait until a guest has written to all of its pages."""

@@ -187,6 +187,26 @@ class RecoveryTest(unittest.TestCase):
         self.runner(wanted).adopt()
         self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
 
+    def test_images_that_a_killed_executor_made_go_when_it_stays(self):
+        uid, path = self.ground.with_disk()
+        wanted = self.wanted(
+            uid,
+            request.Options(
+                auto_converge=False, bandwidth_mib_s=1, copy_storage=True
+            ),
+        )
+        with self.carried_by_a_process(wanted, 'copying storage'):
+            self.assertTrue(self.ground.has_image(path, 1))
+        runner = self.runner(wanted)
+        runner.adopt()
+        runner.cancel('the test')
+        ended = self.outcome()
+        self.assertEqual(_Kind.CANCELLED, ended.outcome, ended)
+        self.assertTrue(self.ground.domain(uid).isActive())
+        self.assertFalse(self.ground.has_image(path, 1), ended.story)
+        self.assertTrue(self.ground.has_image(path, 0))
+        self.assertIn(f'{path} was removed', str(ended.story))
+
     def test_a_source_that_dies_in_post_copy_takes_the_memory_along(self):
         """It is told so; nothing is done to what the destination has."""
         uid = self.ground.busy()

@@ -9,7 +9,9 @@ from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import locks
 from kvm_balancer.virt.libvirt import marking
 
-MARK = marks.Mark('m-1', 'a & b', '"c"', 'qemu+tls://c/system?x=1&y=2', 1.5)
+MARK = marks.Mark(
+    'm-1', 'a & b', '"c"', 'qemu+tls://c/system?x=1&y=2', 1.5, ('/a & b', '/c')
+)
 
 
 class Domain:

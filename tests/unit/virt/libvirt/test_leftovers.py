@@ -1,0 +1,118 @@
+"""Images of an earlier run go only where all says that nobody needs them."""
+
+import itertools
+import unittest
+from unittest import mock
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.virt import marks
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import leftovers
+from kvm_balancer.virt.libvirt import marking
+from kvm_balancer.virt.libvirt import pools
+
+_S = events.EndState
+_PATH, _OTHER = '/var/img/web.raw', '/var/img/data.raw'
+_DOMAIN = """
+<domain><name>web</name><uuid>u</uuid><memory>1</memory><vcpu>1</vcpu>
+<devices><disk type='file'><source file='{}'/><target dev='vda'/></disk>
+</devices></domain>"""
+
+
+class _Link(connection.Connection):
+    """Reaches a host with these files, and domains with these disks."""
+
+    def __init__(self, files=(), disks=()):
+        self.files, self.disks = list(files), disks
+
+    def call(self, function):
+        return function(self)
+
+    def lookupByUUIDString(self, uuid):
+        return self
+
+    def listAllDomains(self, flags):
+        return [
+            mock.Mock(XMLDesc=lambda _, one=one: _DOMAIN.format(one))
+            for one in self.disks
+        ]
+
+
+class LeftoversTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.patch(pools, 'pool', lambda handle, place: handle)
+        self.patch(
+            pools, 'volume', lambda link, path: path in link.files or None
+        )
+        self.patch(pools, 'delete', lambda link, path: link.files.remove(path))
+
+    def patch(self, where, name, value):
+        patched = mock.patch.object(where, name, value)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def remove(
+        self,
+        there,
+        source=_S.RUNNING,
+        destination=_S.ABSENT,
+        job=False,
+        migration_id='m',
+    ):
+        here = _Link()
+        self.patch(
+            marking,
+            'read',
+            lambda domain: marks.Mark(
+                'm', 'a', 'b', 'uri', images=(_PATH, _OTHER)
+            ),
+        )
+        self.patch(
+            ends,
+            'look',
+            lambda link, uuid: (
+                events.End(source, job)
+                if link is here
+                else events.End(destination)
+            ),
+        )
+        return leftovers.remove(here, there, 'u', migration_id)
+
+    def test_what_it_made_goes_and_nothing_else(self):
+        there = _Link((_PATH, '/var/img/else.raw'))
+        self.assertIn(f'{_PATH} was removed', self.remove(there))
+        self.assertEqual(['/var/img/else.raw'], there.files)
+        self.assertEqual('', self.remove(there))
+
+    def test_where_it_is_not_seen_to_have_stayed_nothing_goes(self):
+        for source, destination, job in itertools.product(
+            _S, _S, (False, True)
+        ):
+            stays = (source in (_S.RUNNING, _S.PAUSED), destination, job)
+            if stays == (True, _S.ABSENT, False):
+                continue
+            there = _Link((_PATH,))
+            told = self.remove(there, source, destination, job)
+            self.assertIn('may be left', told)
+            self.assertEqual([_PATH], there.files)
+
+    def test_the_mark_of_another_migration_tells_nothing(self):
+        there = _Link((_PATH,))
+        self.assertEqual('', self.remove(there, migration_id='another'))
+        self.assertEqual([_PATH], there.files)
+
+    def test_what_somebody_has_as_a_disk_by_now_stays(self):
+        there = _Link((_PATH, _OTHER), disks=(_PATH,))
+        told = self.remove(there)
+        self.assertIn(f'{_PATH} is a disk of another instance', told)
+        self.assertEqual([_PATH], there.files)
+
+    def test_a_host_that_does_not_answer_is_told(self):
+        there = _Link((_PATH,))
+        self.patch(
+            there, 'call', mock.Mock(side_effect=errors.HypervisorError('no'))
+        )
+        self.assertIn('is not known: no', self.remove(there))
