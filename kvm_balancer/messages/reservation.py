@@ -67,6 +67,12 @@ def decode_ask(payload: object) -> Ask:
     """
     ask = schema.unwrap(ASK_SCHEMA, payload, Ask)
     _check_names(ASK_SCHEMA, ask.claim)
+    for need in ask.claim.images:
+        if not need.directory or need.mib < 0:
+            raise errors.DocumentError(
+                f'{ASK_SCHEMA}: claim asks for {need.mib:g} MiB in '
+                f'"{need.directory}", which is no room for images'
+            )
     if not ask.claim.memory_mib > 0 or ask.claim.bandwidth_mib_s < 0:
         raise errors.DocumentError(
             f'{ASK_SCHEMA}: claim asks for '

@@ -1,9 +1,11 @@
-"""What a host has for instances: the memory, and who is in it.
+"""What a host has for instances: memory, room for disks, and who has it.
 
 Pure. Hypervisors tell it, and :mod:`.reservation` reckons with it.
 """
 
 import dataclasses
+
+from kvm_balancer.migration import image_room
 
 #: Pool of the memory that is not in huge pages.
 ORDINARY = None
@@ -32,12 +34,16 @@ class Capacity:
         not known, and only what instances were given counts
     :ivar huge_free_mib: free huge pages, by their size in KiB
     :ivar occupants: active instances
+    :ivar directories: for images, by their paths; those that were asked for
     """
 
     total_mib: float
     free_mib: float | None = None
     huge_free_mib: dict[int, float] = dataclasses.field(default_factory=dict)
     occupants: tuple[Occupant, ...] = ()
+    directories: dict[str, image_room.Directory] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ person behind it, in a few words for the story).
 import dataclasses
 import enum
 
+from kvm_balancer.migration import image_room
+
 
 class EndState(enum.StrEnum):
     """What one end of a migration says of the instance.
@@ -122,10 +124,12 @@ class Checked(Event):
     """Pre-flight is over.
 
     :ivar disks: what is copied along before the memory, by name
+    :ivar images: what they need on the destination
     """
 
     checks: tuple[Check, ...]
     disks: tuple[str, ...] = ()
+    images: tuple[image_room.Need, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

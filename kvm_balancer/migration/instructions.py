@@ -8,6 +8,7 @@ import dataclasses
 import enum
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.model import outcome
@@ -34,12 +35,16 @@ class Check(Instruction):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reserve(Instruction):
-    """Have memory reserved at the destination: ``Reserved``, once.
+    """Have room reserved at the destination: ``Reserved``, once.
 
     The promise is kept up until ``Release``, and ``BandwidthShared`` tells
     what the stream may use meanwhile, and before it is begun. For the shell,
     not the driver.
+
+    :ivar images: what the disks need there that are copied along
     """
+
+    images: tuple[image_room.Need, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

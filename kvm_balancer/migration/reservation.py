@@ -1,4 +1,4 @@
-"""Memory of a host that is reserved for instances still to come: its leases.
+"""What a host has reserved for instances still to come: its leases.
 
 Pure. A destination keeps one :class:`Ledger`, shows it what its hypervisor
 has whenever somebody wants to reserve, and promises no more than is left. An
@@ -8,13 +8,15 @@ as its source may be gone.
 
 Two things bound what may come: the memory that instances are given, against
 what the host has for instances (as the planner counts it); and what the
-kernel has free right now, less what arriving instances have yet to fill.
+kernel has free right now, less what arriving instances have yet to fill. The
+disks that are copied along need room, too (:mod:`.image_room`).
 """
 
 import collections.abc
 import dataclasses
 
 from kvm_balancer.migration import capacity
+from kvm_balancer.migration import image_room
 
 #: Name of the check that says whether memory was reserved.
 CHECK = 'reservation'
@@ -31,6 +33,7 @@ class Claim:
     :ivar huge_page_kib: size of the huge pages that it is in; 0 for the
         default size of the host; None for ordinary memory
     :ivar bandwidth_mib_s: the most that its stream can use; 0 for all
+    :ivar images: what the disks need that are copied along
     """
 
     migration_id: str
@@ -39,6 +42,7 @@ class Claim:
     memory_mib: float
     huge_page_kib: int | None = capacity.ORDINARY
     bandwidth_mib_s: float = 0.0
+    images: tuple[image_room.Need, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -197,9 +201,33 @@ class _Count:
         if self._here is not None:
             # The hypervisor has counted it already.
             return None
-        return self._short(
-            self._given_left(terms), 'of what it gives to instances'
-        ) or self._short(self._free_left(), self._kind())
+        return (
+            self._short(
+                self._given_left(terms), 'of what it gives to instances'
+            )
+            or self._short(self._free_left(), self._kind())
+            or self._cramped()
+        )
+
+    def _cramped(self) -> Refusal | None:
+        """Say why its disks do not fit, if so."""
+        reason = image_room.refusal(
+            self._claim.images,
+            self._host.directories,
+            [
+                image_room.Promise(
+                    one.claim.instance,
+                    one.claim.images,
+                    coming=one in self._coming,
+                )
+                for one in self._held
+            ],
+        )
+        if not reason:
+            return None
+        return Refusal(
+            reason, 'choose another destination, or make room there first'
+        )
 
     def _given_left(self, terms: capacity.Terms) -> float:
         """Return the memory that may be given to one more instance."""
@@ -293,6 +321,7 @@ def _within(claim: Claim, held: Claim) -> bool:
         claim.instance == held.instance
         and claim.huge_page_kib == held.huge_page_kib
         and claim.memory_mib <= held.memory_mib
+        and set(claim.images) <= set(held.images)
     )
 
 

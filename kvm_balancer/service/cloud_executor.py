@@ -16,6 +16,7 @@ import time
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
@@ -50,7 +51,9 @@ class Claimed:
     ) -> None:
         self._clock = clock
 
-    def reserve(self, tell: migrations.Tell) -> None:
+    def reserve(
+        self, tell: migrations.Tell, images: tuple[image_room.Need, ...] = ()
+    ) -> None:
         tell(
             events.Reserved(
                 at=self._clock(),

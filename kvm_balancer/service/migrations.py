@@ -16,6 +16,7 @@ from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
@@ -47,11 +48,15 @@ TICK_SECONDS = 1.0
 class Reservation(Protocol):
     """What one migration has reserved at its destination."""
 
-    def reserve(self, tell: Tell) -> None:
+    def reserve(
+        self, tell: Tell, images: tuple[image_room.Need, ...] = ()
+    ) -> None:
         """Begin to ask for it: ``Reserved`` is told once.
 
         It is kept until it is released or left, and ``BandwidthShared``
         told meanwhile, from any thread.
+
+        :param images: what the disks need that are copied along
         """
 
     def share(self, tell: Tell) -> None:
@@ -85,7 +90,9 @@ class Unreserved:
     ) -> None:
         self._clock = clock
 
-    def reserve(self, tell: Tell) -> None:
+    def reserve(
+        self, tell: Tell, images: tuple[image_room.Need, ...] = ()
+    ) -> None:
         tell(
             events.Reserved(
                 at=self._clock(),
@@ -244,10 +251,12 @@ class MigrationRunner:
                     self._report(wish)
                 case instructions.Conclude():
                     self._on_outcome(wish.outcome)
-                case instructions.Reserve():
+                case instructions.Reserve(images=images):
                     self._try(
                         wish,
-                        lambda: self._reservation.reserve(self._tell_by_clock),
+                        lambda: self._reservation.reserve(
+                            self._tell_by_clock, images
+                        ),
                     )
                 case instructions.Release():
                     self._try(wish, self._reservation.release)

@@ -181,7 +181,13 @@ class Reception:
         with self._heeding(claim.migration_id), self._measured():
             with self._lock:
                 before = self._ledger.leases()
-            host = self._hypervisor.read_capacity()
+            host = self._hypervisor.read_capacity(
+                {
+                    need.directory
+                    for one in (claim, *(held.claim for held in before))
+                    for need in one.images
+                }
+            )
             with self._lock:
                 return self._grant(claim, host, before)
 

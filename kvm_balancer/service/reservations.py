@@ -16,6 +16,7 @@ from typing import Protocol
 from kvm_balancer import errors
 from kvm_balancer.messages import reservation as messages
 from kvm_balancer.migration import events
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
 from kvm_balancer.service import migrations
@@ -130,7 +131,13 @@ class Reservation(migrations.Reservation):
         self._thread: threading.Thread | None = None
         self._trouble = ''
 
-    def reserve(self, tell: migrations.Tell) -> None:
+    def reserve(
+        self,
+        tell: migrations.Tell,
+        images: tuple[image_room.Need, ...] = (),
+    ) -> None:
+        if self._claim is not None:
+            self._claim = dataclasses.replace(self._claim, images=images)
         self._spawn(lambda: self._run(tell))
 
     def share(self, tell: migrations.Tell) -> None:

@@ -150,12 +150,16 @@ class Driver(Carriers):
         """
 
     @abc.abstractmethod
-    def read_capacity(self) -> capacity.Capacity:
+    def read_capacity(
+        self, directories: collections.abc.Collection[str] = ()
+    ) -> capacity.Capacity:
         """Say what memory the host has, and who is in it or about to be.
 
         Asked while others wait for the answer: never one that an arriving
         instance can hold up.
 
+        :param directories: of images, of whose room is told as well; one
+            that the hypervisor makes no images in is left out
         :raises HypervisorUnreachable: when it does not answer
         """
 

@@ -56,7 +56,7 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
     life.asked_at = event.at
     text = f'{len(event.checks)} checks, none failed; memory is reserved next'
     life.tell(event, text)
-    return (instructions.Reserve(), *life.report(text))
+    return (instructions.Reserve(event.images), *life.report(text))
 
 
 def start(life: course.Course, event: events.Reserved) -> course.Wishes:

@@ -351,6 +351,7 @@ class LibvirtCarrier(driver.Carrier):
                 cause='pre-flight',
                 checks=found.checks,
                 disks=self._besides.disks.targets,
+                images=self._besides.disks.needs,
             )
         )
 

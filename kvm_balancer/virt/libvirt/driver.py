@@ -1,5 +1,6 @@
 """The libvirt driver: one host, from where this process stands."""
 
+import collections.abc
 import dataclasses
 from typing import Self
 import urllib.parse
@@ -28,6 +29,7 @@ from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import domains
 from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import image_rooms
 from kvm_balancer.virt.libvirt import leases
 from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import occupancy
@@ -119,16 +121,25 @@ class LibvirtDriver(driver.Driver):
                 f'there is no instance {instance!r} on {where}'
             ) from None
 
-    def read_capacity(self) -> capacity.Capacity:
+    def read_capacity(
+        self, directories: collections.abc.Collection[str] = ()
+    ) -> capacity.Capacity:
         reading = None
         if self._params.readings_file:
             reading = self._source().read()
         leaving = self._book.leaving()
-        return self._link.call(
+        found = self._link.call(
             lambda handle: occupancy.read(
                 handle, identity.identify(handle), leaving, reading
             )
         )
+        if not directories:
+            return found
+        local = self._is_local()
+        room = self._link.call(
+            lambda handle: image_rooms.read(handle, directories, local)
+        )
+        return dataclasses.replace(found, directories=room)
 
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:
         if not self._is_local():

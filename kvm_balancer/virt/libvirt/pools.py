@@ -161,6 +161,11 @@ def delete(handle: connection.Handle, path: str) -> None:
         image.delete(0)
 
 
+def stored_bytes(image: connection.Handle) -> int:
+    """Return what an image takes, in bytes."""
+    return int(image.info()[_ALLOCATION])
+
+
 def growth_bytes(image: connection.Handle) -> int:
     """Return by how much an image may grow."""
     told = image.info()

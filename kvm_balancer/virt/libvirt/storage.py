@@ -18,11 +18,11 @@ import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
-from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import filesystems
+from kvm_balancer.virt.libvirt import image_rooms
 from kvm_balancer.virt.libvirt import pools
 from kvm_balancer.virt.libvirt import verdicts
 
@@ -322,12 +322,12 @@ def _space_check(
         free, promised = there.call(
             functools.partial(_free_and_promised, place=place)
         )
-        left = max(0, free - promised) / _MIB
+        left = max(0.0, free - promised)
         now = sum(one.allocated_bytes for one in mine) / _MIB
         grown = sum(one.capacity_bytes for one in mine) / _MIB
         told = f'{left:,.0f} MiB are left in {place}'
         if promised:
-            told += f', besides {promised / _MIB:,.0f} for disks that arrive'
+            told += f', besides {promised:,.0f} for disks that arrive'
         if now > left:
             short.append(f'the disks need {now:,.0f} MiB, and {told}')
         elif grown > left:
@@ -342,16 +342,9 @@ def _space_check(
 
 def _free_and_promised(
     handle: connection.Handle, place: str
-) -> tuple[int, int]:
-    found = pools.pool(handle, place)
+) -> tuple[float, float]:
+    """Return what is free in a directory, and for whom arrives, in MiB."""
+    found = image_rooms.read(handle, [place], local=False).get(place)
     if found is None:
-        return 0, 0
-    promised = 0
-    for domain, state in arrivals.states(handle):
-        if state not in arrivals.ARRIVING:
-            continue
-        for disk in documents.read_domain(domain.XMLDesc(0)).disks:
-            if disk.kind == 'file' and pools.directory(disk.source) == place:
-                image = pools.volume(found, disk.source)
-                promised += 0 if image is None else pools.growth_bytes(image)
-    return pools.free_bytes(found), promised
+        return 0.0, 0.0
+    return found.free_mib, sum(one.most_mib for one in found.arriving.values())

@@ -14,6 +14,7 @@ import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import image_room
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
@@ -46,6 +47,18 @@ class Transfer:
     def targets(self) -> tuple[str, ...]:
         """Disks that libvirt is to copy, by their names in the guest."""
         return tuple(one.target for one in self._copies)
+
+    @property
+    def needs(self) -> tuple[image_room.Need, ...]:
+        """What they need on the destination, by directory."""
+        found: dict[str, float] = {}
+        for one in self._copies:
+            place = pools.directory(one.path)
+            mib = one.allocated_bytes / 2**20
+            found[place] = found.get(place, 0.0) + mib
+        return tuple(
+            image_room.Need(place, mib) for place, mib in found.items()
+        )
 
     @property
     def made(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The simulated driver: one host of a world, as its executor sees it."""
 
+import collections.abc
 import dataclasses
 from typing import Self
 
@@ -82,7 +83,10 @@ class SimulatedDriver(driver.Driver):
     def view(self, instance: str) -> driver.InstanceView:
         return self._stage.use(lambda world: self._view(world, instance))
 
-    def read_capacity(self) -> capacity.Capacity:
+    def read_capacity(
+        self, directories: collections.abc.Collection[str] = ()
+    ) -> capacity.Capacity:
+        """Tell of memory only: simulated instances have no images."""
         return self._stage.use(lambda world: self._host(world).read_capacity())
 
     def welcome(self, options: request.Options) -> tuple[events.Check, ...]:

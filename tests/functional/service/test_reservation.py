@@ -6,6 +6,7 @@ import os
 import pathlib
 import queue
 import tempfile
+import threading
 import time
 import uuid
 
@@ -17,16 +18,23 @@ from kvm_balancer.bus import transport
 from kvm_balancer.conf import opts
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
+from kvm_balancer.lab import storage
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import reservation as leases
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import request
+from kvm_balancer.migration import reservation
 from kvm_balancer.service import executor_client
 from kvm_balancer.service import executor_service
+from kvm_balancer.service import peers
 from tests.functional.bus import base
 from tests.functional.libvirt import guests
 from tests.functional.libvirt import hosts
 
 #: A guest has 64 MiB; the destination fits one.
 _GUEST_MIB, _FREE_MIB = 64, 100
+#: A disk, of which one fits there.
+_DISK_MIB, _VOLUME_MIB = 12, 20
 #: Both together want more than the hosts carry: a pass over what a guest
 #: writes to takes seconds, so that none converges on a busy machine either.
 _OWN_MIB_S, _CAPACITY_MIB_S = 6, 8
@@ -110,10 +118,12 @@ class ReservationTest(base.BrokerCase):
         self.addCleanup(service.stop)
         self.assertTrue(service.start())
 
-    def start_guest(self, host, memory_mib, working_set_mib, delay):
+    def start_guest(
+        self, host, memory_mib, working_set_mib, delay, devices=''
+    ):
         image = self.home / f'{working_set_mib}.bin'
         image.write_bytes(guests.image(working_set_mib, delay))
-        uid, xml = guests.definition(image, memory_mib)
+        uid, xml = guests.definition(image, memory_mib, devices=devices)
         self.handles[host].createXML(xml)
         self.addCleanup(self.destroy, uid)
         return uid
@@ -174,6 +184,87 @@ class ReservationTest(base.BrokerCase):
             loser.reason,
         )
         self.assertNotIn('preparing', [one.state for one in loser.story])
+
+    def make_pools(self):
+        """Have directories for images; that of the destination is small."""
+        place = str(storage.IMAGES)
+        for name, handle in self.handles.items():
+            host = self.lab.host(name)
+            host.run(['mkdir', '-p', place])
+            if name == 'host-3':
+                size = f'size={_VOLUME_MIB}m'
+                host.run(['mount', '-t', 'tmpfs', '-o', size, 'images', place])
+                self.addCleanup(host.run, ['umount', '-l', place])
+            pool = handle.storagePoolCreateXML(
+                "<pool type='dir'><name>images</name>"
+                f'<target><path>{place}</path></target></pool>'
+            )
+            self.addCleanup(pool.destroy)
+
+    def add_disk(self, host):
+        path = f'{storage.IMAGES}/{uuid.uuid4()}.raw'
+        size = ['bs=1M', f'count={_DISK_MIB}']
+        self.lab.host(host).run(['dd', 'if=/dev/urandom', f'of={path}', *size])
+        return f"""
+            <disk type='file' device='disk'>
+              <driver name='qemu' type='raw'/>
+              <source file='{path}'/><target dev='vda' bus='virtio'/>
+            </disk>"""
+
+    def test_of_two_sources_one_gets_the_last_room_for_disks(self):
+        self.make_pools()
+        moved = {}
+        for source in ('host-1', 'host-2'):
+            uid = self.start_guest(
+                source, 32, *_CALM, devices=self.add_disk(source)
+            )
+            moved[uid] = source
+            self.migrate(
+                uid, source, 'host-3', copy_storage=True, bandwidth_mib_s=2
+            )
+        outcomes = {
+            str(one.outcome): one for one in (self.ended(), self.ended())
+        }
+        self.assertEqual({'completed', 'failed'}, set(outcomes), outcomes)
+        winner, loser = outcomes['completed'], outcomes['failed']
+        self.assertEqual(['host-3'], self.where(winner.instance))
+        self.assertEqual([moved[loser.instance]], self.where(loser.instance))
+        self.assertIn(f'disks need {_DISK_MIB} MiB', loser.reason)
+        self.assertEqual(0.0, loser.transferred_mib)
+
+    def test_of_two_that_ask_at_once_one_is_promised_the_last_room(self):
+        self.make_pools()
+        images = (image_room.Need(str(storage.IMAGES), float(_DISK_MIB)),)
+        gate, answers = threading.Barrier(2), queue.SimpleQueue()
+
+        def ask(name):
+            asking = peers.Peers(self.configure(name), name)
+            try:
+                gate.wait(base.PATIENCE)
+                claim = reservation.Claim(name, name, name, 1.0, images=images)
+                answers.put(
+                    asking.reserve(
+                        'host-3', leases.Ask(claim, request.Options())
+                    )
+                )
+            finally:
+                asking.close()
+
+        threads = [
+            threading.Thread(target=ask, args=(name,)) for name in ('a', 'b')
+        ]
+        for one in threads:
+            one.start()
+        told = [answers.get(timeout=base.PATIENCE) for _ in threads]
+        for one in threads:
+            one.join(base.PATIENCE)
+        refused, promised = sorted(told, key=lambda one: one.lease_seconds)
+        self.assertEqual(0.0, refused.lease_seconds)
+        self.assertGreater(promised.lease_seconds, 0.0)
+        self.assertIn(
+            f'need {_DISK_MIB} MiB in {storage.IMAGES}',
+            refused.checks[0].reason,
+        )
 
     def test_silence_grants_nothing(self):
         """Where no executor answers nothing is touched, and it says so."""

@@ -94,8 +94,8 @@ class Hesitant:
     def __getattr__(self, name):
         return getattr(self._whole, name)
 
-    def read_capacity(self):
-        found = self._whole.read_capacity()
+    def read_capacity(self, directories=()):
+        found = self._whole.read_capacity(directories)
         self.asked.set()
         self.goes_on.wait(TIMEOUT_SECONDS)
         return found

@@ -127,7 +127,7 @@ class OtherClockTest(unittest.TestCase):
 class _Ahead:
     """A lease that is granted an hour ahead of everyone's time."""
 
-    def reserve(self, tell):
+    def reserve(self, tell, images=()):
         tell(
             events.Reserved(
                 at=time.time() + 3600.0,
