@@ -2,7 +2,8 @@
 
 Nobody can know what a network will do. A decision is judged by what was
 known when it was taken: as if all stayed as it was then, and a fault that is
-still waited for healed at once.
+still waited for healed at once. While there is a fault post-copy is not to be
+had: it neither should be started nor limits what pre-copy may take.
 """
 
 import enum
@@ -35,7 +36,7 @@ def granted(case: cases.Case, at: float) -> float:
     lost = faults.lost_seconds(case, at)
     budget = patience.PATIENCE[options.profile].budget * case.full_seconds
     limit = options.time_limit_seconds or budget + lost
-    if not options.post_copy:
+    if not options.post_copy or faults.fault_at(case, at) is not None:
         return limit
     hasty = oracle.hasty(faults.mended(case))
     return min(limit, options.post_copy_patience * hasty.seconds + lost)
@@ -80,11 +81,7 @@ def _seen_after(case: cases.Case) -> float:
 
 def _sent_off(case: cases.Case, at: float) -> set[Wrong]:
     fault = faults.fault_at(case, at)
-    if (
-        fault is not None
-        and (fault.broken or at - fault.begins < fault.patient)
-        and at - fault.begins > _seen_after(case)
-    ):
+    if fault is not None and at - fault.begins > _seen_after(case):
         return {Wrong.SENT_OFF}
     return {Wrong.POST_COPIED} if converges(case, at) else set()
 
@@ -98,24 +95,18 @@ def _gave_up(case: cases.Case, ran: drive.Ran) -> set[Wrong]:
         return set() if named else {Wrong.UNTOLD}
     over = 0.0 < limit <= at
     found = set()
-    if fault is not None and fault.broken:
-        age = at - fault.begins
-        if age >= fault.patient:
-            if 'network' not in ran.reason:
-                found.add(Wrong.UNTOLD)
-            if age > fault.patient + SLACK_SECONDS + _seen_after(case):
+    if fault is not None and at - fault.begins >= fault.patient:
+        if 'network' not in ran.reason:
+            found.add(Wrong.UNTOLD)
+        if fault.broken:
+            due_at = fault.begins + fault.patient
+            if at > due_at + SLACK_SECONDS + _seen_after(case):
                 found.add(Wrong.LATE)
             return found
     sound = _sound_for(case, at) > SLACK_SECONDS + _seen_after(case)
+    due = case.options.post_copy and bool(ran.passes) and fault is None
     if over:
-        due = (
-            bool(ran.passes)
-            and sound
-            and fault is None
-            and case.options.post_copy
-        )
-    else:
-        due = case.options.post_copy and bool(ran.passes)
+        due = due and sound
     if due or converges(case, at):
         found.add(Wrong.GAVE_UP)
     return found

@@ -21,9 +21,9 @@ class Fault:
     """A stretch in which the network carries less than half.
 
     :ivar level: what it carries, as a share of what it should
-    :ivar patient: how long it is taken for a fault: what stays slow for
-        longer is the network that there is, and what carries next to nothing
-        for as long is given up
+    :ivar patient: how long it is waited for: what stays slow for longer is
+        gone on with, without post-copy, and what carries next to nothing for
+        as long is given up
     """
 
     begins: float
@@ -92,7 +92,7 @@ def known(case: cases.Case, at: float) -> cases.Case:
 def mended(case: cases.Case) -> cases.Case:
     """Return the same over a network without faults.
 
-    What stays slow is slow from where it is taken for what there is.
+    What stays slow is slow from where it is gone on with.
     """
     network: list[tuple[float, float]] = []
     for at, mib_s in case.network:

@@ -23,9 +23,14 @@ the limit.
 A dirty rate above the bandwidth alone decides nothing: pages that are
 written twice are sent once. A bandwidth that fell to less than half of its
 peak is a fault of the network, and says nothing of the guest's memory: it
-neither starts post-copy nor counts as a stall. It is seen at every look, not
-only at the ends of passes: a pass over a link that is dead has none. What
-the end of a pass asked for meanwhile is decided when the link is sound.
+never starts post-copy. It is seen at every look, not only at the ends of
+passes: a pass over a link that is dead has none. What the end of a pass
+asked for meanwhile is decided when the link is sound.
+
+For as long as the profile is patient with it nothing is decided but a switch
+that fits. Then a link that carries next to nothing is given up; one that is
+only slow is gone on with, on all rungs but post-copy: who converges over it
+does so, and who cannot is given up, by a fault of the network.
 """
 
 import math
@@ -99,15 +104,14 @@ class Adaptive(contract.Convergence):
         fault = self._fault(at)
         if fault is not None and boundary and self._may_switch(fault):
             return self._switch(at)
-        boundary = bool(self._trend.boundaries) and (
-            boundary or self._held_back
-        )
-        if fault is None and boundary and self._trend.link.unsure:
+        boundary = boundary and bool(self._trend.boundaries)
+        due = boundary or self._held_back
+        if fault is None and due and self._trend.link.unsure:
             fault = contract.CarryOn('its share was raised just now')
-        self._held_back = boundary and fault is not None
+        self._held_back = due and (fault is not None or self._faulty)
         if fault is not None:
             return fault
-        if boundary:
+        if boundary if self._faulty else due:
             return self._decide(at)
         if self._limits.spent(at) and not self._fitting.fits:
             return self._next_rung(
@@ -132,7 +136,7 @@ class Adaptive(contract.Convergence):
     def _switch(self, at: float) -> contract.Decision:
         """Let the hypervisor switch, as soon as that is worth it."""
         granted = (
-            self._limits.hybrid_seconds() if self._post_copy else math.inf
+            self._limits.hybrid_seconds() if self._may_post_copy else math.inf
         )
         return self._fitting.decide(at, granted)
 
@@ -150,26 +154,42 @@ class Adaptive(contract.Convergence):
         link = self._trend.link
         if link.collapsed_since is None:
             return None
-        why = (
-            f'the bandwidth fell to {link.bandwidth_mib_s:.1f} MiB/s,'
-            f' less than half of its peak: a fault of the network'
-        )
         lasts = at - link.collapsed_since
         if lasts < patient:
-            return contract.CarryOn(why)
+            return contract.CarryOn(self._collapse())
         if link.broken:
-            return contract.GiveUp(f'{why}, for {lasts:.0f} s')
-        link.accept()
+            return contract.GiveUp(f'{self._collapse()}, for {lasts:.0f} s')
+        link.put_up_with()
         return None
 
+    def _collapse(self) -> str:
+        return (
+            f'the bandwidth fell to {self._trend.bandwidth_mib_s:.1f} MiB/s,'
+            f' less than half of its peak: a fault of the network'
+        )
+
+    @property
+    def _faulty(self) -> bool:
+        """The network has a fault, be it one that is put up with."""
+        return self._trend.collapsed_since is not None
+
+    @property
+    def _may_post_copy(self) -> bool:
+        """Post-copy is allowed, and the network is sound."""
+        return self._post_copy and not self._faulty
+
     def _may_switch(self, fault: contract.Decision) -> bool:
-        """Say whether what is left fits even at what the fault leaves.
+        """Say whether what is left fits even at what the fault leaves."""
+        return isinstance(fault, contract.CarryOn) and self._stop_fits
+
+    @property
+    def _stop_fits(self) -> bool:
+        """What is left fits, as far as the network shows.
 
         Over a link that carries next to nothing no guest is stopped.
         """
         return (
-            isinstance(fault, contract.CarryOn)
-            and bool(self._trend.boundaries)
+            bool(self._trend.boundaries)
             and self._trend.link.carries
             and self._fitting.fits
         )
@@ -187,21 +207,24 @@ class Adaptive(contract.Convergence):
         )
         seconds = self._trend.next_pass_seconds
         stop = self._options.max_downtime_ms / 1000.0
+        left = self._seconds_left(hopefully=not self._may_post_copy)
         if self._throttle.spent(seconds) or self._throttle.in_vain(
-            seconds, self._seconds_left(hopefully=not self._post_copy) - stop
+            seconds, left - stop
         ):
             return self._next_rung(
                 f'{seen}; the throttle of {self._throttle.percent} % may not'
                 f' rise further'
                 f' ({self._options.max_throttle_percent} % allowed)'
             )
-        if self._post_copy and self._post_copy_is_due(at):
+        if self._may_post_copy and self._post_copy_is_due(at):
             return self._next_rung(
                 f'{seen}; pre-copy would take {_seconds(self._takes(at))}'
                 f' and {_seconds(self._limits.hybrid_seconds())} are granted'
             )
         takes = self._takes(at, trend.STRAIGHT)
-        if self._limits.hopeless(at, takes, self._throttle.may_rise):
+        if self._limits.hopeless(
+            at, takes, self._throttle.may_rise, waited=self._faulty
+        ):
             return self._next_rung(
                 f'{seen}; pre-copy would take {_seconds(takes)}, and'
                 f' {_seconds(self._limits.budget_seconds())} are granted'
@@ -282,10 +305,12 @@ class Adaptive(contract.Convergence):
     # -- the upper rungs ---------------------------------------------------
 
     def _next_rung(self, why: str) -> contract.Decision:
-        if self._post_copy:
+        if self._may_post_copy:
             return contract.StartPostCopy(why)
         if self._fitting.may_rise:
             return self._fitting.rise(why)
+        if self._faulty:
+            return contract.GiveUp(f'{why}; {self._collapse()}')
         if self._options.post_copy:
             return contract.GiveUp(f'{why}; post-copy was refused')
         return contract.GiveUp(f'{why}; post-copy is not allowed')
@@ -298,14 +323,15 @@ class Adaptive(contract.Convergence):
             f'the time limit of {self._options.time_limit_seconds:g} s'
             f' passed with {seen.remaining_mib:.0f} MiB left'
         )
-        if self._post_copy and seen.boundaries and not self._faulty:
+        if self._may_post_copy and seen.boundaries:
             if new and seen.pulse.beats:
                 return contract.StartPostCopy(why)
             if at - seen.pulse.beat_at < SILENT_SECONDS:
                 return contract.CarryOn(f'{why}: about to see what flows')
         if at - seen.pulse.seen_at >= SILENT_SECONDS:
             return contract.GiveUp(f'{why}, and nothing is heard of it')
-        if self._faulty or at - seen.pulse.beat_at >= SILENT_SECONDS:
+        silent = at - seen.pulse.beat_at >= SILENT_SECONDS
+        if silent or (self._faulty and not self._stop_fits):
             return contract.GiveUp(f'{why}, by a fault of the network')
         if self._last_chance_until is None and self._fitting.fits:
             # the pass that is under way, and the stop
@@ -318,11 +344,9 @@ class Adaptive(contract.Convergence):
             and not boundary
         ):
             return contract.CarryOn(f'{why}: about to switch')
+        if self._faulty:
+            return contract.GiveUp(f'{why}; {self._collapse()}')
         return contract.GiveUp(why)
-
-    @property
-    def _faulty(self) -> bool:
-        return self._trend.collapsed_since is not None
 
 
 def _seconds(seconds: float) -> str:

@@ -3,7 +3,8 @@
 A bandwidth that fell to less than half of its peak is a fault of the
 network, and says nothing of the guest's memory; one that was lowered on
 purpose is neither. While the fault lasts the peak stands: what the network
-cannot carry now is no measure of what it could.
+cannot carry now is no measure of what it could. A fault can be put up with,
+for want of another link, but it is one until the link is sound again.
 """
 
 import math
@@ -28,7 +29,8 @@ class Link:
 
     :ivar bandwidth_mib_s: smoothed; 0 while nothing was seen
     :ivar collapsed_since: None while the network is sound
-    :ivar lost_seconds: what its faults have cost so far
+    :ivar lost_seconds: what its faults have cost so far, while they were
+        waited for
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,7 @@ class Link:
         # or partly of the time before its limit was changed
         self._mixed = False
         self._raised = False
+        self._put_up_with = False
 
     def sample(self, bandwidth_mib_s: float, at: float) -> None:
         """Take in what was measured; nothing is a measure once it flowed."""
@@ -54,24 +57,28 @@ class Link:
         aged = max(0.0, at - self._sampled_at) if self._samples else 0.0
         self._samples += 1
         self._sampled_at = at
-        weight = 1.0 if self._anew and not self._mixed else ALPHA
-        if not self._mixed:
+        mixed, self._mixed = self._mixed, False
+        weight = 1.0 if self._anew and not mixed else ALPHA
+        if not mixed:
             self._anew = self._raised = False
-        self._mixed = False
         self.bandwidth_mib_s += weight * (
             bandwidth_mib_s - self.bandwidth_mib_s
         )
         self._now_mib_s = min(bandwidth_mib_s, self.bandwidth_mib_s)
-        if self._now_mib_s < FAULT_SHARE * self._peak_mib_s:
+        if self._raised:
+            # partly of a lower limit: neither a fault nor the end of one
+            return
+        if self._falls_short:
             if self.collapsed_since is None:
                 self.collapsed_since = at
-            self.lost_seconds += aged * (
-                1.0 - min(1.0, bandwidth_mib_s / self._peak_mib_s)
-            )
+            if not self._put_up_with:
+                self.lost_seconds += aged * (
+                    1.0 - min(1.0, bandwidth_mib_s / self._due_mib_s)
+                )
             return
         if self.collapsed_since is not None:
             # the samples of the fault say nothing of what there is now
-            self.collapsed_since = None
+            self._heal()
             self.bandwidth_mib_s = bandwidth_mib_s
         self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
         carried = self.bandwidth_mib_s
@@ -88,9 +95,18 @@ class Link:
         return self._samples > 0
 
     @property
+    def _due_mib_s(self) -> float:
+        """What it could carry, and may."""
+        return min(self._peak_mib_s, self._limit_mib_s)
+
+    @property
+    def _falls_short(self) -> bool:
+        return self._now_mib_s < FAULT_SHARE * self._due_mib_s
+
+    @property
     def broken(self) -> bool:
         """Next to nothing goes across."""
-        return self._now_mib_s < BROKEN_SHARE * self._peak_mib_s
+        return self._now_mib_s < BROKEN_SHARE * self._due_mib_s
 
     @property
     def unsure(self) -> bool:
@@ -104,20 +120,30 @@ class Link:
         return not self.broken and not slower
 
     def wait(self, at: float) -> None:
-        """Take note that it waits for the memory: that is no fault of it."""
-        self._sampled_at = at
-        self.collapsed_since = None
+        """Take note that it waits for the memory: that is no fault of it.
 
-    def accept(self) -> None:
-        """Take a link that stays slow for the link that there is."""
+        Nor does it mend one: the fault is waited for from here on.
+        """
+        self._sampled_at = at
+        if self.collapsed_since is not None:
+            self.collapsed_since = at
+
+    def put_up_with(self) -> None:
+        """Go on over the link that there is, though it stays slow.
+
+        What it costs from here on is no loss any more. It remains a fault.
+        """
+        self._put_up_with = True
+
+    def _heal(self) -> None:
         self.collapsed_since = None
-        self._peak_mib_s = self.bandwidth_mib_s
+        self._put_up_with = False
 
     def limit(self, mib_s: float) -> None:
         """Take note that the stream may carry so much from now on.
 
-        A lower limit is no fault: the peak comes down with it. A higher one
-        mends none: what the link carried it could carry.
+        A lower limit is no fault: less is expected while it lasts. A higher
+        one mends none: what the link carried it could carry.
 
         :param mib_s: 0 for no limit
         """
@@ -125,11 +151,10 @@ class Link:
         self._limit_mib_s = mib_s if mib_s > 0.0 else math.inf
         self._mixed = self.known
         self._raised = self.known and self._limit_mib_s > before
-        self._peak_mib_s = min(self._peak_mib_s, self._limit_mib_s)
         self.bandwidth_mib_s = min(self.bandwidth_mib_s, self._limit_mib_s)
         self._now_mib_s = min(self._now_mib_s, self._limit_mib_s)
-        if self._now_mib_s >= FAULT_SHARE * self._peak_mib_s:
-            self.collapsed_since = None
+        if self.collapsed_since is None or not self._falls_short:
+            self._heal()
             self._anew = True
 
     def seconds(self, mib: float) -> float:

@@ -19,7 +19,8 @@ class Patience:
     :ivar stall_seconds: how long they must
     :ivar budget: how many times a full pass it may take, without a limit in
         time from the request
-    :ivar collapse_seconds: how long a network fault is waited for
+    :ivar collapse_seconds: how long a network fault is waited for, before a
+        link that stays slow is gone on with, without post-copy
     """
 
     passes: int
@@ -36,6 +37,8 @@ PATIENCE = {
 #: An estimate from few passes may be wrong by as much; before the limit in
 #: time is reached, it is given up only well beyond it.
 ESTIMATE_MARGIN = 1.5
+#: Of a guest that was copied faster and slower one pass may mislead.
+CONFIRMED_PASSES = 2
 
 
 class Limits:
@@ -94,13 +97,17 @@ class Limits:
         """Say whether there is no more time."""
         return at - self._begun_at > self.budget_seconds()
 
-    def hopeless(self, at: float, takes: float, hopes: bool) -> bool:
+    def hopeless(
+        self, at: float, takes: float, hopes: bool, waited: bool = False
+    ) -> bool:
         """Say whether there is no more time, or no use for it.
 
         To be asked at the end of each pass that leaves too much.
 
         :param takes: how long it will take in all, if all goes on so
         :param hopes: it is going to be slowed down further
+        :param waited: the network was given the time to mend already: a
+            second pass that says so is enough
         """
         if self.spent(at):
             return True
@@ -110,6 +117,8 @@ class Limits:
         if not self._stalled:
             self._stalled_since = at
         self._stalled += 1
+        if waited:
+            return self._stalled >= CONFIRMED_PASSES
         return (
             self._stalled > self.patience.passes
             and at - self._stalled_since >= self.patience.stall_seconds
