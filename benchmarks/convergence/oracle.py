@@ -14,6 +14,7 @@ import math
 from benchmarks.convergence import cases
 from benchmarks.convergence import drive
 from kvm_balancer.migration import events
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import patience
@@ -206,11 +207,11 @@ def _spent(case: cases.Case, ran: drive.Ran) -> list[float]:
     """Return the ends of passes at the highest throttle that is allowed."""
     settled = throttle.settle(case.options)
     step = settled.auto_converge_increment_percent
-    return [
-        one.at
-        for one in ran.passes
-        if one.throttle_percent + step > case.options.max_throttle_percent
-    ]
+    allowed = case.options.max_throttle_percent
+    # the hypervisor's own last step is cut short, not left out
+    highest = allowed >= qemu.HIGHEST_THROTTLE_PERCENT
+    least = allowed if highest else allowed - step + 1
+    return [one.at for one in ran.passes if one.throttle_percent >= least]
 
 
 def passes_after_throttle(case: cases.Case, ran: drive.Ran) -> int:

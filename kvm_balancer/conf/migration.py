@@ -43,9 +43,10 @@ hypervisor does it by steps; see ``max_throttle_percent`` for how far.
         min=0,
         max=99,
         help="""
-The most a guest may be slowed down, in percent of its CPU time. When it is
-reached and the copy still does not converge, the next means is used at once
-(post-copy where allowed, else the migration is given up). 0 turns
+The most a guest may be slowed down, in percent of its CPU time; 99 is all
+that a hypervisor does. When it is reached and the copy still does not
+converge, the next means is used at once (post-copy where allowed, else the
+longest stop that is allowed, else the migration is given up). 0 turns
 ``auto_converge`` off. Raised, more guests converge, at the expense of what
 runs in them.
 """,
@@ -103,8 +104,8 @@ converge without it, and what does not converge takes longer. Below 1.5
 post-copy comes before ``auto_converge`` acts, although a throttle is allowed:
 the hypervisor slows a guest down after two passes that left too much, and then
 step by step, so that some guests need 4 or more for a throttle of 50 %. When
-the throttle may not rise further (``max_throttle_percent``, below 99),
-post-copy comes at once. Predictions count with the same.
+the throttle may not rise further (``max_throttle_percent``), and what it did
+will not do, post-copy comes at once. Predictions count with the same.
 """,
     ),
     cfg.IntOpt(

@@ -208,8 +208,9 @@ class Adaptive(contract.Convergence):
         seconds = self._trend.next_pass_seconds
         stop = self._options.max_downtime_ms / 1000.0
         left = self._seconds_left(hopefully=not self._may_post_copy)
+        granted = self._limits.budget_seconds() - self._limits.elapsed(at)
         if self._throttle.spent(seconds) or self._throttle.in_vain(
-            seconds, left - stop
+            seconds, left - stop, granted
         ):
             return self._next_rung(
                 f'{seen}; the throttle of {self._throttle.percent} % may not'

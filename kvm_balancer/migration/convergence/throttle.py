@@ -3,7 +3,9 @@
 QEMU looks at the end of a pass, and at most once a second, whether more than
 half of what was sent got dirty meanwhile. When it did so twice it slows the
 guest down by another step, and asks nobody: libvirt has no word for the
-highest throttle, so that what is not allowed has to be ended before it.
+highest throttle, so that what is not allowed has to be ended before it. It
+stops at its own maximum by itself: where that is allowed nothing has to be
+ended, but no further step will help either.
 """
 
 import dataclasses
@@ -116,22 +118,30 @@ class Watch:
         ends_at = self._at + max(seconds, qemu.LOOK_SECONDS) + _ROUNDING
         return (
             self._at_last_step
+            and not self._at_highest
             and ends_at - looked_at >= qemu.THROTTLE_PERIOD_SECONDS
             and self._high >= qemu.THROTTLE_LOOKS - 1
             and self._share > self._spent_share
         )
 
-    def in_vain(self, pass_seconds: float, seconds_left: float) -> bool:
+    def in_vain(
+        self, pass_seconds: float, seconds_left: float, granted_seconds: float
+    ) -> bool:
         """Say whether what is allowed was tried, and will not do.
 
         :param pass_seconds: how long the next pass takes
         :param seconds_left: how long it takes at this throttle until what is
-            left fits the stop; it has until the next step
+            left fits the stop
+        :param granted_seconds: what it has for that at QEMU's highest
+            throttle; at a lower one it has until the next step
         """
         if not self._at_last_step or self.passes <= TRIED_PASSES:
             return False
-        return self._share > self._spent_share and seconds_left > UNSURE * (
-            self._rises_at(pass_seconds) - self._at
+        if not self._at_highest:
+            granted_seconds = self._rises_at(pass_seconds) - self._at
+        return (
+            self._share > self._spent_share
+            and seconds_left > UNSURE * granted_seconds
         )
 
     def _rises_at(self, pass_seconds: float) -> float:
@@ -147,13 +157,18 @@ class Watch:
 
     @property
     def _at_last_step(self) -> bool:
-        """Another step would be more than is allowed."""
-        return (
-            self._on
-            and self._allowed < qemu.HIGHEST_THROTTLE_PERCENT
-            and self.percent > 0
-            and self.percent + self._step > self._allowed
-        )
+        """Another step would be more than is allowed, or is none."""
+        if not self._on or self.percent <= 0:
+            return False
+        if self._allowed >= qemu.HIGHEST_THROTTLE_PERCENT:
+            # the last step is cut short, not left out
+            return self._at_highest
+        return self.percent + self._step > self._allowed
+
+    @property
+    def _at_highest(self) -> bool:
+        """QEMU takes no further step."""
+        return self.percent >= qemu.HIGHEST_THROTTLE_PERCENT
 
     @property
     def may_rise(self) -> bool:
