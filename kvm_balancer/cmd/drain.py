@@ -14,9 +14,9 @@ from typing import TextIO
 from rich import console
 from rich import progress
 
-from kvm_balancer import errors
 from kvm_balancer.cmd import action
 from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import listing
 from kvm_balancer.cmd import startup
 
@@ -92,7 +92,7 @@ class Drain(action.Action):
         )
         parser.add_argument(
             '--timeout',
-            type=float,
+            type=arguments.amount,
             default=0.0,
             metavar='SECONDS',
             help='Wait no longer; the drain goes on (default: no limit).',
@@ -100,10 +100,6 @@ class Drain(action.Action):
 
     def act(self, parsed_args: argparse.Namespace) -> Row:
         host = parsed_args.host
-        if parsed_args.timeout < 0:
-            raise errors.ConfigurationError(
-                f'--timeout is {parsed_args.timeout:g}: it has to be 0 or more'
-            )
         stream = self.progress_stream(parsed_args)
         reason = parsed_args.reason or f'drained by {getpass.getuser()}'
         with agent_client.connected(self.app.conf) as agent:

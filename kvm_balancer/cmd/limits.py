@@ -33,6 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='Slow the instance down when it does not converge.',
     )
     parser.add_argument(
+        '--auto-converge-initial',
+        dest='auto_converge_initial_percent',
+        type=arguments.whole_number(0, 99),
+        metavar='PERCENT',
+        help='By how much it is slowed down at first, in percent of its CPU '
+        "time, and by no more than --max-throttle; 0 for the hypervisor's "
+        'own, 20 on QEMU.',
+    )
+    parser.add_argument(
+        '--auto-converge-increment',
+        dest='auto_converge_increment_percent',
+        type=arguments.whole_number(0, 99),
+        metavar='PERCENT',
+        help='By how much more with each further step, made smaller to keep '
+        "to --max-throttle; 0 for the hypervisor's own, 10 on QEMU.",
+    )
+    parser.add_argument(
         '--bandwidth',
         dest='bandwidth_mib_s',
         type=arguments.whole_number(0, 1_000_000),
@@ -53,6 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PERCENT',
         help='The most the instance may be slowed down, in percent of its '
         'CPU time; 0 for not at all.',
+    )
+    parser.add_argument(
+        '--time-limit',
+        dest='time_limit_seconds',
+        type=arguments.whole_number(0, 10_000_000),
+        metavar='SECONDS',
+        help='End it after so long, by post-copy where allowed, by a stop '
+        'that fits --max-downtime, or by giving up; 0 for no limit. Time in '
+        'which disks are copied does not count.',
     )
     parser.add_argument(
         '--parallel-connections',

@@ -174,9 +174,12 @@ class Migrate(listing.Record):
 
 
 def _libvirt_uri(text: str) -> str:
-    parts = urllib.parse.urlsplit(text)
+    said = f'{text!r} is no libvirt URI, as qemu+ssh://host/system is'
+    try:
+        parts = urllib.parse.urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{said}: {error}') from None
     if not parts.scheme or not (parts.netloc or parts.path.strip('/')):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is no libvirt URI, as qemu+ssh://host/system is'
-        )
+        raise argparse.ArgumentTypeError(said)
     return text

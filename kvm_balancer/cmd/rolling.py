@@ -20,6 +20,7 @@ from typing import TextIO
 from kvm_balancer import errors
 from kvm_balancer.cmd import action
 from kvm_balancer.cmd import agent_client
+from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import drain
 from kvm_balancer.cmd import startup
 
@@ -145,24 +146,20 @@ class Rolling(action.Action):
         )
         parser.add_argument(
             '--at-once',
-            type=int,
+            type=arguments.whole_number(1, 1_000_000),
             default=1,
             metavar='N',
             help='At most so many hosts at a time (default: %(default)s).',
         )
         parser.add_argument(
             '--back-within',
-            type=float,
+            type=arguments.amount,
             default=1800.0,
             metavar='SECONDS',
             help='How long a host is waited for (default: %(default)g).',
         )
 
     def act(self, parsed_args: argparse.Namespace) -> Row:
-        if parsed_args.at_once < 1:
-            raise errors.ConfigurationError(
-                f'--at-once is {parsed_args.at_once}: it has to be 1 or more'
-            )
         if not os.access(parsed_args.hook, os.X_OK):
             raise errors.ConfigurationError(
                 f'--hook {parsed_args.hook} is no program that can be run'

@@ -8,6 +8,8 @@ risked as little as any of them allows.
 import collections.abc
 from typing import Any
 
+from kvm_balancer.migration import qemu
+
 #: Of an option: a truth value, a number or a word.
 Value = Any
 
@@ -27,6 +29,20 @@ def lower_limit(one: Value, other: Value) -> Value:
     return min(filter(None, (one, other)), default=0)
 
 
+def gentler(
+    own: int,
+) -> collections.abc.Callable[[Value, Value], Value]:
+    """Make the choice of the lower one, where 0 is the hypervisor's own.
+
+    :param own: what that is
+    """
+
+    def choose(one: Value, other: Value) -> Value:
+        return min(one, other, key=lambda percent: percent or own)
+
+    return choose
+
+
 def both(one: Value, other: Value) -> Value:
     """Return what both allow."""
     return one and other
@@ -41,6 +57,8 @@ def either(one: Value, other: Value) -> Value:
 #: carried, and how long is tried: no value of them is the safer one.
 STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
     'auto_converge': both,
+    'auto_converge_initial_percent': gentler(qemu.FIRST_THROTTLE_PERCENT),
+    'auto_converge_increment_percent': gentler(qemu.THROTTLE_STEP_PERCENT),
     'max_throttle_percent': lower,
     'post_copy': both,
     'post_copy_by_instance': both,

@@ -162,6 +162,8 @@ _READ: dict[str, collections.abc.Callable[[str, str], Value]] = {
     'max_downtime_ms': _whole(1, 2_000_000),
     'max_throttle_percent': _whole(0, 99),
     'auto_converge': _truth,
+    'auto_converge_initial_percent': _whole(0, 99),
+    'auto_converge_increment_percent': _whole(0, 99),
     'bandwidth_mib_s': _whole(0, 1_000_000),
     'time_limit_seconds': _whole(0, 10_000_000),
     'tls': _truth,

@@ -17,6 +17,8 @@ _THERE = ('--destination', 'qemu+tcp://127.0.0.1:2/system')
 
 _SIMULATE = ('simulate', '--fleet', '{fleet}', '--hours', '1')
 
+_ROLLING = ('rolling', 'racks', '--hook', '/bin/true')
+
 _INSTANCE = {'id': 'i', 'host': 'a', 'vcpus': 1, 'memory_mib': 1024}
 
 
@@ -102,6 +104,10 @@ TABLE = (
     ((*_SIMULATE, '--compare', 'spread.start=x'), 'spread.start=x: ', 2),
     ((*_SIMULATE, '--compare', 'spread.start=7'), 'spread.start=7: ', 2),
     ((*_SIMULATE, '--report', '{fleet}/x'), 'cannot be left in', 2),
+    # Drains
+    (('drain', 'a', '--timeout', 'nan'), "'nan' is not a number of 0 or", 2),
+    ((*_ROLLING, '--at-once', '0'), "'0' is not a whole number from 1", 2),
+    ((*_ROLLING, '--back-within', 'nan'), "'nan' is not a number of 0", 2),
     # The bus
     (('hosts',), '127.0.0.1:1 refuses connections', 1),
     (('instances',), '127.0.0.1:1 refuses connections', 1),
@@ -121,6 +127,16 @@ TABLE = (
     (('migrate',), 'arguments are required', 2),
     (_MIGRATE, 'required: --destination', 2),
     ((*_MIGRATE, '--destination', 'host-b'), 'no libvirt URI', 2),
+    (
+        (*_MIGRATE, '--destination', 'qemu+tcp://[::1/system'),
+        "'qemu+tcp://[::1/system' is no libvirt URI, as qemu+ssh://host/sy",
+        2,
+    ),
+    (
+        ('migrate', 'vm', *_THERE, '--source', 'qemu+tcp://h:99999/system'),
+        'Port out of range',
+        2,
+    ),
     ((*_MIGRATE, '--destination', _MIGRATE[-1]), 'the same host', 2),
     ((*_MIGRATE, *_THERE), 'libvirt at qemu+tcp://127.0.0.1:1/system', 1),
     ((*_MIGRATE, *_THERE, '--max-downtime', '0'), 'not a whole number', 2),
@@ -130,6 +146,17 @@ TABLE = (
         2,
     ),
     ((*_MIGRATE, *_THERE, '--bandwidth', '-1'), 'not a whole number', 2),
+    ((*_MIGRATE, *_THERE, '--time-limit', '-1'), 'whole number from 0', 2),
+    (
+        (*_MIGRATE, *_THERE, '--auto-converge-initial', '100'),
+        "'100' is not a whole number from 0 to 99",
+        2,
+    ),
+    (
+        (*_MIGRATE, *_THERE, '--auto-converge-increment', '1.5'),
+        "'1.5' is not a whole number from 0 to 99",
+        2,
+    ),
     (
         ('--config-file', '{no_plugin}', *_MIGRATE, *_THERE),
         "there is no convergence 'nosuch'",

@@ -10,6 +10,8 @@ from kvm_balancer.migration.options import strictness
 
 _SAFE = {
     'auto_converge': st.booleans(),
+    'auto_converge_initial_percent': st.integers(0, 99),
+    'auto_converge_increment_percent': st.integers(0, 99),
     'max_throttle_percent': st.integers(0, 99),
     'post_copy': st.booleans(),
     'post_copy_by_instance': st.booleans(),
