@@ -261,6 +261,18 @@ class Noted(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stumbled(Event):
+    """An event could not be answered: a defect of ours, or a surprise.
+
+    ``cause`` says which event it was.
+
+    :ivar text: what came of it, in one line
+    """
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(Event):
     """Someone wants this migration to end; ``cause`` says who and why."""
 

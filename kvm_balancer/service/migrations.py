@@ -230,7 +230,8 @@ class MigrationRunner:
 
         An event that its tables do not allow, and one that its rules stumble
         over, is a defect of ours or a surprise of the hypervisor's: the guest
-        must not pay for it, so it is logged and the migration goes on.
+        must not pay for it. Nothing is ended, but nor is what was believed of
+        the migration any more: it is unknown until both ends have told.
         """
         try:
             return self._life.handle(event)
@@ -242,7 +243,7 @@ class MigrationRunner:
                 self.request.migration_id,
                 type(event).__name__,
             )
-        return ()
+        return self._life.doubt(self._clock(), event)
 
     def _carry_out(self, wishes: tuple[instructions.Instruction, ...]) -> None:
         for wish in wishes:

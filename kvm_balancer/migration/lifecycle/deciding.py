@@ -57,6 +57,26 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     return ending.look(life, event, said)
 
 
+def doubt(life: course.Course, event: events.Stumbled) -> course.Wishes:
+    """Say that it is unknown, as what was believed of it cannot be trusted.
+
+    Nothing is done to the job: it runs on as the hypervisors have it. Both
+    ends are looked at anew, as after a crash, and a job that runs is followed
+    again.
+    """
+    after = life.after
+    after.lost = life.switched = True
+    after.looks = after.agreed = 0
+    after.verdict = after.mending = after.settled = None
+    return _be_unknown(
+        life,
+        event,
+        f'{event.text}: a defect, of which the log of the executor says more; '
+        'nothing is ended for it, and both ends are looked at until they tell '
+        'what became of it',
+    )
+
+
 def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     """Read off both ends how it ended, do what helps, or look again."""
     after = life.after

@@ -16,10 +16,11 @@ States of a migration
 =====================
 
 A row for each event that may come in a state, what is done, and where it
-leads. What is not in the table is impossible: it is refused, and told with
-the story of the migration. Events that hypervisors send late or twice are in
-the table as rows that stay where they are. The same as a diagram, for
-graphviz: :download:`migration-states.dot`.
+leads. What is not in the table is impossible: it is told with the story of
+the migration, which is unknown from there on (``Stumbled``). Events that
+hypervisors send late or twice are in the table as rows that stay where they
+are. The same as a diagram, for graphviz:
+:download:`migration-states.dot`.
 
 """
 

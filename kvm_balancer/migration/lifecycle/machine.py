@@ -79,6 +79,22 @@ class Machine:
             )
         )
 
+    def doubt(self, at: float, stumbled: events.Event) -> course.Wishes:
+        """Take note that *stumbled* could not be answered.
+
+        That it is unknown is told, and both ends are looked at: see
+        :class:`.events.Stumbled`.
+        """
+        name = type(stumbled).__name__
+        return self.handle(
+            events.Stumbled(
+                at=at,
+                cause=stumbled.cause,
+                text=f'{name} could not be answered in state'
+                f' {self.state.value!r}',
+            )
+        )
+
     def handle(self, event: events.Event) -> course.Wishes:
         """Take *event* in, and say what is to be done about it.
 

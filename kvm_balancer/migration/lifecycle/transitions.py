@@ -60,6 +60,7 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.Mended,
     events.Unmarked,
     events.Noted,
+    events.Stumbled,
     events.CancelAsked,
     events.Ticked,
 )
@@ -281,6 +282,25 @@ TABLE: dict[tuple[states.State, type[events.Event]], Rule] = {
     }.items()
     for kind, rule in row.items()
 }
+
+#: After a stumble that came before the start these are answers to what was
+#: asked before it.
+TABLE.update(
+    {
+        (_S.UNKNOWN, kind): Rule(switching.note, (_S.UNKNOWN,))
+        for kind in (events.Checked, events.Reserved)
+    }
+)
+
+#: Whatever could not be answered, nothing but a look at both ends tells where
+#: the instance is.
+TABLE.update(
+    {
+        (state, events.Stumbled): Rule(deciding.doubt, (_S.UNKNOWN,))
+        for state in states.State
+        if not state.ended
+    }
+)
 
 #: What a carrier did or saw besides is told, whenever it comes.
 TABLE.update(

@@ -103,8 +103,12 @@ class Watch:
         self._begin(call)
 
     def follow(self) -> None:
-        """Watch a job that was begun by others, until it is over."""
-        self._begin(None)
+        """Watch a job that was begun by others, until it is over.
+
+        One that was begun here is watched for as long as its call lasts.
+        """
+        if not self._calling:
+            self._begin(None)
 
     def _begin(self, call: Call | None) -> None:
         if not self._watching:

@@ -164,9 +164,13 @@ class TestAnyOrder(unittest.TestCase):
         st.lists(st.tuples(ANY_EVENT, st.floats(0, 40)), max_size=60),
         st.lists(DECISIONS, max_size=20),
         st.booleans(),
+        st.booleans(),
     )
-    def test_the_rules_hold(self, story, decisions, post_copy):
-        """No abort after post-copy, one start, one end, known limits."""
+    def test_the_rules_hold(self, story, decisions, post_copy, doubts):
+        """No abort after post-copy, one start, one end, known limits.
+
+        Also where what is impossible puts all in doubt.
+        """
         life = lives.Life(*decisions, post_copy=post_copy)
         life.unmarks = False
         life.checked()
@@ -193,6 +197,8 @@ class TestAnyOrder(unittest.TestCase):
                 self.assertFalse(known)
                 self.assertEqual(before, life.machine.state)
                 self.assertEqual(life.machine.story, error.story)
+                if doubts:
+                    self.doubt(life, event)
         self.check(life, post_copy)
 
     @hypothesis.settings(max_examples=200)
@@ -222,6 +228,18 @@ class TestAnyOrder(unittest.TestCase):
         self.assertEqual(states.State.FAILED, life.machine.state)
         self.assertNotIn('Start', life.names)
         self.assertEqual(is_checked, 'Release' in life.names)
+
+    def doubt(self, life, event):
+        ended = life.machine.state.ended
+        new = life.machine.doubt(life.now, event)
+        life.wishes.extend(new)
+        names = {type(wish).__name__ for wish in new}
+        if ended:
+            self.assertEqual(set(), names)
+        else:
+            self.assertEqual(states.State.UNKNOWN, life.machine.state)
+            self.assertIn('LookAtEnds', names)
+            self.assertLessEqual(names, {'Conclude', 'LookAtEnds'})
 
     def check(self, life, post_copy):
         names = life.names
