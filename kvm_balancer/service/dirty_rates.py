@@ -2,9 +2,10 @@
 
 One instance is measured at a time, in windows of several lengths one after
 another, in a thread of its own that nothing else waits for. An instance that
-migrates, or is about to, is left alone; what was measured of it until then
-is thrown away. What several rounds found is averaged, because a hypervisor
-looks at few of the pages. What is not known is not made up.
+migrates, or is about to, is left alone; what is being measured of it is
+thrown away, also where the migration is over before the window is. What
+several rounds found is averaged, because a hypervisor looks at few of the
+pages. What is not known is not made up.
 """
 
 import collections.abc
@@ -72,11 +73,14 @@ class DirtyRates:
         self._found: dict[str, hot_set.HotSet] = {}
         self._trouble: dict[str, str] = {}
         self._stopping = threading.Event()
+        #: the instance that is being measured, until it is to be left alone
+        self._measured: str | None = None
+        self._interrupted = threading.Event()
         self._rounds = measuring.Rounds(
             hypervisor,
             params.windows_seconds,
             clock,
-            wait or self._stopping.wait,
+            wait or self._interrupted.wait,
         )
         self._thread = threading.Thread(
             target=self._run, name='dirty-rates', daemon=True
@@ -90,8 +94,19 @@ class DirtyRates:
     def stop(self) -> None:
         """End within a moment; a window under way is left to itself."""
         self._stopping.set()
+        self._interrupted.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
+
+    def leave_alone(self, uid: str) -> None:
+        """Throw away what is being measured of an instance; it migrates.
+
+        Returns at once. The hypervisor ends the window by itself.
+        """
+        with self._lock:
+            if self._measured == uid:
+                self._measured = None
+                self._interrupted.set()
 
     def fill(self, seen: sample.InstanceUsages) -> sample.InstanceUsages:
         """Return *seen* with what is known of how its instances write.
@@ -149,14 +164,17 @@ class DirtyRates:
             return False
         uid, memory_mib = due
         trouble = ''
+        with self._lock:
+            self._measured = uid
+            self._interrupted.clear()
         try:
-            dirtied = self._rounds.measure(
-                uid,
-                lambda: not self._stopping.is_set() and self._is_free(uid),
-            )
+            dirtied = self._rounds.measure(uid, lambda: self._may_go_on(uid))
         except errors.KVMBalancerError as error:
             trouble, dirtied = str(error), None
         with self._lock:
+            if self._measured != uid:
+                dirtied = None
+            self._measured = None
             self._measured_at[uid] = self._clock()
             if trouble and trouble != self._trouble.get(uid):
                 LOG.info('What %s dirties is not known: %s', uid, trouble)
@@ -164,6 +182,13 @@ class DirtyRates:
             if dirtied is not None:
                 self._keep(uid, memory_mib, dirtied)
         return True
+
+    def _may_go_on(self, uid: str) -> bool:
+        return (
+            self._measured == uid
+            and not self._stopping.is_set()
+            and self._is_free(uid)
+        )
 
     def _next(self) -> tuple[str, float] | None:
         with self._lock:

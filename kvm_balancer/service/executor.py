@@ -20,8 +20,8 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
-from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
+from kvm_balancer.service import admission
 from kvm_balancer.service import adoption
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
@@ -54,6 +54,8 @@ class Executor:
     :param max_outgoing: most migrations away from this host at a time
     :param reserver: reserves at destinations; None where nobody promises
         any
+    :param on_asked: called with an instance of which a migration is asked
+        for, before anything is done about it; returns at once
     """
 
     def __init__(
@@ -67,9 +69,11 @@ class Executor:
         max_outgoing: int,
         clock: collections.abc.Callable[[], float] = time.time,
         reserver: reservations.Reservations | None = None,
+        on_asked: collections.abc.Callable[[str], None] = lambda _: None,
     ) -> None:
         self._host = host
         self._reserver = reserver
+        self._on_asked = on_asked
         self._hypervisor = hypervisor
         self._memory = memory
         self._make_machine = make_machine
@@ -80,6 +84,8 @@ class Executor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._running: dict[str, migrations.MigrationRunner] = {}
+        #: instances of which it is being decided whether they migrate
+        self._asked: list[str] = []
         #: of these, those whose outcome is unknown
         self._unknown: set[str] = set()
         self._search = adoption.Search(host, hypervisor, memory, self._take_up)
@@ -102,9 +108,20 @@ class Executor:
             if known is not None:
                 return self._state(known)
             self._refuse_unfit(wanted)
-        # Without the lock: a hypervisor may take its time, and meanwhile
-        # others ask, cancel and end.
-        wanted, view = self._fitted(wanted)
+            self._asked.append(wanted.instance)
+        try:
+            self._on_asked(wanted.instance)
+            # Without the lock: a hypervisor may take its time, and meanwhile
+            # others ask, cancel and end.
+            return self._accept(*admission.admit(self._hypervisor, wanted))
+        finally:
+            with self._lock:
+                self._asked.remove(wanted.instance)
+
+    def _accept(
+        self, wanted: request.Request, view: driver.InstanceView
+    ) -> str:
+        """Write a migration down that may begin, and begin it."""
         with self._lock:
             known = self._memory.entry(wanted.migration_id)
             if known is not None:
@@ -175,9 +192,12 @@ class Executor:
             return list(self._running)
 
     def is_free(self, instance: str) -> bool:
-        """Say whether no migration of an instance (a uuid) is under way."""
+        """Say whether no migration of an instance (a uuid) is to be expected.
+
+        Neither is one under way, nor is one being decided on.
+        """
         with self._lock:
-            return all(
+            return instance not in self._asked and all(
                 runner.request.instance != instance
                 for runner in self._running.values()
             )
@@ -196,6 +216,7 @@ class Executor:
     def _take_up(self, left: adoption.Left) -> None:
         """Find out what became of a migration, and go on with it."""
         wanted = left.wanted
+        self._on_asked(wanted.instance)
         reserver = self._reserver if left.owned else None
         try:
             runner = migrations.MigrationRunner(
@@ -277,32 +298,6 @@ class Executor:
                 f'{self._host} has {count} migrations under '
                 f'way, and [host] max_outgoing is {self._max_outgoing}'
             )
-
-    def _fitted(
-        self, wanted: request.Request
-    ) -> tuple[request.Request, driver.InstanceView]:
-        """Return it with the wishes of its instance, and what that is.
-
-        :raises MigrationError: when the instance is not here, not ours to
-            move, or has wishes that are not understood
-        """
-        try:
-            view = self._hypervisor.view(wanted.instance)
-        except errors.NotFound as error:
-            raise errors.MigrationError(str(error)) from error
-        if view.owner != 'balancer':
-            raise errors.MigrationError(
-                f'instance {view.name} is not to be moved: {view.owner_reason}'
-            )
-        merged = wishes.merge(wanted.options, view.asks)
-        for change in merged.changes:
-            LOG.info('Migration %s: %s', wanted.migration_id, change)
-        fitted = dataclasses.replace(
-            wanted,
-            options=merged.options,
-            notes=(*wanted.notes, *merged.changes),
-        )
-        return fitted, view
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin.

@@ -89,6 +89,7 @@ class ExecutorService:
                 sharing.Sharing(self.host, conf.host.migration_mib_s),
                 network=network.Network(self._driver, network.terms(conf)),
             ),
+            on_asked=lambda uid: self._dirty_rates.leave_alone(uid),
         )
         self._dirty_rates = dirty_rates.DirtyRates(
             self._driver,

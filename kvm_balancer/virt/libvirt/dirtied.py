@@ -9,6 +9,13 @@ written with the same content not at all. It calls that a rate, in whole MiB
 a second, cut off: rate x window is the memory that got dirty within the
 window (seen with QEMU 7.2). Blocks of memory under 128 MiB are passed over;
 of a guest without any other QEMU tells -1.
+
+A window under way cannot be ended: neither QEMU nor libvirt has a call for
+it. It hinders no migration that begins meanwhile: sampling takes no dirty log,
+which other ways to measure do, and holds no lock until it looks again
+(migration/dirtyrate.c); libvirt's job ends when the window has begun. What it
+then tells is of a guest that was migrated, and for whoever asked to throw
+away.
 """
 
 import libvirt

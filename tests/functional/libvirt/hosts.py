@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 import uuid
 
 import libvirt
@@ -176,7 +177,7 @@ class LibvirtGround(ground.Ground):
     def nowhere_uri(self) -> str:
         return f'qemu+tcp://{self.there.address}:1/system'
 
-    def start(self, kind: str, **changes: str) -> str:
+    def start(self, kind: str, **changes: Any) -> str:
         """Start a guest on the source, with changes to its definition."""
         uid, xml = guests.definition(
             self.lab.directory / f'{kind}.bin', **changes

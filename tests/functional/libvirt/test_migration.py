@@ -56,6 +56,14 @@ class MigrationTest(unittest.TestCase):
         self.assertGreater(ended.transferred_mib, 0)
         self.assert_runs_on(1, uid)
 
+    def test_a_window_under_way_holds_up_no_migration(self):
+        """Nobody can end it: a dirty rate is measured for a minute."""
+        uid = self.ground.start('calm', memory_mib=256)
+        self.assertTrue(self.ground.source.begin_measuring(uid, 60))
+        ended = self.run_to_the_end(uid)
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        self.assert_runs_on(1, uid)
+
     def test_post_copy_saves_one_that_does_not_converge(self):
         uid = self.ground.busy()
         ended = self.run_to_the_end(uid, options={'post_copy': True})

@@ -145,6 +145,53 @@ class DirtyRatesTest(unittest.TestCase):
         self.assertEqual([(uid, 1)], self.driver.asked)
         self.assertEqual(before, self.filled(uid))
 
+    def test_a_migration_that_is_over_before_the_window_ends_it_too(self):
+        """Whoever asks at both ends of the window sees none."""
+        uid, other = self.start(habits.Region(300.0, 100.0)), self.start()
+        for asked, kept in ((other, True), (uid, False)):
+            with self.subTest(kept=kept):
+                self.rates = self.measurer(windows_seconds=(4,))
+                self.filled(uid)
+                plain = self.rates._rounds._wait
+
+                def wait(seconds, plain=plain, asked=asked):
+                    self.rates.leave_alone(asked)
+                    return plain(seconds)
+
+                self.rates._rounds._wait = wait
+                with mock.patch.object(
+                    self.rates, '_is_free', lambda it: it == uid
+                ):
+                    self.assertTrue(self.rates.measure_next())
+                self.assertEqual(kept, self.filled(uid)[0] > 0.0)
+
+    def test_a_window_is_not_waited_out_once_its_instance_migrates(self):
+        uid = self.start()
+        rates = dirty_rates.DirtyRates(
+            self.driver,
+            dirty_rates.Params(windows_seconds=(60,)),
+            lambda _: True,
+        )
+        rates.fill(self.driver.read().instances)
+        measuring = threading.Thread(target=rates.measure_next)
+        begun = threading.Event()
+        begin = self.driver.begin_measuring
+
+        def begin_measuring(instance, window_seconds):
+            try:
+                return begin(instance, window_seconds)
+            finally:
+                begun.set()
+
+        with mock.patch.object(
+            self.driver, 'begin_measuring', begin_measuring
+        ):
+            measuring.start()
+            self.assertTrue(begun.wait(50.0))
+            rates.leave_alone(uid)
+            measuring.join(50.0)
+        self.assertFalse(measuring.is_alive())
+
     def test_a_refusal_leaves_unknown_what_is_not_known(self):
         uid = self.start()
         self.driver.refuses = True

@@ -107,7 +107,7 @@ class ExecutorTest(unittest.TestCase):
         self.progress = []
         self.executor = self.build()
 
-    def build(self, max_outgoing=2):
+    def build(self, max_outgoing=2, on_asked=lambda _: None):
         self.memory = outbox.Outbox(self.path)
         self.addCleanup(self.memory.close)
         return executor.Executor(
@@ -118,6 +118,7 @@ class ExecutorTest(unittest.TestCase):
             lambda wanted, report: self.progress.append(report),
             self.note_outcome,
             max_outgoing,
+            on_asked=on_asked,
         )
 
     def note_outcome(self):
@@ -280,6 +281,36 @@ class ExecutorTest(unittest.TestCase):
         self.wait_for_outcomes(1)
         slow.go_on.set()
         self.wait_for_outcomes(2)
+
+    def test_an_instance_is_free_until_a_migration_of_it_is_asked_for(self):
+        """From before the hypervisor is asked to its end, without a gap."""
+        asked = []
+        self.executor = self.build(on_asked=asked.append)
+        instance, other = self.world.start('here'), self.world.start('here')
+        self.assertTrue(self.executor.is_free(instance))
+        slow = Slow(self.world.driver('here'))
+        self.addCleanup(slow.go_on.set)
+        self.executor._hypervisor = slow
+        waiting = threading.Thread(
+            target=self.executor.migrate,
+            args=(self.request(instance),),
+            daemon=True,
+        )
+        waiting.start()
+        self.assertTrue(slow.asked.wait(TIMEOUT_SECONDS))
+        self.assertFalse(self.executor.is_free(instance))
+        self.assertTrue(self.executor.is_free(other))
+        self.assertEqual([instance], asked)
+        slow.go_on.set()
+        self.wait_for_outcomes(1)
+        waiting.join(TIMEOUT_SECONDS)
+        self.assertTrue(self.executor.is_free(instance))
+
+    def test_one_that_is_refused_leaves_its_instance_free(self):
+        instance = self.world.start('here', nova=True)
+        with self.assertRaises(errors.MigrationError):
+            self.executor.migrate(self.request(instance))
+        self.assertTrue(self.executor.is_free(instance))
 
     def test_a_watcher_that_fails_does_not_end_a_migration(self):
         def fail(wanted, report):
