@@ -96,13 +96,20 @@ class Ledger:
     def renew(self, claim: Claim, expires_at: float) -> bool:
         """Prolong the lease of a migration.
 
+        What is promised stays so, whether all of it is asked for again: who
+        takes a migration up anew does not know what its disks need.
+
         :returns: False when it has none, or one of less memory
         """
         held = self._leases.get(claim.migration_id)
         if held is None or not _within(claim, held.claim):
             return False
         self._leases[claim.migration_id] = dataclasses.replace(
-            held, claim=claim, expires_at=expires_at
+            held,
+            claim=dataclasses.replace(
+                held.claim, bandwidth_mib_s=claim.bandwidth_mib_s
+            ),
+            expires_at=expires_at,
         )
         return True
 

@@ -217,18 +217,22 @@ class Executor:
         """Find out what became of a migration, and go on with it."""
         wanted = left.wanted
         self._on_asked(wanted.instance)
-        reserver = self._reserver if left.owned else None
+        reserved = None
+        if self._reserver is not None and left.owned:
+            reserved = self._reserver.adopt(
+                wanted, lambda: self._hypervisor.view(wanted.instance)
+            )
         try:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
                 self._on_progress,
                 self._note_outcome,
-                reservation=(
-                    None if reserver is None else reserver.adopt(wanted)
-                ),
+                reservation=reserved,
             )
         except errors.KVMBalancerError as error:
+            if reserved is not None:
+                reserved.leave()
             LOG.error(
                 'Migration %s cannot be looked after: %s',
                 wanted.migration_id,

@@ -36,6 +36,10 @@ RENEW_SECONDS = 5.0
 RELEASE_SECONDS = 2.0
 
 
+#: Reads an instance on this host.
+Look = collections.abc.Callable[[], driver.InstanceView]
+
+
 class Destinations(Protocol):
     """How destinations are asked; :class:`.peers.Peers` is one."""
 
@@ -68,27 +72,20 @@ class Reservations:
         self, wanted: request.Request, view: driver.InstanceView
     ) -> 'Reservation':
         """Make ready to reserve for a migration."""
-        claim = reservation.Claim(
-            migration_id=wanted.migration_id,
-            instance=wanted.instance,
-            source=wanted.source,
-            memory_mib=view.memory_mib,
-            huge_page_kib=view.huge_page_kib,
-        )
         return Reservation(
             self._destinations,
             self._shared,
             self._clock,
             wanted,
-            claim,
+            _claim(wanted, view),
             self._network,
         )
 
-    def adopt(self, wanted: request.Request) -> 'Reservation':
-        """Take up the reservation of an earlier run.
+    def adopt(self, wanted: request.Request, look: Look) -> 'Reservation':
+        """Take up the reservation of an earlier run, and renew it from now.
 
-        It is given back at the end, and not renewed: the hypervisor of the
-        destination counts what is arriving there.
+        :param look: asks the hypervisor for the instance, which may take its
+            time: what it is given stands in no journal
         """
         made = Reservation(
             self._destinations, self._shared, self._clock, wanted, None
@@ -100,13 +97,14 @@ class Reservations:
             wanted.destination,
             lambda limit, why: None,
         )
+        made.keep(look)
         return made
 
 
 class Reservation(migrations.Reservation):
     """The lease of one migration.
 
-    :param claim: None when it is only to be given back
+    :param claim: None for that of an earlier run: see :meth:`keep`
     :param network: of this host; None where nobody looks at it
     """
 
@@ -125,6 +123,7 @@ class Reservation(migrations.Reservation):
         self._wanted = wanted
         self._claim = claim
         self._network = network
+        self._adopted = claim is None
         self._over = threading.Event()
         self._to_release = False
         self._lock = threading.Lock()
@@ -141,8 +140,15 @@ class Reservation(migrations.Reservation):
         self._spawn(lambda: self._run(tell))
 
     def share(self, tell: migrations.Tell) -> None:
-        if self._claim is None:
+        if self._adopted:
             self._join(0.0, tell)
+
+    def keep(self, look: Look) -> None:
+        """Renew the lease of an earlier run, until it is released or left.
+
+        One that has lapsed meanwhile is asked for anew.
+        """
+        self._spawn(lambda: self._keep(look))
 
     def release(self) -> None:
         with self._lock:
@@ -180,6 +186,35 @@ class Reservation(migrations.Reservation):
             self._over.wait()
         finally:
             self._end()
+
+    def _keep(self, look: Look) -> None:
+        try:
+            seconds = RENEWALS_A_TERM * RENEW_SECONDS
+            while not self._over.is_set() and self._is_here(look):
+                if self._claim is not None:
+                    seconds = self._renew(seconds)
+                self._over.wait(_pause(seconds))
+            # what is not here any more is counted where it is
+            self._over.wait()
+        finally:
+            self._end()
+
+    def _is_here(self, look: Look) -> bool:
+        """Find out once what the instance is given, as soon as that is told.
+
+        :returns: False when it is not on this host any more
+        """
+        if self._claim is not None:
+            return True
+        try:
+            self._claim = _claim(self._wanted, look())
+        except errors.NotFound:
+            return False
+        except errors.KVMBalancerError as error:
+            self._note(str(error))
+        except Exception:
+            LOG.exception('What an instance is given could not be read')
+        return True
 
     def _end(self) -> None:
         """Share no more, and give the lease back unless it was left."""
@@ -302,6 +337,18 @@ class Reservation(migrations.Reservation):
                 trouble,
             )
         self._trouble = trouble
+
+
+def _claim(
+    wanted: request.Request, view: driver.InstanceView
+) -> reservation.Claim:
+    return reservation.Claim(
+        migration_id=wanted.migration_id,
+        instance=wanted.instance,
+        source=wanted.source,
+        memory_mib=view.memory_mib,
+        huge_page_kib=view.huge_page_kib,
+    )
 
 
 def _pause(lease_seconds: float) -> float:

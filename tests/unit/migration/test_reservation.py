@@ -7,6 +7,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from kvm_balancer.migration import capacity
+from kvm_balancer.migration import image_room
 from kvm_balancer.migration import reservation
 
 _2M, _1G = 2048, 1048576
@@ -273,6 +274,18 @@ class TestTerm(unittest.TestCase):
         made = ledger(claim('a', 512.0))
         self.assertFalse(made.renew(claim('a', 513.0), 90.0))
         self.assertTrue(made.renew(claim('a', 512.0), 90.0))
+
+    def test_a_renewal_that_asks_for_less_gives_nothing_back(self):
+        images = (image_room.Need('/images', 10.0),)
+        made = reservation.Ledger(capacity.Terms(max_incoming=9))
+        made.restore(claim('a', 512.0, images=images), 60.0)
+        less = claim('a', 100.0, bandwidth_mib_s=5.0)
+        self.assertTrue(made.renew(less, 90.0))
+        (held,) = made.leases()
+        self.assertEqual(
+            claim('a', 512.0, images=images, bandwidth_mib_s=5.0), held.claim
+        )
+        self.assertEqual(90.0, held.expires_at)
 
 
 _NAMES = st.sampled_from('abcdef')

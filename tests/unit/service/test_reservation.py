@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 import msgspec
 
@@ -81,6 +82,19 @@ class Direct:
     def release(self, host, migration_id):
         self._receptions[host].release(migration_id)
         self.released.put(migration_id)
+
+
+class Noting(Direct):
+    """Such that remember what they were asked, too."""
+
+    def __init__(self, **receptions):
+        super().__init__(**receptions)
+        self.asked = queue.SimpleQueue()
+
+    def reserve(self, host, ask):
+        answer = super().reserve(host, ask)
+        self.asked.put(ask)
+        return answer
 
 
 class Hesitant:
@@ -520,6 +534,80 @@ class ReservationTest(Ground):
         self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
         self.assertFalse(destinations.released.empty())
         self.assertIn('512 MiB are reserved', str(ended.story))
+
+    def adopt(self, destinations, look):
+        uid = self.world.start('here')
+        wanted = request.Request(
+            'm-a', uid, 'here', 'there', self.world.uri('there'), time.time()
+        )
+        source = self.world.driver('here')
+        reserver = reservations.Reservations(destinations, self.shared)
+        made = reserver.adopt(wanted, lambda: look(source.view(uid)))
+        self.addCleanup(made.leave)
+        return made
+
+    def test_the_lease_of_an_earlier_run_is_renewed_until_it_is_released(self):
+        """Also where the hypervisor does not answer at first."""
+        held = self.build()
+        destinations = Noting(there=held)
+        answers = [errors.HypervisorUnreachable('libvirt does not answer')]
+
+        def look(view):
+            if answers:
+                raise answers.pop()
+            return view
+
+        soon = mock.patch.object(reservations, 'RENEW_SECONDS', 0.01)
+        with (
+            soon,
+            self.assertLogs('kvm_balancer.service.reservations', 'WARNING'),
+        ):
+            made = self.adopt(destinations, look)
+            asked = [
+                destinations.asked.get(timeout=TIMEOUT_SECONDS)
+                for _ in range(3)
+            ]
+            made.release()
+        for one in asked:
+            self.assertEqual('m-a', one.claim.migration_id)
+            self.assertEqual(512.0, one.claim.memory_mib)
+        self.assertEqual(
+            'm-a', destinations.released.get(timeout=TIMEOUT_SECONDS)
+        )
+        self.assertEqual((), held._ledger.leases())
+
+    def test_it_outlives_the_term_that_the_earlier_run_left(self):
+        held = self.build()
+        destinations = Noting(there=held)
+        with mock.patch.object(reservations, 'RENEW_SECONDS', 0.01):
+            self.adopt(destinations, lambda view: view)
+            destinations.asked.get(timeout=TIMEOUT_SECONDS)
+            for _ in range(3):
+                # less than a term, and more than one in all
+                self.now += 40.0
+                while not destinations.asked.empty():
+                    destinations.asked.get()
+                for _ in range(2):
+                    # the first may have begun before
+                    destinations.asked.get(timeout=TIMEOUT_SECONDS)
+                held.lapse()
+                self.assertEqual(1, len(held._ledger.leases()))
+
+    def test_of_an_instance_that_is_not_here_no_lease_is_renewed(self):
+        gone = threading.Event()
+
+        def look(view):
+            gone.set()
+            raise errors.NotFound('it is gone')
+
+        destinations = Noting(there=self.build())
+        made = self.adopt(destinations, look)
+        self.assertTrue(gone.wait(TIMEOUT_SECONDS))
+        made.release()
+        self.assertEqual(
+            'm-a', destinations.released.get(timeout=TIMEOUT_SECONDS)
+        )
+        self.assertTrue(destinations.asked.empty())
 
     def test_by_hand_nobody_is_asked_and_the_story_says_so(self):
         uid = self.world.start('here')
