@@ -186,7 +186,7 @@ def show_throttled(shown: console.Console) -> None:
     for title in ('guests', 'p50', 'max', 'more than 2', 'but nearly'):
         found.add_column(title, justify='right')
     for post_copy in (True, False):
-        for allowed in (20, 30, 40, 50, 60, 70, 80, 99):
+        for allowed in range(20, 90, 10):
             passes: list[float] = []
             late, nearly = 0, 0
             for case in throttled(post_copy, allowed):
