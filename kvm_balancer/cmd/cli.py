@@ -123,6 +123,7 @@ class Application(app.App):
 
         :raises KVMBalancerError: what the command raises
         """
+        _refuse_undecodable(argv)
         self.options, rest = self.parser.parse_known_args(argv)
         self.configure_logging()
         if self.options.deferred_help:
@@ -188,6 +189,22 @@ def _words(arguments: list[str]) -> list[str]:
     return list(
         itertools.takewhile(lambda one: not one.startswith('-'), arguments)
     )
+
+
+def _refuse_undecodable(arguments: list[str]) -> None:
+    """Refuse what no text is: nothing that it could name would be found.
+
+    :raises ConfigurationError: with the first of them
+    """
+    for one in arguments:
+        # Bytes that are no text arrive as halves of surrogate pairs.
+        if not one.isprintable() and any(
+            '\ud800' <= c <= '\udfff' for c in one
+        ):
+            raise errors.ConfigurationError(
+                f'the argument {one!r} is no text: it is not encoded as '
+                f'{sys.getfilesystemencoding()}'
+            )
 
 
 def _complain_in_one_line(parser: argparse.ArgumentParser) -> None:

@@ -114,10 +114,8 @@ class AgentApi:
         :raises NotFound: when there is no such host
         """
         fleet = self._agent.fleet.snapshot()
-        if host is not None and host not in fleet.host_row:
-            raise errors.NotFound(
-                f'there is no host {host}; see kvm-balancer hosts'
-            )
+        if host is not None:
+            _refuse_unknown(fleet, host)
         rows: collections.abc.Sequence[int] = (
             range(len(fleet.instances))
             if host is None
@@ -208,13 +206,15 @@ class AgentApi:
         host: str | None = None,
         limit: int = 20,
     ) -> list[Row]:
-        """Return the latest migrations, newest first, without stories."""
-        return [
-            self._migration(record, story=False)
-            for record in self._store.migrations.latest(
-                limit, unknown, instance, host
-            )
-        ]
+        """Return the latest migrations, newest first, without stories.
+
+        :raises NotFound: when there is none, nor such an instance or host
+        """
+        found = self._store.migrations.latest(limit, unknown, instance, host)
+        if not found:
+            # One that is gone is still asked for by what it did.
+            _refuse_unknown(self._agent.fleet.snapshot(), host, instance)
+        return [self._migration(record, story=False) for record in found]
 
     def show_migration(self, migration_id: str) -> Row:
         """Return one migration with its story and its track.
@@ -331,6 +331,20 @@ def _wanted(asked: dict[str, Any]) -> planning.Wanted:
             'release'
         )
     return planning.Wanted(**asked)
+
+
+def _refuse_unknown(
+    fleet: columns.Fleet, host: str | None, instance: str | None = None
+) -> None:
+    """Raise NotFound for a host or an instance that the fleet has not."""
+    if host is not None and host not in fleet.host_row:
+        raise errors.NotFound(
+            f'there is no host {host}; see kvm-balancer hosts'
+        )
+    if instance is not None and instance not in fleet.instance_row:
+        raise errors.NotFound(
+            f'there is no instance {instance}; see kvm-balancer instances'
+        )
 
 
 def _instance(

@@ -2,7 +2,8 @@
 
 A message leaves the outbox when the broker has confirmed it and not before.
 As long as it does not, everything waits here, in order, and is offered again
-from time to time.
+from time to time. One that the broker has and that a full disk keeps in the
+outbox is not sent again.
 """
 
 import collections.abc
@@ -33,6 +34,8 @@ class Courier:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._trouble = ''
+        # The broker has it, and the outbox could not be told so yet.
+        self._confirmed: int | None = None
         self._thread = threading.Thread(
             target=self._run, name='courier', daemon=True
         )
@@ -66,8 +69,11 @@ class Courier:
             for message in self._memory.pending():
                 if self._stopping.is_set():
                     return False
-                self._send(message)
+                if message.id != self._confirmed:
+                    self._send(message)
+                    self._confirmed = message.id
                 self._memory.done(message.id)
+                self._confirmed = None
         except errors.KVMBalancerError as error:
             trouble = str(error)
         except Exception as error:

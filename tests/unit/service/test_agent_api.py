@@ -44,8 +44,21 @@ class AgentApiTest(unittest.TestCase):
                 (),
             ),
         )
-        store = types.SimpleNamespace(plans=None, migrations=None)
+        store = types.SimpleNamespace(
+            plans=None,
+            migrations=types.SimpleNamespace(latest=lambda *_: []),
+        )
         self.api = agent_api.AgentApi(conf, agent, store)
+
+    def test_migrations_of_nobody_are_told_from_none(self):
+        host = self.fleet.hosts.name[0]
+        self.assertEqual([], self.api.list_migrations(host=host))
+        for asked, refused in (
+            ({'host': 'nosuch'}, 'there is no host nosuch; see '),
+            ({'instance': 'nosuch'}, 'there is no instance nosuch; see '),
+        ):
+            with self.assertRaisesRegex(errors.NotFound, refused):
+                self.api.list_migrations(unknown=True, **asked)
 
     def test_what_is_asked_for_reaches_the_plan(self):
         spread = {'policies': ['spread'], 'target': 0.1}

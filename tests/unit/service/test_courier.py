@@ -71,6 +71,27 @@ class CourierTest(unittest.TestCase):
             self.wait_for(lambda: self.sent == ['a'])
         self.assertEqual(1, sum('Traceback' in one for one in log.output))
 
+    def test_what_the_broker_has_is_not_sent_again(self):
+        """Though the outbox keeps it, as its disk is full."""
+        done, full = self.memory.done, [True] * 3
+
+        def refuse(number):
+            if full:
+                with self.changed:
+                    full.pop()
+                    self.changed.notify_all()
+                raise errors.StoreError('the disk is full')
+            done(number)
+
+        self.memory.done = refuse
+        self.memory.put('outcome', 'a', b'{}')
+        started = self.start()
+        self.wait_for(lambda: not full)
+        self.memory.put('outcome', 'b', b'{}')
+        started.wake()
+        self.wait_for(lambda: self.sent == ['a', 'b'])
+        self.assertEqual(2, self.tries)
+
     def test_what_was_not_confirmed_is_there_when_it_ends(self):
         self.broken = 1_000_000
         self.memory.put('outcome', 'a', b'{}')
