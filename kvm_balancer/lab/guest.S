@@ -25,11 +25,11 @@
 # 13 words of a page to write besides its first, in the lower half.
 # Work that does not fit into its fiftieth takes from the next.
 #
-# While it writes pages, or waits for its disk, it keeps nothing on its stack
-# but what is always the same there. Under emulation QEMU 7.2 now and then
-# loses the last write to a page that is written all the time, when it
-# migrates; in a working set, that would be found, on the stack it would send
-# the guest astray.
+# While it writes pages, or waits for its disk, it keeps nothing on its stack:
+# not even where to return to, which would lie where each interrupt of the
+# timer has its flags. Under emulation QEMU 7.2 now and then loses the last
+# write to a page that is written all the time, when it migrates; in a working
+# set, that would be found, on the stack it would send the guest astray.
 #
 # Assembled form: guest.bin. The first values stand in the sector at VALUES,
 # where whoever makes a disk of it puts others. The last of them shares its
@@ -114,8 +114,7 @@ protected:
 
     xorl %ebx, %ebx             # ebx: the round
     xorl %edi, %edi             # edi: where the working set ends
-    call begin                  # esi: the next page
-    sti
+    jmp begin                   # esi: the next page
 
 work:
     movl TICKS(%ebp), %ecx
@@ -143,11 +142,10 @@ take:
 write:
     movl RATE(%ebp), %eax
     addl %eax, CREDIT(%ebp)
-1:  subl $HERTZ, CREDIT(%ebp)
-    js 2f
-    call page
-    jmp 1b
-2:  addl $HERTZ, CREDIT(%ebp)
+next:
+    subl $HERTZ, CREDIT(%ebp)
+    jns page
+    addl $HERTZ, CREDIT(%ebp)
 
 compute:
     movl TURNS(%ebp), %eax
@@ -187,7 +185,7 @@ page:
     orl $4095, %esi
     incl %esi
     cmpl %edi, %esi
-    jb done
+    jb next
     incl %ebx
     jmp disk
 written:
@@ -200,7 +198,7 @@ begin:
     shll $12, %eax
     addl %esi, %eax
     cmpl %eax, %edi
-    je done
+    je next
     movl %eax, %edi             # another working set: fill it
 1:  leal (%esi, %ebx), %eax
     movl %eax, (%esi)
@@ -208,8 +206,7 @@ begin:
     cmpl %edi, %esi
     jb 1b
     movl $WORK, %esi
-done:
-    ret
+    jmp next
 
 report:                         # al: the letter, edx: the value
     pushal
@@ -306,7 +303,7 @@ begun\@:
 .endm
 
 second:
-disk:                           # no stack while it waits: see above
+disk:
     cmpb $0, WRITES
     je 9f
     movl %ebx, %eax             # the next round but SLOTS
