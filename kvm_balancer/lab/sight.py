@@ -111,6 +111,14 @@ class Watch:
                 seconds,
             )
 
+    def has_run_at(self, name: str) -> bool:
+        """Say whether a copy was seen to run at the host of this name."""
+        with self._seen:
+            return any(
+                look.host == name and look.state == RUNNING
+                for look in self.looks
+            )
+
     def _run(self) -> None:
         asked = {end.name: _End(end, self._guest) for end in self._ends}
         last: list[Look] = []

@@ -24,6 +24,7 @@ class Case:
 
     :ivar migration_id: of the migration that was struck
     :ivar limits: what its migrations were limited to before
+    :ivar others: the migrations of it that were accepted beside that one
     """
 
     ground: object
@@ -33,10 +34,18 @@ class Case:
     fault: contract.Fault
     phase: contract.Phase
     limits: dict
+    others: list
 
     @property
     def fate(self):
-        return self.fault.fates[self.phase]
+        fate = self.fault.fates[self.phase]
+        if fate is not Fate.LIVES_UNLESS_IT_RAN:
+            return fate
+        return Fate.EITHER if self.has_arrived() else Fate.LIVES
+
+    def has_arrived(self):
+        """Say whether it was seen to run on the destination."""
+        return self.watch.has_run_at(self.ground.lab.hosts[1].name)
 
     def is_left_to_a_person(self):
         """Say whether no copy is whole, and what there is was told."""
@@ -58,7 +67,7 @@ class Case:
 
 def problems(case):
     """Return what is not as it has to be, a line each."""
-    found = [*_of_places(case), *_of_outcomes(case)]
+    found = [*_of_places(case), *_of_outcomes(case), *_of_others(case)]
     if found:
         # The rest costs more to look at, and waits for this anyhow.
         return found
@@ -68,13 +77,16 @@ def problems(case):
     return found
 
 
+def twice(case):
+    """Return what there is to say of two copies that ran at once."""
+    seen = case.watch.twice
+    if not seen:
+        return []
+    return [f'it ran twice, {len(seen)} times, at {seen[0]:.2f} s first']
+
+
 def _of_places(case):
     found = []
-    if case.watch.twice:
-        found.append(
-            f'it ran twice, {len(case.watch.twice)} times at '
-            f'{case.watch.twice[0]:.2f} s first'
-        )
     copies = case.copies()
     running = [name for name, state in copies.items() if state == 'running']
     told = _known(case)
@@ -99,14 +111,15 @@ def _known(case):
 
 
 def _of_outcomes(case):
-    """Once on the bus: once unknown at most, and once for good."""
+    """Once on the bus: once for good, and before it each unknown once."""
     told = _known(case)
     if not told:
         return ['its outcome was not told']
     unknown = [one for one in told if one.outcome is _UNKNOWN]
     known = [one for one in told if one.outcome is not _UNKNOWN]
     found = []
-    if len(unknown) > 1 or len(known) > 1:
+    again = len(unknown) > len({one.reason for one in unknown})
+    if again or len(known) > 1:
         kinds = [str(one.outcome) for one in told]
         found.append(f'its outcome was told more than once: {kinds}')
     if case.fate in (Fate.LIVES, Fate.PAUSED) and not known:
@@ -130,6 +143,9 @@ def _of_outcomes(case):
 def _of_truth(case, ended):
     """The outcome has to say where it is."""
     where = list(case.copies())
+    completed = ended.outcome is outcome.OutcomeKind.COMPLETED
+    if completed and not where and not case.has_arrived():
+        return ['it is said to have arrived, and was never seen to run there']
     one, two = (host.name for host in case.ground.lab.hosts)
     wanted = {
         outcome.OutcomeKind.COMPLETED: two,
@@ -139,6 +155,18 @@ def _of_truth(case, ended):
     if where and wanted and where != [wanted]:
         return [f'it is said to be {ended.outcome}, and is at {where}']
     return []
+
+
+def _of_others(case):
+    """What was asked for beside it was refused, and said so, once."""
+    found = []
+    for migration_id in case.others:
+        told = [
+            str(one.outcome) for one in case.ground.outcomes.of(migration_id)
+        ]
+        if told != [str(outcome.OutcomeKind.FAILED)]:
+            found.append(f'another migration of it was told as {told}')
+    return found
 
 
 def content_problems(case):

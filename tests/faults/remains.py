@@ -3,6 +3,8 @@
 import contextlib
 import pathlib
 
+import libvirt
+
 from kvm_balancer.lab import monitor
 from kvm_balancer.lab import processes
 from kvm_balancer.migration.lifecycle import states
@@ -77,6 +79,8 @@ def _of_domains(case, copies):
     away = [name for name in defined if copies and name not in copies]
     if away:
         found.append(f'its definition is left at {away}')
+    if not copies and len(defined) > 1:
+        found.append(f'it is defined at {list(defined)}')
     lacks = [name for name in copies if not defined.get(name, False)]
     if lacks:
         found.append(f'libvirt does not know it at {lacks}')
@@ -87,6 +91,9 @@ def limits(domain):
     """Return what a migration of a domain is limited to."""
     return {
         'MiB/s': domain.migrateGetMaxSpeed(0),
+        'MiB/s in post-copy': domain.migrateGetMaxSpeed(
+            libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
+        ),
         'ms': domain.migrateGetMaxDowntime(0),
     }
 

@@ -56,6 +56,7 @@ class _Run:
         self._setting = phases.SETTINGS[phase]
         self._chance = random.Random(f'{fault_name}/{phase}/{seed}')
         self._result = results.Result(fault_name, str(phase), seed)
+        self._others = []
 
     def carry_out(self):
         """Make a guest, let it happen, and clear away."""
@@ -77,10 +78,13 @@ class _Run:
                     self._fault,
                     self._phase,
                     _limits(guest, scene.source),
+                    self._others,
                 )
                 if self._strike(scene, case):
                     self._settle(case)
                     self._judge(case)
+                # To the end, and also where nothing else is judged.
+                result.problems += expectations.twice(case)
                 result.samples = watch.count
                 result.looks = [
                     dataclasses.astuple(one) for one in watch.looks
@@ -124,18 +128,21 @@ class _Run:
             cancel=lambda: executors.cancel(
                 source.name, wanted.migration_id, 'the campaign'
             ),
-            migrate=lambda one, two: executors.migrate(
-                dataclasses.replace(
-                    wanted,
-                    migration_id=str(uuid.uuid4()),
-                    source=one.name,
-                    destination=two.name,
-                    destination_uri=two.uri,
-                    migration_address=two.address,
-                )
-            ),
+            migrate=self._migrate_again,
             chance=self._chance,
         )
+
+    def _migrate_again(self, source, destination):
+        another = dataclasses.replace(
+            self._wanted,
+            migration_id=str(uuid.uuid4()),
+            source=source.name,
+            destination=destination.name,
+            destination_uri=destination.uri,
+            migration_address=destination.address,
+        )
+        self._ground.executors.migrate(another)
+        self._others.append(another.migration_id)
 
     def _strike(self, scene, case):
         """Begin the migration, wait for the phase, and let it happen.

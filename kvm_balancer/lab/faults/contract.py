@@ -29,6 +29,8 @@ class Fate(enum.StrEnum):
     PAUSED = 'paused'
     #: whether a whole copy is left depends on the moment
     EITHER = 'lives or ends'
+    #: the source's copy is whole as long as the other has not run
+    LIVES_UNLESS_IT_RAN = 'lives, unless it ran on the destination'
     #: no copy is left, or someone ended it
     ENDS = 'ends'
     #: no copy is whole, and a person has to look at what is left of it
@@ -44,7 +46,7 @@ SOURCE_LOST = {
 #: A loss of what the destination has: nothing before the switch.
 DESTINATION_LOST = {
     Phase.PRE_COPY: Fate.LIVES,
-    Phase.SWITCHOVER: Fate.EITHER,
+    Phase.SWITCHOVER: Fate.LIVES_UNLESS_IT_RAN,
     Phase.POST_COPY: Fate.BROKEN,
 }
 NOTHING_LOST = dict.fromkeys(Phase, Fate.LIVES)
@@ -56,7 +58,7 @@ class Scene:
 
     :ivar cancel: asks for its end, as a person does; may raise
     :ivar migrate: asks the executor of the first host to bring the guest to
-        the second one; may raise
+        the second one, in another migration; may raise
     :ivar chance: of this run
     """
 

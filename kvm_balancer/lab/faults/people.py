@@ -123,5 +123,10 @@ class AskedTwice(contract.Fault):
         ends = (scene.source, scene.destination)
         if self._from_destination:
             ends = (scene.destination, scene.source)
-        with contextlib.suppress(errors.KVMBalancerError):
+        try:
             scene.migrate(*ends)
+        except errors.BusError as error:
+            raise errors.LabError(f'nobody was asked: {error}') from None
+        except errors.KVMBalancerError:
+            # Refused, as it is to be. One that is accepted has to fail.
+            return

@@ -10,6 +10,9 @@ from kvm_balancer.lab import programs
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.lab.faults import daemons
 
+#: SQLite's words.
+_FULL = 'disk is full'
+
 
 class OutOfMemory(contract.Fault):
     """The destination's QEMU is given no more memory: the kernel ends it."""
@@ -30,12 +33,12 @@ class OutOfMemory(contract.Fault):
         # from: what it may have from now on is next to nothing.
         group.limit(2**19)
         contract.see(group.was_short, 'the destination to want memory')
+        # Some that run out are ended; the others get their memory in time.
+        if scene.chance.random() < 0.5:
+            for pid in group.members():
+                processes.kill(pid)
 
     def heal(self, scene: contract.Scene) -> None:
-        """End it as some do that run out, or let it have its memory."""
-        for pid in self._group(scene).members():
-            if scene.chance.random() < 0.5:
-                processes.kill(pid)
         self._group(scene).remove()
 
     def clear(self, scene: contract.Scene) -> None:
@@ -66,6 +69,12 @@ class DiskFull(contract.Fault):
         self.name = f'{end}-{what}-full'
         self.title = f'The disk of {whose} at the {end} is full'
         self.hold_seconds = (2.0, 6.0)
+        # What comes of it is what the executor has to write down.
+        self.until_over = what == 'journal'
+
+    def prepare(self, scene: contract.Scene) -> None:
+        """Note how far the executor's log is."""
+        self._told_before = len(self._told(scene))
 
     def begin(self, scene: contract.Scene) -> None:
         # No tmpfs is smaller than what is in it.
@@ -74,7 +83,19 @@ class DiskFull(contract.Fault):
             raise errors.LabError('there is still room on the disk')
 
     def heal(self, scene: contract.Scene) -> None:
-        self._resize(scene, hosts.STATE_BYTES)
+        try:
+            if (self._what, self._end) == ('journal', 'source'):
+                # It had to write down how the migration ended.
+                contract.see(
+                    lambda: _FULL in self._told(scene)[self._told_before :],
+                    'the executor to find its disk full',
+                )
+        finally:
+            self._resize(scene, hosts.STATE_BYTES)
+
+    def _told(self, scene: contract.Scene) -> str:
+        host = daemons.end_of(scene, self._end)
+        return host.processes.log('executor').read_text(errors='replace')
 
     def _has_room(self, scene: contract.Scene) -> bool:
         path = f'{self._path(scene)}/probe'
