@@ -38,6 +38,8 @@ import math
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import curve
+from kvm_balancer.migration.convergence import fault as faults
 from kvm_balancer.migration.convergence import fitting
 from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.convergence import throttle
@@ -73,6 +75,9 @@ class Adaptive(contract.Convergence):
         self._fitting = fitting.Fitting(
             self._options, self._trend, self._limits
         )
+        self._fault = faults.Fault(
+            self._trend, self._limits.patience.collapse_seconds
+        )
         self._held_back = False
         self._last_chance_until: float | None = None
 
@@ -101,17 +106,17 @@ class Adaptive(contract.Convergence):
             self._throttle.take(self._trend.boundaries[-1])
         if self._limits.over(at):
             return self._at_time_limit(at, boundary, new)
-        fault = self._fault(at)
+        fault = self._fault.decide(at)
         if fault is not None and boundary and self._may_switch(fault):
             return self._switch(at)
         boundary = boundary and bool(self._trend.boundaries)
         due = boundary or self._held_back
         if fault is None and due and self._trend.link.unsure:
             fault = contract.CarryOn('its share was raised just now')
-        self._held_back = due and (fault is not None or self._faulty)
+        self._held_back = due and (fault is not None or self._fault.lasts)
         if fault is not None:
             return fault
-        if boundary if self._faulty else due:
+        if boundary if self._fault.lasts else due:
             return self._decide(at)
         if self._limits.spent(at) and not self._fitting.fits:
             return self._next_rung(
@@ -142,41 +147,10 @@ class Adaptive(contract.Convergence):
 
     # -- the network -------------------------------------------------------
 
-    def _fault(self, at: float) -> contract.Decision | None:
-        """Say what to do about a fault of the network; None without one."""
-        patient = self._limits.patience.collapse_seconds
-        quiet = self._trend.pulse.quiet_seconds
-        if quiet >= patient:
-            return contract.GiveUp(
-                f'nothing went across for {quiet:.0f} s: a fault of the'
-                f' network'
-            )
-        link = self._trend.link
-        if link.collapsed_since is None:
-            return None
-        lasts = at - link.collapsed_since
-        if lasts < patient:
-            return contract.CarryOn(self._collapse())
-        if link.broken:
-            return contract.GiveUp(f'{self._collapse()}, for {lasts:.0f} s')
-        link.put_up_with()
-        return None
-
-    def _collapse(self) -> str:
-        return (
-            f'the bandwidth fell to {self._trend.bandwidth_mib_s:.1f} MiB/s,'
-            f' less than half of its peak: a fault of the network'
-        )
-
-    @property
-    def _faulty(self) -> bool:
-        """The network has a fault, be it one that is put up with."""
-        return self._trend.collapsed_since is not None
-
     @property
     def _may_post_copy(self) -> bool:
         """Post-copy is allowed, and the network is sound."""
-        return self._post_copy and not self._faulty
+        return self._post_copy and not self._fault.lasts
 
     def _may_switch(self, fault: contract.Decision) -> bool:
         """Say whether what is left fits even at what the fault leaves."""
@@ -222,9 +196,9 @@ class Adaptive(contract.Convergence):
                 f'{seen}; pre-copy would take {_seconds(self._takes(at))}'
                 f' and {_seconds(self._limits.hybrid_seconds())} are granted'
             )
-        takes = self._takes(at, trend.STRAIGHT)
+        takes = self._takes(at, curve.STRAIGHT)
         if self._limits.hopeless(
-            at, takes, self._throttle.may_rise, waited=self._faulty
+            at, takes, self._throttle.may_rise, waited=self._fault.lasts
         ):
             return self._next_rung(
                 f'{seen}; pre-copy would take {_seconds(takes)}, and'
@@ -294,14 +268,14 @@ class Adaptive(contract.Convergence):
             or len(self._trend.boundaries) > 1
             or self._options.compression
         ):
-            return trend.STRAIGHT
+            return curve.STRAIGHT
         first = self._trend.boundaries[0]
         expected = self._predicted.mib - first.carried_mib
         confirmed = (
             self._predicted.mode is plan.Mode.POST_COPY
             and first.remaining_mib * CONFIRMS >= expected
         )
-        return trend.FLAT if confirmed else trend.STRAIGHT
+        return curve.FLAT if confirmed else curve.STRAIGHT
 
     # -- the upper rungs ---------------------------------------------------
 
@@ -310,8 +284,8 @@ class Adaptive(contract.Convergence):
             return contract.StartPostCopy(why)
         if self._fitting.may_rise:
             return self._fitting.rise(why)
-        if self._faulty:
-            return contract.GiveUp(f'{why}; {self._collapse()}')
+        if self._fault.lasts:
+            return contract.GiveUp(f'{why}; {self._fault.reason}')
         if self._options.post_copy:
             return contract.GiveUp(f'{why}; post-copy was refused')
         return contract.GiveUp(f'{why}; post-copy is not allowed')
@@ -332,7 +306,7 @@ class Adaptive(contract.Convergence):
         if at - seen.pulse.seen_at >= SILENT_SECONDS:
             return contract.GiveUp(f'{why}, and nothing is heard of it')
         silent = at - seen.pulse.beat_at >= SILENT_SECONDS
-        if silent or (self._faulty and not self._stop_fits):
+        if silent or (self._fault.lasts and not self._stop_fits):
             return contract.GiveUp(f'{why}, by a fault of the network')
         if self._last_chance_until is None and self._fitting.fits:
             # the pass that is under way, and the stop
@@ -345,8 +319,8 @@ class Adaptive(contract.Convergence):
             and not boundary
         ):
             return contract.CarryOn(f'{why}: about to switch')
-        if self._faulty:
-            return contract.GiveUp(f'{why}; {self._collapse()}')
+        if self._fault.lasts:
+            return contract.GiveUp(f'{why}; {self._fault.reason}')
         return contract.GiveUp(why)
 
 

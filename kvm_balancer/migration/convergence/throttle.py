@@ -13,7 +13,7 @@ import math
 
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
-from kvm_balancer.migration.convergence import trend
+from kvm_balancer.migration.convergence import boundary
 
 #: A throttle that is to rise has risen after so many passes and seconds.
 PASSES = 4
@@ -79,7 +79,7 @@ class Watch:
         self._share = 1.0
         self._spent_share = qemu.THROTTLE_SHARE
 
-    def take(self, seen: trend.Boundary) -> None:
+    def take(self, seen: boundary.Boundary) -> None:
         """Take in the end of a pass."""
         doubt = seen.late_seconds / max(seen.at - self._at, qemu.LOOK_SECONDS)
         self._spent_share = qemu.THROTTLE_SHARE * (

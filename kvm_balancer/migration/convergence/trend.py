@@ -4,67 +4,25 @@ Remaining memory is believed at boundaries only; between two of them it is a
 saw tooth. Statistics of a boundary that were answered late are of a while
 after it: what was sent meanwhile is added again.
 
-What a pass leaves depends on the time the guest had to write in it. How the
-two go together, in the time of a guest that is not slowed down, is the same
-whatever the bandwidth and the throttle: it is a curve that rises by the
-dirty rate at first and bends where the working set is dirty as a whole.
-Two passes of different lengths show how far it bends: between them it is
-taken for c x t**b, with b = 1 where pages are rarely hit twice, and b = 0
-where all of the working set is dirty whatever the time.
+What they tell of the guest is read off the curve that they lie on
+(:mod:`.curve`).
 """
 
-import dataclasses
 import math
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import qemu
+from kvm_balancer.migration.convergence import boundary as boundaries
+from kvm_balancer.migration.convergence import curve
 from kvm_balancer.migration.convergence import link
 from kvm_balancer.migration.lifecycle import pulse
 
 ALPHA = link.ALPHA
-#: Passes that are looked at; what is older may be another guest's.
-WINDOW = 4
-#: Lengths of passes that differ by less show nothing of the curve.
-APART = 1.2
 #: How far below what fits a pass is when QEMU asks what got dirty.
 LOOK_SECONDS = qemu.MEAN_LOOK_SECONDS
 #: The hypervisor's figure is believed unless less than this share of it was
 #: transferred meanwhile.
 BELIED = 0.5
-#: No copy is looked ahead for longer.
-MOST_PASSES = 400
-#: A pass that leaves more than this of the one before leaves it all.
-STALLS = 0.999
-
-#: The same, of passes that are straight: rounding is no progress.
-STALLED_FOR_GOOD = 1.0 - 1e-6
-
-#: How the curve may bend: not at all, and as far as it can.
-STRAIGHT, FLAT = 1.0, 0.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Boundary:
-    """What was left when a pass ended.
-
-    :ivar passes: full passes done by then
-    :ivar sent_mib: what had gone over the network by then; 0 where not told
-    :ivar carried_mib: of memory, in the passes since the boundary before
-    :ivar written_seconds: time in which the guest wrote since then, as if
-        it had not been slowed down
-    :ivar dirtied_mib: what got dirty in that time
-    :ivar late_seconds: how long after it was answered what was left
-    """
-
-    at: float
-    passes: int
-    remaining_mib: float
-    throttle_percent: int
-    sent_mib: float
-    carried_mib: float
-    written_seconds: float
-    dirtied_mib: float
-    late_seconds: float
 
 
 class Trend:
@@ -81,7 +39,7 @@ class Trend:
         self.link = link.Link()
         self.pulse = pulse.Pulse()
         self.limit_ms = 0
-        self.boundaries: list[Boundary] = []
+        self.boundaries: list[boundaries.Boundary] = []
         self.total_mib = 0.0
         self.started_at: float | None = None
         self._lost_at_first = self._sent_before_mib = 0.0
@@ -94,11 +52,6 @@ class Trend:
     def bandwidth_mib_s(self) -> float:
         """Smoothed; 0 while nothing was seen."""
         return self.link.bandwidth_mib_s
-
-    @property
-    def collapsed_since(self) -> float | None:
-        """When the network broke down; None while it is sound."""
-        return self.link.collapsed_since
 
     def measure(
         self, statistics: events.Statistics, at: float, boundary: bool
@@ -169,7 +122,7 @@ class Trend:
         share = 1.0 - self._throttle_percent / 100.0
         self._throttle_percent = statistics.throttle_percent
         self.boundaries.append(
-            Boundary(
+            boundaries.Boundary(
                 at,
                 passes,
                 left,
@@ -183,7 +136,7 @@ class Trend:
         )
 
     def _carried(
-        self, before: Boundary | None, sent: float, seconds: float
+        self, before: boundaries.Boundary | None, sent: float, seconds: float
     ) -> float:
         """Return how much memory went across since the boundary before."""
         if before is None:
@@ -247,37 +200,13 @@ class Trend:
         seen = first.at - self.started_at - self._lost_at_first
         return (before + seen) / first.passes
 
-    @property
-    def steady(self) -> list[Boundary]:
-        """Boundaries since the throttle last moved, the move included."""
-        found: list[Boundary] = []
-        for seen in reversed(self.boundaries):
-            if seen.throttle_percent != self.boundaries[-1].throttle_percent:
-                break
-            found.append(seen)
-        return found[::-1]
-
     def ratio(self) -> float:
         """What got dirty in the last pass, of what it carried."""
-        last = self.boundaries[-1]
-        if last.carried_mib <= 0.0:
-            return 1.0
-        return last.dirtied_mib / last.carried_mib
+        return self.boundaries[-1].ratio
 
     def bend(self) -> float | None:
         """Return b of the curve; None where the passes do not show it."""
-        seen = [one for one in self.boundaries[-WINDOW:] if _shows(one)]
-        if len(seen) < 2:
-            return None
-        longest = max(seen, key=lambda one: one.written_seconds)
-        shortest = min(seen, key=lambda one: one.written_seconds)
-        apart = longest.written_seconds / shortest.written_seconds
-        if apart < APART:
-            return None
-        more = math.log(longest.dirtied_mib / shortest.dirtied_mib)
-        seen_bend = min(STRAIGHT, max(FLAT, more / math.log(apart)))
-        # in shorter passes than these it bends less
-        return (seen_bend + STRAIGHT) / 2.0
+        return curve.bend(self.boundaries)
 
     def seconds_left(
         self,
@@ -288,8 +217,8 @@ class Trend:
         """Time until what is left fits *downtime_ms*, if all goes on so.
 
         :param bend: of the curve, where another than the one that was seen
-            is to be taken: STRAIGHT for the least it can take, FLAT for the
-            most
+            is to be taken: ``curve.STRAIGHT`` for the least it can take,
+            ``curve.FLAT`` for the most
         :param hopefully: shorter passes than were seen are straight
         :returns: the stop included; infinite where it does not get there
         """
@@ -299,31 +228,18 @@ class Trend:
             return self.link.seconds(left)
         if bend is None:
             bend = self.bend()
-        rate = self._level(STRAIGHT if bend is None else bend)
-        power = STRAIGHT if bend is None else bend
-        share = 1.0 - self._throttle_percent / 100.0
-        stays = max(0.0, fits - self.bandwidth_mib_s * LOOK_SECONDS)
-        if power == STRAIGHT and fits > 0.0:
-            return (
-                _straight(
-                    left - stays, fits - stays, rate * share / speed, stays
-                )
-                / speed
-            )
-        seconds = 0.0
-        shortest = self._shortest_seconds if hopefully else 0.0
-        for _ in range(MOST_PASSES):
-            took = (left - stays) / speed
-            seconds += took
-            written = max(took * share, shortest)
-            dirtied = rate * math.pow(written, power)
-            after = stays + dirtied * (took * share / written)
-            if after <= fits:
-                return seconds + after / speed
-            if after > STALLS * left:
-                return math.inf
-            left = after
-        return math.inf
+        power = curve.STRAIGHT if bend is None else bend
+        ahead = curve.Ahead(
+            left_mib=left,
+            fits_mib=fits,
+            stays_mib=max(0.0, fits - self.bandwidth_mib_s * LOOK_SECONDS),
+            speed_mib_s=speed,
+            share=1.0 - self._throttle_percent / 100.0,
+        )
+        shortest = (
+            curve.shortest_seconds(self.boundaries) if hopefully else 0.0
+        )
+        return curve.through(self.boundaries, power).seconds(ahead, shortest)
 
     @property
     def _speed_mib_s(self) -> float:
@@ -333,43 +249,3 @@ class Trend:
         before, last = self.boundaries[-2:]
         seconds = max(last.at - before.at, LOOK_SECONDS)
         return max(self.bandwidth_mib_s, last.carried_mib / seconds)
-
-    @property
-    def _shortest_seconds(self) -> float:
-        """Time in which the guest wrote in the shortest pass that shows."""
-        seen = [one for one in self.boundaries[-WINDOW:] if _shows(one)]
-        return min((one.written_seconds for one in seen), default=0.0)
-
-    def _level(self, bend: float) -> float:
-        """Return c of the curve, the mean of the last passes."""
-        seen = [one for one in self.boundaries[-WINDOW + 1 :] if _shows(one)]
-        if not seen:
-            return 0.0
-        logs = [
-            math.log(one.dirtied_mib) - bend * math.log(one.written_seconds)
-            for one in seen
-        ]
-        return math.exp(sum(logs) / len(logs))
-
-
-def _straight(
-    first_mib: float, last_mib: float, ratio: float, stays_mib: float
-) -> float:
-    """Return what passes carry that leave the same share of each other.
-
-    :param last_mib: what they are to come down to
-    :param stays_mib: what each leaves to the next one, and the last to the
-        stop
-    """
-    if ratio > STALLED_FOR_GOOD:
-        return math.inf
-    if ratio <= 0.0:
-        return first_mib + stays_mib
-    passes = math.ceil(math.log(last_mib / first_mib) / math.log(ratio))
-    shrunk = math.pow(ratio, max(0, passes))
-    return first_mib * ((1.0 - shrunk) / (1.0 - ratio) + shrunk) + stays_mib
-
-
-def _shows(seen: Boundary) -> bool:
-    """Say whether a pass has something to show of the curve."""
-    return seen.dirtied_mib > 0.0 and seen.written_seconds > 0.0

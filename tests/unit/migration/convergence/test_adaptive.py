@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import boundary
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.convergence import throttle
-from kvm_balancer.migration.convergence import trend
 from tests.unit.migration import memory
 from tests.unit.migration import streams
 
@@ -228,7 +228,7 @@ class TestThrottle(unittest.TestCase):
         )
         for number in range(1, 4):
             watch.take(
-                trend.Boundary(
+                boundary.Boundary(
                     at=2.0 * number,
                     passes=number,
                     remaining_mib=100.0,

@@ -5,8 +5,8 @@ import unittest
 
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import boundary
 from kvm_balancer.migration.convergence import throttle
-from kvm_balancer.migration.convergence import trend
 from tests.unit.migration import memory
 
 _PASS_SECONDS = 10.0
@@ -20,7 +20,7 @@ def watch(allowed, *percents, dirtied_mib=90.0, step=0):
     found = throttle.Watch(throttle.settle(options))
     for number, percent in enumerate(percents, 1):
         found.take(
-            trend.Boundary(
+            boundary.Boundary(
                 at=number * _PASS_SECONDS,
                 passes=number,
                 remaining_mib=100.0,
