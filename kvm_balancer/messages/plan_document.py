@@ -29,6 +29,8 @@ class _Move(msgspec.Struct, frozen=True):
     reason: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
     load_gap: float | None = None
+    cause: plan.Cause | None = None
+    wished: bool = False
 
 
 class _Loads(msgspec.Struct, frozen=True):
@@ -171,6 +173,8 @@ def _move(one: plan.Move) -> _Move:
         reason=one.reason,
         profile=one.profile,
         load_gap=_rounded(one.load_gap),
+        cause=one.cause,
+        wished=one.wished,
     )
 
 
@@ -232,6 +236,8 @@ def _plan(found: _Incoming) -> plan.Plan:
                 after=one.after,
                 profile=one.profile,
                 load_gap=one.load_gap,
+                cause=one.cause,
+                wished=one.wished,
             )
             for one in found.moves
         ),

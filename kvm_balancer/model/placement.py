@@ -93,6 +93,10 @@ class Placement:
                 self._bring(instance, host)
             self._hold(instance, host)
 
+    def begin(self, instance: int, destination: int) -> None:
+        """Count a migration as running from now on, until a reset."""
+        self._bring(instance, destination)
+
     def _bring(self, instance: int, destination: int) -> None:
         """Count an instance where it goes, and hold what it leaves."""
         source = int(self.host[instance])

@@ -81,6 +81,30 @@ class Prediction:
         return Ending.THROTTLED if self.throttled else Ending.PRE_COPY
 
 
+class CauseKind(enum.StrEnum):
+    """What has to hold still when a move's turn comes."""
+
+    #: its source is to be emptied
+    DRAINING = 'draining'
+    #: a hard rule of what it moves is broken
+    RULE = 'rule'
+    #: its source is over a load
+    SOURCE_LOAD = 'source load'
+    #: any host of its zone is over a load: it makes room for others
+    ZONE_LOAD = 'zone load'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a move is made, where that may cease before its turn comes.
+
+    :ivar load: of CPU, of the kinds that speak of one
+    """
+
+    kind: CauseKind
+    load: float = 0.0
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Move:
     """One step of a plan.
@@ -92,6 +116,9 @@ class Move:
         that of the source when it has arrived, as planned: at worst, in
         whatever order the moves of the plan are made. A swap or a packing
         wants that. None where the plan does not say.
+    :ivar cause: what it is made for; None where nothing is said
+    :ivar wished: no filter that is a wish alone speaks against it, as
+        planned
     """
 
     instance: str
@@ -102,6 +129,8 @@ class Move:
     after: tuple[int, ...] = ()
     profile: Profile = Profile.BALANCE
     load_gap: float | None = None
+    cause: Cause | None = None
+    wished: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -72,16 +72,24 @@ class Admission:
         )
 
     def ask(
-        self, one: base.Filter, instances: columns.Ints, hosts: columns.Ints
+        self,
+        one: base.Filter,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+        state: placement.Placement | None = None,
     ) -> columns.Bools:
         """Ask one filter; a failure refuses.
 
+        :param state: where everything is, instead of :attr:`state`
         :returns: shape ``(len(instances), len(hosts))``
         """
         shape = (len(instances), len(hosts))
         try:
             answer = np.asarray(
-                one.passes(self.state, instances, hosts), np.bool_
+                one.passes(
+                    self.state if state is None else state, instances, hosts
+                ),
+                np.bool_,
             )
             if answer.shape == shape:
                 return answer
@@ -139,10 +147,31 @@ class Admission:
                 passed = passed & self.ask(one, instances, hosts)
         return passed
 
-    def refusals(self, instance: int, hosts: columns.Ints) -> str:
+    def wished(
+        self,
+        state: placement.Placement,
+        instances: columns.Ints,
+        host: int,
+    ) -> bool:
+        """Say whether no wish speaks against *instances* on *host*.
+
+        :param state: where everything is, instead of :attr:`state`
+        """
+        hosts = np.array((host,), np.int32)
+        return all(
+            self.ask(one, instances, hosts, state).all()
+            for one in self._asked
+            if one.wish
+        )
+
+    def refusals(
+        self, instance: int, hosts: columns.Ints, wishes: bool = True
+    ) -> str:
         """Say in one line which filter refuses how many of *hosts*.
 
         A host is counted for the first filter that refuses it.
+
+        :param wishes: filters that are wishes alone have a say, too
         """
         row = np.array((instance,), np.int32)
         left = hosts
@@ -150,6 +179,8 @@ class Admission:
         for one in self.filters:
             if not len(left):
                 break
+            if one.wish and not wishes:
+                continue
             passed = self.ask(one, row, left)[0]
             refused = int(len(left) - np.count_nonzero(passed))
             if refused:

@@ -37,6 +37,66 @@ class Findings:
         return dataclasses.replace(self, summary=f'{place}: {self.summary}')
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Told:
+    """What there is to say of a step.
+
+    :ivar wished: no wish spoke against it
+    """
+
+    reason: str
+    wished: bool
+
+
+class _Extremes:
+    """Loads that the steps may meet, in whatever order they are made."""
+
+    def __init__(
+        self, start: placement.Placement, work: workspace.Workspace
+    ) -> None:
+        self._steps = work.steps
+        unit = [step.unit for step in work.steps]
+        source = [step.source for step in work.steps]
+        destination = [step.destination for step in work.steps]
+        usage = work.units.cpu_usage[unit]
+        cpus = work.fleet.hosts.cpus
+        highest, lowest = start.cores.copy(), start.cores.copy()
+        np.add.at(highest, destination, usage)
+        np.subtract.at(lowest, source, usage)
+        #: of the source, when all that is to leave it has, but the step
+        self._least = (lowest[source] + usage) / cpus[source]
+        #: of the destination, when all that is to come is there
+        self._most = highest[destination] / cpus[destination]
+
+    def load_gaps(self) -> list[float]:
+        """Return how far each destination may top its source.
+
+        That is so when all that is to come to the destination is there and
+        nothing has left it, while all that is to leave the source has left
+        it but what the step takes, and nothing has come to it.
+        """
+        return [float(gap) for gap in self._most - self._least]
+
+    def causes(self) -> list[plan.Cause | None]:
+        """Return what each step is made for.
+
+        One whose source need not be over the load when its turn comes makes
+        room for another.
+        """
+        found: list[plan.Cause | None] = []
+        for step, least in zip(self._steps, self._least, strict=True):
+            cause = step.cause
+            if (
+                cause is not None
+                and cause.kind is plan.CauseKind.SOURCE_LOAD
+                and least <= cause.load
+            ):
+                kind = plan.CauseKind.ZONE_LOAD
+                cause = dataclasses.replace(cause, kind=kind)
+            found.append(cause)
+        return found
+
+
 def assemble(
     policy: str,
     work: workspace.Workspace,
@@ -76,11 +136,11 @@ def assemble(
         moves=proven[0] if len(proven) == 1 else None,
         makespan_seconds=makespan.bound(fleet.hosts, transfers),
     )
-    gaps = _load_gaps(start, work)
-    texts, points = _replay(start, work, ordered, predictions)
+    extremes = _Extremes(start, work)
+    told, points = _replay(start, work, ordered, predictions)
     return plan.Plan(
         policy=policy,
-        moves=_moves(work, ordered, predictions, texts, gaps),
+        moves=_moves(work, ordered, predictions, told, extremes),
         before=before,
         after=score.summary(work.state),
         bound=bound,
@@ -100,45 +160,26 @@ def _moves(
     work: workspace.Workspace,
     ordered: collections.abc.Sequence[order.Ordered],
     predictions: collections.abc.Sequence[plan.Prediction],
-    texts: collections.abc.Sequence[str],
-    gaps: collections.abc.Sequence[float],
+    told: collections.abc.Sequence[_Told],
+    extremes: _Extremes,
 ) -> tuple[plan.Move, ...]:
     hosts, instances = work.fleet.hosts.name, work.fleet.instances.id
+    gaps, causes = extremes.load_gaps(), extremes.causes()
     return tuple(
         plan.Move(
             instance=instances[one.instance],
             source=hosts[one.source],
             destination=hosts[one.destination],
             prediction=expected,
-            reason=texts[one.step],
+            reason=told[one.step].reason,
             after=one.after,
             profile=work.steps[one.step].profile,
             load_gap=gaps[one.step],
+            cause=causes[one.step],
+            wished=told[one.step].wished,
         )
         for one, expected in zip(ordered, predictions, strict=True)
     )
-
-
-def _load_gaps(
-    start: placement.Placement, work: workspace.Workspace
-) -> list[float]:
-    """Return, for each step, how far its destination may top its source.
-
-    That is so when all that is to come to the destination is there and
-    nothing has left it, while all that is to leave the source has left it
-    but what the step takes, and nothing has come to it.
-    """
-    cpus = work.fleet.hosts.cpus
-    unit = [step.unit for step in work.steps]
-    source = [step.source for step in work.steps]
-    destination = [step.destination for step in work.steps]
-    usage = work.units.cpu_usage[unit]
-    highest, lowest = start.cores.copy(), start.cores.copy()
-    np.add.at(highest, destination, usage)
-    np.subtract.at(lowest, source, usage)
-    gaps = highest[destination] / cpus[destination]
-    gaps -= (lowest[source] + usage) / cpus[source]
-    return [float(gap) for gap in gaps]
 
 
 def _replay(
@@ -146,7 +187,7 @@ def _replay(
     work: workspace.Workspace,
     ordered: collections.abc.Sequence[order.Ordered],
     predictions: collections.abc.Sequence[plan.Prediction],
-) -> tuple[list[str], tuple[plan.FrontierPoint, ...]]:
+) -> tuple[list[_Told], tuple[plan.FrontierPoint, ...]]:
     """Go through the steps once more: reasons, and what prefixes are worth.
 
     *state* is the start, and ends where the plan does.
@@ -158,7 +199,7 @@ def _replay(
         weights=[expected.mib for expected in predictions],
         minlength=len(work.steps),
     )
-    texts: list[str] = []
+    told: list[_Told] = []
     points: list[plan.FrontierPoint] = []
     moves, carried = 0, 0.0
     for step, cost_mib in zip(work.steps, mib.tolist(), strict=True):
@@ -167,6 +208,7 @@ def _replay(
         before = {
             end: float(state.cores[end] / hosts.cpus[end]) for end in ends
         }
+        wished = work.admission.wished(state, members, step.destination)
         state.move(members, step.destination)
         after = {
             end: float(state.cores[end] / hosts.cpus[end]) for end in ends
@@ -175,6 +217,7 @@ def _replay(
             running.update(state, end)
         moves += len(members)
         carried += cost_mib
-        texts.append(reasons.move(step, hosts, before, after, len(members)))
+        text = reasons.move(step, hosts, before, after, len(members))
+        told.append(_Told(text, wished))
         points.append(plan.FrontierPoint(moves, running.stddev, carried))
-    return texts, tuple(points)
+    return told, tuple(points)

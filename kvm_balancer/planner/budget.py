@@ -16,6 +16,7 @@ import numpy as np
 from kvm_balancer.filters import base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.model import plan
 
 _HOUR_SECONDS: Final = 3600.0
 _MIB_PER_GIB: Final = 1024.0
@@ -109,17 +110,36 @@ class Ledger:
         )
 
     def objection(
-        self, source: str, destination: str, mib: float, now: float
+        self,
+        moves: collections.abc.Iterable[plan.Move],
+        now: float,
+        promised: collections.abc.Iterable[plan.Move] = (),
     ) -> str:
-        """Say which budget a move would be over; empty where none."""
+        """Say which budget *moves* together would be over; empty for none.
+
+        :param promised: moves that are about to begin
+        """
         if not self.limited:
             return ''
-        entries = self._latest(now)
+        begun = self._latest(now) + [_entry(one, now) for one in promised]
+        for move in moves:
+            wanted = _entry(move, now)
+            said = self._over(wanted, begun)
+            if said:
+                return said
+            begun.append(wanted)
+        return ''
+
+    def _over(
+        self, wanted: _Entry, entries: collections.abc.Sequence[_Entry]
+    ) -> str:
+        """Say which budget one more is over, after *entries*."""
         most = self._params
+        source, destination = wanted.source, wanted.destination
         if most.moves and len(entries) >= most.moves:
             return f'{len(entries)} of {most.moves} moves were begun this hour'
         carried = sum(one.mib for one in entries)
-        if _over(carried, mib, most.gib):
+        if _over(carried, wanted.mib, most.gib):
             return _gib_text('the fleet has copied', carried, most.gib)
         for host, verb, of_nic in (
             (source, 'sent', [e.mib for e in entries if e.source == source]),
@@ -135,7 +155,7 @@ class Ledger:
                     f'{host} has had {touched} of {most.host_moves} moves '
                     'this hour'
                 )
-            if _over(sum(of_nic), mib, most.nic_gib):
+            if _over(sum(of_nic), wanted.mib, most.nic_gib):
                 return _gib_text(
                     f'{host} has {verb}', sum(of_nic), most.nic_gib
                 )
@@ -146,6 +166,10 @@ class Ledger:
         while self._entries and self._entries[0].at <= now - _HOUR_SECONDS:
             self._entries.popleft()
         return [one for one in self._entries if one.at > now - _HOUR_SECONDS]
+
+
+def _entry(move: plan.Move, at: float) -> _Entry:
+    return _Entry(at, move.source, move.destination, move.prediction.mib)
 
 
 def _over(carried: float, mib: float, gib: float) -> bool:

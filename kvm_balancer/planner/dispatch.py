@@ -10,16 +10,24 @@ The life of a move::
     planned --> dispatched --> completed, failed, cancelled or unknown
        +------> dropped
 
+The moves of a hard affinity group from one host to another are a unit. It
+begins when all of it may go, and room for all of it is held from then on.
+Where one of it fails or cannot go any more, the others stay with it as long
+as none has left; once any has, they follow: the group is apart either way,
+and repair brings together what is left behind.
+
 Pure: the caller says what the fleet is now and what has ended.
 """
 
-import collections
+import abc
 import collections.abc
 import dataclasses
 
 from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import slots
+from kvm_balancer.planner import units
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +47,9 @@ class Drop:
     reason: str
 
 
+#: Moves that go together, by their indexes in the plan.
+Unit = tuple[int, ...]
+
 #: What a move that waited for one of these waits for in vain.
 _LOST = frozenset(
     {
@@ -52,8 +63,39 @@ _OPEN = frozenset(
     {execution.MoveState.PLANNED, execution.MoveState.DISPATCHED}
 )
 
-#: Says why a move is not to be made in the fleet as it is; '' when it is.
-Objection = collections.abc.Callable[[columns.Fleet, plans.Move], str]
+#: What has left its host, or is about to.
+_LEFT = frozenset(
+    {execution.MoveState.DISPATCHED, execution.MoveState.COMPLETED}
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Objection:
+    """Why moves are not to be made in the fleet as it is.
+
+    :ivar passing: it may be over when the moves before them have ended
+    """
+
+    reason: str
+    passing: bool = False
+
+
+class Review(abc.ABC):
+    """Holds moves against the fleet as it is."""
+
+    @abc.abstractmethod
+    def objection(
+        self, moves: collections.abc.Sequence[plans.Move]
+    ) -> Objection | None:
+        """Say why *moves*, all or none of which are made, are not."""
+
+    @abc.abstractmethod
+    def misfit(self, move: plans.Move) -> Objection | None:
+        """Say why *move* cannot follow the rest of its unit."""
+
+    @abc.abstractmethod
+    def take(self, move: plans.Move) -> None:
+        """Count *move* as running from now on."""
 
 
 class Dispatch:
@@ -101,19 +143,11 @@ class Dispatch:
         """Let a move wait again: what was decided of it was not done."""
         self.ended(index, execution.MoveState.PLANNED, '')
 
-    def drop_waiting(self, reason: str) -> tuple[Drop, ...]:
-        """Give up every move that has not started."""
-        return tuple(
-            self._drop(index, reason)
-            for index, state in enumerate(self._states)
-            if state is execution.MoveState.PLANNED
-        )
-
     def next(
         self,
         fleet: columns.Fleet,
         busy: collections.abc.Iterable[tuple[str, str]],
-        objection: Objection,
+        review: Review,
         unsettled: collections.abc.Container[str] = (),
     ) -> tuple[Start | Drop, ...]:
         """Decide what starts now and what is dropped.
@@ -121,42 +155,118 @@ class Dispatch:
         :param fleet: as it is now
         :param busy: source and destination of every migration under way,
             those of this plan included
-        :param objection: says why a move no longer makes sense
+        :param review: says which moves no longer make sense
         :param unsettled: hosts that a migration has changed and that were
             not looked at since: what speaks against a move from or to them
             may be over, and so it waits
         :returns: starts and drops, in the order of the plan; the starts
             count as running from now on
         """
-        slots = _Slots(fleet, busy, self._max_migrations)
-        decided: list[Start | Drop] = []
-        for index, move in enumerate(self.plan.moves):
-            if self._states[index] is not execution.MoveState.PLANNED:
-                continue
-            lost = self._lost_condition(move)
-            if lost:
-                decided.append(self._drop(index, lost))
-                continue
-            if not self._conditions_met(move) or not slots.free(move):
-                continue
-            reason = objection(fleet, move)
-            if reason:
-                if not _touches(move, unsettled):
-                    decided.append(self._drop(index, reason))
-                continue
-            slots.take(move)
-            self._states[index] = execution.MoveState.DISPATCHED
-            decided.append(Start(index, move))
-        return tuple(decided)
+        places = slots.Slots(fleet, busy, self._max_migrations)
+        turn = _Turn(fleet, places, review, unsettled)
+        waiting = [
+            one
+            for one in units.of_moves(fleet, self.plan.moves)
+            if self._waiting(one)
+        ]
+        # Those that have begun come first: they hold room for the rest.
+        begun = {one for one in waiting if self._left(one, fleet)}
+        for unit in sorted(begun):
+            self._follow(unit, turn)
+        for unit in waiting:
+            if unit not in begun:
+                self._begin(unit, turn)
+        return tuple(sorted(turn.decided, key=lambda one: one.index))
 
-    def _conditions_met(self, move: plans.Move) -> bool:
+    def _waiting(self, unit: Unit) -> list[int]:
+        """Return those of a unit that have not had their turn."""
+        return [
+            index
+            for index in unit
+            if self._states[index] is execution.MoveState.PLANNED
+        ]
+
+    def _left(self, unit: Unit, fleet: columns.Fleet) -> list[int]:
+        """Return those of a unit that have left, or are about to."""
+        return [
+            index
+            for index in unit
+            if self._states[index] in _LEFT
+            or (
+                self._states[index] is execution.MoveState.UNKNOWN
+                and _arrived(self.plan.moves[index], fleet)
+            )
+        ]
+
+    def _follow(self, unit: Unit, turn: '_Turn') -> None:
+        """Let the rest of a unit go after those that have left."""
+        for index in self._waiting(unit):
+            move = self.plan.moves[index]
+            against = turn.review.misfit(move)
+            if against is not None:
+                if not turn.too_early((move,)):
+                    gone = len(self._left(unit, turn.fleet))
+                    self._drop(
+                        turn,
+                        (index,),
+                        f'{against.reason}; {gone} of its affinity group '
+                        f'went to {move.destination} before: repair brings '
+                        f'them together',
+                    )
+                continue
+            # Started or not: room for it is held from now on.
+            turn.review.take(move)
+            self._start(turn, index)
+
+    def _begin(self, unit: Unit, turn: '_Turn') -> None:
+        """Let a whole unit go, or drop what is left of it."""
+        indexes = self._waiting(unit)
+        moves = [self.plan.moves[index] for index in indexes]
+        lost = self._lost_condition(unit) or self._stays(unit)
+        if lost:
+            if not (self._unknown(unit) and turn.too_early(moves)):
+                self._drop(turn, indexes, lost)
+            return
+        if not self._conditions_met(unit) or not turn.slots.free(moves[0]):
+            return
+        against = turn.review.objection(moves)
+        if against is not None:
+            wait = against.passing and self._open_before(indexes[0])
+            if not wait and not turn.too_early(moves):
+                self._drop(turn, indexes, against.reason)
+            return
+        for index, move in zip(indexes, moves, strict=True):
+            turn.review.take(move)
+            self._start(turn, index)
+
+    def _start(self, turn: '_Turn', index: int) -> None:
+        """Start a move where there is a slot for it."""
+        move = self.plan.moves[index]
+        if not turn.slots.free(move):
+            return
+        turn.slots.take(move)
+        self._states[index] = execution.MoveState.DISPATCHED
+        turn.decided.append(Start(index, move))
+
+    def _open_before(self, index: int) -> bool:
+        return not _OPEN.isdisjoint(self._states[:index])
+
+    def _before(self, unit: Unit) -> list[int]:
+        """Return what a unit waits for."""
+        return [
+            before
+            for index in self._waiting(unit)
+            for before in self.plan.moves[index].after
+        ]
+
+    def _conditions_met(self, unit: Unit) -> bool:
         return all(
             self._states[before] is execution.MoveState.COMPLETED
-            for before in move.after
+            for before in self._before(unit)
         )
 
-    def _lost_condition(self, move: plans.Move) -> str:
-        for before in move.after:
+    def _lost_condition(self, unit: Unit) -> str:
+        for before in self._before(unit):
             if self._states[before] in _LOST:
                 return (
                     f'it needs move {before} of the plan, which was '
@@ -164,55 +274,64 @@ class Dispatch:
                 )
         return ''
 
-    def _drop(self, index: int, reason: str) -> Drop:
-        self.ended(index, execution.MoveState.DROPPED, reason)
-        return Drop(index, self.plan.moves[index], reason)
+    def _unknown(self, unit: Unit) -> bool:
+        return any(
+            self._states[index] is execution.MoveState.UNKNOWN
+            for index in unit
+        )
+
+    def _stays(self, unit: Unit) -> str:
+        """Say which of a unit did not go, so that the others do not."""
+        for index in unit:
+            if self._states[index] in _LOST:
+                return (
+                    f'it stays with {self.plan.moves[index].instance}, of '
+                    f'its affinity group, whose move was '
+                    f'{self._states[index]}: {self._reasons[index]}'
+                )
+        return ''
+
+    def _drop(
+        self,
+        turn: '_Turn',
+        indexes: collections.abc.Iterable[int],
+        reason: str,
+    ) -> None:
+        for index in indexes:
+            self.ended(index, execution.MoveState.DROPPED, reason)
+            turn.decided.append(Drop(index, self.plan.moves[index], reason))
 
 
-def _touches(move: plans.Move, hosts: collections.abc.Container[str]) -> bool:
-    return move.source in hosts or move.destination in hosts
+def _arrived(move: plans.Move, fleet: columns.Fleet) -> bool:
+    """Say whether the instance is where *move* was to bring it."""
+    row = fleet.instance_row.get(move.instance)
+    if row is None:
+        return False
+    return bool(
+        fleet.hosts.name[fleet.instances.host[row]] == move.destination
+    )
 
 
-class _Slots:
-    """Free places for migrations, on every host and in all."""
+class _Turn:
+    """One look at all that waits, and what it decides."""
 
     def __init__(
         self,
         fleet: columns.Fleet,
-        busy: collections.abc.Iterable[tuple[str, str]],
-        max_migrations: int,
+        places: slots.Slots,
+        review: Review,
+        unsettled: collections.abc.Container[str],
     ) -> None:
-        self._fleet = fleet
-        self._left = max_migrations
-        self._outgoing: collections.Counter[str] = collections.Counter()
-        self._incoming: collections.Counter[str] = collections.Counter()
-        for source, destination in busy:
-            self._count(source, destination)
+        self.fleet = fleet
+        self.slots = places
+        self.review = review
+        self.decided: list[Start | Drop] = []
+        self._unsettled = unsettled
 
-    def _count(self, source: str, destination: str) -> None:
-        self._left -= 1
-        self._outgoing[source] += 1
-        self._incoming[destination] += 1
-
-    def free(self, move: plans.Move) -> bool:
-        """Whether both hosts and the fleet have a place.
-
-        A host that is no longer known is left to the objection.
-        """
-        rows = self._fleet.host_row
-        hosts = self._fleet.hosts
-        source = rows.get(move.source)
-        destination = rows.get(move.destination)
-        if self._left <= 0:
-            return False
-        if source is None or destination is None:
-            return True
-        return bool(
-            self._outgoing[move.source] < hosts.max_outgoing[source]
-            and self._incoming[move.destination]
-            < hosts.max_incoming[destination]
+    def too_early(self, moves: collections.abc.Iterable[plans.Move]) -> bool:
+        """Say whether the fleet shows hosts of *moves* as they were."""
+        return any(
+            host in self._unsettled
+            for move in moves
+            for host in (move.source, move.destination)
         )
-
-    def take(self, move: plans.Move) -> None:
-        """Hold the places of a move that starts."""
-        self._count(move.source, move.destination)

@@ -63,6 +63,24 @@ def broken(fleet: columns.Fleet, host: columns.Ints) -> list[Broken]:
     return found
 
 
+def breaks(fleet: columns.Fleet, host: columns.Ints, instance: int) -> bool:
+    """Say whether *instance* takes part in any rule that does not hold.
+
+    :param host: where every instance is, shape ``(instances,)``
+    """
+    wanted = fleet.requirements[fleet.instances.requirement[instance]]
+    if (wanted & ~fleet.hosts.aggregates[host[instance]]).any():
+        return True
+    for group in fleet.groups_of.get(instance, ()):
+        policy = columns.GroupPolicy(int(fleet.groups.policy[group]))
+        if policy.hard and any(
+            instance in one.instances
+            for one in _of_group(fleet, host, group, policy)
+        ):
+            return True
+    return False
+
+
 def _of_group(
     fleet: columns.Fleet,
     host: columns.Ints,

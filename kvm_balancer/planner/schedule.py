@@ -21,6 +21,9 @@ import math
 import re
 from typing import Final
 
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan
+
 _DAYS: Final = ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')
 _ALL_DAYS: Final = frozenset(range(7))
 _TIME: Final = r'(\d{1,2}):(\d{2})'
@@ -276,6 +279,21 @@ class Schedules:
         """Say why *zone* may not be touched; empty where it may."""
         why = self.of(zone).closed(now, for_seconds)
         return f'{_name(zone)} is {why}' if why else ''
+
+    def objection(
+        self,
+        fleet: columns.Fleet,
+        moves: collections.abc.Sequence[plan.Move],
+        now: float,
+    ) -> str:
+        """Say why *moves* are not to begin now; empty where they may.
+
+        :param moves: from one host; they may have to wait for one another
+        """
+        row = fleet.host_row.get(moves[0].source)
+        zone = '' if row is None else fleet.zones[fleet.hosts.zone[row]]
+        seconds = sum(one.prediction.seconds for one in moves)
+        return self.closed(zone, now, seconds)
 
     def all_closed(
         self, zones: collections.abc.Iterable[str], now: float

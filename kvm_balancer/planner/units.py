@@ -6,12 +6,15 @@ Members of a group that is already torn apart are one unit a host: moving
 such a part tears nothing further.
 """
 
+import collections.abc
 import dataclasses
+import itertools
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.model import plan
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +101,36 @@ def make_units(state: placement.Placement, movable: columns.Bools) -> Units:
         movable=total((~movable).astype(np.float64)) == 0,
         single=False,
     )
+
+
+def of_moves(
+    fleet: columns.Fleet, moves: collections.abc.Sequence[plan.Move]
+) -> list[tuple[int, ...]]:
+    """Split moves that stand together into units, by their indexes.
+
+    :param fleet: as it is now: who is in a group no more goes alone
+    """
+    hard = fleet.groups.policy == columns.GroupPolicy.AFFINITY
+    found: list[tuple[int, ...]] = []
+    for _, run in itertools.groupby(
+        range(len(moves)),
+        lambda one: (moves[one].source, moves[one].destination),
+    ):
+        joined: list[tuple[tuple[int, ...], frozenset[int]]] = []
+        for index in run:
+            row = fleet.instance_row.get(moves[index].instance, -1)
+            groups = fleet.groups_of.get(row, ()) if hard.any() else ()
+            mine = frozenset(one for one in groups if hard[one])
+            unit: tuple[int, ...] = ()
+            apart = []
+            for members, theirs in joined:
+                if mine & theirs:
+                    unit, mine = unit + members, mine | theirs
+                else:
+                    apart.append((members, theirs))
+            joined = [*apart, (tuple(sorted((*unit, index))), mine)]
+        found += sorted(members for members, _ in joined)
+    return found
 
 
 def _labels(state: placement.Placement) -> columns.Ints | None:

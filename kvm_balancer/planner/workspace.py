@@ -32,6 +32,7 @@ class Step:
 
     :ivar why: what the destination had before others, for the reason
     :ivar profile: of its migrations
+    :ivar cause: what it is made for
     """
 
     unit: int
@@ -39,6 +40,7 @@ class Step:
     destination: int
     why: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
+    cause: plan.Cause | None = None
 
 
 class Workspace:
@@ -54,6 +56,7 @@ class Workspace:
     :ivar pins: which instances stay as their names say so
     :ivar worth: what units have to be worth to be moved
     :ivar profile: of the moves that are made from now on
+    :ivar cause: what they are made for, where that may cease
     :ivar heeds_wishes: filters that are wishes alone have a say
     :ivar problems: what went wrong, by name of the plugin
     :ivar scope: hosts that are looked after now, shape ``(hosts,)``
@@ -93,6 +96,7 @@ class Workspace:
         self.admission = admission.Admission(self.state, self._filters())
         self.steps: list[Step] = []
         self.profile = plan.Profile.BALANCE
+        self.cause: plan.Cause | None = None
         self.heeds_wishes = True
         self.moves = 0
         self.moved_mib = 0.0
@@ -306,7 +310,14 @@ class Workspace:
     def move(self, unit: int, destination: int, why: str = '') -> None:
         """Move *unit* to *destination*, and leave it alone from then on."""
         self.steps.append(
-            Step(unit, self.home(unit), destination, why, self.profile)
+            Step(
+                unit,
+                self.home(unit),
+                destination,
+                why,
+                self.profile,
+                self.cause,
+            )
         )
         self.state.move(self.units.of(unit), destination)
         self.free[unit] = False

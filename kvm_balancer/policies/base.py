@@ -54,6 +54,8 @@ class Policy(abc.ABC):
     params_class: ClassVar[type[Params]] = Params
     #: how much it matters that the very instances go which it chooses
     profile: ClassVar[plan.Profile] = plan.Profile.BALANCE
+    #: what has to hold still when the turn of its moves comes
+    cause: ClassVar[plan.Cause | None] = None
     #: what it does has to be done, whatever it costs
     mandatory: ClassVar[bool] = False
 
@@ -76,7 +78,7 @@ class Policy(abc.ABC):
     ) -> plan.Plan:
         """Make a plan, whether or not the trigger says that it is time."""
         work = workspace.Workspace(fleet, context)
-        work.profile = self.profile
+        work.profile, work.cause = self.profile, self.cause
         findings = self.search(work)
         return assembly.assemble(self.name, work, (findings,))
 

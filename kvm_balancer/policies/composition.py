@@ -52,7 +52,7 @@ def propose_parts(
         done = len(work.steps)
         work.look_after(part.hosts)
         work.demand(part.strictness.get(policy.name, 1.0))
-        work.profile = policy.profile
+        work.profile, work.cause = policy.profile, policy.cause
         try:
             said = policy.search(work)
         except Exception as error:

@@ -29,6 +29,7 @@ class Drain(base.Policy):
     name = 'drain'
     params_class = DrainParams
     profile = plan.Profile.DRAIN
+    cause = plan.Cause(plan.CauseKind.DRAINING)
     mandatory = True
     params: DrainParams
 

@@ -51,6 +51,7 @@ class Relieve(base.Policy):
             work.state, work.free_instances, limit, work.scope
         )
         aim = limit - self.params.margin
+        work.cause = plan.Cause(plan.CauseKind.SOURCE_LOAD, aim)
         over = np.flatnonzero((work.state.cpu_load > limit) & work.scope)
         done = work.moves
         hot = [

@@ -22,6 +22,7 @@ class Repair(base.Policy):
     name = 'repair'
     #: no other instance mends the rule that this one is to mend
     profile = plan.Profile.DRAIN
+    cause = plan.Cause(plan.CauseKind.RULE)
     mandatory = True
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:

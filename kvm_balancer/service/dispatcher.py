@@ -293,15 +293,19 @@ class Dispatcher:
     def _decided(
         self, current: dispatch.Dispatch, fleet: columns.Fleet
     ) -> tuple[dispatch.Start | dispatch.Drop, ...]:
-        rows = self.flights.rows(fleet)
         now = self._clock()
+        review = revalidation.Review(
+            fleet,
+            self._filters,
+            self.flights.rows(fleet),
+            lambda moves, promised: self.restraint.objection(
+                fleet, moves, now, promised
+            ),
+        )
         return current.next(
             fleet,
             self.flights.busy(fleet),
-            lambda seen, move: (
-                self.restraint.objection(seen, move, now)
-                or revalidation.objection(seen, move, self._filters, rows)
-            ),
+            review,
             self.flights.unsettled(fleet),
         )
 

@@ -4,6 +4,7 @@ The same restraints are heeded when a plan is made and when a move's turn
 comes.
 """
 
+import collections.abc
 import threading
 
 from oslo_config import cfg
@@ -40,18 +41,22 @@ class Restraint:
             return self._ledger.allowance(fleet, now)
 
     def objection(
-        self, fleet: columns.Fleet, move: plans.Move, now: float
+        self,
+        fleet: columns.Fleet,
+        moves: collections.abc.Sequence[plans.Move],
+        now: float,
+        promised: collections.abc.Sequence[plans.Move] = (),
     ) -> str:
-        """Say why *move* is not to begin now; empty where it may."""
-        row = fleet.host_row.get(move.source)
-        zone = '' if row is None else fleet.zones[fleet.hosts.zone[row]]
-        closed = self._schedules.closed(zone, now, move.prediction.seconds)
+        """Say why *moves* are not to begin now; empty where they may.
+
+        :param moves: that are made together, from one host
+        :param promised: moves that are about to begin
+        """
+        closed = self._schedules.objection(fleet, moves, now)
         if closed:
             return closed
         with self._lock:
-            return self._ledger.objection(
-                move.source, move.destination, move.prediction.mib, now
-            )
+            return self._ledger.objection(moves, now, promised)
 
     def note(
         self, source: str, destination: str, mib: float, at: float

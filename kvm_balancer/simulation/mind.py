@@ -15,7 +15,6 @@ from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
 from kvm_balancer.model import placement
-from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import cooldown
@@ -123,18 +122,19 @@ class Mind:
         current = self._current
         if current is None:
             return False
-        in_flight = self._in_flight(fleet)
         begun = False
-        for one in current.next(
+        review = revalidation.Review(
             fleet,
-            self._air.busy(),
-            lambda seen, move: (
-                self._held_back(seen, move, now)
-                or revalidation.objection(
-                    seen, move, self._agent.template.filters, in_flight
+            self._agent.template.filters,
+            self._in_flight(fleet),
+            lambda moves, promised: (
+                self._agent.schedules.objection(
+                    fleet, moves, self._agent.epoch + now
                 )
+                or self._ledger.objection(moves, now, promised)
             ),
-        ):
+        )
+        for one in current.next(fleet, self._air.busy(), review):
             if isinstance(one, dispatch.Drop):
                 self._record.dropped += 1
                 continue
@@ -182,17 +182,6 @@ class Mind:
             corrections=self._corrections,
             closed_zones=self._agent.schedules.all_closed(fleet.zones, moment),
             allowance=self._ledger.allowance(fleet, now),
-        )
-
-    def _held_back(
-        self, fleet: columns.Fleet, move: plans.Move, now: float
-    ) -> str:
-        row = fleet.host_row[move.source]
-        zone = fleet.zones[fleet.hosts.zone[row]]
-        return self._agent.schedules.closed(
-            zone, self._agent.epoch + now, move.prediction.seconds
-        ) or self._ledger.objection(
-            move.source, move.destination, move.prediction.mib, now
         )
 
     def _in_flight(

@@ -44,6 +44,8 @@ class TestPlanDocument(unittest.TestCase):
                 'destination',
                 'after',
                 'load_gap',
+                'cause',
+                'wished',
                 'predicted_seconds',
                 'predicted_downtime_ms',
                 'predicted_mib',

@@ -2,6 +2,7 @@
 
 import unittest
 
+from kvm_balancer.model import plan as plan_model
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context
 from kvm_balancer.policies import spread
@@ -11,12 +12,19 @@ from tests.unit.planner import plans
 GIB = 1024.0
 
 
+def move(mib, source='a', destination='b'):
+    """Make a move that copies so much."""
+    return plan_model.Move(
+        'i', source, destination, plan_model.Prediction(1.0, 1.0, mib), ''
+    )
+
+
 class LedgerTest(unittest.TestCase):
     def objection(self, params, entries, now=1000.0):
         ledger = budget.Ledger(params)
         for source, destination, mib, at in entries:
             ledger.note(source, destination, mib, at)
-        return ledger.objection('a', 'b', 2 * GIB, now)
+        return ledger.objection([move(2 * GIB)], now)
 
     def test_each_budget_objects_for_itself(self):
         for params, words in (
@@ -39,6 +47,23 @@ class LedgerTest(unittest.TestCase):
             self.objection(params, [('c', 'b', 2 * GIB, 900.0)]),
         )
 
+    def test_moves_that_go_together_are_counted_together(self):
+        """And with all that is about to begin besides."""
+        three = [move(GIB), move(GIB), move(GIB)]
+        for params in (
+            budget.Params(moves=3),
+            budget.Params(gib=3.0),
+            budget.Params(host_moves=3),
+            budget.Params(nic_gib=3.0),
+        ):
+            with self.subTest(params):
+                ledger = budget.Ledger(params)
+                self.assertEqual('', ledger.objection(three, 0.0))
+                self.assertNotEqual('', ledger.objection([*three, *three], 0))
+                promised = [move(GIB)]
+                self.assertEqual('', ledger.objection(three[:2], 0, promised))
+                self.assertNotEqual('', ledger.objection(three, 0, promised))
+
     def test_what_is_an_hour_ago_no_longer_counts(self):
         params = budget.Params(moves=1)
         entries = [('a', 'c', GIB, 900.0)]
@@ -49,7 +74,7 @@ class LedgerTest(unittest.TestCase):
         ledger = budget.Ledger(budget.Params())
         ledger.note('a', 'b', GIB, 0.0)
         self.assertIsNone(ledger.allowance(fleets.skewed(4, 10), 0.0))
-        self.assertEqual('', ledger.objection('a', 'b', GIB, 0.0))
+        self.assertEqual('', ledger.objection([move(GIB)], 0.0))
 
 
 class PlanTest(unittest.TestCase):

@@ -13,6 +13,7 @@ from kvm_balancer.model import records
 from kvm_balancer.planner import revalidation
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
+from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
@@ -70,8 +71,10 @@ def propose(fleet, *policies):
     return composition.propose(policies, fleet, plans.full_context())
 
 
-def objection(fleet, move):
-    return revalidation.objection(fleet, move, plans.FILTERS)
+def objection(fleet, *moves):
+    """Return what is said against *moves* together; '' for nothing."""
+    said = revalidation.Review(fleet, plans.FILTERS).objection(moves)
+    return said.reason if said else ''
 
 
 class TestUnchanged(unittest.TestCase):
@@ -154,12 +157,14 @@ class TestChanged(unittest.TestCase):
 
     def test_a_move_of_an_older_plan_may_not_go_uphill(self):
         now = busier(busier(self.fleet, self.stays, 0.1), 'b1', 2.0)
-        older = dataclasses.replace(self.move, load_gap=None)
+        older = dataclasses.replace(self.move, load_gap=None, cause=None)
         self.assertIn('by now', objection(now, older))
 
     def test_what_has_to_go_goes(self):
         now = busier(busier(self.fleet, self.stays, 0.1), 'b1', 2.0)
-        must = dataclasses.replace(self.move, profile=plan_model.Profile.DRAIN)
+        must = dataclasses.replace(
+            self.move, profile=plan_model.Profile.DRAIN, cause=None
+        )
         self.assertEqual('', objection(now, must))
         state = self.fleet.hosts.state.copy()
         state[self.fleet.host_row['a']] = columns.HostState.DRAINING
@@ -176,7 +181,12 @@ class TestChanged(unittest.TestCase):
             ('c1', 'c', 0.0, 100),
         )
         move = dataclasses.replace(
-            self.move, instance='x', source='a', destination='c', load_gap=None
+            self.move,
+            instance='x',
+            source='a',
+            destination='c',
+            load_gap=None,
+            cause=None,
         )
         self.assertEqual('', objection(fleet, move))
         seen = fleets.in_transit(fleet, 'big', 'c')
@@ -197,3 +207,175 @@ class TestChanged(unittest.TestCase):
             (dataclasses.replace(self.move, destination='x'), 'x is not in'),
         ):
             self.assertIn(words, objection(self.fleet, move))
+
+
+def grouped(policy, instances, state='enabled'):
+    """Make hosts a (of that state), b, c, and a group of all but 'other'.
+
+    :param instances: (name, host, MiB)
+    """
+    states = {'a': columns.HostState[state.upper()]}
+    return records.build_fleet(
+        [
+            records.HostRecord(
+                name=name,
+                cpus=8,
+                memory_mib=8192,
+                state=states.get(name, columns.HostState.ENABLED),
+            )
+            for name in 'abc'
+        ],
+        [
+            records.InstanceRecord(
+                id=name,
+                host=host,
+                vcpus=1,
+                memory_mib=mib,
+                cpu_usage=0.5,
+                groups=() if name.startswith('other') else ('g',),
+            )
+            for name, host, mib in instances
+        ],
+        [records.GroupRecord(name='g', policy=policy)],
+    )
+
+
+class TestCause(unittest.TestCase):
+    """What a move was made for may be over when its turn comes."""
+
+    def test_a_host_that_is_not_drained_any_more_keeps_its_instances(self):
+        there = [(f'other{one}', 'a', 1000) for one in range(3)]
+        policy = columns.GroupPolicy.ANTI_AFFINITY
+        fleet = grouped(policy, there, 'draining')
+        made = propose(fleet, drain.Drain())
+        self.assertEqual(3, len(made.moves))
+        now = grouped(policy, there)
+        for move in made.moves:
+            self.assertEqual('', objection(fleet, move))
+            self.assertEqual('a is not drained any more', objection(now, move))
+
+    def test_a_rule_that_others_have_mended(self):
+        policy = columns.GroupPolicy.ANTI_AFFINITY
+        fleet = grouped(policy, [('s1', 'a', 1000), ('s2', 'a', 1000)])
+        (move,) = propose(fleet, REPAIR).moves
+        self.assertEqual('', objection(fleet, move))
+        (other,) = {'s1', 's2'} - {move.instance}
+        (free,) = {'b', 'c'} - {move.destination}
+        now = grouped(policy, [(move.instance, 'a', 1000), (other, free, 9)])
+        self.assertIn('hold by now', objection(now, move))
+
+    def test_a_host_that_is_not_hot_any_more(self):
+        fleet = build_fleet(*((f'i{one}', 'a', 1.8, 1000) for one in range(4)))
+        made = propose(fleet, RELIEVE)
+        now = build_fleet(*((f'i{one}', 'a', 0.5, 1000) for one in range(4)))
+        for move in made.moves:
+            self.assertEqual('', objection(fleet, move))
+            self.assertIn('a is at 0.25 CPU by now', objection(now, move))
+
+    def test_what_makes_room_for_nobody(self):
+        """A chain's first move helps as long as any host is hot."""
+        cause = plan_model.Cause(plan_model.CauseKind.ZONE_LOAD, 0.65)
+        move = plan_model.Move(
+            'i0',
+            'b',
+            'c',
+            plan_model.Prediction(1.0, 1.0, 1.0),
+            '',
+            cause=cause,
+        )
+        for cores, said in ((6.0, ''), (5.0, 'no host is over 0.65')):
+            now = build_fleet(('hot', 'a', cores, 10), ('i0', 'b', 1.0, 10))
+            self.assertIn(said, objection(now, move))
+            self.assertEqual(not said, not objection(now, move))
+
+
+class TestTogether(unittest.TestCase):
+    """Moves of one step, and of one unit, are held against each other."""
+
+    POLICY = columns.GroupPolicy.AFFINITY
+
+    def made(self, *moves):
+        return [
+            plan_model.Move(
+                instance,
+                'a',
+                'b',
+                plan_model.Prediction(1.0, 1.0, 1.0),
+                '',
+                load_gap=1.0,
+            )
+            for instance in moves
+        ]
+
+    def test_what_starts_first_takes_the_room(self):
+        fleet = grouped(
+            columns.GroupPolicy.ANTI_AFFINITY,
+            [('other1', 'a', 4096), ('other2', 'a', 4096), ('x', 'b', 2048)],
+        )
+        one, two = self.made('other1', 'other2')
+        review = revalidation.Review(fleet, plans.FILTERS)
+        self.assertIsNone(review.objection([two]))
+        self.assertIsNone(review.objection([one]))
+        review.take(one)
+        self.assertIn('lack room', review.objection([two]).reason)
+
+    def test_a_unit_goes_whole_or_not_at_all(self):
+        members = [('s1', 'a', 3000), ('s2', 'a', 3000)]
+        both = self.made('s1', 's2')
+        for there, words in ((1000, ''), (4000, 's2, of its affinity group')):
+            fleet = grouped(self.POLICY, [*members, ('other', 'b', there)])
+            self.assertEqual('', objection(fleet, both[0]))
+            said = objection(fleet, *both)
+            self.assertIn(words, said)
+            self.assertEqual(not words, not said)
+
+    def test_budgets_are_asked_for_a_whole_unit_and_all_that_starts(self):
+        fleet = grouped(self.POLICY, [(f's{n}', 'a', 9) for n in range(3)])
+        asked = []
+
+        def held_back(moves, promised):
+            asked.append((len(moves), len(promised)))
+            return 'spent' if len(promised) else ''
+
+        review = revalidation.Review(fleet, plans.FILTERS, held_back=held_back)
+        first, *rest = self.made('s0', 's1', 's2')
+        self.assertIsNone(review.objection([first]))
+        review.take(first)
+        self.assertEqual('spent', review.objection(rest).reason)
+        self.assertEqual([(1, 0), (2, 1)], asked)
+
+
+class TestWishes(unittest.TestCase):
+    """What a plan heeded of wishes is heeded when a turn comes."""
+
+    def setUp(self):
+        self.apart = columns.GroupPolicy.SOFT_ANTI_AFFINITY
+        fleet = grouped(self.apart, [('s1', 'a', 9), ('s2', 'a', 9)])
+        made = propose(fleet, SPREAD)
+        self.move = dataclasses.replace(
+            made.moves[0], instance='s1', destination='b', load_gap=1.0
+        )
+        self.assertTrue(self.move.wished)
+
+    def said(self, *there, profile=plan_model.Profile.BALANCE, **fields):
+        fleet = grouped(self.apart, [('s1', 'a', 9), *there])
+        move = dataclasses.replace(self.move, profile=profile, **fields)
+        return revalidation.Review(fleet, plans.FILTERS).objection([move])
+
+    def test_a_wish_that_speaks_against_it_by_now(self):
+        self.assertIsNone(self.said())
+        against = self.said(('s2', 'b', 9))
+        self.assertIn('soft group g', against.reason)
+        self.assertTrue(against.passing)
+
+    def test_a_wish_that_the_plan_passed_over(self):
+        self.assertIsNone(self.said(('s2', 'b', 9), wished=False))
+
+    def test_what_has_to_go_waits_for_a_host_that_heeds_it_if_any_does(self):
+        must = plan_model.Profile.DRAIN
+        against = self.said(('s2', 'b', 9), profile=must)
+        self.assertIn('b is refused', against.reason)
+        full = (('s2', 'b', 9), ('s3', 'c', 9))
+        self.assertIsNone(self.said(*full, profile=must))
+        other = (('s2', 'b', 9), ('other', 'c', 8190))
+        self.assertIsNone(self.said(*other, profile=must))
