@@ -10,8 +10,8 @@ A span is written as operators say it, in the local time of its place::
 
 Without windows a place is always open; a freeze closes it whatever its
 windows say. Clocks that are set forward or back are heeded: what is local
-stays local. Pure: time comes in as seconds since the epoch, and time zones
-as they are handed in.
+stays local (:mod:`.wall_clock`). Pure: time comes in as seconds since the
+epoch, and time zones as they are handed in.
 """
 
 import collections.abc
@@ -23,6 +23,7 @@ from typing import Final
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
+from kvm_balancer.planner import wall_clock
 
 _DAYS: Final = ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')
 _ALL_DAYS: Final = frozenset(range(7))
@@ -35,6 +36,8 @@ _DATED = re.compile(rf'{_DATE}(?:\s+to\s+{_DATE})?')
 _MINUTES_A_DAY: Final = 24 * 60
 #: days that are looked at, from the day before on: spans reach over midnight
 _AHEAD_DAYS: Final = 9
+#: spans after each other that are looked at for when a place opens
+_MOST_SPANS: Final = 40
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class Weekly:
             end = self.end
             if end <= self.start:
                 end += _MINUTES_A_DAY
-            yield _moment(day, self.start, zone), _moment(day, end, zone)
+            yield from wall_clock.spans(
+                _on_clock(day, self.start), _on_clock(day, end), zone
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,19 +83,18 @@ class Dated:
     ) -> collections.abc.Iterator[tuple[float, float]]:
         """Return it as seconds."""
         del first
-        yield _moment(*self.start, zone), _moment(*self.end, zone)
+        yield from wall_clock.spans(
+            _on_clock(*self.start), _on_clock(*self.end), zone
+        )
 
 
 Span = Weekly | Dated
 
 
-def _moment(day: datetime.date, minutes: int, zone: datetime.tzinfo) -> float:
-    """Return a local time as seconds since the epoch."""
-    days, left = divmod(minutes, _MINUTES_A_DAY)
-    day += datetime.timedelta(days=days)
-    hours, left = divmod(left, 60)
-    time = datetime.time(hours, left, tzinfo=zone)
-    return datetime.datetime.combine(day, time).timestamp()
+def _on_clock(day: datetime.date, minutes: int) -> datetime.datetime:
+    """Return what the clocks show, without a zone."""
+    midnight = datetime.datetime.combine(day, datetime.time())
+    return midnight + datetime.timedelta(minutes=minutes)
 
 
 def parse(text: str) -> Span:
@@ -186,17 +190,20 @@ class Schedule:
         """
         if not self.windows and not self.freezes:
             return ''
-        for span in self.freezes:
-            end = _holding(self._spans(span, now), now)
-            if end is not None:
-                return f'frozen until {self._local(end)} ({span.text})'
-        if self.windows and not any(
-            _holding(self._spans(span, now), now) for span in self.windows
-        ):
+        frozen = self._holding(self.freezes, now)
+        open_now = not self.windows or self._holding(self.windows, now)
+        if frozen or not open_now:
             opens = self._opens(now)
             until = f'; opens {self._local(opens)}' if opens else ''
-            texts = ', '.join(span.text for span in self.windows)
-            return f'outside its change windows ({texts}){until}'
+            if not frozen:
+                texts = ', '.join(span.text for span in self.windows)
+                return f'outside its change windows ({texts}){until}'
+            thaws = self._thaws(now)
+            if thaws is None:
+                return f'frozen ({frozen[1]})'
+            if thaws == opens:
+                until = ''
+            return f'frozen until {self._local(thaws)} ({frozen[1]}){until}'
         closes = self.closes(now)
         if now + for_seconds > closes:
             return (
@@ -229,13 +236,46 @@ class Schedule:
         return min([end, *starts])
 
     def _opens(self, now: float) -> float | None:
-        starts = [
-            start
-            for span in self.windows
-            for start, _ in self._spans(span, now)
-            if start > now
-        ]
-        return min(starts, default=None)
+        """Return from when on the place may be touched; None if unknown.
+
+        A window that opens in a freeze does not count.
+        """
+        for _ in range(_MOST_SPANS):
+            thaws = self._thaws(now)
+            if thaws is None or not self.windows:
+                return thaws
+            now = thaws
+            if self._holding(self.windows, now):
+                return now
+            starts = [
+                start
+                for span in self.windows
+                for start, _ in self._spans(span, now)
+                if start > now
+            ]
+            if not starts:
+                return None
+            now = min(starts)
+        return None
+
+    def _thaws(self, now: float) -> float | None:
+        """Return from when on nothing is frozen; None if that is far off."""
+        for _ in range(_MOST_SPANS):
+            frozen = self._holding(self.freezes, now)
+            if frozen is None:
+                return now
+            now = frozen[0]
+        return None
+
+    def _holding(
+        self, spans: collections.abc.Iterable[Span], now: float
+    ) -> tuple[float, str] | None:
+        """Return the end of the first of *spans* that holds *now*, and it."""
+        for span in spans:
+            for start, end in self._spans(span, now):
+                if start <= now < end:
+                    return end, span.text
+        return None
 
     def _spans(self, span: Span, now: float) -> list[tuple[float, float]]:
         today = datetime.datetime.fromtimestamp(now, self.zone).date()
@@ -245,14 +285,6 @@ class Schedule:
     def _local(self, moment: float) -> str:
         local = datetime.datetime.fromtimestamp(moment, self.zone)
         return f'{local:%Y-%m-%d %H:%M} {local.tzname()}'
-
-
-def _holding(
-    spans: collections.abc.Iterable[tuple[float, float]], now: float
-) -> float | None:
-    """Return the end of the span that holds *now*; None without one."""
-    ends = [end for start, end in spans if start <= now < end]
-    return max(ends, default=None)
 
 
 def _latest(

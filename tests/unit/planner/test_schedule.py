@@ -1,5 +1,6 @@
 """Change windows and freezes, in the local time of their place."""
 
+import dataclasses
 import datetime
 import math
 import unittest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvm_balancer.planner import schedule
+from kvm_balancer.planner import wall_clock
 
 BERLIN = zoneinfo.ZoneInfo('Europe/Berlin')
 
@@ -74,6 +76,44 @@ class WindowTest(unittest.TestCase):
             made(['Mon-Fri 22:00-06:00']).closed(at('2026-11-23 12:00')),
         )
 
+    def test_it_does_not_open_within_a_freeze(self):
+        sunday = at('2026-11-29 12:00')
+        for windows, freezes, words in (
+            (
+                ['Mon-Fri 22:00-06:00'],
+                ['2026-11-30 18:00 to 2026-12-01 12:00'],
+                'opens 2026-12-01 22:00 UTC',
+            ),
+            (
+                [],
+                ['2026-11-29 to 2026-11-30', '2026-12-01 to 2026-12-05'],
+                r'frozen until 2026-12-06 00:00 UTC \(.*30\)$',
+            ),
+            (
+                ['Mon 08:00-12:00'],
+                ['2026-11-28 to 2026-12-30'],
+                r'until 2026-12-31 00:00 .*; opens 2027-01-04 08:00 UTC$',
+            ),
+            (
+                [],
+                ['Mon-Sun'],
+                r'^frozen \(Mon-Sun\)$',
+            ),
+            (
+                ['Sat'],
+                ['Sat'],
+                r'outside its change windows \(Sat\)$',
+            ),
+            (
+                ['2026-11-30 08:00 to 2026-11-30 12:00'],
+                ['2026-11-28 to 2026-12-30'],
+                r'until 2026-12-31 00:00 UTC \([^)]*\)$',
+            ),
+        ):
+            with self.subTest(windows=windows, freezes=freezes):
+                told = made(windows, freezes).closed(sunday)
+                self.assertRegex(told, words)
+
     def test_what_would_not_end_in_time_does_not_begin(self):
         found = made(['22:00-06:00'])
         late = at('2026-11-24 05:50')
@@ -92,6 +132,12 @@ class WindowTest(unittest.TestCase):
         self.assertEqual(
             at('2026-12-24'), found.closes(at('2026-12-23 23:00'))
         )
+
+
+def _minutes(clock):
+    """Return a time of day in minutes; one late in the day is before it."""
+    minutes = int(clock[:2]) * 60 + int(clock[3:])
+    return minutes - 1440 if minutes > 720 else minutes
 
 
 class TimeZoneTest(unittest.TestCase):
@@ -114,6 +160,57 @@ class TimeZoneTest(unittest.TestCase):
         ):
             with self.subTest(moment):
                 self.assertEqual(is_open, not found.closed(at(moment)))
+
+    def test_a_span_around_clocks_being_set_holds_by_the_clocks(self):
+        """Set back on 2026-10-25 at 01:00 UTC, forward on 2027-03-28."""
+        for span, day, frozen in (
+            # 02:00 to 03:00 comes twice: both times
+            ('01:00-02:30', '2026-10-25', '23:00-00:30 01:00-01:30'),
+            ('02:30-03:00', '2026-10-25', '00:30-01:00 01:30-02:00'),
+            ('02:15-02:45', '2026-10-25', '00:15-00:45 01:15-01:45'),
+            ('02:30-04:00', '2026-10-25', '00:30-01:00 01:30-03:00'),
+            ('00:00-24:00', '2026-10-25', '22:00-00:00 00:00-04:00'),
+            # 02:00 to 03:00 is skipped
+            ('02:15-03:15', '2027-03-28', '01:00-01:15'),
+            ('01:30-02:30', '2027-03-28', '00:30-01:00'),
+            ('02:00-02:30', '2027-03-28', '01:00-01:30'),
+            ('02:15-02:45', '2027-03-28', '01:00-01:30'),
+            ('02:00-03:00', '2027-03-28', '01:00-02:00'),
+            ('01:30-03:30', '2027-03-28', '00:30-01:30'),
+        ):
+            found = made([], [f'{day} {span[:5]} to {day} {span[6:]}'])
+            found = dataclasses.replace(found, zone=BERLIN)
+            for minute in range(-120, 240, 5):
+                now = at(day) + 60.0 * minute
+                clock = f'{minute // 60 % 24:02}:{minute % 60:02}'
+                inside = any(
+                    _minutes(one[:5]) <= minute < _minutes(one[6:])
+                    for one in frozen.split()
+                )
+                with self.subTest(span=span, day=day, utc=clock):
+                    self.assertEqual(inside, bool(found.closed(now)))
+
+    @given(st.integers(0, 100_000_000), st.integers(1, 200_000))
+    def test_what_the_clocks_show_in_a_span_is_in_it(self, begin, seconds):
+        """And what they do not show is not, but after what is skipped."""
+        start = datetime.datetime(2025, 1, 1) + datetime.timedelta(
+            seconds=begin
+        )
+        end = start + datetime.timedelta(seconds=seconds)
+        spans = wall_clock.spans(start, end, BERLIN)
+        self.assertTrue(spans)
+        around = range(-7200, seconds + 7200, 601)
+        for ahead in around:
+            now = start.replace(tzinfo=BERLIN).timestamp() + ahead
+            shown = datetime.datetime.fromtimestamp(now, BERLIN)
+            inside = start <= shown.replace(tzinfo=None) < end
+            held = any(first <= now < last for first, last in spans)
+            skipped = seconds <= 3600 and (
+                start.replace(tzinfo=BERLIN).utcoffset()
+                != start.replace(tzinfo=BERLIN, fold=1).utcoffset()
+            )
+            if not skipped:
+                self.assertEqual(inside, held, (start, end, shown))
 
     def test_zones_have_schedules_of_their_own(self):
         found = schedule.Schedules(
