@@ -163,4 +163,6 @@ def planned(
     )
     if made is None:
         made = composition.propose_parts(parts, fleet, context)
+        warnings = (*made.warnings, *wanted.misplaced(conf, fleet))
+        made = dataclasses.replace(made, warnings=warnings)
     return Planned(fleet, context, made)

@@ -303,6 +303,11 @@ class Schedules:
         default_factory=dict
     )
 
+    @property
+    def aggregates(self) -> collections.abc.Mapping[str, Schedule]:
+        """Schedules by aggregate: there are none."""
+        return {}
+
     def of(self, zone: str) -> Schedule:
         """Return the schedule of *zone*."""
         return self.zones.get(zone, self.default)

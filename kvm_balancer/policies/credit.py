@@ -148,6 +148,21 @@ class Credits:
         share = self.share(place, policy)
         return 1.0 if share >= _POOR else 1.0 / share
 
+    def applied(
+        self, parts: collections.abc.Iterable[assignment.Part]
+    ) -> list[assignment.Part]:
+        """Return *parts* with what is asked of their policies by now."""
+        return [
+            dataclasses.replace(
+                part,
+                strictness={
+                    one.name: self.strictness(part.name, one.name)
+                    for one in part.policies
+                },
+            )
+            for part in parts
+        ]
+
     def text(self, place: str, policy: str) -> str:
         """Return what there is to say of it; empty while it is good."""
         share = self.share(place, policy)

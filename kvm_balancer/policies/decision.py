@@ -20,6 +20,7 @@ from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import schedule
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
@@ -96,6 +97,8 @@ class Decider:
         their order, by default
     :param stopwatch: tells how long a search has taken; it stands still by
         default, and a search then ends when it has nothing more to try
+    :param schedules: when what may be moved; to tell of zones that no host
+        is in
     :ivar credits: how far the policies are believed
     """
 
@@ -105,6 +108,7 @@ class Decider:
         template: contexts.Context,
         assigned: assignment.Assignment | None = None,
         stopwatch: Stopwatch = float,
+        schedules: schedule.Schedules | None = None,
     ) -> None:
         self._stopwatch = stopwatch
         #: a search that found nothing finds nothing a moment later
@@ -125,7 +129,11 @@ class Decider:
         self._acting: credit.Acting = ()
         self._broken: set[str] = set()
         self._places = places.Places(
-            {'migration': template.migration, 'policies': self._assigned}
+            {
+                'migration': template.migration,
+                'policies': self._assigned,
+                'windows': schedules or schedule.Schedules(),
+            }
         )
         self.findings: tuple[Finding, ...] = ()
 
@@ -220,17 +228,9 @@ class Decider:
                 if one is not None and one.mood is hysteresis.Mood.ACTING
             )
             if willing:
-                strictness = {
-                    one.name: self.credits.strictness(part.name, one.name)
-                    for one in willing
-                }
-                acting.append(
-                    dataclasses.replace(
-                        part, policies=willing, strictness=strictness
-                    )
-                )
+                acting.append(dataclasses.replace(part, policies=willing))
         self.findings = tuple(findings)
-        return acting
+        return self.credits.applied(acting)
 
     def _finding(
         self, place: str, policy: base.Policy, fleet: columns.Fleet, now: float

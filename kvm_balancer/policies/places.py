@@ -44,17 +44,23 @@ class Places:
             # Hosts report one after the other when an agent starts.
             return
         self._told = True
-        for group, rules in self._rules.items():
-            for kind, name in nowhere(rules, fleet):
-                LOG.warning(
-                    'No host is in the %s %s: what [%s:%s:%s] says holds '
-                    'nowhere; see to its name, and to [host] of the executors',
-                    kind,
-                    name,
-                    group,
-                    kind,
-                    name,
-                )
+        for text in warnings(self._rules, fleet):
+            LOG.warning('%s', text)
+
+
+def warnings(
+    rules: collections.abc.Mapping[str, Rules], fleet: columns.Fleet
+) -> tuple[str, ...]:
+    """Name the groups that hold nowhere in *fleet*, in one line each.
+
+    :param rules: by the first part of the names of their groups
+    """
+    return tuple(
+        f'No host is in the {kind} {name}: what [{group}:{kind}:{name}] says '
+        'holds nowhere; see to its name, and to [host] of the executors'
+        for group, one in rules.items()
+        for kind, name in nowhere(one, fleet)
+    )
 
 
 def nowhere(

@@ -162,9 +162,16 @@ class AgentApi:
             self._agent.surroundings(fleet), wanted
         )
         made = composition.propose_parts(
-            wanted.parts(self._conf, fleet), fleet, context
+            self._agent.decider.credits.applied(
+                wanted.parts(self._conf, fleet)
+            ),
+            fleet,
+            context,
         )
-        return plan_document.to_builtins(made)
+        warnings = (*made.warnings, *wanted.misplaced(self._conf, fleet))
+        return plan_document.to_builtins(
+            dataclasses.replace(made, warnings=warnings)
+        )
 
     def explain(
         self,
@@ -181,7 +188,9 @@ class AgentApi:
         """
         fleet = self._agent.fleet.snapshot()
         wanted = _wanted(asked)
-        parts = wanted.parts(self._conf, fleet)
+        parts = self._agent.decider.credits.applied(
+            wanted.parts(self._conf, fleet)
+        )
         context = dataclasses.replace(
             self._agent.decider.context(
                 self._agent.surroundings(fleet), wanted

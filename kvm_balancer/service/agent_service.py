@@ -17,6 +17,7 @@ from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
+from kvm_balancer.conf import windows
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
@@ -104,7 +105,9 @@ class AgentService:
         (emptying,) = plugins.load_policies(conf, ['drain'])
         self.agent = agent.Agent(
             self.fleet,
-            decision.Decider(watches, context, assigned, time.monotonic),
+            decision.Decider(
+                watches, context, assigned, time.monotonic, windows.read(conf)
+            ),
             self.dispatcher,
             self.store,
             execution.PlanMode(conf.agent.mode),

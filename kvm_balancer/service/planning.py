@@ -9,12 +9,15 @@ import dataclasses
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
+from kvm_balancer.conf import windows
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import worth
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
+from kvm_balancer.policies import places
 from kvm_balancer.service import plugins
 
 _MIB_PER_GIB = 1024.0
@@ -87,6 +90,22 @@ class Wanted:
             conf, assigned.names, target=self.target, limit=self.limit
         )
         return {one.name: one for one in loaded}
+
+    def misplaced(
+        self, conf: cfg.ConfigOpts, fleet: columns.Fleet
+    ) -> tuple[str, ...]:
+        """Name what is configured for places that *fleet* has not.
+
+        :raises ConfigurationError: when an option is wrong
+        """
+        return places.warnings(
+            {
+                'migration': migration_scopes.read(conf),
+                'policies': self._assigned(conf),
+                'windows': windows.read(conf),
+            },
+            fleet,
+        )
 
     def within(self, context: contexts.Context) -> contexts.Context:
         """Return *context* with the limits and preferences asked for."""

@@ -78,7 +78,11 @@ class Mind:
         self._air = air
         self._record = record
         self._decider = decision.Decider(
-            agent.watches, agent.template, agent.assigned, _ticking()
+            agent.watches,
+            agent.template,
+            agent.assigned,
+            _ticking(),
+            agent.schedules,
         )
         self._memory = memory.Memory(cooldown.Cooldowns(agent.cooldowns))
         self._ledger = budget.Ledger(agent.budgets)

@@ -4,6 +4,8 @@ import unittest
 
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import records
+from kvm_balancer.planner import schedule
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import places
 
 _LOG = 'kvm_balancer.policies.places'
@@ -58,6 +60,18 @@ class PlacesTest(unittest.TestCase):
         self.assertIn('[migration:zone:c]', told.output[0])
         with self.assertNoLogs(_LOG):
             watched.look(build_fleet('a', 'b'))
+
+    def test_windows_and_policies_of_nowhere_are_told_too(self):
+        rules = {
+            'windows': schedule.Schedules(
+                zones={'a': schedule.Schedule(), 'x': schedule.Schedule()}
+            ),
+            'policies': assignment.Assignment(aggregates={'sdd': ()}),
+        }
+        told = places.warnings(rules, build_fleet('a'))
+        self.assertEqual(2, len(told))
+        self.assertIn('[windows:zone:x] says holds nowhere', told[0])
+        self.assertIn('[policies:aggregate:sdd]', told[1])
 
     def test_nothing_is_told_where_no_place_is_named(self):
         watched = places.Places({'migration': scopes.Scopes()})

@@ -1,5 +1,7 @@
 """The agent plans by all that a plan can be asked for, and explains it."""
 
+import pathlib
+import tempfile
 import types
 import unittest
 
@@ -29,13 +31,13 @@ class Fleet:
 
 class AgentApiTest(unittest.TestCase):
     def setUp(self):
-        conf = cfg.ConfigOpts()
+        self.conf = conf = cfg.ConfigOpts()
         opts.register_opts(conf)
         conf([], default_config_files=[])
         # however busy the machine is
         conf.set_override('budget_seconds', 0.0, 'planner')
         self.fleet = fleets.skewed(20, 200)
-        agent = types.SimpleNamespace(
+        self.agent = agent = types.SimpleNamespace(
             fleet=Fleet(self.fleet),
             decider=decision.Decider([], plugins.make_context(conf)),
             surroundings=lambda fleet: decision.Surroundings(
@@ -80,6 +82,33 @@ class AgentApiTest(unittest.TestCase):
     def test_without_policies_those_that_are_configured_plan(self):
         made = self.api.make_plan()
         self.assertEqual('relieve,spread', made['policy'])
+
+    def test_a_policy_of_little_credit_has_to_see_more_gain_here_too(self):
+        plain = self.api.make_plan(policies=['spread'])
+        credits = self.agent.decider.credits
+        credits.strictness = lambda place, policy: 1e6
+        strict = self.api.make_plan(policies=['spread'])
+        self.assertLess(len(strict['moves']), len(plain['moves']))
+
+    def test_places_that_no_host_is_in_are_told_with_a_plan(self):
+        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        path /= 'agent.conf'
+        path.write_text(
+            '[windows:zone:azz]\nfreeze = Mon-Sun\n'
+            '[policies:aggregate:sdd]\nrun = relieve\n'
+            '[migration:zone:azy]\nmax_downtime_ms = 9\n'
+        )
+        self.conf([], default_config_files=[str(path)])
+        told = self.api.make_plan()['warnings']
+        for group in (
+            '[windows:zone:azz]',
+            '[policies:aggregate:sdd]',
+            '[migration:zone:azy]',
+        ):
+            self.assertTrue(
+                [one for one in told if f'{group} says holds nowhere' in one],
+                told,
+            )
 
     def test_what_it_does_not_know_is_refused_in_a_line(self):
         for asked, reason in (
