@@ -6,8 +6,6 @@ its own, and it is given a directory to keep them in. It runs as whoever
 starts it.
 """
 
-import errno
-import os
 import pathlib
 import secrets
 import shutil
@@ -16,6 +14,7 @@ import ssl
 
 from kvm_balancer import errors
 from kvm_balancer.lab import certificates
+from kvm_balancer.lab import ports
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import waiting
 
@@ -52,9 +51,6 @@ ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
 """
 
-#: Linux gives ports above them to outgoing connections.
-_PORTS = range(20_000, 32_000)
-
 #: A broker that does not even greet in this time is as good as none.
 _GREETING_SECONDS = 15.0
 
@@ -89,7 +85,7 @@ class Broker:
         self.address = address
         self.pki = pki
         self.processes = processes.Processes(directory)
-        self.port = port or self._kept('port') or _free_port(address)
+        self.port = port or self._kept('port') or ports.free(address)
 
     @property
     def url(self) -> str:
@@ -170,8 +166,8 @@ class Broker:
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
         self._keep('port', str(self.port))
-        self._keep('mapper', str(_free_port('127.0.0.1')))
-        self._keep('distribution', str(_free_port('127.0.0.1')))
+        self._keep('mapper', str(ports.free()))
+        self._keep('distribution', str(ports.free()))
         listeners = f'listeners.tcp.1 = {self.address}:{self.port}'
         if self.pki is not None:
             certificates.issue(self.pki, 'broker', self.address)
@@ -226,24 +222,3 @@ class Broker:
     def _kept(self, name: str) -> int | None:
         text = self._kept_text(name)
         return int(text) if text else None
-
-
-def _free_port(address: str) -> int:
-    """Return a port on which nobody listens now.
-
-    It is below those that the system gives to connections of anybody's:
-    they could have taken it by the time that the broker listens.
-    """
-    while True:
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
-        with socket.socket() as probe:
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    continue
-                raise errors.LabError(
-                    f'address {address} is not one of this machine: '
-                    f'{os.strerror(error.errno or 0)}'
-                ) from None
-            return port

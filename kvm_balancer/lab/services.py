@@ -25,15 +25,19 @@ _MIGRATION_MIB_S = 256
 
 
 def write_configuration(path: pathlib.Path, settings: Settings) -> None:
-    """Write a configuration file that only its owner may read."""
+    """Write a configuration file that only its owner may read.
+
+    An option whose value is a list stands there once for each.
+    """
     lines = []
     for group, options in settings.items():
         lines.append(f'[{group}]')
-        # In values, oslo.config takes a dollar for a reference.
-        lines += [
-            f'{name} = {str(value).replace("$", "$$")}'
-            for name, value in options.items()
-        ]
+        for name, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            # In values, oslo.config takes a dollar for a reference.
+            lines += [
+                f'{name} = {str(one).replace("$", "$$")}' for one in values
+            ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text('\n'.join([*lines, '']))
