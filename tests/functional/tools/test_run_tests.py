@@ -111,3 +111,9 @@ class RunTestsTest(unittest.TestCase):
         self.assertEqual(
             (1, '0 passed, 1 failed, 0 skipped'), self._run('unit')
         )
+
+    def test_what_runs_on_demand_runs_where_it_is_named(self):
+        self._write('openstack', _PASSING)
+        self.assertEqual(
+            (0, '1 passed, 0 failed, 0 skipped'), self._run('openstack')
+        )

@@ -1,0 +1,163 @@
+"""A cloud for tests: servers booted, and what is true of them checked."""
+
+import atexit
+import functools
+import json
+import pathlib
+import tempfile
+import unittest
+
+from kvm_balancer.lab import waiting
+from tests.openstack.lab import cloud
+
+#: Of the laboratory's Glance.
+IMAGE = '11111111-1111-4111-8111-111111111111'
+_FLAVOR = 'small'
+#: Nova and its computes may have to share two busy cores.
+PATIENCE_SECONDS = 600.0
+
+
+@functools.cache
+def lab():
+    """Return the laboratory of this process; it is taken down at its end."""
+    folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-nova-')
+    made = cloud.NovaLab(pathlib.Path(folder.name) / 'lab')
+
+    def down():
+        made.down()
+        folder.cleanup()
+
+    atexit.register(down)
+    made.up()
+    return made
+
+
+class CloudCase(unittest.TestCase):
+    """A test in a cloud that is empty when it begins, and when it ends."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab = lab()
+        self.cloud = self.enterContext(self.lab.connect())
+        self.compute = self.cloud.compute
+        self.flavor = self.compute.find_flavor(_FLAVOR) or (
+            self.compute.create_flavor(name=_FLAVOR, vcpus=2, ram=512, disk=1)
+        )
+        self.addCleanup(self.empty)
+
+    def empty(self):
+        """Delete all servers, groups and loads; enable all computes."""
+        for one in self.compute.servers():
+            self.compute.delete_server(one)
+        self.wait_for(lambda: not list(self.compute.servers()), 'no servers')
+        for one in self.compute.server_groups():
+            self.compute.delete_server_group(one)
+        for one in self.compute.services(binary='nova-compute'):
+            if one.status != 'enabled':
+                self.compute.enable_service(one)
+        self.lab.set_load({})
+
+    def wait_for(self, condition, what, seconds=PATIENCE_SECONDS):
+        waiting.until(condition, what, seconds)
+
+    # Servers
+
+    def group(self, policy):
+        """Make a server group; return its id."""
+        return self.compute.create_server_group(name=policy, policy=policy).id
+
+    def ask_for(self, host=None, group=None, **metadata):
+        """Ask for a server; return its uuid."""
+        wanted = {
+            'name': f'on-{host or "any"}',
+            'flavor_id': self.flavor.id,
+            'image_id': IMAGE,
+            'networks': 'none',
+            'metadata': metadata,
+        }
+        if host is not None:
+            wanted['host'] = host
+        if group is not None:
+            wanted['scheduler_hints'] = {'group': group}
+        return self.compute.create_server(**wanted).id
+
+    def wait_until_active(self, *uids):
+        left = set(uids)
+
+        def all_are():
+            for one in self.compute.servers():
+                if one.id in left:
+                    self.assertNotEqual('ERROR', one.status, one.fault)
+                    if one.status == 'ACTIVE' and not one.task_state:
+                        left.discard(one.id)
+            return not left
+
+        self.wait_for(all_are, 'servers to be active')
+
+    def boot(self, *hosts):
+        """Boot a server on each of *hosts*; return their uuids."""
+        uids = [self.ask_for(host) for host in hosts]
+        self.wait_until_active(*uids)
+        return uids
+
+    def places(self):
+        """Return where servers are, by Nova."""
+        return {one.id: one.compute_host for one in self.compute.servers()}
+
+    # Migrations
+
+    def records(self, uid):
+        """Return Nova's records of the live migrations of a server."""
+        answer = self.compute.get(
+            '/os-migrations',
+            params={'instance_uuid': uid, 'migration_type': 'live-migration'},
+        )
+        return answer.json()['migrations']
+
+    def wait_until_under_way(self, uid):
+        self.wait_for(
+            lambda: any(
+                one['status'] == 'running' for one in self.records(uid)
+            ),
+            'a migration to run',
+        )
+
+    def complete(self, uid):
+        """Have the migration of a server that never ends by itself end well.
+
+        It has the metadata ``lab_migrate=hang``.
+        """
+        (record,) = self.records(uid)
+        self.compute.force_complete_server_migration(record['id'], uid)
+
+    # What has to be true
+
+    def assert_records_agree(self):
+        """Each server is active, idle, and in one place by all records."""
+        providers = {
+            one.id: one.name
+            for one in self.cloud.placement.resource_providers()
+        }
+        guests = {host: self.guests(host) for host in self.lab.hosts}
+        for one in self.compute.servers():
+            with self.subTest(one.id):
+                self.assertEqual('ACTIVE', one.status, one.fault)
+                self.assertIsNone(one.task_state)
+                self.assertEqual(
+                    [one.compute_host],
+                    [providers[uid] for uid in self.allocations(one.id)],
+                )
+                self.assertEqual(
+                    [one.compute_host],
+                    [host for host in guests if one.id in guests[host]],
+                )
+
+    def allocations(self, uid):
+        """Return the providers that Placement has a server on."""
+        answer = self.cloud.placement.get(f'/allocations/{uid}')
+        return list(answer.json()['allocations'])
+
+    def guests(self, host):
+        """Return what the driver of a compute has."""
+        path = self.lab.directory / 'state' / host / 'guests.json'
+        return json.loads(path.read_text()) if path.exists() else {}

@@ -1,0 +1,62 @@
+"""The virtual environment of the services, made once and kept.
+
+It is not that of the project: Nova's dependencies are Nova's own affair. The
+project is installed beside it, as an operator does for the plugin of Nova's
+scheduler, held to the same versions.
+"""
+
+import hashlib
+import pathlib
+import sys
+
+from kvm_balancer.lab import programs
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+_REQUIREMENTS = pathlib.Path(__file__).with_name('requirements.txt')
+#: Beside the checkout's other environments.
+_PLACE = ROOT / '.tox' / 'nova-lab'
+#: All of it may have to be fetched.
+_PATIENCE_SECONDS = 1800.0
+
+
+def schemas() -> pathlib.Path:
+    """Return where a database with all tables is kept, once it is made."""
+    return _PLACE / f'schemas-{_digest()}'
+
+
+def make() -> pathlib.Path:
+    """Return the directory of its programs; make it where it is not yet.
+
+    :raises LabError: when something cannot be installed
+    """
+    done = _PLACE / f'installed-{_digest()}'
+    programs_directory = _PLACE / 'bin'
+    if done.exists():
+        return programs_directory
+    programs.run([sys.executable, '-m', 'venv', '--clear', str(_PLACE)])
+    for wanted in (
+        ('--requirement', str(_REQUIREMENTS)),
+        ('--constraint', str(_REQUIREMENTS), '--editable', str(ROOT)),
+    ):
+        programs.run(
+            [
+                str(programs_directory / 'python'),
+                '-m',
+                'pip',
+                'install',
+                '--quiet',
+                '--disable-pip-version-check',
+                *wanted,
+            ],
+            _PATIENCE_SECONDS,
+        )
+    done.touch()
+    return programs_directory
+
+
+def _digest() -> str:
+    """Return what changes when something else is to be installed."""
+    needed = (
+        _REQUIREMENTS.read_bytes() + (ROOT / 'requirements.txt').read_bytes()
+    )
+    return hashlib.sha256(needed).hexdigest()[:16]
