@@ -73,9 +73,30 @@ class Mending:
             if not len(hosts):
                 self._note(unit, reasons.unplaced(work, unit))
                 continue
-            self._move(unit, work.best(unit, hosts))
-            gone = set(work.units.of(unit).tolist())
-            too_many -= len(gone.intersection(staying))
+            gone = len(set(work.units.of(unit).tolist()) & {*staying})
+            if self._helps(broken, unit, hosts):
+                too_many -= gone
+
+    def _helps(
+        self, broken: rules.Broken, unit: int, hosts: columns.Ints
+    ) -> bool:
+        """Move *unit* to the best of *hosts* where that mends anything.
+
+        One that breaks the rule wherever it goes is left where it is.
+        """
+        work = self._work
+        first = len(work.steps)
+        before = rules.remaining(work.fleet, work.state.host, broken)
+        self._move(unit, work.best(unit, hosts))
+        if rules.remaining(work.fleet, work.state.host, broken) < before:
+            return True
+        work.rewind(first)
+        self._note(
+            unit,
+            f'all {int(work.units.size[unit])} of its affinity group go '
+            'together, and would break it wherever they go',
+        )
+        return False
 
     def _gather(self, members: tuple[int, ...]) -> None:
         """Bring *members* together: where most are, or as near as can be."""

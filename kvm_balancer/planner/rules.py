@@ -63,6 +63,19 @@ def broken(fleet: columns.Fleet, host: columns.Ints) -> list[Broken]:
     return found
 
 
+def remaining(fleet: columns.Fleet, host: columns.Ints, one: Broken) -> int:
+    """Return how many instances still have to leave their host for a rule.
+
+    :param host: where every instance is by now, shape ``(instances,)``
+    """
+    if one.group < 0:
+        return int(breaks(fleet, host, one.instances[0]))
+    policy = columns.GroupPolicy(int(fleet.groups.policy[one.group]))
+    return sum(
+        left.too_many for left in _of_group(fleet, host, one.group, policy)
+    )
+
+
 def breaks(fleet: columns.Fleet, host: columns.Ints, instance: int) -> bool:
     """Say whether *instance* takes part in any rule that does not hold.
 

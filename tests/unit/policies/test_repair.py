@@ -136,6 +136,20 @@ class TestRepair(unittest.TestCase):
             trigger.text,
         )
 
+    def test_nothing_is_moved_that_does_not_help(self):
+        """Two that have to be together and must not meet stay, and why."""
+        groups = ('together', 'apart')
+        made = self.propose(
+            [fleets.host(name) for name in 'abc'],
+            [fleets.instance(name, 'a', groups=groups) for name in 'st'],
+            [TOGETHER, fleets.group('apart')],
+        )
+        self.assertEqual((), made.moves)
+        self.assertIn('0 of 1 broken rules', made.summary)
+        for one in made.unplaced:
+            self.assertIn('group apart has 1 too many', one.reason)
+            self.assertIn('affinity group', one.reason)
+
     @hypothesis.settings(max_examples=100)
     @hypothesis.given(fleets.small())
     def test_no_more_rules_are_broken_and_only_members_move(self, fleet):
@@ -146,6 +160,11 @@ class TestRepair(unittest.TestCase):
             sum(one.too_many for one in left),
             sum(one.too_many for one in before),
         )
+        if made.moves:
+            self.assertLess(
+                sum(one.too_many for one in left),
+                sum(one.too_many for one in before),
+            )
         if not before:
             self.assertEqual((), made.moves)
         self.assertTrue(not left or made.unplaced)
