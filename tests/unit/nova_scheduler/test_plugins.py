@@ -122,7 +122,7 @@ class StaleTest(PluginCase):
 class ReceiverTest(PluginCase):
     def test_filter_and_weigher_share_one_and_listen_once(self):
         self.assertIs(self.nova.filter._RECEIVER, self.nova.weigher._RECEIVER)
-        with mock.patch.object(bus, 'Listener') as listener:
+        with mock.patch.object(bus, 'Listener', autospec=True) as listener:
             for _ in range(3):
                 self.weights('a')
                 self.passes('a')
@@ -130,7 +130,7 @@ class ReceiverTest(PluginCase):
 
     def test_loading_it_starts_nothing(self):
         """Nova loads its plugins before it forks its workers."""
-        with mock.patch.object(bus, 'Listener') as listener:
+        with mock.patch.object(bus, 'Listener', autospec=True) as listener:
             self.nova.weigher.BalancerWeigher()
             self.nova.filter.BalancerFilter()
             self.assertFalse(listener.called)
@@ -179,7 +179,9 @@ class ReceiverTest(PluginCase):
         for error in (RuntimeError('a bug'), OSError('no thread')):
             with (
                 self.subTest(error),
-                mock.patch.object(bus, 'Listener', side_effect=error),
+                mock.patch.object(
+                    bus, 'Listener', autospec=True, side_effect=error
+                ),
                 self.assertLogs(receiver.LOG, 'ERROR'),
             ):
                 made = receiver.Receiver(self.nova.conf)
