@@ -69,7 +69,7 @@ def _prediction(row: listing.Row) -> str:
     if row.get('outcome') != outcome.OutcomeKind.COMPLETED:
         return said
     pairs = (
-        ('time', (row.get('total_ms') or 0.0) / 1000.0, hoped.seconds),
+        ('time', (row.get('total_ms') or 0.0) / 1000.0, hoped.total_seconds),
         ('downtime', row.get('downtime_ms'), hoped.downtime_ms),
         ('MiB', row.get('transferred_mib'), hoped.mib),
     )

@@ -180,7 +180,7 @@ class Live(Display):
         rows.add_row(
             'time to go',
             _about(now.remaining_seconds, _left),
-            f'predicted {drawing.duration(hoped.seconds)} in all'
+            f'predicted {drawing.duration(hoped.total_seconds)} in all'
             if hoped
             else '',
         )
@@ -257,9 +257,12 @@ def ahead(progress: instructions.ReportProgress) -> str:
 
 def prediction(predicted: plan.Prediction) -> str:
     """Return a prediction in one line."""
+    disks = ''
+    if predicted.disk_mib:
+        disks = f' and up to {predicted.disk_mib:,.0f} MiB of disks'
     return (
-        f'{drawing.duration(predicted.seconds)}, downtime '
-        f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB, '
+        f'{drawing.duration(predicted.total_seconds)}, downtime '
+        f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB{disks}, '
         f'{_ENDINGS.get(predicted.ending, predicted.mode)}'
     )
 
@@ -286,10 +289,11 @@ def comparison(ended: outcome.Outcome) -> str:
     if hoped is None or ended.outcome is not outcome.OutcomeKind.COMPLETED:
         return ''
     took = ended.total_ms / 1000.0
-    off = f', {took / hoped.seconds - 1.0:+.0%}' if hoped.seconds else ''
+    ahead = hoped.total_seconds
+    off = f', {took / ahead - 1.0:+.0%}' if ahead else ''
     parts = [
         f'took {drawing.duration(took)} '
-        f'(predicted {drawing.duration(hoped.seconds)}{off})'
+        f'(predicted {drawing.duration(ahead)}{off})'
     ]
     if ended.downtime_ms is not None:
         parts.append(

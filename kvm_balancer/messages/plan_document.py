@@ -25,6 +25,8 @@ class _Move(msgspec.Struct, frozen=True):
     converges: bool | None = None
     throttled: bool = False
     predicted_fixed_seconds: float = 0.0
+    predicted_disk_mib: float = 0.0
+    predicted_disk_seconds: float = 0.0
     uncorrected: plan.Uncorrected | None = None
     reason: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
@@ -162,13 +164,15 @@ def _move(one: plan.Move) -> _Move:
         source=one.source,
         destination=one.destination,
         after=one.after,
-        predicted_seconds=round(expected.seconds, _COARSE),
+        predicted_seconds=round(expected.total_seconds, _COARSE),
         predicted_downtime_ms=round(expected.downtime_ms, _COARSE),
-        predicted_mib=round(expected.mib, _COARSE),
+        predicted_mib=round(expected.total_mib, _COARSE),
         convergence=expected.mode,
         converges=expected.converges,
         throttled=expected.throttled,
         predicted_fixed_seconds=round(expected.fixed_seconds, _COARSE),
+        predicted_disk_mib=round(expected.disk_mib, _COARSE),
+        predicted_disk_seconds=round(expected.disk_seconds, _COARSE),
         uncorrected=_uncorrected(expected.uncorrected),
         reason=one.reason,
         profile=one.profile,
@@ -201,14 +205,16 @@ def _rounded(value: float | None, digits: int = _FINE) -> float | None:
 
 def _prediction(one: _Move) -> plan.Prediction:
     return plan.Prediction(
-        seconds=one.predicted_seconds,
+        seconds=max(0.0, one.predicted_seconds - one.predicted_disk_seconds),
         downtime_ms=one.predicted_downtime_ms,
-        mib=one.predicted_mib,
+        mib=max(0.0, one.predicted_mib - one.predicted_disk_mib),
         mode=one.convergence,
         converges=one.converges,
         throttled=one.throttled,
         fixed_seconds=one.predicted_fixed_seconds,
         uncorrected=one.uncorrected,
+        disk_mib=one.predicted_disk_mib,
+        disk_seconds=one.predicted_disk_seconds,
     )
 
 

@@ -47,6 +47,9 @@ class Uncorrected:
 class Prediction:
     """What one migration is expected to take.
 
+    Of the memory, but for disks that are copied before it: what is learned
+    from past migrations is of the memory alone.
+
     :ivar seconds: total time; until it is given up where it does not
         converge
     :ivar downtime_ms: time in which the guest does not run
@@ -58,6 +61,8 @@ class Prediction:
     :ivar fixed_seconds: of the total time, what is no copying
     :ivar uncorrected: what past migrations were not asked about; None where
         they were not asked at all
+    :ivar disk_mib: of disks that are copied along, at most
+    :ivar disk_seconds: that this takes
     """
 
     seconds: float
@@ -68,6 +73,18 @@ class Prediction:
     throttled: bool = False
     fixed_seconds: float = 0.0
     uncorrected: Uncorrected | None = None
+    disk_mib: float = 0.0
+    disk_seconds: float = 0.0
+
+    @property
+    def total_seconds(self) -> float:
+        """Total time, with that of disks."""
+        return self.seconds + self.disk_seconds
+
+    @property
+    def total_mib(self) -> float:
+        """What goes over the network, disks and memory."""
+        return self.mib + self.disk_mib
 
     @property
     def ending(self) -> Ending | None:

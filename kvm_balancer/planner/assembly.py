@@ -122,8 +122,8 @@ def assemble(
         makespan.Transfer(
             one.source,
             one.destination,
-            expected.seconds,
-            expected.mib,
+            expected.total_seconds,
+            expected.total_mib,
             one.after,
         )
         for one, expected in zip(ordered, predictions, strict=True)
@@ -196,7 +196,7 @@ def _replay(
     running = score.RunningSpread(state)
     mib = np.bincount(
         [one.step for one in ordered],
-        weights=[expected.mib for expected in predictions],
+        weights=[expected.total_mib for expected in predictions],
         minlength=len(work.steps),
     )
     told: list[_Told] = []

@@ -169,7 +169,7 @@ class Ledger:
 
 
 def _entry(move: plan.Move, at: float) -> _Entry:
-    return _Entry(at, move.source, move.destination, move.prediction.mib)
+    return _Entry(at, move.source, move.destination, move.prediction.total_mib)
 
 
 def _over(carried: float, mib: float, gib: float) -> bool:

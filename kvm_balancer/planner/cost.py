@@ -45,7 +45,10 @@ def predict(
         group = _predicted(
             fleet, rows[places], bandwidth[places], term.options
         )
-        made.update(zip(places.tolist(), group.rows(), strict=True))
+        disks = _disks(fleet, rows[places], bandwidth[places], term.options)
+        made.update(
+            zip(places.tolist(), disks.added_to(group.rows()), strict=True)
+        )
     found = [made[place] for place in range(len(rows))]
     if corrections is None:
         return found
@@ -91,7 +94,11 @@ def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
         found = _predicted(fleet, rows, bandwidth, options)
         answer[rows] = found.converges
         usage = instances.cpu_usage[rows]
-        spent[rows] = np.maximum(spent[rows], _core_seconds(found, usage))
+        disks = _disks(fleet, rows, bandwidth, options)
+        spent[rows] = np.maximum(
+            spent[rows],
+            _core_seconds(found, usage) + _BUSY_CORES * disks.seconds,
+        )
         for part, kind in parts:
             possible[part, kind] = answer[part]
     return Outlook(possible, spent)
@@ -132,6 +139,53 @@ def _ways(
             ):
                 if not term.refused:
                     yield term.options, mine[places], other
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Disks:
+    """What copying disks adds to migrations, one row each."""
+
+    mib: columns.Floats
+    seconds: columns.Floats
+
+    def added_to(
+        self, predictions: collections.abc.Iterable[plan.Prediction]
+    ) -> collections.abc.Iterator[plan.Prediction]:
+        """Yield predictions with their disks."""
+        for one, mib, seconds in zip(
+            predictions, self.mib.tolist(), self.seconds.tolist(), strict=True
+        ):
+            if mib:
+                yield dataclasses.replace(
+                    one, disk_mib=mib, disk_seconds=seconds
+                )
+            else:
+                yield one
+
+
+def _disks(
+    fleet: columns.Fleet,
+    rows: columns.Ints,
+    bandwidth_mib_s: columns.Floats,
+    options: request.Options,
+) -> _Disks:
+    """Say which disks are copied along, and how long that takes at most.
+
+    A fleet tells that disks are local by the host: one that has disk of its
+    own for instances. All of their size counts: how much of it is stored is
+    known only once both ends have been looked at.
+    """
+    instances, hosts = fleet.instances, fleet.hosts
+    mib = np.zeros(len(rows))
+    if options.copy_storage:
+        local = hosts.disk_gib[instances.host[rows]] > 0.0
+        mib = np.where(local, instances.disk_gib[rows] * 1024.0, 0.0)
+    pace = bandwidth_mib_s
+    if options.bandwidth_mib_s > 0:
+        pace = np.minimum(pace, options.bandwidth_mib_s)
+    # without bandwidth the memory never arrives, and is said not to
+    seconds = np.divide(mib, pace, out=np.zeros_like(mib), where=pace > 0.0)
+    return _Disks(mib, seconds)
 
 
 def _predicted(

@@ -329,7 +329,7 @@ class Schedules:
         """
         row = fleet.host_row.get(moves[0].source)
         zone = '' if row is None else fleet.zones[fleet.hosts.zone[row]]
-        seconds = sum(one.prediction.seconds for one in moves)
+        seconds = sum(one.prediction.total_seconds for one in moves)
         return self.closed(zone, now, seconds)
 
     def all_closed(

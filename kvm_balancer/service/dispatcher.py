@@ -342,7 +342,7 @@ class Dispatcher:
         self.restraint.note(
             wanted.source,
             wanted.destination,
-            decided.move.prediction.mib,
+            decided.move.prediction.total_mib,
             now,
         )
         return flight

@@ -47,7 +47,8 @@ def take_up(
     cooldowns.restore(last.instances, last.hosts)
     for record in reversed(store.migrations.latest(_MOST_AN_HOUR)):
         if record.accepted_at > now - _HOUR_SECONDS:
-            expected = record.predicted.mib if record.predicted else 0.0
+            hoped = record.predicted
+            expected = 0.0 if hoped is None else hoped.total_mib
             restraint.note(
                 record.source,
                 record.destination,

@@ -146,7 +146,7 @@ class Mind:
             self._air.begin(one.index, move, now)
             self._memory.begun(fleet, move)
             self._ledger.note(
-                move.source, move.destination, move.prediction.mib, now
+                move.source, move.destination, move.prediction.total_mib, now
             )
             begun = True
         if current.done:

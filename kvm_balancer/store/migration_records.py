@@ -127,6 +127,8 @@ def _fill_prediction(
     row.predicted_converges = predicted.converges
     row.predicted_throttled = predicted.throttled
     row.predicted_fixed_seconds = predicted.fixed_seconds
+    row.predicted_disk_mib = predicted.disk_mib
+    row.predicted_disk_seconds = predicted.disk_seconds
     raw = predicted.uncorrected
     if raw is not None:
         row.uncorrected_copying_seconds = raw.copying_seconds
@@ -212,6 +214,8 @@ def _prediction(row: tables.Migration) -> plan.Prediction | None:
         throttled=bool(row.predicted_throttled),
         fixed_seconds=row.predicted_fixed_seconds or 0.0,
         uncorrected=_uncorrected(row),
+        disk_mib=row.predicted_disk_mib or 0.0,
+        disk_seconds=row.predicted_disk_seconds or 0.0,
     )
 
 

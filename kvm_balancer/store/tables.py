@@ -138,6 +138,12 @@ class Migration(Base):
     predicted_fixed_seconds: orm.Mapped[float | None] = orm.mapped_column(
         types.Double
     )
+    predicted_disk_mib: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
+    predicted_disk_seconds: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
     # what was predicted before past migrations corrected it
     uncorrected_copying_seconds: orm.Mapped[float | None] = orm.mapped_column(
         types.Double

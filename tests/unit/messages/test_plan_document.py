@@ -53,6 +53,8 @@ class TestPlanDocument(unittest.TestCase):
                 'converges',
                 'throttled',
                 'predicted_fixed_seconds',
+                'predicted_disk_mib',
+                'predicted_disk_seconds',
                 'uncorrected',
                 'reason',
                 'profile',
@@ -95,6 +97,8 @@ class TestPlanDocument(unittest.TestCase):
             throttled=True,
             fixed_seconds=2.0,
             uncorrected=plan.Uncorrected(8.0, 200.0, 900.0),
+            disk_mib=500.0,
+            disk_seconds=5.0,
         )
         one = made()
         move = dataclasses.replace(one.moves[0], prediction=expected)

@@ -84,6 +84,8 @@ def make_request(migration_id=MIGRATION, **changes):
                 throttled=True,
                 fixed_seconds=0.5,
                 uncorrected=plan.Uncorrected(1.5, 30.0, 2000.0),
+                disk_mib=4096.0,
+                disk_seconds=4.0,
             ),
             'plan_id': PLAN,
             **changes,

@@ -87,7 +87,10 @@ class SchemaTest(base.StoreCase):
             config.attributes['connection'] = session.connection()
             command.downgrade(config, '0003')
         third = self._columns()
-        self.assertEqual({'owner'}, before - third)
+        self.assertEqual(
+            {'owner', 'predicted_disk_mib', 'predicted_disk_seconds'},
+            before - third,
+        )
         with self.database.writer() as session:
             config.attributes['connection'] = session.connection()
             command.downgrade(config, '0002')
