@@ -153,14 +153,7 @@ class FaultsTest(base.NovaCase):
         self.assertEqual(1, self.nova.sent('POST', _ACTION))
 
     def test_a_migration_that_is_stuck_is_aborted_and_told(self):
-        made = self.make_driver(stuck_seconds=10.0)
-        made._params = made._params.__class__(
-            poll_seconds=0.1,
-            limits=made._params.limits.__class__(
-                quiet_seconds=1.0, settle_seconds=1.0
-            ),
-        )
-        begun = self.begin(made)
+        begun = self.begin(self.impatient())
         self.wait_for_record()
         with self.nova.lock:
             self.nova.run(self.uid)
@@ -168,6 +161,63 @@ class FaultsTest(base.NovaCase):
         self.assertEqual(_KIND.FAILED, ended.outcome, ended.reason)
         self.assertIn('nothing new', ended.reason)
         self.assertEqual(1, self.nova.sent('DELETE', 'migrations'))
+
+    def impatient(self, **options):
+        """Make a driver that does not wait for long."""
+        made = self.make_driver(**options)
+        made._params = made._params.__class__(
+            poll_seconds=0.1,
+            limits=made._params.limits.__class__(
+                quiet_seconds=1.0, settle_seconds=1.0
+            ),
+        )
+        return made
+
+    def test_an_api_that_is_started_anew_is_waited_for(self):
+        begun = self.begin()
+        self.wait_for_record()
+        with self.nova.lock:
+            self.nova.run(self.uid)
+        port = self.nova.close()
+        with self.nova.lock:
+            self.nova.complete(self.uid)
+        self.nova.open(port)
+        ended = self.outcome(begun)
+        self.assertEqual(_KIND.COMPLETED, ended.outcome, ended.reason)
+        self.assertEqual(1, self.nova.sent('POST', _ACTION))
+
+    def test_an_api_that_stays_away_leaves_it_unknown(self):
+        """Nobody waits for ever, and nobody says what nobody knows."""
+        self.enterContext(pauses.short())
+        begun = self.begin(self.impatient())
+        self.wait_for_record()
+        with self.nova.lock:
+            self.nova.run(self.uid)
+        port = self.nova.close()
+        ended = self.outcome(begun)
+        self.nova.open(port)
+        self.assertEqual(_KIND.UNKNOWN, ended.outcome, ended.reason)
+        self.assertEqual(1, self.nova.sent('POST', _ACTION))
+
+    def test_a_compute_that_goes_down_in_the_middle_is_not_waited_for(self):
+        """Nova takes the abort on, and nobody is there to carry it out."""
+        self.enterContext(pauses.short())
+        begun = self.begin(self.impatient())
+        self.wait_for_record()
+        self.fault('DELETE', 'migrations', status=202, times=9)
+        with self.nova.lock:
+            self.nova.run(self.uid)
+            self.nova.services['cmp1'].update(state='down')
+        ended = self.outcome(begun)
+        self.assertEqual(_KIND.UNKNOWN, ended.outcome, ended.reason)
+        self.assertEqual(1, self.nova.sent('POST', _ACTION))
+        self.assertEqual(1, self.nova.sent('DELETE', 'migrations'))
+
+    def test_credentials_that_are_refused_are_no_second_wish(self):
+        self.fault('POST', _ACTION, status=401)
+        ended = self.outcome(self.begin(self.make_driver(appear_seconds=1.0)))
+        self.assertEqual(_KIND.FAILED, ended.outcome, ended.reason)
+        self.assertEqual(1, self.nova.sent('POST', _ACTION))
 
     def test_records_that_contradict_each_other_are_unknown(self):
         """Completed on paper, and the server where it was: a person looks."""
