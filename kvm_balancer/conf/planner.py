@@ -33,8 +33,9 @@ it to leave room for the failure of hosts (``[headroom_filter]``).
         default=['cpu', 'memory', 'bandwidth'],
         help="""
 Weighers that choose among the places that are equally good for the policy.
-Names from the entry points ``kvm_balancer.weighers``. Related:
-``weigher_multipliers``.
+Names from the entry points ``kvm_balancer.weighers``. One that is not
+built in makes ``spread`` ask for every instance that it looks at, which takes
+longer. Related: ``weigher_multipliers``.
 """,
     ),
     cfg.Opt(

@@ -166,3 +166,15 @@ class Placement:
             self.outgoing_mib[source] += mib
             self.incoming_mib[destination] += mib
             self.host[one] = destination
+
+    def take_back(self, instances: npt.NDArray[np.int32], origin: int) -> None:
+        """Undo that *instances*, all of one host, were moved from *origin*.
+
+        As if it had never been: a move back would count as one more.
+        """
+        host = self.host[instances[0]]
+        self.move(instances, origin)
+        mib = float(self.fleet.instances.memory_usage_mib[instances].sum())
+        for carried in (self.incoming_mib, self.outgoing_mib):
+            carried[host] -= mib
+            carried[origin] -= mib

@@ -113,7 +113,7 @@ class Admission:
     def static(
         self, instances: columns.Ints, hosts: columns.Ints
     ) -> columns.Bools:
-        """Say what the filters allow that look at the fleet alone.
+        """Say what the filters allow that answer by classes.
 
         :returns: shape ``(len(instances), len(hosts))``
         """
@@ -121,6 +121,15 @@ class Admission:
         if not self._known[kinds].all():
             self._masks(kinds, instances)
         return self._mask[:, hosts][kinds]
+
+    def besides(
+        self, kept: collections.abc.Collection[type[base.Filter]]
+    ) -> tuple[base.Filter, ...]:
+        """Return the filters that :meth:`static` does not ask.
+
+        :param kept: classes of filters that are left out
+        """
+        return tuple(one for one in self._asked if type(one) not in kept)
 
     @property
     def wishes(self) -> bool:

@@ -66,10 +66,21 @@ class Look:
         self._cost = np.maximum(now.cost[units], price * least)
         self._refund = np.where(self._at != self._home, self._cost, 0.0)
         self._place = np.searchsorted(hosts, self._at)
+        self._surcharge = self._surcharges()
         #: worth of leaving, without what is saved by being home again
         self._leave = self._worth(self._at, -self._usage)
         self._allowed = self._may_go()
         self._best, self._best_worth = self._destinations()
+
+    def _surcharges(self) -> columns.Floats | None:
+        """Return what units cost more on hosts; None where nothing."""
+        tastes = self._now.tastes
+        if tastes is None:
+            return None
+        more = tastes.surcharge(self._units, self._home, self._hosts)
+        more *= self._now.cost[self._units][:, None]
+        self._refund += more[np.arange(len(more)), self._place]
+        return more
 
     def _worth(
         self, hosts: columns.Ints, cores: columns.Floats
@@ -87,11 +98,8 @@ class Look:
 
     def _may_go(self) -> columns.Bools:
         """Say which units rules let be on which hosts, ``(units, hosts)``."""
-        work = self._now.work
-        allowed = work.admission.static(
-            work.units.first(self._units), self._hosts
-        )
-        allowed = allowed & work.may_take[self._hosts]
+        allowed = self._now.allowed(self._units, self._hosts)
+        allowed = allowed & self._now.work.may_take[self._hosts]
         place = np.searchsorted(self._hosts, self._home)
         place = np.minimum(place, len(self._hosts) - 1)
         inside = np.flatnonzero(self._hosts[place] == self._home)
@@ -110,6 +118,8 @@ class Look:
             )
         )
         table -= self._cost[:, None]
+        if self._surcharge is not None:
+            table -= self._surcharge
         refused = ~self._allowed
         room = now.room[:, hosts] + _SLACK
         # what there is plenty of needs no look at every pair
@@ -164,6 +174,8 @@ class Look:
             self._cost[None, :],
         )
         left += self._exchanged(self._at[rows][:, None], more)
+        if self._surcharge is not None:
+            left -= self._surcharge[:, self._place[rows]].T
         left[~here] = -np.inf
         chain = left + self._leave[None, :]
         chain += self._best_worth[rows][:, None]
@@ -184,6 +196,8 @@ class Look:
             0.0,
             self._cost[rows][:, None],
         )
+        if self._surcharge is not None:
+            left -= self._surcharge[rows][:, self._place]
         left[~there] = -np.inf
         return found + [
             Change(

@@ -55,7 +55,7 @@ class Exchange:
         load = work.state.cores[hosts] - self._limit[hosts]
         coldest = hosts[np.argsort(load, kind='stable')][:_DESTINATIONS]
         for unit in units[np.argsort(-usage, kind='stable')].tolist():
-            for destination in coldest.tolist():
+            for destination in work.preferred(unit, coldest).tolist():
                 if self._make_room(unit, host, destination):
                     return True
         return False
@@ -116,6 +116,7 @@ class Exchange:
         row = np.array((other,), np.int32)
         hosts = hosts[np.argsort(-idle, kind='stable')]
         open_now = hosts[work.allowed(row, hosts)[0]]
+        open_now = work.preferred(other, open_now)
         return int(open_now[0]) if len(open_now) else -1
 
     def _move(self, unit: int, host: int) -> bool:

@@ -4,6 +4,11 @@ A search that improves a set of moves as a whole puts units from host to
 host here, and back home: nothing is moved on the workspace, order does not
 matter yet, and a unit that is home again costs nothing. Which changes are
 good is not known here.
+
+Room and groups are kept to by the layout itself, as columns. Where other
+filters are on that look at each instance or at the growing plan, or weighers
+that are decisive, the placement of the workspace goes along, so that they
+are asked about things as they are.
 """
 
 import dataclasses
@@ -11,13 +16,24 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from kvm_balancer.filters import capacity
+from kvm_balancer.filters import groups
+from kvm_balancer.filters import soft_groups
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import sequence
+from kvm_balancer.planner import tastes as liking
 from kvm_balancer.planner import workspace
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
 _NO_UNITS = np.zeros(0, np.int32)
+#: filters that a layout keeps to by itself: by its room, and by leaving
+#: alone what is in a group
+_KEPT = (
+    capacity.CapacityFilter,
+    groups.GroupsFilter,
+    soft_groups.SoftGroupsFilter,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +57,7 @@ class Layout:
     :ivar loose: units that may be put elsewhere: single ones with load, of
         no group
     :ivar cost: what it costs that a unit is not at home, shape ``(units,)``
+    :ivar tastes: and what that is more on hosts that weighers do not like
     :ivar away: distance of the load of each host from the mean
     :ivar room: as in a placement
     :ivar spent: what all that are not at home cost
@@ -52,6 +69,8 @@ class Layout:
         """Take over the steps of *work* from the *first* on."""
         self.work = work
         self.cost = cost
+        self._filters = work.admission.besides(_KEPT)
+        self.tastes = liking.of(work)
         state, units = work.state, work.units
         self.at: npt.NDArray[np.int32] = state.host[
             units.first(np.arange(len(units), dtype=np.int32))
@@ -69,7 +88,10 @@ class Layout:
         self.away: columns.Floats = state.cpu_load.copy()
         self._cpus = work.fleet.hosts.cpus
         self.moves, self.mib = work.moves, work.moved_mib
-        self.spent = float(cost[self.moved].sum())
+        self.spent = sum(
+            self._cost_on(unit, int(self.at[unit]))
+            for unit in self.moved.tolist()
+        )
         self.settle()
 
     @property
@@ -102,7 +124,64 @@ class Layout:
         more = int(host != home) - int(here != home)
         self.moves += more * int(units.size[unit])
         self.mib += more * float(units.mib[unit])
-        self.spent += more * float(self.cost[unit])
+        self.spent += self._cost_on(unit, host) - self._cost_on(unit, here)
+        if self.heard:
+            self._move(unit, here, host)
+
+    @property
+    def heard(self) -> bool:
+        """True where filters or weighers are to be asked on the way."""
+        return bool(self._filters) or self.tastes is not None
+
+    def _move(self, unit: int, here: int, host: int) -> None:
+        """Let the placement go along, as if *unit* came from home."""
+        state, home = self.work.state, int(self.home[unit])
+        members = self.work.units.of(unit)
+        if here != home:
+            state.take_back(members, home)
+        if host != home:
+            state.move(members, host)
+
+    def _cost_on(self, unit: int, host: int) -> float:
+        """Return what it costs that *unit* is on *host*."""
+        home = int(self.home[unit])
+        if host == home:
+            return 0.0
+        cost = float(self.cost[unit])
+        if self.tastes is None:
+            return cost
+        return cost * (1.0 + self.tastes.at(unit, home, host))
+
+    def allowed(
+        self, units: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say which units rules let go to which hosts, but for room.
+
+        :param units: of one instance each
+        :returns: shape ``(len(units), len(hosts))``
+        """
+        admission = self.work.admission
+        instances = self.work.units.first(units)
+        passed = admission.static(instances, hosts)
+        for one in self._filters:
+            passed = passed & admission.ask(one, instances, hosts)
+        return passed
+
+    def stands(self, unit: int) -> bool:
+        """Say whether the filters let *unit* be where it is now."""
+        home, here = int(self.home[unit]), int(self.at[unit])
+        if not self._filters or here == home:
+            return True
+        members = self.work.units.of(unit)
+        self.work.state.take_back(members, home)
+        passed = all(
+            self.work.admission.ask(
+                one, members, np.array((here,), np.int32)
+            ).all()
+            for one in self._filters
+        )
+        self.work.state.move(members, here)
+        return passed
 
     def over_limits(self, moves: int, mib: float) -> bool:
         """Say whether it takes too much, and more than *moves* and *mib*."""

@@ -114,7 +114,8 @@ class Mending:
             return
         zone_hosts = work.neighbours(next(iter(on)))
         others = zone_hosts[~np.isin(zone_hosts, list(on))]
-        for host in self._coldest(others):
+        largest = int(self._units(members)[-1])
+        for host in work.preferred(largest, self._coldest(others)).tolist():
             if self._suits(members, host) and self._bring(members, host):
                 return
 
@@ -129,9 +130,9 @@ class Mending:
         ].any(axis=0)
         return not bool((wanted & ~fleet.hosts.aggregates[host]).any())
 
-    def _coldest(self, hosts: columns.Ints) -> list[int]:
+    def _coldest(self, hosts: columns.Ints) -> columns.Ints:
         load = self._work.state.cpu_load[hosts]
-        ordered: list[int] = hosts[np.argsort(load, kind='stable')].tolist()
+        ordered: columns.Ints = hosts[np.argsort(load, kind='stable')]
         return ordered
 
     def _cost(

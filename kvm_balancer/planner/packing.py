@@ -216,7 +216,8 @@ class Packing:
         hosts = self._neighbours(unit)
         room = work.state.room[placement.MEMORY_MIB]
         memory = work.units.need[placement.MEMORY_MIB]
-        for host in hosts[np.argsort(-room[hosts], kind='stable')].tolist():
+        roomiest = hosts[np.argsort(-room[hosts], kind='stable')]
+        for host in work.preferred(unit, roomiest).tolist():
             others = work.units_on(host)
             lacking = memory[unit] - room[host]
             enough = memory[others] >= lacking - _SLACK

@@ -178,13 +178,15 @@ class Trade:
         return made
 
     def _make(self, change: changes.Change) -> bool:
-        """Make a change, unless it takes more than limits allow."""
+        """Make a change, unless limits or filters refuse it."""
         now = self._now
         moves, mib = now.moves, now.mib
         before = [(unit, int(now.at[unit])) for unit, _ in change.puts]
         for unit, host in change.puts:
             now.put(unit, host)
-        if not now.over_limits(moves, mib):
+        if not now.over_limits(moves, mib) and all(
+            now.stands(unit) for unit, _ in change.puts
+        ):
             return True
         for unit, host in before:
             now.put(unit, host)
@@ -258,6 +260,16 @@ class Trade:
         if too_much <= 1.0:
             factor = 1.0 / factor
         self._price = min(ceiling, self._price * factor)
+
+
+def spent(
+    work: workspace.Workspace, first: int, prefer: contexts.Prefer
+) -> float:
+    """Return what the steps of *work* from the *first* on cost."""
+    cost = costs(work, prefer)
+    if work.particular:
+        return layout.Layout(work, first, cost).spent
+    return float(cost[[step.unit for step in work.steps[first:]]].sum())
 
 
 def improve(

@@ -248,11 +248,38 @@ class Workspace:
         """
         if len(hosts) == 1 or not self.context.weighers:
             return int(hosts[0])
+        return int(hosts[int(np.argmax(self.weights(unit, hosts)))])
+
+    @property
+    def particular(self) -> bool:
+        """True where a weigher is on that is decisive."""
+        return any(
+            one.weigher.decisive and one.multiplier
+            for one in self.context.weighers
+        )
+
+    def preferred(self, unit: int, hosts: columns.Ints) -> columns.Ints:
+        """Return *hosts*, all as good for the policy, in another order.
+
+        What the weighers like best comes first, where one of them is
+        decisive; without such, the order stays as it is.
+        """
+        if len(hosts) < 2 or not self.particular:
+            return hosts
+        order = np.argsort(-self.weights(unit, hosts), kind='stable')
+        found: columns.Ints = hosts[order]
+        return found
+
+    def weights(self, unit: int, hosts: columns.Ints) -> columns.Floats:
+        """Return what all weighers say of *hosts* for *unit*, added up.
+
+        :returns: shape ``(len(hosts),)``
+        """
         total = np.zeros(len(hosts))
         instance = int(self.units.of(unit)[0])
         for one in self.context.weighers:
             total += one.multiplier * self._weights(one, instance, hosts)
-        return int(hosts[int(np.argmax(total))])
+        return total
 
     def _weights(
         self, one: weighers.Weighted, instance: int, hosts: columns.Ints

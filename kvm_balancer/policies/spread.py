@@ -93,9 +93,13 @@ class Spread(base.Policy):
     def _least(
         self, work: workspace.Workspace, proven: int | None, moves: int
     ) -> bool:
-        """Say whether the target is reached, and by no fewer moves."""
+        """Say whether no trade makes the moves so far any better.
+
+        They reach the target, and no fewer do.
+        """
         return bool(
-            work.context.prefer is contexts.Prefer.MOVES
+            not work.particular
+            and work.context.prefer is contexts.Prefer.MOVES
             and proven is not None
             and moves <= proven
             and self._spread(work) <= self.params.target
@@ -165,8 +169,7 @@ class Spread(base.Policy):
         self, work: workspace.Workspace, first: int
     ) -> tuple[float, float]:
         """Return what of two sets of moves the better one has less of."""
-        units = [step.unit for step in work.steps[first:]]
-        cost = float(trade.costs(work, work.context.prefer)[units].sum())
+        cost = trade.spent(work, first, work.context.prefer)
         return max(self.params.target, self._spread(work)), cost
 
     def _spread(self, work: workspace.Workspace) -> float:

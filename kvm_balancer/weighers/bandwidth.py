@@ -13,6 +13,7 @@ class BandwidthWeigher(base.Weigher):
     """
 
     name = 'bandwidth'
+    decisive = False
 
     def weigh(
         self,

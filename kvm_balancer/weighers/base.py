@@ -26,6 +26,9 @@ class Weigher(abc.ABC):
 
     #: the name it is configured by
     name: ClassVar[str]
+    #: False where it has a say between even places alone, as what it weighs
+    #: is a by-product of every search: a look at more would not be worth it
+    decisive: ClassVar[bool] = True
     #: the class its options are kept in
     params_class: ClassVar[type[Params]] = Params
 

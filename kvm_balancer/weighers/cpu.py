@@ -9,6 +9,7 @@ class CpuWeigher(base.Weigher):
     """Weighs hosts by the CPU load that the instance would leave free."""
 
     name = 'cpu'
+    decisive = False
 
     def weigh(
         self,

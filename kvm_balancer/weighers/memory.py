@@ -9,6 +9,7 @@ class MemoryWeigher(base.Weigher):
     """Weighs hosts by the share of memory that the instance would leave."""
 
     name = 'memory'
+    decisive = False
 
     def weigh(
         self,
