@@ -72,7 +72,7 @@ def greedy_by_rules(work: workspace.Workspace, target: float) -> int:
         for source in np.argsort(-load)[:20].tolist():
             units, hosts = work.units_on(source), work.neighbours(source)
             home = np.full(len(units), source, np.int32)
-            table = gains.table(units, home, hosts)
+            table = gains.table(gains.halves(units, home), hosts)
             table[~work.allowed(units, hosts)] = -np.inf
             if table.size and table.max() > 0:
                 break

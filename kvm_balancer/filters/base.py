@@ -13,6 +13,7 @@ The host an instance is on is never asked about.
 import abc
 import dataclasses
 from typing import ClassVar
+from typing import Final
 
 import numpy as np
 
@@ -109,6 +110,11 @@ class OneByOne(Filter):
             ],
             np.bool_,
         ).reshape(len(instances), len(hosts))
+
+
+#: the answer that nothing is refused, whatever was asked
+ALL: Final = np.ones((1, 1), np.bool_)
+ALL.setflags(write=False)
 
 
 def all_alike(fleet: columns.Fleet) -> columns.Ints:

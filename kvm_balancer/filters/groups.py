@@ -11,6 +11,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 
 _ANTI_AFFINITY = int(columns.GroupPolicy.ANTI_AFFINITY)
+_NOBODY = np.zeros(0, np.int32)
 
 
 class GroupsFilter(base.Filter):
@@ -26,10 +27,10 @@ class GroupsFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
         rows, groups = _memberships(state.fleet, instances)
         if not len(rows):
-            return passed
+            return base.ALL
+        passed = np.ones((len(instances), len(hosts)), np.bool_)
         place = np.full(len(state.fleet.hosts), -1, np.int32)
         place[hosts] = np.arange(len(hosts))
         for group in np.unique(groups).tolist():
@@ -71,6 +72,8 @@ def _memberships(
     """Return the anti-affinity groups of *instances*: indexes, and groups."""
     groups_of, policy = fleet.groups_of, fleet.groups.policy
     grouped = np.flatnonzero(fleet.grouped[instances])
+    if not len(grouped):
+        return _NOBODY, _NOBODY
     pairs = [
         (index, group)
         for index, one in zip(

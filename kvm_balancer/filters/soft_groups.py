@@ -31,8 +31,10 @@ class SoftGroupsFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
         fleet = state.fleet
+        if not np.isin(fleet.groups.policy, _SOFT).any():
+            return base.ALL
+        passed = np.ones((len(instances), len(hosts)), np.bool_)
         grouped = np.flatnonzero(fleet.grouped[instances])
         for row in grouped.tolist():
             instance = int(instances[row])

@@ -84,19 +84,28 @@ class Admission:
         :returns: shape ``(len(instances), len(hosts))``
         """
         shape = (len(instances), len(hosts))
+        answer = self._answer(one, instances, hosts, state or self.state)
+        return (
+            answer if answer.shape == shape else np.broadcast_to(answer, shape)
+        )
+
+    def _answer(
+        self,
+        one: base.Filter,
+        instances: columns.Ints,
+        hosts: columns.Ints,
+        state: placement.Placement,
+    ) -> columns.Bools:
+        """Ask one filter; what broadcasts to instances and hosts."""
+        shape = (len(instances), len(hosts))
         try:
-            answer = np.asarray(
-                one.passes(
-                    self.state if state is None else state, instances, hosts
-                ),
-                np.bool_,
-            )
-            if answer.shape == shape:
-                return answer
-            return np.broadcast_to(answer, shape)
+            answer = np.asarray(one.passes(state, instances, hosts), np.bool_)
+            if answer.shape != shape:
+                np.broadcast_to(answer, shape)
+            return answer
         except Exception as error:
             self._note(one, error)
-            return np.zeros(shape, np.bool_)
+            return np.zeros((1, 1), np.bool_)
 
     def _masks(self, kinds: columns.Ints, instances: columns.Ints) -> None:
         """Make sure that the masks of *kinds* are known."""
@@ -153,7 +162,9 @@ class Admission:
         passed = self._mask[:, hosts][kinds]
         for one in self._asked:
             if wishes or not one.wish:
-                passed = passed & self.ask(one, instances, hosts)
+                answer = self._answer(one, instances, hosts, self.state)
+                if answer.size > 1 or not answer.all():
+                    passed &= answer
         return passed
 
     def wished(

@@ -66,18 +66,17 @@ class Gains:
         self.useful[unit] = False
 
     def table(
-        self, units: columns.Ints, sources: columns.Ints, hosts: columns.Ints
+        self, halves: columns.Floats, hosts: columns.Ints
     ) -> columns.Floats:
         """Return what units gain on hosts, per price.
 
-        :param sources: the host of each of *units*
-        :returns: shape ``(len(units), len(hosts))``
+        :param halves: of the units
+        :returns: shape ``(len(halves), len(hosts))``
         """
-        rows = self._rows(units, sources)
         weight, cpus = self._weight[hosts], self._cpus[hosts]
         per_core = weight / cpus
         away = self._load[hosts] - self.spread.mean
-        table: columns.Floats = rows @ np.stack(
+        table: columns.Floats = halves @ np.stack(
             (
                 np.ones(len(hosts)),
                 -2.0 * away * per_core,
@@ -88,33 +87,36 @@ class Gains:
         return table
 
     def at_most(
-        self,
-        units: columns.Ints,
-        sources: columns.Ints,
-        coldest: columns.Floats | float,
+        self, halves: columns.Floats, coldest: columns.Floats | float
     ) -> columns.Floats:
         """Return what units gain at most on hosts not under a load.
 
+        :param halves: of the units
         :param coldest: that load, for each of *units*; infinite where
             there are no such hosts
         :returns: for each of *units*
         """
-        rows = self._rows(units, sources)
         finite = np.isfinite(coldest)
         away = np.where(finite, coldest, 0.0) - self.spread.mean
         # no destination is better than one with the most cores
         share = 1.0 / self._largest
         most = (
-            rows[:, 0]
-            - rows[:, 1] * 2.0 * away * share
-            - rows[:, 2] * share * share * (1.0 - 1.0 / self._count)
+            halves[:, 0]
+            - halves[:, 1] * 2.0 * away * share
+            - halves[:, 2] * share * share * (1.0 - 1.0 / self._count)
         )
         return np.where(finite, most, -np.inf)
 
-    def _rows(
+    def halves(
         self, units: columns.Ints, sources: columns.Ints
     ) -> columns.Floats:
-        """Return the half of the closed form that units bring in."""
+        """Return the half of the closed form that units bring in.
+
+        It holds until a host changes.
+
+        :param sources: the host of each of *units*
+        :returns: shape ``(len(units), 4)``
+        """
         usage = self._work.units.cpu_usage[units]
         taken = self._weight[sources] * usage / self._cpus[sources]
         away = self._load[sources] - self.spread.mean

@@ -23,7 +23,7 @@ from kvm_balancer.planner import workspace
 
 #: a move that gains this share of what the next host promises is taken at
 #: once: promises are hardly ever kept to the full
-_GOOD_ENOUGH = 0.95
+_GOOD_ENOUGH = 0.85
 #: hosts that promise this share of what the best does share a round
 _ALIKE = 0.7
 #: hosts of a round: at least, at most, and one in so many

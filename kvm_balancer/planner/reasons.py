@@ -19,14 +19,43 @@ def standing(work: workspace.Workspace, unit: int, destination: int) -> str:
     Nothing in a zone of very many hosts: to compare them all for every move
     would take longer than the plan.
     """
-    row = np.array((unit,), np.int32)
-    home = work.home(unit)
-    hosts = work.neighbours(home)
+    hosts = work.neighbours(work.home(unit))
     if len(hosts) > _MOST_COMPARED:
         return ''
-    fit = hosts[work.allowed(row, hosts)[0]]
+    return _compared(work, destination, len(hosts), _fit(work, unit, hosts))
+
+
+def standing_if_open(
+    work: workspace.Workspace, unit: int, destination: int
+) -> str | None:
+    """Say the same; None if *destination* does not take *unit* now.
+
+    Both are one question to the filters, and that is what takes time.
+    """
+    hosts = work.neighbours(work.home(unit))
+    if len(hosts) > _MOST_COMPARED:
+        there = np.array((destination,), np.int32)
+        return '' if len(_fit(work, unit, there)) else None
+    fit = _fit(work, unit, hosts)
+    if not (fit == destination).any():
+        return None
+    return _compared(work, destination, len(hosts), fit)
+
+
+def _fit(
+    work: workspace.Workspace, unit: int, hosts: columns.Ints
+) -> columns.Ints:
+    row = np.array((unit,), np.int32)
+    found: columns.Ints = hosts[work.allowed(row, hosts)[0]]
+    return found
+
+
+def _compared(
+    work: workspace.Workspace, destination: int, asked: int, fit: columns.Ints
+) -> str:
+    """Compare a destination with all that *fit*, out of so many asked."""
     if len(fit) <= 1:
-        return f'the only one of {len(hosts)} that fits'
+        return f'the only one of {asked} that fits'
     load = work.state.cores[fit] / work.fleet.hosts.cpus[fit]
     mine = work.state.cores[destination] / work.fleet.hosts.cpus[destination]
     colder = int(np.count_nonzero(load < mine - _EVEN))

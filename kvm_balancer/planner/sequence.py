@@ -74,13 +74,11 @@ def carry_out(
         if heap and -gain > heap[0][0] and -gain > promised + 1e-12:
             heapq.heappush(heap, (-gain, index))
             continue
-        unit = np.array((way.unit,), np.int32)
-        host = np.array((way.destination,), np.int32)
-        if not work.allowed(unit, host)[0, 0]:
+        why = reasons.standing_if_open(work, way.unit, way.destination)
+        if why is None:
             waiting.setdefault(way.destination, []).append(index)
             continue
         source = work.home(way.unit)
-        why = reasons.standing(work, way.unit, way.destination)
         work.move(way.unit, way.destination, why)
         for again in waiting.pop(source, ()):
             heapq.heappush(heap, (-useful(ways[again]), again))

@@ -127,7 +127,8 @@ class Survey:
             tiers = self._cold.zone_of(int(home[inside[0]])).tiers
             if tiers:
                 here, at = units[inside], home[inside]
-                most = self._most(here, at, tiers[0])
+                halves = self._gains.halves(here, at)
+                most = self._most(here, halves, tiers[0])
                 np.maximum.at(best, at, most)
         return best
 
@@ -153,18 +154,20 @@ class Survey:
         """Look at *sources*, all of one zone."""
         units, place = self._units_of(sources)
         home = np.array(sources, np.int32)
+        halves = self._gains.halves(units, home[place])
         best = np.full(len(sources), LEAST_GAIN)
         rest = np.zeros(len(sources))
         for tier in self._cold.zone_of(sources[0]).tiers:
-            most = self._most(units, home[place], tier)
+            most = self._most(units, halves, tier)
             worth = most > best[place] * _WORTH_A_LOOK
             near = most >= enough
             far = worth & ~near
             np.maximum.at(rest, place[far], most[far])
-            units, place = units[worth & near], place[worth & near]
-            if not len(units):
+            kept = np.flatnonzero(worth & near)
+            if not len(kept):
                 break
-            table = self._table(units, home[place], tier.hosts)
+            units, place, halves = units[kept], place[kept], halves[kept]
+            table = self._table(units, halves, home[place], tier.hosts)
             first = np.flatnonzero(np.diff(place, prepend=-1))
             last = np.append(first[1:], len(place))
             by_host = np.maximum.reduceat(table, first, axis=0)
@@ -199,16 +202,20 @@ class Survey:
         return units[useful], place[useful]
 
     def _most(
-        self, units: columns.Ints, home: columns.Ints, tier: cold.Tier
+        self, units: columns.Ints, halves: columns.Floats, tier: cold.Tier
     ) -> columns.Floats:
         """Return what units gain at most on *tier* and those after it."""
         memory = self._work.units.need[placement.MEMORY_MIB, units]
-        return self._gains.at_most(units, home, tier.coldest_for(memory))
+        return self._gains.at_most(halves, tier.coldest_for(memory))
 
     def _table(
-        self, units: columns.Ints, home: columns.Ints, hosts: columns.Ints
+        self,
+        units: columns.Ints,
+        halves: columns.Floats,
+        home: columns.Ints,
+        hosts: columns.Ints,
     ) -> columns.Floats:
-        table = self._gains.table(units, home, hosts)
+        table = self._gains.table(halves, hosts)
         table[~self._work.allowed(units, hosts)] = -np.inf
         table[home[:, None] == hosts[None, :]] = -np.inf
         return table
