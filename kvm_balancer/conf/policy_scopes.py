@@ -5,6 +5,7 @@ of those of ``[agent] policies``. Which there are stands in the files alone,
 so these groups are registered once those are read.
 """
 
+import collections.abc
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -79,6 +80,18 @@ def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
         zones=found['zone'],
         aggregates=found['aggregate'],
     )
+
+
+def options(
+    assigned: 'assignment.Assignment',
+) -> collections.abc.Iterator[tuple[str, tuple[str, ...]]]:
+    """Go through the options that policies were read from, and the names."""
+    yield f'[{agent.GROUP.name}] policies', assigned.default
+    for kind, places in zip(
+        _KINDS, (assigned.zones, assigned.aggregates), strict=True
+    ):
+        for name, names in places.items():
+            yield f'[{GROUP}:{kind}:{name}] run', names
 
 
 def _split(group: str) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """The agent as a service: its parts, wired to the bus and the store."""
 
-import collections.abc
 import logging
 import threading
 import time
@@ -60,7 +59,10 @@ class AgentService:
         rules = migration_scopes.read(conf)
         context = plugins.make_context(conf, rules)
         assigned = policy_scopes.read(conf)
-        watches = _watches(conf, assigned.names)
+        watches = [
+            decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
+            for policy in plugins.load_assigned(conf, assigned)
+        ]
         self.store = stores.Store(conf)
         self.cloud = cloud_service.make(
             conf, self._conclude, self._note_progress
@@ -248,15 +250,6 @@ class AgentService:
         except errors.StoreError as error:
             # The outcome brings the whole story.
             LOG.warning('A progress report was not kept: %s', error)
-
-
-def _watches(
-    conf: cfg.ConfigOpts, names: collections.abc.Sequence[str]
-) -> list[decision.Watch]:
-    return [
-        decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
-        for policy in plugins.load_policies(conf, names)
-    ]
 
 
 def _dispatch_params(

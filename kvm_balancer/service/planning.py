@@ -86,9 +86,11 @@ class Wanted:
     def _policies(
         self, conf: cfg.ConfigOpts, assigned: assignment.Assignment
     ) -> dict[str, base.Policy]:
-        loaded = plugins.load_policies(
-            conf, assigned.names, target=self.target, limit=self.limit
-        )
+        wishes = {'target': self.target, 'limit': self.limit}
+        if self.policies is None:
+            loaded = plugins.load_assigned(conf, assigned, **wishes)
+        else:
+            loaded = plugins.load_policies(conf, self.policies, **wishes)
         return {one.name: one for one in loaded}
 
     def misplaced(

@@ -12,14 +12,13 @@ filter refuses everything, for to leave a rule out is not safe.
 
 import collections.abc
 import dataclasses
-import logging
 import typing
 from typing import Any
 
 from oslo_config import cfg
-from stevedore import named
 
 from kvm_balancer import errors
+from kvm_balancer.conf import policy_scopes
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.metrics import base as metric_base
 from kvm_balancer.migration.convergence import contract as convergence_base
@@ -28,10 +27,10 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import worth
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base as policy_base
+from kvm_balancer.service import entry_points
 from kvm_balancer.weighers import base as weigher_base
-
-LOG = logging.getLogger(__name__)
 
 #: how long a policy of others waits before it acts, if nothing else is said
 _HOLD_SECONDS = 300.0
@@ -83,7 +82,9 @@ def load_policies(
     _at_least_one(names)
     wanted = {name: one for name, one in overrides.items() if one is not None}
     implied = {'margin': 0.0} if 'limit' in wanted else {}
-    classes, problems = _load('policies', names, policy_base.Policy)
+    classes, problems = entry_points.load(
+        'policies', names, policy_base.Policy
+    )
     found = [
         classes[name](
             _params(conf, name, classes[name].params_class, implied | wanted)
@@ -102,13 +103,34 @@ def load_policies(
     return found
 
 
+def load_assigned(
+    conf: cfg.ConfigOpts,
+    assigned: assignment.Assignment,
+    **overrides: float | None,
+) -> list[policy_base.Policy]:
+    """Load the policies that are configured to run anywhere.
+
+    :param overrides: as :func:`load_policies` takes them
+    :raises PluginError: when one is not known, with the option that names
+        it, or none loads
+    :raises ConfigurationError: as :func:`load_policies` raises it
+    """
+    known = entry_points.known('policies')
+    for option, names in policy_scopes.options(assigned):
+        for name in names:
+            if name not in known:
+                unknown = entry_points.unknown('policy', name, known)
+                raise errors.PluginError(f'{option} names {name!r}: {unknown}')
+    return load_policies(conf, assigned.names, **overrides)
+
+
 def load_filters(conf: cfg.ConfigOpts) -> list[filter_base.Filter]:
     """Load the filters that ``[planner] filters`` names.
 
     :raises PluginError: when one is not known
     """
     names = conf.planner.filters
-    classes, problems = _load('filters', names, filter_base.Filter)
+    classes, problems = entry_points.load('filters', names, filter_base.Filter)
     found: list[filter_base.Filter] = []
     for name in names:
         if name in problems:
@@ -133,7 +155,7 @@ def load_weighers(conf: cfg.ConfigOpts) -> list[weigher_base.Weighted]:
                 f'[planner] weigher_multipliers names {name}, which is not '
                 f'among the weighers that are on: {", ".join(names)}'
             )
-    classes, _ = _load('weighers', names, weigher_base.Weigher)
+    classes, _ = entry_points.load('weighers', names, weigher_base.Weigher)
     return [
         weigher_base.Weighted(
             classes[name](
@@ -152,7 +174,7 @@ def load_class(kind: str, name: str, base: type[Any]) -> type[Any]:
     :param kind: the last part of its entry point group, as ``drivers``
     :raises PluginError: when it is not known, or does not load
     """
-    classes, problems = _load(kind, [name], base)
+    classes, problems = entry_points.load(kind, [name], base)
     if name in problems:
         raise errors.PluginError(problems[name])
     return classes[name]
@@ -235,49 +257,6 @@ def make_context(
 def _at_least_one(names: collections.abc.Sequence[str]) -> None:
     if not names:
         raise errors.ConfigurationError('no policy is named: nothing to do')
-
-
-def _load(
-    kind: str, names: collections.abc.Sequence[str], base: type[Any]
-) -> tuple[dict[str, type[Any]], dict[str, str]]:
-    """Load the classes of *names*; return them, and what went wrong.
-
-    :raises PluginError: when a name is not known
-    """
-    problems: dict[str, str] = {}
-    what = base.__name__.lower()
-
-    def failed(_: Any, entry_point: Any, error: BaseException) -> None:
-        problems[entry_point.name] = (
-            f'{what} {entry_point.name} does not load: '
-            f'{type(error).__name__}: {error}'
-        )
-
-    manager: named.NamedExtensionManager[Any] = named.NamedExtensionManager(
-        namespace=f'kvm_balancer.{kind}',
-        names=list(names),
-        on_load_failure_callback=failed,
-        on_missing_entrypoints_callback=lambda missing: None,
-    )
-    known = sorted(set(manager.entry_points_names()))
-    for name in names:
-        if name not in known:
-            raise errors.PluginError(
-                f'there is no {what} {name!r}; known are {", ".join(known)}'
-            )
-    classes: dict[str, type[Any]] = {}
-    for found in manager:
-        if isinstance(found.plugin, type) and issubclass(found.plugin, base):
-            classes[found.name] = found.plugin
-        else:
-            problems[found.name] = (
-                f'{what} {found.name} does not load: '
-                f'{found.entry_point_target} is no '
-                f'{base.__module__}.{base.__name__}'
-            )
-    for problem in problems.values():
-        LOG.warning('%s', problem)
-    return classes, problems
 
 
 def _params(

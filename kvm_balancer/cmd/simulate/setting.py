@@ -96,15 +96,16 @@ def _changed(conf: Any, policies: list[str] | None, text: str) -> mind.Agent:
 
 
 def _agent(conf: Any, policies: list[str] | None) -> mind.Agent:
-    assigned = (
-        policy_scopes.read(conf)
-        if policies is None
-        else assignment.Assignment(tuple(policies))
-    )
+    if policies is None:
+        assigned = policy_scopes.read(conf)
+        loaded = plugins.load_assigned(conf, assigned)
+    else:
+        assigned = assignment.Assignment(tuple(policies))
+        loaded = plugins.load_policies(conf, policies)
     return mind.Agent(
         watches=tuple(
             decision.Watch(one, plugins.hold_seconds(conf, one.name))
-            for one in plugins.load_policies(conf, assigned.names)
+            for one in loaded
         ),
         assigned=assigned,
         template=plugins.make_context(conf, migration_scopes.read(conf)),

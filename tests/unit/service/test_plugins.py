@@ -10,7 +10,9 @@ import stevedore.extension
 
 from kvm_balancer import errors
 from kvm_balancer.conf import opts
+from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
+from kvm_balancer.service import entry_points
 from kvm_balancer.service import plugins
 
 
@@ -48,7 +50,7 @@ class Foreign(base.Policy):
         raise NotImplementedError
 
 
-def entry_points(**targets):
+def announced(**targets):
     """Pretend that the policies are *targets*, by name."""
     found = [
         importlib.metadata.EntryPoint(name, target, 'kvm_balancer.policies')
@@ -125,7 +127,32 @@ class TestPlugins(unittest.TestCase):
         (
             lambda: plugins.load_policies(configuration(), ['sprad']),
             "there is no policy 'sprad'; known are consolidate, drain, "
-            'relieve, repair, spread',
+            'relieve, repair, spread; did you mean spread?',
+        ),
+        (
+            lambda: plugins.load_assigned(
+                configuration(),
+                assignment.Assignment(('spread',), {'az2': ('sprad',)}),
+            ),
+            "[policies:zone:az2] run names 'sprad': there is no policy "
+            "'sprad'; known are consolidate, drain, relieve, repair, spread; "
+            'did you mean spread?',
+        ),
+        (
+            lambda: plugins.load_assigned(
+                configuration(),
+                assignment.Assignment((), {}, {'gpu': ('x', 'drain')}),
+            ),
+            "[policies:aggregate:gpu] run names 'x': there is no policy 'x'; "
+            'known are consolidate, drain, relieve, repair, spread',
+        ),
+        (
+            lambda: plugins.load_assigned(
+                configuration(), assignment.Assignment(('sprad',))
+            ),
+            "[agent] policies names 'sprad': there is no policy 'sprad'; "
+            'known are consolidate, drain, relieve, repair, spread; did you '
+            'mean spread?',
         ),
         (
             lambda: plugins.load_policies(
@@ -141,7 +168,8 @@ class TestPlugins(unittest.TestCase):
             lambda: plugins.make_context(
                 configuration(planner__weighers=['cpus'])
             ),
-            "there is no weigher 'cpus'; known are bandwidth, cpu, memory",
+            "there is no weigher 'cpus'; known are bandwidth, cpu, memory; "
+            'did you mean cpu?',
         ),
         (
             lambda: plugins.make_context(
@@ -161,11 +189,11 @@ class TestPlugins(unittest.TestCase):
 
     def test_a_policy_of_others_has_options_without_further_ado(self):
         conf = configuration()
-        with entry_points(foreign=f'{__name__}:Foreign'):
+        with announced(foreign=f'{__name__}:Foreign'):
             (policy,) = plugins.load_policies(conf, ['foreign'])
         self.assertEqual(ForeignParams(), policy.params)
         conf.set_override('depth', 5, group='foreign')
-        with entry_points(foreign=f'{__name__}:Foreign'):
+        with announced(foreign=f'{__name__}:Foreign'):
             (policy,) = plugins.load_policies(conf, ['foreign'])
         self.assertEqual(5, policy.params.depth)
         with self.assertRaises(ValueError):
@@ -179,8 +207,8 @@ class TestPlugins(unittest.TestCase):
 
     def test_a_policy_that_does_not_load_is_left_out(self):
         with (
-            entry_points(gone='nowhere:Gone', foreign=f'{__name__}:Foreign'),
-            self.assertLogs(plugins.LOG) as logs,
+            announced(gone='nowhere:Gone', foreign=f'{__name__}:Foreign'),
+            self.assertLogs(entry_points.LOG) as logs,
         ):
             found = plugins.load_policies(configuration(), ['gone', 'foreign'])
         self.assertEqual(['foreign'], [one.name for one in found])
@@ -188,24 +216,24 @@ class TestPlugins(unittest.TestCase):
 
     def test_one_policy_has_to_load(self):
         with (
-            entry_points(gone='nowhere:Gone'),
-            self.assertLogs(plugins.LOG),
+            announced(gone='nowhere:Gone'),
+            self.assertLogs(entry_points.LOG),
             self.assertRaisesRegex(errors.PluginError, 'does not load'),
         ):
             plugins.load_policies(configuration(), ['gone'])
 
     def test_what_is_no_policy_does_not_load(self):
         with (
-            entry_points(odd='builtins:dict'),
-            self.assertLogs(plugins.LOG),
+            announced(odd='builtins:dict'),
+            self.assertLogs(entry_points.LOG),
             self.assertRaisesRegex(errors.PluginError, 'is no .*Policy'),
         ):
             plugins.load_policies(configuration(), ['odd'])
 
     def test_a_filter_that_does_not_load_refuses_everything(self):
         with (
-            entry_points(gone='nowhere:Gone'),
-            self.assertLogs(plugins.LOG),
+            announced(gone='nowhere:Gone'),
+            self.assertLogs(entry_points.LOG),
         ):
             (closed,) = plugins.load_filters(
                 configuration(planner__filters=['gone'])
