@@ -41,7 +41,9 @@ def explain(
         try:
             record = kept.get(subject)
         except errors.NotFound:
-            raise errors.NotFound(f'{unknown}, nor a plan') from None
+            raise errors.NotFound(
+                f'there is no plan {subject}, and {unknown}'
+            ) from None
         answering = answers.Answers(fleet, context, record.plan, known)
         return answering.plan(record.summary.id)
     made = make() if plan_id is None else kept.get(plan_id).plan

@@ -226,9 +226,10 @@ class _Teller:
             if best.mib > mib
             else ''
         )
+        alone = 'by itself' if len(lower) == 1 else 'by themselves'
         return (
             f'of {len(rivals) + 1} instances of {name} that may leave, '
-            f'{len(lower)} would leave a lower CPU spread by themselves: '
+            f'{len(lower)} would leave a lower CPU spread {alone}: '
             f'{best.name} on {best.host}, {best.cpu_spread:.4f}{copied}; '
             'with the other moves of the plan this one serves better',
             shown,

@@ -73,8 +73,8 @@ def bound(made: plans.Plan) -> collections.abc.Iterator[str]:
         yield f'{text}; no plan gets under {least:.3f}' if least else text
     if made.bound.moves:
         yield (
-            f'{len(made.moves)} moves; no plan gets there with fewer than '
-            f'{made.bound.moves}'
+            f'{count(len(made.moves), "move")}; no plan gets there with '
+            f'fewer than {made.bound.moves}'
         )
 
 
