@@ -79,23 +79,27 @@ def refusal(
         wanted[volume] = wanted.get(volume, 0.0) + need.mib
         named.setdefault(volume, need.directory)
     for volume, mib in wanted.items():
-        left = _left(volume, there, promises)
+        inside = {
+            path: one for path, one in there.items() if one.volume == volume
+        }
+        left = _left(inside, promises)
         if mib > left + _TOLERANCE_MIB:
             return (
                 f'its disks need {mib:,.0f} MiB in {named[volume]}, and '
                 f'{max(0.0, left):,.0f} MiB are left'
-                + _holders(volume, there, promises)
+                + _holders(inside, promises)
             )
     return ''
 
 
 def _left(
-    volume: str,
-    there: collections.abc.Mapping[str, Directory],
+    inside: collections.abc.Mapping[str, Directory],
     promises: collections.abc.Collection[Promise],
 ) -> float:
-    """Return what is free on a volume and promised to nobody."""
-    inside = {name: one for name, one in there.items() if one.volume == volume}
+    """Return what is free and promised to nobody.
+
+    :param inside: the directories of one volume
+    """
     left = min(one.free_mib for one in inside.values())
     leased = {one.instance: _of(one, inside) for one in promises}
     for promise in promises:
@@ -121,11 +125,10 @@ def _of(
 
 
 def _holders(
-    volume: str,
-    there: collections.abc.Mapping[str, Directory],
+    inside: collections.abc.Mapping[str, Directory],
     promises: collections.abc.Collection[Promise],
 ) -> str:
-    inside = {name: one for name, one in there.items() if one.volume == volume}
+    """Say who holds what of a volume; empty where nobody does."""
     arriving = {name for one in inside.values() for name in one.arriving}
     told = [
         f'{_of(one, inside):,.0f} MiB to {one.instance}'
