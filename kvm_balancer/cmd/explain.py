@@ -92,6 +92,7 @@ def explain_from_file(
     """
     from kvm_balancer.messages import explanation_document
     from kvm_balancer.planner.explanation import answers
+    from kvm_balancer.planner.explanation import subjects
 
     subject = parsed_args.subject
     is_plan = pathlib.Path(subject).is_file()
@@ -106,7 +107,7 @@ def explain_from_file(
     found = (
         answering.plan(subject)
         if is_plan
-        else answering.of(answers.find(planned.fleet, subject))
+        else answering.of(subjects.find(planned.fleet, subject))
     )
     return explanation_document.to_builtins(found)
 

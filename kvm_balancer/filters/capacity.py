@@ -58,13 +58,36 @@ class CapacityFilter(base.Filter):
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
-        memory = state.need[placement.MEMORY_MIB, instance]
-        vcpus = state.need[placement.VCPUS, instance]
-        disk = state.need[placement.DISK_GIB, instance]
-        return (
-            f'lack room for its {memory:.0f} MiB, {vcpus:.0f} vCPUs and '
-            f'{disk:.0f} GiB of disk'
+        """Name what any host of its zone lacks; all of it where none does.
+
+        None does where it is one of several that go together.
+        """
+        fleet = state.fleet
+        home = int(state.host[instance])
+        others = fleet.hosts.zone == fleet.hosts.zone[home]
+        others[home] = False
+        need = state.need[:, instance]
+        lacks = (need[:, None] > state.room[:, others] + _SLACK).any(axis=1)
+        usage = float(fleet.instances.cpu_usage[instance])
+        most = self.params.cpu_limit * fleet.hosts.cpus
+        hot = usage > 0 and bool(
+            (state.cores + usage > most + _SLACK)[others].any()
         )
+        if not lacks.any() and not hot:
+            lacks[:] = True
+        units = ('MiB', 'vCPUs', 'GiB of disk')
+        parts = [
+            f'{amount:.0f} {unit}'
+            for amount, unit, lack in zip(need, units, lacks, strict=True)
+            if lack
+        ]
+        told = [f'lack room for its {_listed(parts)}'] if parts else []
+        if hot:
+            told.append(
+                f'would go over {self.params.cpu_limit:.2f} CPU with its '
+                f'{usage:.2f} cores'
+            )
+        return ' or '.join(told)
 
     def remedy(
         self, state: placement.Placement, instance: int, hosts: columns.Ints
@@ -101,3 +124,8 @@ class CapacityFilter(base.Filter):
         ]
         name = fleet.hosts.name[int(hosts[nearest])]
         return f'free {" and ".join(parts)} on {name}' if parts else ''
+
+
+def _listed(parts: list[str]) -> str:
+    """Join words by commas, and by 'and' before the last."""
+    return ' and '.join([', '.join(parts[:-1]), parts[-1]][len(parts) == 1 :])

@@ -53,6 +53,13 @@ class Allowance:
     incoming_mib: columns.Floats
     outgoing_mib: columns.Floats
 
+    @property
+    def spent(self) -> str:
+        """Say which budget of the fleet is used up; empty for none."""
+        if not self.moves:
+            return 'no move is left of [budgets] moves_per_hour'
+        return '' if self.mib else 'no GiB are left of [budgets] gib_per_hour'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:

@@ -66,7 +66,7 @@ class Limits:
             self,
             max_moves=moves,
             max_mib=mib,
-            spent=not allowance.moves or not allowance.mib,
+            spent=bool(allowance.spent),
         )
 
 

@@ -9,6 +9,8 @@ from kvm_balancer.planner import workspace
 
 #: loads that differ by less are the same to an operator
 _EVEN = 0.005
+#: different reasons that are told of hosts that are left alone
+_NAMED = 3
 #: hosts of a zone that a destination is compared with for every move
 _MOST_COMPARED = 512
 
@@ -97,12 +99,9 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     :param limit: CPU load
     """
     fleet = work.fleet
-    if fleet.hosts.silent[host]:
-        return 'it has gone silent: nobody knows what it runs now'
-    if not fleet.hosts.max_outgoing[host]:
-        return 'no migration may leave it (max_outgoing is 0)'
-    if not work.may_leave[host]:
-        return 'it cools down after a move'
+    closed = shut(work, host)
+    if closed:
+        return closed
     if work.spent:
         return 'the plan has reached its limit of moves or time'
     units = work.units_on(host)
@@ -129,11 +128,11 @@ def _nobody_takes(
     hosts = work.destinations(host)
     if not len(hosts):
         return 'there is no other host that takes anything now'
-    refused = work.admission.refusals(instance, hosts)
+    # An overload weighs more than a wish: that did not decide it.
+    refused = work.admission.refusals(instance, hosts, wishes=False)
     zone = fleet.zones[fleet.hosts.zone[host]]
     where = f' of zone {zone}' if zone else ''
-    row = np.array((unit,), np.int32)
-    hot = int(np.count_nonzero(work.allowed(row, hosts)[0]))
+    hot = _takers(work, unit, hosts)
     parts = [refused] if refused else []
     if hot:
         parts.append(f'{hot} would go over {limit:.2f} CPU themselves')
@@ -145,12 +144,55 @@ def _nobody_takes(
     )
 
 
+def shut(work: workspace.Workspace, host: int) -> str:
+    """Say why nothing may leave *host* now; empty where it may."""
+    fleet, context = work.fleet, work.context
+    if fleet.hosts.silent[host]:
+        return 'it has gone silent: nobody knows what it runs now'
+    if not fleet.hosts.max_outgoing[host]:
+        return 'no migration may leave it (max_outgoing is 0)'
+    if work.may_leave[host]:
+        return ''
+    closed = context.closed_zones.get(fleet.zones[fleet.hosts.zone[host]])
+    if closed is not None:
+        return closed
+    if context.limits.spent and context.allowance is not None:
+        return context.allowance.spent
+    cooling = context.cooling_hosts
+    if cooling is not None and cooling[host]:
+        return 'it cools down after a move'
+    return 'it is not looked after here'
+
+
+def left_alone(work: workspace.Workspace) -> str:
+    """Say of how many hosts that are looked after nothing may leave, and why.
+
+    Empty where that is so of none.
+    """
+    inside = np.flatnonzero(work.scope)
+    alone = inside[~work.may_leave[inside]]
+    if not len(alone):
+        return ''
+    why = dict.fromkeys(shut(work, host) for host in alone.tolist())
+    named = '; '.join(list(why)[:_NAMED])
+    return f'{len(alone)} of {len(inside)} hosts are left alone: {named}'
+
+
 def stays(work: workspace.Workspace, instance: int) -> str:
     """Say why *instance* is not moved, whoever would take it."""
+    cooling = work.context.cooling_instances
+    if work.state.in_flight[instance]:
+        return 'it is in a migration already'
+    own = work.pins.why(instance) or work.means.why(instance)
+    if own:
+        return own
+    if not work.fleet.instances.movable[instance]:
+        return 'it may not be moved'
+    if cooling is not None and cooling[instance]:
+        return 'it cools down after a migration'
     return (
-        work.pins.why(instance)
-        or work.means.why(instance)
-        or 'it may not be moved'
+        shut(work, int(work.state.host[instance]))
+        or 'it may not be moved, or one of its affinity group may not'
     )
 
 
@@ -171,10 +213,19 @@ def unplaced(
     if not len(hosts):
         return f'there is no other host{where} that takes anything now'
     instance = int(work.units.of(unit)[0])
-    row = np.array((unit,), np.int32)
-    fit = int(np.count_nonzero(work.allowed(row, hosts)[0]))
-    refused = work.admission.refusals(instance, hosts)
+    fit = _takers(work, unit, hosts)
+    # What has to go passes over wishes where nobody grants them.
+    refused = work.admission.refusals(instance, hosts, wishes=False)
     parts = [refused] if refused else []
     if fit and limit is not None:
         parts.append(f'{fit} would go over {limit:.2f} CPU')
     return f'of {len(hosts)} other hosts{where}, {", ".join(parts)}'
+
+
+def _takers(work: workspace.Workspace, unit: int, hosts: columns.Ints) -> int:
+    """Count the *hosts* that take *unit*, whatever is wished for."""
+    row = np.array((unit,), np.int32)
+    heeded, work.heeds_wishes = work.heeds_wishes, False
+    fit = int(np.count_nonzero(work.allowed(row, hosts)[0]))
+    work.heeds_wishes = heeded
+    return fit

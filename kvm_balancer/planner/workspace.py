@@ -106,6 +106,9 @@ class Workspace:
             f'window of {zone}': f'nothing is moved: {why}'
             for zone, why in context.closed_zones.items()
         }
+        if context.allowance is not None and context.allowance.spent:
+            why = context.allowance.spent
+            self.problems['budgets'] = f'nothing is moved: {why}'
         self._by_host = np.argsort(home, kind='stable').astype(np.int32)
         self._first = np.searchsorted(
             home[self._by_host], np.arange(len(fleet.hosts) + 1)

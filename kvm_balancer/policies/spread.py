@@ -12,6 +12,7 @@ from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import greedy
+from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import sequence
 from kvm_balancer.planner import trade
@@ -191,9 +192,11 @@ class Spread(base.Policy):
         text = f'CPU spread {before:.3f} -> {after:.3f} in {base.moves(moves)}'
         if after <= target:
             return text
-        why = (
-            'the plan has reached its limit of moves or time'
-            if work.spent
-            else 'no move, swap or chain of moves makes it better'
-        )
-        return f'{text}, over its target of {target:.3f}: {why}'
+        alone = reasons.left_alone(work)
+        why = 'no move, swap or chain of moves makes it better'
+        if not (work.may_leave & work.scope).any():
+            why, alone = alone, ''
+        elif work.spent:
+            why = 'the plan has reached its limit of moves or time'
+        text = f'{text}, over its target of {target:.3f}: {why}'
+        return f'{text}; {alone}' if alone else text

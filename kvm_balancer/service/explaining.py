@@ -9,6 +9,7 @@ from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner.explanation import answers
 from kvm_balancer.planner.explanation import judgement
 from kvm_balancer.planner.explanation import records
+from kvm_balancer.planner.explanation import subjects
 from kvm_balancer.service import watch
 from kvm_balancer.store import plans as plan_store
 
@@ -34,7 +35,7 @@ def explain(
     :raises NotFound: when it is none of them, or there is no such plan
     """
     try:
-        found = answers.find(fleet, subject)
+        found = subjects.find(fleet, subject)
     except errors.NotFound as unknown:
         if plan_id is not None:
             raise

@@ -5,12 +5,9 @@ of it is kept.
 """
 
 import collections
-import dataclasses
-import difflib
 
 import numpy as np
 
-from kvm_balancer import errors
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import context as contexts
@@ -18,6 +15,7 @@ from kvm_balancer.planner import workspace
 from kvm_balancer.planner.explanation import judgement
 from kvm_balancer.planner.explanation import moves
 from kvm_balancer.planner.explanation import records
+from kvm_balancer.planner.explanation import subjects
 from kvm_balancer.planner.explanation import words
 
 #: places that are read out; all of them are among the figures
@@ -26,44 +24,6 @@ _PLACES = 5
 _ASKED = 64
 #: instances that are named of those with the same reason to stay
 _NAMED = 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Subject:
-    """An instance or a host of a fleet, by row."""
-
-    kind: str
-    row: int
-
-
-def find(fleet: columns.Fleet, text: str) -> Subject:
-    """Return the host or instance that *text* means.
-
-    :param text: a host's name; an instance's id or name, or the beginning
-        of its id
-    :raises NotFound: when there is none, or more than one
-    """
-    if text in fleet.host_row:
-        return Subject('host', fleet.host_row[text])
-    if text in fleet.instance_row:
-        return Subject('instance', fleet.instance_row[text])
-    instances = fleet.instances
-    named = [row for row, name in enumerate(instances.name) if name == text]
-    found = named or [
-        row for row, uid in enumerate(instances.id) if uid.startswith(text)
-    ]
-    if len(found) == 1:
-        return Subject('instance', found[0])
-    if found:
-        known = ', '.join(instances.id[row] for row in found[:_NAMED])
-        raise errors.NotFound(
-            f'{text} is {len(found)} instances: say which by its id: {known}'
-        )
-    near = difflib.get_close_matches(
-        text, [*fleet.hosts.name, *instances.name], n=_NAMED
-    )
-    hint = f'; did you mean {", ".join(near)}?' if near else ''
-    raise errors.NotFound(f'there is no host or instance {text}{hint}')
 
 
 class Answers:
@@ -85,7 +45,7 @@ class Answers:
         self._context = context
         self._made = made
 
-    def of(self, subject: Subject) -> records.Explanation:
+    def of(self, subject: subjects.Subject) -> records.Explanation:
         """Explain an instance or a host."""
         if subject.kind == 'host':
             return self.host(subject.row)
@@ -149,6 +109,10 @@ class Answers:
         judge = self._judge()
         stays = None if found else judge.staying(row)
         unit = judge.unit_of(row)
+        home = int(self._fleet.instances.host[row])
+        if self._fleet.hosts.state[home] == columns.HostState.DRAINING:
+            # It goes whatever is wished for: no wish keeps it.
+            judge.work.heeds_wishes = False
         places = self._places(judge, unit)
         sections = [records.Section('Instance', self._portrait(row))]
         sections += [_section(one) for one in found]
@@ -292,7 +256,7 @@ class Answers:
         )
         for one in np.flatnonzero(self._fleet.instances.host == row).tolist():
             if self._fleet.instances.id[one] not in leaving:
-                kept[judge.staying(one)].append(names[one])
+                kept[self._keeps(judge, one)].append(names[one])
         lines: list[str] = []
         for rule, who in kept.items():
             more = ', ...' if len(who) > _NAMED else ''
@@ -303,6 +267,14 @@ class Answers:
                 else f'{named} ({rule.rule}): {words.rule(rule)}'
             )
         return tuple(lines) or ('nothing',)
+
+    def _keeps(self, judge: judgement.Judge, row: int) -> records.Rule | None:
+        """Say what keeps an instance on its host, or that nobody takes it."""
+        uid = self._fleet.instances.id[row]
+        for lost in self._made.unplaced:
+            if lost.instance == uid:
+                return records.Rule('unplaced', lost.reason)
+        return judge.staying(row)
 
     def _coming(self, judge: judgement.Judge, row: int) -> tuple[str, ...]:
         """Say why what the plan moves elsewhere does not come to a host."""

@@ -128,16 +128,16 @@ class Judge:
                 f'{name} grants no place for migrations that way',
                 'raise [host] max_incoming or max_outgoing there',
             )
-        if context.limits.spent:
-            return records.Rule(
-                'budget',
-                'what may be moved in an hour has been moved',
-                'wait, or raise the budgets in [budgets]',
-            )
         closed = context.closed_zones.get(fleet.zones[fleet.hosts.zone[host]])
         if closed is not None:
             return records.Rule(
                 'window', closed, 'wait, or change [windows] for the zone'
+            )
+        if context.limits.spent and context.allowance is not None:
+            return records.Rule(
+                'budget',
+                context.allowance.spent,
+                'wait, or raise the budgets in [budgets]',
             )
         cooling = context.cooling_hosts
         if cooling is not None and cooling[host]:

@@ -88,8 +88,7 @@ class TestRelieve(unittest.TestCase):
         self.assertEqual((), made.moves)
         self.assertEqual(
             'no host takes 0, the largest of the 3 instances that may leave: '
-            'of 1 hosts, 1 lack room for its 4096 MiB, 4 vCPUs and 0 GiB of '
-            'disk',
+            'of 1 hosts, 1 would go over 1.00 CPU with its 3.00 cores',
             made.still_hot[0].reason,
         )
 

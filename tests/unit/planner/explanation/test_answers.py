@@ -9,6 +9,7 @@ from kvm_balancer.filters import base as filter_base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as model
 from kvm_balancer.planner.explanation import answers
+from kvm_balancer.planner.explanation import subjects
 from kvm_balancer.policies import relieve
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
@@ -45,7 +46,7 @@ class OfInstanceTest(unittest.TestCase):
     def explain(self, instance, groups=(), others=(), made=NOTHING, **context):
         fleet = fleets.build(self.hosts, [instance, *others], groups)
         found = answers.Answers(fleet, plans.full_context(**context), made)
-        return found.of(answers.find(fleet, instance.id))
+        return found.of(subjects.find(fleet, instance.id))
 
     def test_each_host_is_refused_by_its_own_rule(self):
         found = self.explain(fleets.instance('a', 'full'))
@@ -157,7 +158,7 @@ class OfMovesTest(unittest.TestCase):
         context = plans.full_context()
         made = spread.Spread().propose(fleet, context)
         found = answers.Answers(fleet, context, made)
-        (first, *_) = found.of(answers.find(fleet, 'hot')).moves
+        (first, *_) = found.of(subjects.find(fleet, 'hot')).moves
         self.assertEqual('cold', first.destination)
         self.assertEqual('warm', first.second.host)
         self.assertEqual(1, len(first.rivals))
@@ -227,7 +228,7 @@ class OfHostTest(unittest.TestCase):
         context = plans.full_context()
         made = relieve.Relieve().propose(fleet, context)
         found = answers.Answers(fleet, context, made)
-        said = text(found.of(answers.find(fleet, 'hot')))
+        said = text(found.of(subjects.find(fleet, 'hot')))
         self.assertIn('none of its instances may be moved', said)
         self.assertIn('1 (a) (movable)', said)
 
@@ -243,7 +244,7 @@ class OfHostTest(unittest.TestCase):
         context = plans.full_context()
         made = spread.Spread().propose(fleet, context)
         found = answers.Answers(fleet, context, made)
-        said = text(found.of(answers.find(fleet, 'off')))
+        said = text(found.of(subjects.find(fleet, 'off')))
         self.assertIn('(host_state)', said)
 
 
@@ -269,9 +270,8 @@ class FindTest(unittest.TestCase):
             ('bb', 'instance', 2),
         ):
             with self.subTest(said):
-                self.assertEqual(
-                    answers.Subject(kind, row), answers.find(self.fleet, said)
-                )
+                found = subjects.find(self.fleet, said)
+                self.assertEqual(subjects.Subject(kind, row), found)
 
     def test_what_is_not_clear_is_refused_in_one_line(self):
         for said, words in (
@@ -283,4 +283,4 @@ class FindTest(unittest.TestCase):
                 self.subTest(said),
                 self.assertRaisesRegex(errors.NotFound, words),
             ):
-                answers.find(self.fleet, said)
+                subjects.find(self.fleet, said)
