@@ -34,7 +34,8 @@ class Explain(listing.Record):
             metavar='PLAN|INSTANCE|HOST',
             help="A plan's id, or with --fleet the file it is in "
             '(kvm-balancer/plan/1); the id or the name of an instance; the '
-            'name of a host.',
+            'name of a host. A file that is called like one of those is '
+            'named with its folder: ./NAME.',
         )
         parser.add_argument(
             '--plan',
@@ -47,6 +48,8 @@ class Explain(listing.Record):
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         if parsed_args.fleet is not None:
             return explain_from_file(self.app.conf, parsed_args)
+        if parsed_args.plan is not None:
+            offline.refuse_asked(parsed_args, f'plan {parsed_args.plan}')
         wanted = offline.asked(parsed_args)
         patience = wanted.get('budget_seconds', 0)
         with agent_client.connected(self.app.conf, patience) as agent:
@@ -94,21 +97,27 @@ def explain_from_file(
     from kvm_balancer.planner.explanation import answers
     from kvm_balancer.planner.explanation import subjects
 
-    subject = parsed_args.subject
-    is_plan = pathlib.Path(subject).is_file()
-    if is_plan and parsed_args.plan is not None:
-        raise errors.ConfigurationError(
-            f'{subject} is a plan itself: leave --plan out'
-        )
-    path = subject if is_plan else parsed_args.plan
-    made = None if path is None else _read_plan(path)
-    planned = offline.planned(conf, parsed_args, made)
+    subject, path = parsed_args.subject, parsed_args.plan
+    fleet = offline.fleet(parsed_args.fleet)
+    meant = None
+    try:
+        meant = subjects.find(fleet, subject)
+    except errors.NotFound:
+        # A file does not hide what is called like it.
+        if not subject or not pathlib.Path(subject).is_file():
+            raise
+        if path is not None:
+            raise errors.ConfigurationError(
+                f'{subject} is a plan itself: leave --plan out'
+            ) from None
+        path = subject
+    made = None
+    if path is not None:
+        made = _read_plan(path)
+        offline.refuse_asked(parsed_args, path)
+    planned = offline.planned(conf, parsed_args, fleet, made)
     answering = answers.Answers(planned.fleet, planned.context, planned.plan)
-    found = (
-        answering.plan(subject)
-        if is_plan
-        else answering.of(subjects.find(planned.fleet, subject))
-    )
+    found = answering.plan(subject) if meant is None else answering.of(meant)
     return explanation_document.to_builtins(found)
 
 

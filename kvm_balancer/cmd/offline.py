@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kvm_balancer.planner import context as contexts
 
 
+#: of what is called otherwise in a request
+_OPTIONS = {'policies': '--policy', 'budget_seconds': '--budget'}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Planned:
     """A plan, and what it was made of."""
@@ -50,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--limit',
         type=arguments.share,
         metavar='LOAD',
-        help='CPU load that no host is to be over (policy relieve).',
+        help='CPU load that no host is to be over (policy relieve), or to be '
+        'brought over (policies drain and consolidate).',
     )
     parser.add_argument(
         '--max-moves',
@@ -60,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--max-gib',
-        type=arguments.whole_number(1, 1000000000),
+        type=arguments.size,
         metavar='N',
         help='Copy at most so much memory.',
     )
@@ -71,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--budget',
-        type=arguments.whole_number(1, 86400),
+        type=arguments.span(0.001, 86400.0),
         metavar='SECONDS',
         help='Search for at most so long (default: [planner] budget_seconds).',
     )
@@ -105,6 +110,22 @@ def asked(parsed_args: argparse.Namespace) -> dict[str, Any]:
     return {name: one for name, one in found.items() if one is not None}
 
 
+def refuse_asked(parsed_args: argparse.Namespace, path: str) -> None:
+    """Refuse what only a plan that is made now could be asked for.
+
+    :param path: of the plan that is there, or its id
+    :raises ConfigurationError: naming the options
+    """
+    found = ', '.join(
+        _OPTIONS.get(name, f'--{name}'.replace('_', '-'))
+        for name in asked(parsed_args)
+    )
+    if found:
+        raise errors.ConfigurationError(
+            f'{path} is explained as it was made: leave {found} out'
+        )
+
+
 def read(path: str, option: str) -> bytes:
     """Return what is in a file.
 
@@ -121,13 +142,30 @@ def read(path: str, option: str) -> bytes:
         ) from error
 
 
+def fleet(path: str) -> 'columns.Fleet':
+    """Return the fleet of a document.
+
+    :raises ConfigurationError: when the file cannot be read
+    :raises DocumentError: when it holds no fleet
+    """
+    # Arithmetic takes a while to load.
+    from kvm_balancer.messages import fleet_document
+
+    try:
+        return fleet_document.decode(read(path, '--fleet'))
+    except errors.DocumentError as error:
+        raise errors.DocumentError(f'{path}: {error}') from error
+
+
 def planned(
     conf: Any,
     parsed_args: argparse.Namespace,
+    whole: 'columns.Fleet | None' = None,
     made: 'plans.Plan | None' = None,
 ) -> Planned:
     """Plan for the fleet of a document.
 
+    :param whole: that fleet, where it is read already
     :param made: a plan that is there already, instead of a new one
     :raises ConfigurationError: when the file cannot be read, or a policy or
         option is wrong
@@ -135,7 +173,6 @@ def planned(
     """
     # Arithmetic and plugins take a third of a second to load.
     from kvm_balancer.conf import migration_scopes
-    from kvm_balancer.messages import fleet_document
     from kvm_balancer.policies import assignment
     from kvm_balancer.policies import composition
     from kvm_balancer.service import planning
@@ -145,24 +182,21 @@ def planned(
     wanted = planning.Wanted(**asked(parsed_args))
     wanted.check(conf)
     context = plugins.make_context(conf, migration_scopes.read(conf))
-    document = read(parsed_args.fleet, '--fleet')
-    try:
-        fleet = fleet_document.decode(document)
-    except errors.DocumentError as error:
-        raise errors.DocumentError(f'{parsed_args.fleet}: {error}') from error
+    if whole is None:
+        whole = fleet(parsed_args.fleet)
     began = time.monotonic()
     now, held_back = time.time(), restraint.read(conf)
     context = dataclasses.replace(
         wanted.within(context), elapsed=lambda: time.monotonic() - began
     ).restrained(
-        held_back.closed_zones(fleet, now), held_back.allowance(fleet, now)
+        held_back.closed_zones(whole, now), held_back.allowance(whole, now)
     )
-    parts = wanted.parts(conf, fleet)
+    parts = wanted.parts(conf, whole)
     context = dataclasses.replace(
-        context, unattended=assignment.unattended(parts, fleet)
+        context, unattended=assignment.unattended(parts, whole)
     )
     if made is None:
-        made = composition.propose_parts(parts, fleet, context)
-        warnings = (*made.warnings, *wanted.misplaced(conf, fleet))
+        made = composition.propose_parts(parts, whole, context)
+        warnings = (*made.warnings, *wanted.misplaced(conf, whole))
         made = dataclasses.replace(made, warnings=warnings)
-    return Planned(fleet, context, made)
+    return Planned(whole, context, made)

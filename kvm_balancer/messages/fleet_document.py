@@ -27,6 +27,10 @@ _STATES: Final = {one.name.lower(): one for one in columns.HostState}
 _POLICIES: Final = {
     one.name.lower().replace('_', '-'): one for one in columns.GroupPolicy
 }
+#: what no number may be over, nor those that must be more than 0 under, so
+#: that sums, quotients and squares of them stay numbers
+_MOST: Final = 1e15
+_LEAST: Final = 1e-9
 #: fields that must be more than 0; all other numbers at least 0
 _POSITIVE: Final = frozenset(
     (
@@ -211,8 +215,8 @@ def _numbers(
         values = np.array(
             [getattr(one, field.name) for one in rows], np.float64
         )
-        least = np.finfo(np.float64).tiny if field.name in _POSITIVE else 0.0
-        fine = (values >= least) & (values < np.inf)
+        least = _LEAST if field.name in _POSITIVE else 0.0
+        fine = (values >= least) & (values <= _MOST)
         if field.type not in (int, float):
             # a number that may be left out has become a NaN here
             left_out = [getattr(one, field.name) is None for one in rows]
@@ -222,6 +226,8 @@ def _numbers(
             record = rows[row]
             name = record.name if isinstance(record, _Host) else record.id
             wanted = 'more than 0' if least else '0 or more'
+            if values[row] > least:
+                wanted = f'at most {_MOST:g}'
             raise errors.DocumentError(
                 f'{kind}[{row}] {name}: {field.name}: is '
                 f'{getattr(record, field.name)}, must be a number, {wanted}'

@@ -205,6 +205,7 @@ class AgentApi:
             self._store.plans,
             lambda: composition.propose_parts(parts, fleet, context),
             explaining.Custody(self._agent.fleet),
+            asked,
         )
         return explanation_document.to_builtins(found)
 

@@ -25,6 +25,7 @@ def explain(
     kept: plan_store.PlanStore,
     make: MakePlan,
     known: judgement.Known,
+    asked: collections.abc.Collection[str] = (),
 ) -> records.Explanation:
     """Explain *subject*: a host, an instance, or else a plan that is kept.
 
@@ -32,7 +33,9 @@ def explain(
 
     :param plan_id: of the plan that has to do with it; None for one that is
         made now
+    :param asked: what a plan that is made now is asked for
     :raises NotFound: when it is none of them, or there is no such plan
+    :raises ConfigurationError: when a plan that is kept is asked for more
     """
     try:
         found = subjects.find(fleet, subject)
@@ -45,10 +48,22 @@ def explain(
             raise errors.NotFound(
                 f'there is no plan {subject}, and {unknown}'
             ) from None
+        _refuse(asked, subject)
         answering = answers.Answers(fleet, context, record.plan, known)
         return answering.plan(record.summary.id)
+    if plan_id is not None:
+        _refuse(asked, plan_id)
     made = make() if plan_id is None else kept.get(plan_id).plan
     return answers.Answers(fleet, context, made, known).of(found)
+
+
+def _refuse(asked: collections.abc.Collection[str], plan_id: str) -> None:
+    """Refuse what only a plan that is made now could be asked for."""
+    if asked:
+        raise errors.ConfigurationError(
+            f'plan {plan_id} is explained as it was made: leave '
+            f'{", ".join(sorted(asked))} out'
+        )
 
 
 class Custody:

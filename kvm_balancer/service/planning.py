@@ -3,6 +3,7 @@
 The same for a plan that the agent makes and for one of a fleet in a file.
 """
 
+import collections
 import collections.abc
 import dataclasses
 
@@ -52,6 +53,11 @@ class Wanted:
             raise errors.ConfigurationError(
                 f'prefer is {self.prefer!r}: it has to be one of {known}'
             )
+        for name, count in collections.Counter(self.policies or ()).items():
+            if count > 1:
+                raise errors.ConfigurationError(
+                    f'policy {name} is named {count} times: once is enough'
+                )
         least, most = worth.LEAST_EAGER, worth.MOST_EAGER
         if self.eagerness is not None and not least <= self.eagerness <= most:
             raise errors.ConfigurationError(

@@ -1,6 +1,8 @@
 """``kvm-balancer explain``: by a file, and by the agent."""
 
 import json
+import os
+import pathlib
 
 from kvm_balancer.messages import fleet_document
 from tests.fixtures import fleets
@@ -50,6 +52,29 @@ class ExplainTest(base.CommandCase):
     def test_a_host_is_explained_by_a_plan_that_is_made_now(self):
         out = self.explain('host-013', '--policy', 'spread').out
         self.assertIn('What stays on it', out)
+
+    def test_a_file_does_not_hide_a_host_that_is_called_like_it(self):
+        made, path = self.plan()
+        name = made['moves'][0]['source']
+        self.write(name, pathlib.Path(path).read_text())
+        before = pathlib.Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.directory)
+        for said, kind in ((name, 'host'), (f'./{name}', 'plan')):
+            found = self.explain(said, '-f', 'json').json
+            self.assertEqual(kind, found['kind'])
+
+    def test_a_plan_that_is_there_is_not_asked_for_more(self):
+        made, path = self.plan()
+        moved = made['moves'][0]['instance']
+        more = ('--policy', 'spread', '--budget', '1', '--max-gib', '2')
+        for subject in ((path,), (moved, '--plan', path)):
+            ran = self.run_cli(
+                'explain', '--fleet', self.path, *subject, *more
+            )
+            self.assertNotEqual(0, ran.code)
+            self.assertEqual(1, len(ran.err.splitlines()))
+            self.assertIn('leave --policy, --max-gib, --budget out', ran.err)
 
     def test_what_is_nothing_of_the_fleet_is_refused_in_one_line(self):
         ran = self.run_cli('explain', '--fleet', self.path, 'host-01')

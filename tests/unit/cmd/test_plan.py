@@ -65,6 +65,15 @@ class PlanTest(base.CommandCase):
         self.assertIn('0.30 CPU', ran.json['summary'])
         self.assertTrue(ran.json['still_hot'])
 
+    def test_half_a_second_and_half_a_gib_can_be_asked_for(self):
+        ran = self.run_cli(
+            *('plan', '--fleet', self.path, '--policy', 'spread'),
+            *('--budget', '0.5', '--max-gib', '0.5', '-f', 'json'),
+        )
+        self.assertEqual(0, ran.code, ran.err)
+        carried = [one['predicted_mib'] for one in ran.json['moves']]
+        self.assertLess(sum(carried), 1024.0)
+
     def test_gib_can_be_what_counts(self):
         moves, gib = (
             self.plan('--policy', 'spread', '--prefer', one, '-f', 'json').json

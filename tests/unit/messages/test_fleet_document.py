@@ -133,7 +133,7 @@ class TestDecode(unittest.TestCase):
         (
             {'instances__0__memory_usage_mib': float('inf')},
             'instances[0] x: memory_usage_mib: is inf, must be a number, '
-            '0 or more',
+            'at most 1e+15',
         ),
         (
             {'instances__0__host': 'c'},

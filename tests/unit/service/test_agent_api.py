@@ -123,6 +123,14 @@ class AgentApiTest(unittest.TestCase):
             ):
                 self.api.make_plan(**asked)
 
+    def test_a_plan_that_is_kept_is_not_asked_for_more(self):
+        with self.assertRaisesRegex(
+            errors.ConfigurationError, 'as it was made: leave policies, targ'
+        ):
+            self.api.explain(
+                self.fleet.hosts.name[0], 'x', policies=['spread'], target=0.1
+            )
+
     def test_a_host_and_an_instance_are_explained(self):
         made = self.api.make_plan(policies=['spread'])
         move = made['moves'][0]
