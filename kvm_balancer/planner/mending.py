@@ -17,8 +17,20 @@ class Mending:
         row
     """
 
-    def __init__(self, work: workspace.Workspace) -> None:
+    def __init__(
+        self,
+        work: workspace.Workspace,
+        broken: collections.abc.Iterable[rules.Broken] = (),
+    ) -> None:
+        """Begin where *work* is.
+
+        :param broken: all that is to be mended: who breaks several rules
+            goes before others
+        """
         self._work = work
+        self._breaks = collections.Counter(
+            instance for one in broken for instance in one.instances
+        )
         self.reasons: dict[int, str] = {}
         units = work.units
         self._unit_of = np.empty(len(work.fleet.instances), np.int32)
@@ -34,10 +46,19 @@ class Mending:
             self._scatter(broken)
 
     def _units(self, instances: tuple[int, ...]) -> list[int]:
-        """Return the units of *instances*, the cheapest to move first."""
+        """Return the units of *instances*, the best to move first.
+
+        Those that mend most rules, of them the cheapest.
+        """
         units = self._work.units
         distinct = np.unique(self._unit_of[list(instances)])
-        order = np.lexsort((units.mib[distinct], units.size[distinct]))
+        breaks = [
+            sum(self._breaks[one] for one in units.of(unit).tolist())
+            for unit in distinct.tolist()
+        ]
+        order = np.lexsort(
+            (units.mib[distinct], units.size[distinct], -np.array(breaks))
+        )
         found: list[int] = distinct[order].tolist()
         return found
 

@@ -33,6 +33,11 @@ class Broken:
     too_many: int
     group: int = -1
 
+    @property
+    def wrong(self) -> int:
+        """How much is wrong: a group that is apart counts once."""
+        return 1 if self.kind is Kind.APART else self.too_many
+
     def text(self, fleet: columns.Fleet) -> str:
         """Say in one line what is wrong."""
         if self.kind is Kind.AGGREGATE:

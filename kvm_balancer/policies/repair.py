@@ -39,9 +39,7 @@ class Repair(base.Policy):
         if not found:
             return assembly.Findings('all hard rules hold: nothing to do')
         moves = work.moves
-        mend = mending.Mending(work)
-        for one in found:
-            mend.mend(one)
+        why = self._mend(work, found)
         left = self._broken(work)
         done = len(found) - len(left)
         return assembly.Findings(
@@ -49,8 +47,41 @@ class Repair(base.Policy):
                 f'{done} of {len(found)} broken rules hold again after '
                 f'{base.moves(work.moves - moves)}'
             ),
-            unplaced=tuple(self._unplaced(fleet, left, mend.reasons)),
+            unplaced=tuple(self._unplaced(fleet, left, why)),
         )
+
+    def _mend(
+        self, work: workspace.Workspace, found: list[rules.Broken]
+    ) -> collections.abc.Mapping[int, str]:
+        """Mend what is broken; return why instances were not moved.
+
+        What is mended first may take the room of what comes later. So where
+        something is left, all is done once more the other way round, and the
+        better of the two is kept.
+        """
+        first, moves = len(work.steps), work.moves
+        tried: list[tuple[tuple[int, int], int]] = []
+        attempts = (found, found[::-1])
+        for number, order in enumerate(attempts):
+            work.rewind(first)
+            why = self._in_order(work, order)
+            wrong = sum(one.wrong for one in self._broken(work))
+            tried.append(((wrong, work.moves - moves), number))
+            if not wrong:
+                return why
+        best = min(tried)[1]
+        if best != tried[-1][1]:
+            work.rewind(first)
+            why = self._in_order(work, attempts[best])
+        return why
+
+    def _in_order(
+        self, work: workspace.Workspace, broken: list[rules.Broken]
+    ) -> collections.abc.Mapping[int, str]:
+        mend = mending.Mending(work, broken)
+        for one in broken:
+            mend.mend(one)
+        return mend.reasons
 
     def _broken(self, work: workspace.Workspace) -> list[rules.Broken]:
         """Return what is broken on hosts that are looked after."""

@@ -40,10 +40,7 @@ def after(fleet, made):
 
 def wrong(fleet, host):
     """Count what is wrong: see ``exact.moves_to_repair``."""
-    return sum(
-        1 if one.kind is rules.Kind.APART else one.too_many
-        for one in rules.broken(fleet, host)
-    )
+    return sum(one.wrong for one in rules.broken(fleet, host))
 
 
 def drawn(seed):
@@ -60,7 +57,14 @@ def drawn(seed):
         for row in range(rnd.randint(3, 6))
     ]
     left = {one.name: one.memory_mib / fleets.GIB for one in hosts}
-    names = ('apart', 'two', 'together', 'third')
+    memberships = (
+        ('apart',),
+        ('two',),
+        ('together',),
+        ('third',),
+        ('together', 'two'),
+        ('third', 'two'),
+    )
     guests = []
     for row in range(rnd.randint(6, 16)):
         memory = rnd.randint(1, 4)
@@ -76,7 +80,7 @@ def drawn(seed):
                 cpu=rnd.randint(0, 35) / 10,
                 memory_gib=memory,
                 movable=rnd.random() > 0.1,
-                groups=(rnd.choice(names),) if rnd.random() < 0.3 else (),
+                groups=rnd.choice(memberships) if rnd.random() < 0.3 else (),
                 required_aggregates=('ssd',) if rnd.random() < 0.1 else (),
             )
         )
