@@ -41,16 +41,42 @@ class CapacityFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
+        usage = state.fleet.instances.cpu_usage[instances]
+        return self._fits(state, state.need[:, instances], usage, hosts)
+
+    def passes_together(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        need = np.add.reduceat(state.need[:, members], first, axis=1)
+        usage = np.add.reduceat(
+            state.fleet.instances.cpu_usage[members], first
+        )
+        return self._fits(state, need, usage, hosts)
+
+    def _fits(
+        self,
+        state: placement.Placement,
+        wanted: columns.Floats,
+        usage: columns.Floats,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say where there is room and cores for how much.
+
+        :param wanted: shape ``(3, n)``
+        :param usage: cores, shape ``(n,)``
+        """
+        passed = np.ones((len(usage), len(hosts)), np.bool_)
         if not passed.size:
             return passed
-        wanted = state.need[:, instances]
         left = state.room[:, hosts] + _SLACK
         # what there is plenty of needs no look at every pair
         scarce = wanted.max(axis=1) > left.min(axis=1)
         for resource in np.flatnonzero(scarce).tolist():
             passed &= wanted[resource][:, None] <= left[resource][None, :]
-        usage = state.fleet.instances.cpu_usage[instances]
         cpus = state.fleet.hosts.cpus[hosts]
         idle = self.params.cpu_limit * cpus - state.cores[hosts] + _SLACK
         if usage.max() > idle.min():

@@ -31,14 +31,30 @@ class GroupsFilter(base.Filter):
         if not len(rows):
             return base.ALL
         passed = np.ones((len(instances), len(hosts)), np.bool_)
-        place = np.full(len(state.fleet.hosts), -1, np.int32)
-        place[hosts] = np.arange(len(hosts))
         for group in np.unique(groups).tolist():
-            full = place[_full_hosts(state, group)]
-            full = full[full >= 0]
-            if len(full):
-                mine = rows[groups == group]
-                passed[mine[:, None], full[None, :]] = False
+            mine = rows[groups == group]
+            _shut(passed, state, group, mine, hosts)
+        return passed
+
+    def passes_together(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        rows, groups = _memberships(state.fleet, members)
+        if not len(rows):
+            return base.ALL
+        passed = np.ones((len(first), len(hosts)), np.bool_)
+        units = np.searchsorted(first, rows, side='right') - 1
+        for group in np.unique(groups).tolist():
+            mine, together = np.unique(
+                units[groups == group], return_counts=True
+            )
+            for coming in np.unique(together).tolist():
+                those = mine[together == coming]
+                _shut(passed, state, group, those, hosts, coming)
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
@@ -86,13 +102,38 @@ def _memberships(
     return found[:, 0], found[:, 1]
 
 
-def _full_hosts(state: placement.Placement, group: int) -> columns.Ints:
-    """Return the hosts that may take no more of *group*."""
+def _shut(
+    passed: columns.Bools,
+    state: placement.Placement,
+    group: int,
+    rows: columns.Ints,
+    hosts: columns.Ints,
+    coming: int = 1,
+) -> None:
+    """Refuse to *rows* the hosts that may not take *coming* more of a group.
+
+    :param passed: the answer so far, shape ``(n, len(hosts))``
+    """
+    if coming > int(state.fleet.groups.max_per_host[group]):
+        passed[rows] = False
+        return
+    place = np.full(len(state.fleet.hosts), -1, np.int32)
+    place[hosts] = np.arange(len(hosts))
+    full = place[_full_hosts(state, group, coming)]
+    full = full[full >= 0]
+    if len(full):
+        passed[rows[:, None], full[None, :]] = False
+
+
+def _full_hosts(
+    state: placement.Placement, group: int, coming: int = 1
+) -> columns.Ints:
+    """Return the hosts with members that may not take *coming* more."""
     groups = state.fleet.groups
     hosts = state.hosts_of(groups.members(group))
     most = int(groups.max_per_host[group])
-    if most == 1:
+    if most == coming:
         return hosts
     distinct, count = np.unique(hosts, return_counts=True)
-    full: columns.Ints = distinct[count >= most]
+    full: columns.Ints = distinct[count + coming > most]
     return full

@@ -42,13 +42,39 @@ class HeadroomFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
+        return self._stays(
+            state, state.host[instances], state.need[:, instances], hosts
+        )
+
+    def passes_together(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        need = np.add.reduceat(state.need[:, members], first, axis=1)
+        return self._stays(state, state.host[members[first]], need, hosts)
+
+    def _stays(
+        self,
+        state: placement.Placement,
+        homes: columns.Ints,
+        wanted: columns.Floats,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say where room for failures stays if so much comes.
+
+        :param homes: where it comes from, shape ``(n,)``
+        :param wanted: shape ``(3, n)``
+        """
         fleet = state.fleet
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
+        passed = np.ones((len(homes), len(hosts)), np.bool_)
         staying = _staying(fleet)
-        coming = np.flatnonzero(~staying[state.host[instances]])
+        coming = np.flatnonzero(~staying[homes])
         if not len(coming):
             return passed
-        need = state.need[:, instances[coming]] - _SLACK
+        need = wanted[:, coming] - _SLACK
         for zone in np.unique(fleet.hosts.zone[hosts]).tolist():
             spare = self._spare(state, staying & (fleet.hosts.zone == zone))
             fits: columns.Bools = np.all(need <= spare[:, None], axis=0)

@@ -3,9 +3,6 @@
 Filters that look at the fleet alone are asked once for each class of
 instances, and their answers are kept as masks over hosts. The others are
 asked at every step, for the instances and hosts in question only.
-
-A filter that raises or breaks its contract refuses everything it was asked
-about: to skip a rule is not safe. It is named in :attr:`Admission.problems`.
 """
 
 import collections.abc
@@ -15,22 +12,19 @@ import numpy as np
 from kvm_balancer.filters import base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.planner import inquiry
 
 
-class Admission:
-    """Says where instances may go, by all active filters.
-
-    :ivar problems: what went wrong, by name of the filter
-    """
+class Admission(inquiry.Inquiry):
+    """Says where instances may go, by all active filters."""
 
     def __init__(
         self,
         state: placement.Placement,
         filters: collections.abc.Sequence[base.Filter],
     ) -> None:
-        self.state = state
+        super().__init__(state)
         self.filters = tuple(filters)
-        self.problems: dict[str, str] = {}
         self._hosts = np.arange(len(state.fleet.hosts), dtype=np.int32)
         self._cached: list[base.Filter] = []
         self._asked: list[base.Filter] = []
@@ -48,7 +42,7 @@ class Admission:
                 try:
                     keys = one.classes(fleet)
                 except Exception as error:
-                    self._note(one, error)
+                    self.note(one, error)
             if one.wish or keys is None or keys.shape != found.shape:
                 self._asked.append(one)
                 continue
@@ -63,49 +57,6 @@ class Admission:
     def local(self) -> bool:
         """True where an answer only changes with the host it is about."""
         return all(one.local or not one.dynamic for one in self._asked)
-
-    def _note(self, one: base.Filter, error: Exception) -> None:
-        self.problems.setdefault(
-            one.name,
-            f'filter {one.name} refuses what it cannot judge: '
-            f'{type(error).__name__}: {error}',
-        )
-
-    def ask(
-        self,
-        one: base.Filter,
-        instances: columns.Ints,
-        hosts: columns.Ints,
-        state: placement.Placement | None = None,
-    ) -> columns.Bools:
-        """Ask one filter; a failure refuses.
-
-        :param state: where everything is, instead of :attr:`state`
-        :returns: shape ``(len(instances), len(hosts))``
-        """
-        shape = (len(instances), len(hosts))
-        answer = self._answer(one, instances, hosts, state or self.state)
-        return (
-            answer if answer.shape == shape else np.broadcast_to(answer, shape)
-        )
-
-    def _answer(
-        self,
-        one: base.Filter,
-        instances: columns.Ints,
-        hosts: columns.Ints,
-        state: placement.Placement,
-    ) -> columns.Bools:
-        """Ask one filter; what broadcasts to instances and hosts."""
-        shape = (len(instances), len(hosts))
-        try:
-            answer = np.asarray(one.passes(state, instances, hosts), np.bool_)
-            if answer.shape != shape:
-                np.broadcast_to(answer, shape)
-            return answer
-        except Exception as error:
-            self._note(one, error)
-            return np.zeros((1, 1), np.bool_)
 
     def _masks(self, kinds: columns.Ints, instances: columns.Ints) -> None:
         """Make sure that the masks of *kinds* are known."""
@@ -162,7 +113,7 @@ class Admission:
         passed = self._mask[:, hosts][kinds]
         for one in self._asked:
             if wishes or not one.wish:
-                answer = self._answer(one, instances, hosts, self.state)
+                answer = self.answer(one, instances, hosts)
                 if answer.size > 1 or not answer.all():
                     passed &= answer
         return passed
@@ -175,25 +126,73 @@ class Admission:
     ) -> bool:
         """Say whether no wish speaks against *instances* on *host*.
 
+        :param instances: those that go together, of one host
         :param state: where everything is, instead of :attr:`state`
         """
         hosts = np.array((host,), np.int32)
         return all(
-            self.ask(one, instances, hosts, state).all()
+            self.ask_together(
+                one, instances, inquiry.ONE_SET, hosts, state
+            ).all()
             for one in self._asked
             if one.wish
         )
 
+    def together(
+        self,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+        wishes: bool = True,
+    ) -> columns.Bools:
+        """Say which sets of instances may go to which of *hosts* as one.
+
+        :param members: rows of instances; those of a set are on one host,
+            and side by side
+        :param first: where each set begins in *members*
+        :param wishes: filters that are wishes alone have a say, too
+        :returns: shape ``(len(first), len(hosts))``
+        """
+        each = self.static(members, hosts)
+        passed: columns.Bools = np.logical_and.reduceat(each, first)
+        for one in self._asked:
+            if wishes or not one.wish:
+                passed &= self.ask_together(one, members, first, hosts)
+        return passed
+
+    def nearest(
+        self, members: columns.Ints, hosts: columns.Ints
+    ) -> columns.Ints:
+        """Return those of *hosts* that come nearest to all wishes.
+
+        None of them grants all; wishes count in the order of the filters.
+        """
+        for one in self._asked:
+            if not one.wish or not len(hosts):
+                continue
+            try:
+                near = one.nearest(self.state, members, hosts)
+            except Exception as error:
+                self.note(one, error)
+                continue
+            if near.any():
+                hosts = hosts[near]
+        return hosts
+
     def refusals(
-        self, instance: int, hosts: columns.Ints, wishes: bool = True
+        self,
+        members: int | columns.Ints,
+        hosts: columns.Ints,
+        wishes: bool = True,
     ) -> str:
         """Say in one line which filter refuses how many of *hosts*.
 
         A host is counted for the first filter that refuses it.
 
+        :param members: an instance, or those that go together
         :param wishes: filters that are wishes alone have a say, too
         """
-        row = np.array((instance,), np.int32)
+        rows = np.atleast_1d(np.asarray(members, np.int32))
         left = hosts
         parts: list[str] = []
         for one in self.filters:
@@ -201,10 +200,11 @@ class Admission:
                 break
             if one.wish and not wishes:
                 continue
-            passed = self.ask(one, row, left)[0]
+            passed = self.ask_unit(one, rows, left)
             refused = int(len(left) - np.count_nonzero(passed))
             if refused:
-                parts.append(f'{refused} {self._reason(one, instance)}')
+                reason = self._reason(one, int(rows[0]))
+                parts.append(f'{refused} {reason}{together(len(rows))}')
             left = left[passed]
         return ', '.join(parts)
 
@@ -212,5 +212,12 @@ class Admission:
         try:
             return one.reason(self.state, instance)
         except Exception as error:
-            self._note(one, error)
+            self.note(one, error)
             return f'are refused by filter {one.name}'
+
+
+def together(size: int) -> str:
+    """Say of how many that go together a reason is; empty of one alone."""
+    if size == 1:
+        return ''
+    return f', for all {size} of its affinity group at once'

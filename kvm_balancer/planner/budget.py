@@ -209,13 +209,16 @@ class Budget(base.Filter):
     dynamic = True
 
     def __init__(
-        self, state: placement.Placement, allowance: Allowance
+        self, allowance: Allowance, copied_mib: columns.Floats
     ) -> None:
-        """Begin with *state*: what it carries already is spent already."""
+        """Prepare.
+
+        :param copied_mib: what the migration of each instance copies, shape
+            ``(instances,)``
+        """
         super().__init__()
         self._allowance = allowance
-        self._incoming = state.incoming_mib.copy()
-        self._outgoing = state.outgoing_mib.copy()
+        self._copied_mib = copied_mib
 
     @staticmethod
     def needed(allowance: Allowance | None) -> bool:
@@ -231,34 +234,73 @@ class Budget(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
+        return self._within(
+            state,
+            state.host[instances],
+            self._copied_mib[instances],
+            np.ones(len(instances)),
+            hosts,
+        )
+
+    def passes_together(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        return self._within(
+            state,
+            state.host[members[first]],
+            np.add.reduceat(self._copied_mib[members], first),
+            np.diff(first, append=len(members)).astype(np.float64),
+            hosts,
+        )
+
+    def _within(
+        self,
+        state: placement.Placement,
+        homes: columns.Ints,
+        mib: columns.Floats,
+        count: columns.Floats,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say where so many moves of so many MiB are within the budgets.
+
+        :param homes: where they come from; all three of shape ``(n,)``
+        """
         left = self._allowance
-        mib = state.fleet.instances.memory_usage_mib[instances]
-        home = state.host[instances]
-        sent = state.outgoing_mib - self._outgoing
-        received = state.incoming_mib - self._incoming
-        moves = self._moves(state)
-        leaves = (left.host_moves[home] >= moves[home] + 1) & (
-            left.outgoing_mib[home] >= sent[home] + mib
+        sent, received, moves = self._spent(state)
+        leaves = (left.host_moves[homes] >= moves[homes] + count) & (
+            left.outgoing_mib[homes] >= sent[homes] + mib
         )
         room = left.incoming_mib[hosts] - received[hosts]
-        open_hosts = left.host_moves[hosts] >= moves[hosts] + 1
+        moves_left = left.host_moves[hosts] - moves[hosts]
         passed: columns.Bools = (
             leaves[:, None]
-            & open_hosts[None, :]
+            & (count[:, None] <= moves_left[None, :])
             & (mib[:, None] <= room[None, :])
         )
         return passed
 
-    def _moves(self, state: placement.Placement) -> columns.Floats:
-        """Count the moves from and to each host that are new."""
+    def _spent(
+        self, state: placement.Placement
+    ) -> tuple[columns.Floats, columns.Floats, columns.Floats]:
+        """Return what the new moves spend of the budgets of each host.
+
+        :returns: MiB out of it, MiB into it, moves; shape ``(hosts,)``
+        """
         began = state.fleet.instances.host
         gone = np.flatnonzero((state.host != began) & ~state.in_flight)
+        ends = began[gone], state.host[gone]
         count = len(state.fleet.hosts)
-        moves: columns.Floats = (
-            np.bincount(began[gone], minlength=count)
-            + np.bincount(state.host[gone], minlength=count)
-        ).astype(np.float64)
-        return moves
+        mib = self._copied_mib[gone]
+        sent, received = (
+            np.bincount(one, weights=mib, minlength=count).astype(np.float64)
+            for one in ends
+        )
+        moves = np.bincount(np.concatenate(ends), minlength=count)
+        return sent, received, moves.astype(np.float64)
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         return 'would be over what may be moved in an hour, at either end'

@@ -58,6 +58,8 @@ def predict(
 
 #: cores that a migration keeps busy, on both of its ends together
 _BUSY_CORES = 2.0
+#: bandwidths of networks that are told apart
+_MOST_SPEEDS = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +104,60 @@ def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
         for part, kind in parts:
             possible[part, kind] = answer[part]
     return Outlook(possible, spent)
+
+
+def most_copied_mib(
+    fleet: columns.Fleet,
+    terms: termed.Terms,
+    corrections: correction.Corrections | None = None,
+) -> columns.Floats:
+    """Return what the migration of each instance copies at most.
+
+    Wherever it goes: over the slowest network it may meet, by its options,
+    and by what past migrations taught. No less than its memory in use.
+
+    :returns: shape ``(instances,)``
+    """
+    instances = fleet.instances
+    most = instances.memory_usage_mib.copy()
+    own = fleet.hosts.migration_mib_s[instances.host]
+    bandwidths = [np.minimum(own, speed) for speed in _speeds(fleet)]
+    if corrections is not None:
+        slowest = corrections.slowest_mib_s(fleet.hosts.name)
+        bandwidths.append(np.minimum(own, slowest[instances.host]))
+    for options, rows in _asked(fleet, terms).items():
+        for bandwidth in bandwidths:
+            found = _predicted(fleet, rows, bandwidth[rows], options)
+            mib = found.mib
+            if corrections is not None:
+                ids = [instances.id[row] for row in rows.tolist()]
+                mib = mib * corrections.mib_factors(
+                    ids, found.post_copy, fleet.taken_at
+                )
+            most[rows] = np.maximum(most[rows], mib)
+    return most
+
+
+def _speeds(fleet: columns.Fleet) -> columns.Floats:
+    """Return the bandwidths of networks; of very many, some of all kinds."""
+    found: columns.Floats = np.unique(fleet.hosts.migration_mib_s)
+    if len(found) > _MOST_SPEEDS:
+        kept = np.linspace(0, len(found) - 1, _MOST_SPEEDS).astype(np.int32)
+        found = found[kept]
+    return found
+
+
+def _asked(
+    fleet: columns.Fleet, terms: termed.Terms
+) -> dict[request.Options, columns.Ints]:
+    """Return who may migrate with which options, whichever way."""
+    parts: dict[request.Options, list[columns.Ints]] = {}
+    for options, rows, _ in _ways(fleet, terms):
+        parts.setdefault(options, []).append(rows)
+    return {
+        options: np.unique(np.concatenate(rows)).astype(np.int32)
+        for options, rows in parts.items()
+    }
 
 
 def _core_seconds(

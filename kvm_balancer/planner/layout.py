@@ -123,7 +123,7 @@ class Layout:
         self.at[unit] = host
         more = int(host != home) - int(here != home)
         self.moves += more * int(units.size[unit])
-        self.mib += more * float(units.mib[unit])
+        self.mib += more * float(self.work.copied_mib[unit])
         self.spent += self._cost_on(unit, host) - self._cost_on(unit, here)
         if self.heard:
             self._move(unit, here, host)

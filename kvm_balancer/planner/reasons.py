@@ -129,7 +129,7 @@ def _nobody_takes(
     if not len(hosts):
         return 'there is no other host that takes anything now'
     # An overload weighs more than a wish: that did not decide it.
-    refused = work.admission.refusals(instance, hosts, wishes=False)
+    refused = work.admission.refusals(work.units.of(unit), hosts, wishes=False)
     zone = fleet.zones[fleet.hosts.zone[host]]
     where = f' of zone {zone}' if zone else ''
     hot = _takers(work, unit, hosts)
@@ -212,10 +212,9 @@ def unplaced(
     where = f' of zone {zone}' if zone else ''
     if not len(hosts):
         return f'there is no other host{where} that takes anything now'
-    instance = int(work.units.of(unit)[0])
     fit = _takers(work, unit, hosts)
     # What has to go passes over wishes where nobody grants them.
-    refused = work.admission.refusals(instance, hosts, wishes=False)
+    refused = work.admission.refusals(work.units.of(unit), hosts, wishes=False)
     parts = [refused] if refused else []
     if fit and limit is not None:
         parts.append(f'{fit} would go over {limit:.2f} CPU')

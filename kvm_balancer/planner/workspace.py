@@ -15,6 +15,7 @@ from kvm_balancer.model import plan
 from kvm_balancer.planner import admission
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import cost
 from kvm_balancer.planner import means
 from kvm_balancer.planner import pins
 from kvm_balancer.planner import terms
@@ -48,9 +49,12 @@ class Workspace:
 
     :ivar state: where everything is, the moves so far included
     :ivar units: what moves as one
+    :ivar copied_mib: what the migrations of each unit copy at most, where
+        limits or budgets count that, else its memory in use; shape
+        ``(units,)``
     :ivar steps: what was moved so far, each possible after those before
     :ivar moves: instances moved so far
-    :ivar moved_mib: what their migrations have to copy
+    :ivar moved_mib: what their migrations copy, by ``copied_mib``
     :ivar terms: the options of migrations
     :ivar means: which instances those let go, and where to
     :ivar pins: which instances stay as their names say so
@@ -93,6 +97,8 @@ class Workspace:
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
         self._cpus: columns.Floats = hosts.cpus[home]
         self.demand(1.0)
+        self._copied_mib = self._copied()
+        self.copied_mib: columns.Floats = self.units.total(self._copied_mib)
         self.admission = admission.Admission(self.state, self._filters())
         self.steps: list[Step] = []
         self.profile = plan.Profile.BALANCE
@@ -130,6 +136,18 @@ class Workspace:
             spent = spent * wear
         return self.units.total(spent)
 
+    def _copied(self) -> columns.Floats:
+        """Return what the migration of each instance copies at most.
+
+        Its memory in use where nobody counts what is copied.
+        """
+        allowance, limits = self.context.allowance, self.context.limits
+        if not limits.max_mib and not budget.Budget.needed(allowance):
+            return self.fleet.instances.memory_usage_mib
+        return cost.most_copied_mib(
+            self.fleet, self.terms, self.context.corrections
+        )
+
     def look_after(self, hosts: columns.Bools) -> None:
         """Leave all but *hosts* alone from now on.
 
@@ -165,7 +183,7 @@ class Workspace:
             asked = (self.means, *asked)
         allowance = self.context.allowance
         if allowance is not None and budget.Budget.needed(allowance):
-            asked = (*asked, budget.Budget(self.state, allowance))
+            asked = (*asked, budget.Budget(allowance, self._copied_mib))
         return asked
 
     def home(self, unit: int) -> int:
@@ -214,25 +232,28 @@ class Workspace:
         wishes = self.heeds_wishes
         if self.units.single:
             return self.admission.allowed(units, hosts, wishes)
-        passed = self.admission.allowed(self.units.first(units), hosts, wishes)
         several = np.flatnonzero(self.units.size[units] > 1)
         if not len(several):
-            return passed
-        passed = passed.copy()
+            return self.admission.allowed(
+                self.units.first(units), hosts, wishes
+            )
         together = [self.units.of(one) for one in units[several].tolist()]
         first = np.cumsum([0, *map(len, together[:-1])])
-        each = self.admission.allowed(np.concatenate(together), hosts, wishes)
-        passed[several] &= np.logical_and.reduceat(each, first, axis=0)
-        for need, room in zip(self.units.need, self.state.room, strict=True):
-            passed[several] &= (
-                need[units[several]][:, None] <= room[hosts][None, :] + _SLACK
-            )
-        return passed
+        found = np.empty((len(units), len(hosts)), np.bool_)
+        found[several] = self.admission.together(
+            np.concatenate(together), first, hosts, wishes
+        )
+        alone = np.flatnonzero(self.units.size[units] == 1)
+        found[alone] = self.admission.allowed(
+            self.units.first(units[alone]), hosts, wishes
+        )
+        return found
 
     def open_to(self, unit: int, hosts: columns.Ints) -> columns.Ints:
         """Return those of *hosts* that may take *unit*, which has to go.
 
-        Where any of them keep to all wishes, the others are left out.
+        Where any of them keep to all wishes, or come nearer to them, the
+        others are left out.
         """
         row = np.array((unit,), np.int32)
         kept: columns.Ints = hosts[self.allowed(row, hosts)[0]]
@@ -241,7 +262,7 @@ class Workspace:
         self.heeds_wishes = False
         found: columns.Ints = hosts[self.allowed(row, hosts)[0]]
         self.heeds_wishes = True
-        return found
+        return self.admission.nearest(self.units.of(unit), found)
 
     def best(self, unit: int, hosts: columns.Ints) -> int:
         """Return the one of *hosts* that the weighers like best.
@@ -311,7 +332,7 @@ class Workspace:
         count = self.moves + int(self.units.size[unit])
         if limits.max_moves and count > limits.max_moves:
             return False
-        mib = self.moved_mib + float(self.units.mib[unit])
+        mib = self.moved_mib + float(self.copied_mib[unit])
         return not limits.max_mib or mib <= limits.max_mib
 
     def rewind(self, steps: int) -> None:
@@ -352,4 +373,4 @@ class Workspace:
         self.state.move(self.units.of(unit), destination)
         self.free[unit] = False
         self.moves += int(self.units.size[unit])
-        self.moved_mib += float(self.units.mib[unit])
+        self.moved_mib += float(self.copied_mib[unit])

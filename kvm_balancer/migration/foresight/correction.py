@@ -144,6 +144,41 @@ class Corrections:
             dtype=np.float64,
         )
 
+    def slowest_mib_s(
+        self, sources: collections.abc.Iterable[str]
+    ) -> npt.NDArray[np.float64]:
+        """Return the least that was seen to be carried from each source.
+
+        :returns: infinity where it is not known
+        """
+        known = self._passages.slowest_mib_s()
+        return np.array(
+            [known.get(one, np.inf) for one in sources], dtype=np.float64
+        )
+
+    def mib_factors(
+        self,
+        instances: collections.abc.Sequence[str],
+        post_copy: npt.NDArray[np.bool_],
+        now: float,
+    ) -> npt.NDArray[np.float64]:
+        """Return by what the MiB predicted of *instances* are corrected.
+
+        :param post_copy: who is to end in that mode, shape ``(n,)``
+        """
+        pre, post = (
+            math.exp(self._logs('', mode, now)[2])
+            for mode in (plan.Mode.PRE_COPY, plan.Mode.POST_COPY)
+        )
+        factors = np.where(post_copy, post, pre)
+        for row, (instance, hybrid) in enumerate(
+            zip(instances, post_copy.tolist(), strict=True)
+        ):
+            mode = plan.Mode.POST_COPY if hybrid else plan.Mode.PRE_COPY
+            if (instance, mode) in self._instances:
+                factors[row] = math.exp(self._logs(instance, mode, now)[2])
+        return factors
+
     def correct(
         self,
         instance: str,

@@ -108,3 +108,12 @@ class Passages:
             if one.mib_s is not None
         ]
         return max(rates) if len(rates) >= _LEAST_RATES else None
+
+    def slowest_mib_s(self) -> dict[str, float]:
+        """Return the least of those that is known of any source, by name."""
+        found: dict[str, float] = {}
+        for ends in self._pairs:
+            rate = self.bandwidth_mib_s(ends)
+            if rate is not None:
+                found[ends[0]] = min(rate, found.get(ends[0], rate))
+        return found

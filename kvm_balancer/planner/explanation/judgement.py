@@ -12,6 +12,7 @@ import numpy as np
 
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import admission
 from kvm_balancer.planner import workspace
 from kvm_balancer.planner.explanation import records
 
@@ -184,42 +185,35 @@ class Judge:
     ) -> dict[int, records.Rule]:
         """Return the first rule that keeps *unit* from each host."""
         work, found = self.work, dict[int, records.Rule]()
-        left = hosts
+        members, left = work.units.of(unit), hosts
         for one in work.admission.filters:
             if one.wish and not work.heeds_wishes:
                 continue
-            for instance in work.units.of(unit).tolist():
-                if not len(left):
-                    return found
-                row = np.array((instance,), np.int32)
-                passed = work.admission.ask(one, row, left)[0]
-                refused = left[~passed]
-                if len(refused):
-                    rule = self._rule(one, instance, refused)
-                    found.update(dict.fromkeys(refused.tolist(), rule))
-                left = left[passed]
+            if not len(left):
+                return found
+            passed = work.admission.ask_unit(one, members, left)
+            refused = left[~passed]
+            if len(refused):
+                rule = self._rule(one, members, refused)
+                found.update(dict.fromkeys(refused.tolist(), rule))
+            left = left[passed]
         for host in left[~work.may_take[left]].tolist():
             found[host] = self._closed(host, self._fleet.hosts.max_incoming)
-        left = left[work.may_take[left]]
-        if int(work.units.size[unit]) > 1 and len(left):
-            row = np.array((unit,), np.int32)
-            whole = records.Rule(
-                'capacity',
-                'hosts that lack room for all of its affinity group are '
-                'refused',
-            )
-            fit = work.allowed(row, left)[0]
-            found.update(dict.fromkeys(left[~fit].tolist(), whole))
         return found
 
     def _rule(
-        self, one: filter_base.Filter, instance: int, hosts: columns.Ints
+        self,
+        one: filter_base.Filter,
+        members: columns.Ints,
+        hosts: columns.Ints,
     ) -> records.Rule:
+        instance = int(members[0])
+        together = admission.together(len(members))
         try:
             return records.Rule(
                 one.name,
-                f'hosts that {one.reason(self.work.state, instance)} '
-                'are refused',
+                f'hosts that {one.reason(self.work.state, instance)}'
+                f'{together} are refused',
                 one.remedy(self.work.state, instance, hosts),
             )
         except Exception as error:

@@ -272,7 +272,7 @@ class _Teller:
             spread = None if best is None else best.cpu_spread
             text = (
                 f'no host takes it: of {len(hosts)}, '
-                f'{work.admission.refusals(instance, hosts)}'
+                f'{work.admission.refusals(work.units.of(unit), hosts)}'
                 if best is None
                 else f'on {best.host} it would leave a CPU spread of '
                 f'{best.cpu_spread:.4f}, and not {chosen.cpu_spread:.4f}'

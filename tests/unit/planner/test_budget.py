@@ -2,9 +2,19 @@
 
 import unittest
 
+import hypothesis
+from hypothesis import strategies as st
+
+from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.options import scopes
+from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plan_model
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context
+from kvm_balancer.planner import cost
+from kvm_balancer.planner import terms as termed
+from kvm_balancer.policies import composition
+from kvm_balancer.policies import drain
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
@@ -114,6 +124,83 @@ class PlanTest(unittest.TestCase):
                 sent[end] = sent.get(end, 0.0) + mib
         self.assertTrue(sent)
         self.assertLessEqual(max(sent.values()), 20.0 * GIB)
+
+
+class CopiedTest(unittest.TestCase):
+    """What is copied counts, and not the memory that is copied once."""
+
+    #: three guests that write so fast that over a slow network more than
+    #: twice their memory is copied
+    FLEET = fleets.build(
+        [
+            fleets.host(
+                'a', state=columns.HostState.DRAINING, migration_mib_s=100
+            ),
+            fleets.host('b', migration_mib_s=1000),
+            fleets.host('c', migration_mib_s=100, cpu_overhead=1.0),
+        ],
+        [
+            fleets.instance(f'i{row}', 'a', memory_gib=8, dirty_rate_mib_s=60)
+            for row in range(3)
+        ],
+    )
+
+    def copied(self, **fields):
+        made = drain.Drain().propose(self.FLEET, plans.full_context(**fields))
+        return [move.prediction.mib for move in made.moves]
+
+    def test_the_limit_of_a_plan_holds_for_what_is_copied(self):
+        free = self.copied()
+        self.assertGreater(sum(free), 2 * 24 * GIB)
+        for gib in (24, 40, 60):
+            with self.subTest(gib):
+                limits = context.Limits(max_mib=gib * GIB)
+                made = self.copied(limits=limits)
+                self.assertLessEqual(sum(made), gib * GIB)
+                self.assertEqual(int(gib * GIB // free[0]), len(made))
+
+    def test_so_do_budgets(self):
+        """No move is planned that the ledger objects to at once."""
+        params = budget.Params(nic_gib=40.0)
+        left = budget.Ledger(params).allowance(self.FLEET, 0.0)
+        made = self.copied(allowance=left)
+        self.assertEqual(2, len(made))
+        self.assertLessEqual(sum(made), 40.0 * GIB)
+
+    @hypothesis.settings(max_examples=40)
+    @hypothesis.given(fleets.small(), st.integers(1, 20))
+    def test_no_plan_carries_more(self, fleet, gib):
+        """By its own prediction, and by memory in use."""
+        limits = context.Limits(max_mib=gib * GIB)
+        policies = drain.Drain(), spread.Spread(spread.SpreadParams(0, 0.05))
+        made = composition.propose(
+            policies, fleet, plans.full_context(limits=limits)
+        )
+        rows = [fleet.instance_row[one.instance] for one in made.moves]
+        used = float(fleet.instances.memory_usage_mib[rows].sum())
+        predicted = sum(one.prediction.mib for one in made.moves)
+        self.assertLessEqual(max(used, predicted), gib * GIB + 1e-6)
+
+    def test_what_was_learned_counts(self):
+        """Migrations of i0 copied twice of what had been predicted."""
+        known = correction.Corrections()
+        raw = plan_model.Prediction(
+            80.0, 50.0, 8 * GIB, plan_model.Mode.PRE_COPY, True
+        )
+        lesson = correction.Lesson(
+            'i0', ('a', 'b'), plan_model.Mode.PRE_COPY, 0.0, 80.0, raw, 16 * GIB,
+            160.0, 2.0, 50.0,
+        )  # fmt: skip
+        for _ in range(3):
+            known.learn(lesson)
+        fleet = self.FLEET
+        terms = termed.Terms(fleet, scopes.Scopes())
+        plain, taught = (
+            cost.most_copied_mib(fleet, terms, one) for one in (None, known)
+        )
+        expected = cost.predict(fleet, [0], [0], [1], terms, known)[0].mib
+        self.assertGreater(taught[0], 1.5 * plain[0])
+        self.assertGreaterEqual(taught[0], expected - 1e-6)
 
 
 class WindowTest(unittest.TestCase):

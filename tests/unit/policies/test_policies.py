@@ -2,6 +2,8 @@
 
 import unittest
 
+import numpy as np
+
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.planner import context
 from kvm_balancer.policies import base
@@ -247,6 +249,51 @@ class TestComposition(unittest.TestCase):
             ),
             made.warnings,
         )
+
+    def test_a_filter_that_raises_for_one_costs_it_alone(self):
+        """The plan is that of a filter that refuses the same instance."""
+
+        class Fails(filter_base.Filter):
+            name = 'fails'
+            dynamic = True
+
+            def __init__(self, raises):
+                super().__init__()
+                self._raises = raises
+
+            def passes(self, state, instances, hosts):
+                bad = instances == 0
+                if self._raises and bad.any():
+                    raise KeyError('no tag')
+                return np.broadcast_to(
+                    ~bad[:, None], (len(instances), len(hosts))
+                )
+
+            def reason(self, state, instance):
+                return 'are not for it'
+
+        fleet = self.fleet()
+        for policy in (RELIEVE, SPREAD):
+            raising, refusing = (
+                policy.propose(
+                    fleet,
+                    plans.full_context(
+                        filters=(*plans.FILTERS, Fails(raises))
+                    ),
+                )
+                for raises in (True, False)
+            )
+            with self.subTest(policy.name):
+                self.assertTrue(raising.moves)
+                self.assertEqual(refusing.moves, raising.moves)
+                self.assertEqual((), refusing.warnings)
+                self.assertEqual(
+                    (
+                        'filter fails refuses what it cannot judge: '
+                        "KeyError: 'no tag'",
+                    ),
+                    raising.warnings,
+                )
 
     def test_a_weigher_that_raises_is_left_out_and_named(self):
         class Broken(weigher_base.Weigher):
