@@ -6,6 +6,8 @@ many are. It is a wish: what has to leave its host goes all the same where no
 host grants it.
 """
 
+import collections
+
 import numpy as np
 
 from kvm_balancer.filters import base
@@ -31,17 +33,44 @@ class SoftGroupsFilter(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        fleet = state.fleet
-        if not np.isin(fleet.groups.policy, _SOFT).any():
+        every = np.arange(len(instances), dtype=np.int32)
+        return self.passes_together(state, instances, every, hosts)
+
+    def passes_together(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        first: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        if not np.isin(state.fleet.groups.policy, _SOFT).any():
             return base.ALL
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
-        grouped = np.flatnonzero(fleet.grouped[instances])
-        for row in grouped.tolist():
-            instance = int(instances[row])
-            for group in fleet.groups_of[instance]:
-                if fleet.groups.policy[group] in _SOFT:
-                    passed[row] &= _fares(state, instance, group, hosts)
+        passed = np.ones((len(first), len(hosts)), np.bool_)
+        for unit, group, size in _memberships(state, members, first):
+            home = int(state.host[members[first[unit]]])
+            there, others = _fares(state, group, home, size, hosts)
+            passed[unit] &= (
+                there >= others
+                if state.fleet.groups.policy[group] == _TOGETHER
+                else there <= others
+            )
         return passed
+
+    def nearest(
+        self,
+        state: placement.Placement,
+        members: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        near = np.ones(len(hosts), np.bool_)
+        begin = np.zeros(1, np.int32)
+        for _, group, size in _memberships(state, members, begin):
+            home = int(state.host[members[0]])
+            there, _ = _fares(state, group, home, size, hosts)
+            together = state.fleet.groups.policy[group] == _TOGETHER
+            best = there[near].max() if together else there[near].min()
+            near &= there == best
+        return near
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         groups = state.fleet.groups
@@ -58,22 +87,50 @@ class SoftGroupsFilter(base.Filter):
         return 'leave soft_groups out of [planner] filters'
 
 
+def _memberships(
+    state: placement.Placement, members: columns.Ints, first: columns.Ints
+) -> list[tuple[int, int, int]]:
+    """Return the soft groups of sets of instances.
+
+    :returns: set, group, and how many of the set are in the group
+    """
+    fleet = state.fleet
+    grouped = np.flatnonzero(fleet.grouped[members])
+    found = collections.Counter(
+        (unit, group)
+        for unit, one in zip(
+            (np.searchsorted(first, grouped, side='right') - 1).tolist(),
+            members[grouped].tolist(),
+            strict=True,
+        )
+        for group in fleet.groups_of[one]
+        if fleet.groups.policy[group] in _SOFT
+    )
+    return [(unit, group, size) for (unit, group), size in found.items()]
+
+
 def _fares(
     state: placement.Placement,
-    instance: int,
     group: int,
+    home: int,
+    size: int,
     hosts: columns.Ints,
-) -> columns.Bools:
-    """Say where *group* fares no worse with *instance* than now."""
+) -> tuple[columns.Ints, int]:
+    """Count whom *size* members of *group* would have with them.
+
+    Members that were at *home* and have gone together are still theirs: who
+    comes last follows the others.
+
+    :returns: on each of *hosts*; and whom they have by now
+    """
     groups = state.fleet.groups
-    on = np.bincount(
-        state.hosts_of(groups.members(group)),
-        minlength=len(state.fleet.hosts),
-    )
-    others = int(on[state.host[instance]]) - 1
-    fares: columns.Bools = (
-        on[hosts] >= others
-        if groups.policy[group] == _TOGETHER
-        else on[hosts] <= others
-    )
-    return fares
+    members = groups.members(group)
+    count = len(state.fleet.hosts)
+    on = np.bincount(state.hosts_of(members), minlength=count).astype(np.int32)
+    others = int(on[home]) - size
+    if groups.policy[group] == _TOGETHER:
+        began = members[state.fleet.instances.host[members] == home]
+        gone = np.bincount(state.host[began], minlength=count)
+        gone[home] = 0
+        others = max(others, int(gone.max(initial=0)))
+    return on[hosts], others

@@ -188,9 +188,17 @@ class CopiedTest(unittest.TestCase):
             80.0, 50.0, 8 * GIB, plan_model.Mode.PRE_COPY, True
         )
         lesson = correction.Lesson(
-            'i0', ('a', 'b'), plan_model.Mode.PRE_COPY, 0.0, 80.0, raw, 16 * GIB,
-            160.0, 2.0, 50.0,
-        )  # fmt: skip
+            instance='i0',
+            ends=('a', 'b'),
+            mode=plan_model.Mode.PRE_COPY,
+            began_at=0.0,
+            ended_at=80.0,
+            predicted=raw,
+            mib=16 * GIB,
+            copying_seconds=160.0,
+            fixed_seconds=2.0,
+            downtime_ms=50.0,
+        )
         for _ in range(3):
             known.learn(lesson)
         fleet = self.FLEET

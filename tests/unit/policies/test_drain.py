@@ -33,6 +33,45 @@ class TestDrain(unittest.TestCase):
         self.assertEqual((1, 0), (trigger.level, trigger.start))
         self.assertEqual('1 instances are on 1 draining hosts', trigger.text)
 
+    def test_a_soft_group_stays_together(self):
+        """Where it fits; what does not fit goes together elsewhere."""
+        policy = columns.GroupPolicy.SOFT_AFFINITY
+        for memory, expected in ((64, {5}), (12, {3, 2})):
+            fleet = fleets.build(
+                [
+                    draining('a'),
+                    *(fleets.host(one, memory_gib=memory) for one in 'bcd'),
+                ],
+                [
+                    fleets.instance(str(n), 'a', cpu=0.1, groups=('g',))
+                    for n in range(5)
+                ],
+                [fleets.group('g', policy)],
+            )
+            with self.subTest(memory):
+                made = DRAIN.propose(fleet, plans.full_context())
+                count = collections.Counter(
+                    move.destination for move in made.moves
+                )
+                self.assertEqual(expected, set(count.values()))
+
+    def test_a_soft_group_that_wants_apart_meets_as_little_as_can_be(self):
+        policy = columns.GroupPolicy.SOFT_ANTI_AFFINITY
+        fleet = fleets.build(
+            [draining('a'), *(fleets.host(one) for one in 'bcd')],
+            [
+                fleets.instance('there', 'b', cpu=0.1, groups=('g',)),
+                *(
+                    fleets.instance(str(n), 'a', cpu=0.1, groups=('g',))
+                    for n in range(5)
+                ),
+            ],
+            [fleets.group('g', policy)],
+        )
+        made = DRAIN.propose(fleet, plans.full_context())
+        count = collections.Counter(move.destination for move in made.moves)
+        self.assertEqual({'b': 1, 'c': 2, 'd': 2}, dict(count))
+
     def test_every_destination_gets_one_before_any_gets_two(self):
         fleet = fleets.build(
             [draining('a'), *(fleets.host(name) for name in 'bcd')],
