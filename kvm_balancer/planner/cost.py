@@ -114,7 +114,8 @@ def most_copied_mib(
     """Return what the migration of each instance copies at most.
 
     Wherever it goes: over the slowest network it may meet, by its options,
-    and by what past migrations taught. No less than its memory in use.
+    and by what past migrations taught; with disks that are copied. No less
+    than its memory in use.
 
     :returns: shape ``(instances,)``
     """
@@ -134,7 +135,8 @@ def most_copied_mib(
                 mib = mib * corrections.mib_factors(
                     ids, found.post_copy, fleet.taken_at
                 )
-            most[rows] = np.maximum(most[rows], mib)
+            disks = _disks(fleet, rows, bandwidth[rows], options)
+            most[rows] = np.maximum(most[rows], mib + disks.mib)
     return most
 
 

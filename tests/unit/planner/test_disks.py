@@ -5,6 +5,7 @@ import unittest
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import context
 from kvm_balancer.planner import cost
 from kvm_balancer.planner import terms
 from kvm_balancer.policies import drain
@@ -64,6 +65,21 @@ class DisksTest(unittest.TestCase):
         )
         (move,) = proposed(100.0, slow).moves
         self.assertEqual(2 * _DISK_GIB, move.prediction.disk_seconds)
+
+    def test_the_limit_of_a_plan_counts_disks(self):
+        """Four GiB of memory go, and twenty of a disk with them."""
+        for gib, rules, expected in (
+            (23.0, _LEFT, 1),
+            (23.0, _COPIED, 0),
+            (24.0, _COPIED, 1),
+        ):
+            limits = context.Limits(max_mib=gib * 1024.0)
+            made = drain.Drain().propose(
+                fleet(100.0),
+                plans.full_context(migration=rules, limits=limits),
+            )
+            with self.subTest(gib, rules=rules):
+                self.assertEqual(expected, len(made.moves))
 
     def test_what_is_copied_is_part_of_what_a_move_has_to_be_worth(self):
         seen = fleet(100.0)
