@@ -20,8 +20,8 @@ from kvm_balancer.planner import means
 from kvm_balancer.planner import pins
 from kvm_balancer.planner import terms
 from kvm_balancer.planner import units as grouping
+from kvm_balancer.planner import weighing
 from kvm_balancer.planner import worth as worths
-from kvm_balancer.weighers import base as weighers
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
@@ -302,29 +302,10 @@ class Workspace:
         total = np.zeros(len(hosts))
         instance = int(self.units.of(unit)[0])
         for one in self.context.weighers:
-            total += one.multiplier * self._weights(one, instance, hosts)
+            total += one.multiplier * weighing.weights(
+                one, self.state, instance, hosts, self.problems
+            )
         return total
-
-    def _weights(
-        self, one: weighers.Weighted, instance: int, hosts: columns.Ints
-    ) -> columns.Floats:
-        name = one.weigher.name
-        if name in self.problems or one.multiplier == 0:
-            return np.zeros(len(hosts))
-        try:
-            weights = np.asarray(
-                one.weigher.weigh(self.state, instance, hosts), np.float64
-            )
-            if weights.shape != hosts.shape or not np.isfinite(weights).all():
-                raise ValueError(
-                    f'not one finite weight for each of {len(hosts)} hosts'
-                )
-            return weighers.normalised(weights)
-        except Exception as error:
-            self.problems[name] = (
-                f'weigher {name} is left out: {type(error).__name__}: {error}'
-            )
-            return np.zeros(len(hosts))
 
     def may_move(self, unit: int) -> bool:
         """Say whether the limits of the plan leave room for *unit*."""
