@@ -93,7 +93,9 @@ class CapacityFilter(base.Filter):
         others = fleet.hosts.zone == fleet.hosts.zone[home]
         others[home] = False
         need = state.need[:, instance]
-        lacks = (need[:, None] > state.room[:, others] + _SLACK).any(axis=1)
+        lacks: columns.Bools = np.any(
+            need[:, None] > state.room[:, others] + _SLACK, axis=1
+        )
         usage = float(fleet.instances.cpu_usage[instance])
         most = self.params.cpu_limit * fleet.hosts.cpus
         hot = usage > 0 and bool(
