@@ -9,6 +9,7 @@ import dataclasses
 import enum
 
 from kvm_balancer.migration import image_room
+from kvm_balancer.migration import knowledge
 
 
 class EndState(enum.StrEnum):
@@ -36,11 +37,13 @@ class End:
 
     :ivar job_active: a migration job still holds the instance there
     :ivar detail: the hypervisor's own words
+    :ivar migrated: it is shut off because all of it went elsewhere
     """
 
     state: EndState
     job_active: bool = False
     detail: str = ''
+    migrated: bool = False
 
 
 class Verdict(enum.StrEnum):
@@ -113,10 +116,12 @@ class Adopted(Event):
     :ivar owned: it is in the journal; else the instance's mark is all that
         is left of it, and nothing is done to it
     :ivar told_unknown: that its outcome is unknown was told before
+    :ivar known: what the earlier run wrote down
     """
 
     owned: bool = True
     told_unknown: bool = False
+    known: knowledge.Knowledge = knowledge.Knowledge()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,10 @@ class Aftermath:
     :ivar adopted: an earlier run of the executor began it
     :ivar owned: something may be done to it: it is in the journal
     :ivar told_unknown: that its outcome is unknown was told
+    :ivar told: the finding that was told with it last; empty where an earlier
+        run told one that is not known
+    :ivar hasty: what is found is another thing than what was told, and is
+        looked at again soon
     :ivar lost: whoever carried it lost sight of it while it ran
     :ivar in_vain: a job was followed, and not seen
     :ivar deaf: the job did not hear an abort
@@ -46,12 +50,16 @@ class Aftermath:
     :ivar recoveries: how often that was in vain, in a row
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
+    :ivar unwatched: it may have run there unseen since it was stopped
+    :ivar at_risk: a copy runs, and the other end may have another one run
     :ivar settled: None while the ends do not agree
     """
 
     adopted: bool = False
     owned: bool = True
     told_unknown: bool = False
+    told: str = ''
+    hasty: bool = False
     lost: bool = False
     in_vain: bool = False
     deaf: bool = False
@@ -69,7 +77,13 @@ class Aftermath:
     recoveries: int = 0
     across: bool = False
     ran_there: bool = False
+    unwatched: bool = False
+    at_risk: bool = False
     settled: Settled | None = None
+
+    def has_told(self, verdict: arbiter.Verdict) -> bool:
+        """Say whether it was told that this is what was found."""
+        return self.told_unknown and self.told in ('', verdict.reason)
 
     def take(self, verdict: arbiter.Verdict) -> bool:
         """Take in what a look meant; say whether it is another than before."""

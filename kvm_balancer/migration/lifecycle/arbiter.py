@@ -52,11 +52,14 @@ class Known:
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination: what the
         source has is older than that
+    :ivar watched: the destination was looked at ever since the guest may have
+        been stopped: where it was not seen to run there, it did not
     """
 
     switched: bool = True
     across: bool = False
     ran_there: bool = False
+    watched: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +106,14 @@ class _Case(enum.Enum):
         1,
         'the instance is on the destination, paused by someone',
     )
+    ARRIVED_OFF = Verdict(
+        _COMPLETED,
+        Action.NONE,
+        _QUICK,
+        'the instance was moved, and is shut off on the destination: it ended'
+        ' there',
+        'start it where it is wanted',
+    )
     KEPT = Verdict(_FAILED, Action.NONE, 1, 'the instance is on the source')
     ENDED = Verdict(
         _FAILED,
@@ -133,6 +144,39 @@ class _Case(enum.Enum):
         'the instance runs on the destination, and its definition is left on'
         ' the source',
         'see whose the definition on the source is, and never start it there',
+    )
+    LEFT_BEHIND_PAUSED = Verdict(
+        _COMPLETED,
+        Action.DESTROY_SOURCE,
+        _QUICK,
+        'the instance is on the destination, paused by someone, and its'
+        ' definition is left on the source',
+        'see whose the definition on the source is, and never start it there',
+    )
+    LEFT_BEHIND_OFF = Verdict(
+        _COMPLETED,
+        Action.DESTROY_SOURCE,
+        _QUICK,
+        'the instance was moved, and is shut off on the destination: it ended'
+        ' there; its definition is left on the source',
+        'start it where it is wanted, but never on the source',
+    )
+    ENDED_TWICE = Verdict(
+        _FAILED,
+        Action.DESTROY_DESTINATION,
+        _QUICK,
+        'the instance is shut off on the source: it ended meanwhile; its'
+        ' definition is left on the destination',
+        'start it where it is wanted, but never on the destination',
+    )
+    ENDED_SOMEWHERE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _SOON,
+        'the instance is shut off on both ends, and where it ran last is not'
+        ' known',
+        'see which of its disks are the latest, start it there, and remove'
+        ' the other definition; either will do where both share the disks',
     )
     LEFT_AHEAD = Verdict(
         _FAILED,
@@ -175,6 +219,16 @@ class _Case(enum.Enum):
         ' since, and is not there any more',
         'never resume the source: its memory is older than the disks; start'
         ' the instance anew from its disks, once no host runs it',
+    )
+    UNWATCHED = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _SOON,
+        'the instance is stopped on the source and does not run on the'
+        ' destination, which was out of sight meanwhile: it may have run'
+        ' there, or have gone on from there',
+        'make sure that no host runs it; resume it on the source only if it'
+        ' never ran anywhere since, else start it anew from its disks',
     )
     STOPPED_AT_DESTINATION = Verdict(
         _UNKNOWN,
@@ -282,6 +336,7 @@ _2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
 _L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
 _W, _N, _M = _Case.POST_COPY_UNDER_WAY, _Case.STOPPED_BOTH, _Case.LEFT_BEHIND
 _F, _G = _Case.LEFT_AHEAD, _Case.HALF_MISSING
+_O, _Q, _V = _Case.ARRIVED_OFF, _Case.LEFT_BEHIND_PAUSED, _Case.ENDED_TWICE
 
 #: A row for what the source says, in the order of ``EndState``; a column for
 #: what the destination says, in the same order: running, paused, paused for
@@ -293,8 +348,8 @@ _ROWS: dict[events.EndState, tuple[_Case, ...]] = {
     events.EndState.PAUSED_MIGRATION: (_A, _2, _N, _B, _B, _S, _S, _U),
     events.EndState.POST_COPY: (_A, _X, _X, _W, _B, _G, _G, _U),
     events.EndState.POST_COPY_FAILED: (_A, _X, _X, _B, _B, _H, _H, _U),
-    events.EndState.SHUT_OFF: (_M, _P, _D, _G, _H, _E, _E, _U),
-    events.EndState.ABSENT: (_C, _P, _D, _G, _H, _X, _L, _U),
+    events.EndState.SHUT_OFF: (_M, _Q, _D, _G, _H, _V, _E, _U),
+    events.EndState.ABSENT: (_C, _P, _D, _G, _H, _O, _L, _U),
     events.EndState.UNREACHABLE: (_U, _U, _U, _U, _U, _U, _U, _U),
 }
 
@@ -307,6 +362,8 @@ TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
 #: The verdict over a job that still runs.
 UNDER_WAY = _Case.UNDER_WAY.value
 POST_COPY_UNDER_WAY = _Case.POST_COPY_UNDER_WAY.value
+#: What two copies that ran, and were suspended, mean from then on.
+STOPPED_TWICE = _Case.STOPPED_TWICE.value
 
 _GONE = (events.EndState.ABSENT, events.EndState.SHUT_OFF)
 _IN_POST_COPY = (
@@ -316,7 +373,10 @@ _IN_POST_COPY = (
 
 #: What a job that is still there does not put in doubt.
 _WHATEVER_THE_JOB = frozenset(
-    {_C.value, _M.value, _P.value, _T.value, _B.value, _U.value}
+    {
+        *(_C.value, _M.value, _P.value, _Q.value),
+        *(_T.value, _B.value, _U.value),
+    }
 )
 
 
@@ -327,10 +387,7 @@ def judge(
     verdict = TABLE[source.state, destination.state]
     if _is_held(source, destination) and verdict not in _WHATEVER_THE_JOB:
         return _Case.UNDER_WAY.value
-    if verdict == _S.value and known.ran_there:
-        return _Case.OUTRUN.value
-    if verdict == _D.value and not known.across:
-        return _Case.INCOMPLETE.value
+    verdict = _refined(verdict, known)
     if (
         source.state is events.EndState.RUNNING
         and destination.state is events.EndState.UNREACHABLE
@@ -339,6 +396,24 @@ def judge(
     ):
         return _Case.NEVER_SWITCHED.value
     return verdict
+
+
+def _refined(verdict: Verdict, known: Known) -> Verdict:
+    """Take into account what the ends do not show any more."""
+    arrived = known.across or known.ran_there
+    match verdict:
+        case _S.value if known.ran_there:
+            return _Case.OUTRUN.value
+        case _S.value if not known.watched:
+            return _Case.UNWATCHED.value
+        case _D.value if not known.across:
+            return _Case.INCOMPLETE.value
+        case _V.value if arrived:
+            return _Case.LEFT_BEHIND_OFF.value
+        case _V.value if not known.watched:
+            return _Case.ENDED_SOMEWHERE.value
+        case _:
+            return verdict
 
 
 def is_vacant(source: events.End, destination: events.End) -> bool:

@@ -189,14 +189,21 @@ class Course:
         self.downtime_ms = self.allowed_ms(settings.downtime_ms)
         return settings
 
-    def tell_unknown(self, event: events.Event, reason: str) -> Wishes:
-        """Tell that its outcome is unknown, once.
+    def tell_unknown(
+        self, event: events.Event, finding: str, reason: str
+    ) -> Wishes:
+        """Tell that its outcome is unknown, once for each finding.
 
         Its room is kept where the instance may be on the destination.
+
+        :param finding: what *reason* says in full
         """
-        if self.after.told_unknown:
+        after = self.after
+        told_before = after.told_unknown and not after.told
+        if told_before or (after.told_unknown and after.told == finding):
+            after.told = finding
             return ()
-        self.after.told_unknown = True
+        after.told_unknown, after.told = True, finding
         self.outcome = self.chronicle.conclude(
             states.State.UNKNOWN, event.at, reason
         )

@@ -2,8 +2,9 @@
 
 The verdict is the truth table's (:mod:`.arbiter`). A job that runs on is
 followed, broken post-copy recovered (:mod:`.recovering`), a copy that was
-left behind mended; what nobody can tell is said to be unknown, once, and
-looked into from time to time until it is known.
+left behind mended; what nobody can tell is said to be unknown, once for each
+finding, and looked into from time to time until it is known. A finding that
+is another than the one that was told is made sure of at once.
 
 Nothing is done to a migration that is not in the journal, and nothing that
 cannot be undone before both ends have said the same several times; the
@@ -29,6 +30,9 @@ LOOKS_AT_MOST = 40
 #: And then they are looked at after this long, more and more seldom.
 FIRST_UNKNOWN_SECONDS = 5.0
 LONGEST_UNKNOWN_SECONDS = 60.0
+#: Where one copy runs and the other end may run another one, this often: two
+#: of them damage their disk from the moment on in which both have it.
+LONGEST_AT_RISK_SECONDS = 5.0
 
 #: So often something is tried before it is said to be unknown; afterwards
 #: with every look.
@@ -46,6 +50,10 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     life.after.adopted = True
     life.after.owned = event.owned
     life.after.told_unknown = event.told_unknown
+    life.after.told = event.known.told
+    life.after.across = event.known.across
+    life.after.ran_there = event.known.ran_there
+    life.after.unwatched = True
     life.marked = True
     # An earlier run may have had it promised.
     life.holds_lease = event.owned
@@ -87,9 +95,15 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     verdict = arbiter.judge(
         event.source,
         event.destination,
-        arbiter.Known(life.switched, after.across, after.ran_there),
+        arbiter.Known(
+            life.switched,
+            after.across,
+            after.ran_there,
+            watched=not after.unwatched,
+        ),
     )
     if after.take(verdict):
+        _make_haste(life)
         life.tell(
             event,
             f'source {_said(event.source)}, destination'
@@ -98,30 +112,52 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     if after.owned and recovering.can_follow(life, event):
         return recovering.follow(life, event)
     believed = after.agreed >= verdict.looks
+    if believed or after.looks >= LOOKS_AT_MOST:
+        after.hasty = False
     if after.owned and believed:
         if verdict.action is _Action.RECOVER_POST_COPY and (
-            after.recoveries < RECOVERIES_AT_MOST or after.told_unknown
+            after.recoveries < RECOVERIES_AT_MOST or after.has_told(verdict)
         ):
             return recovering.recover(life, event)
         if _is_mended(life, verdict):
             return _mend(life, event, verdict)
-    if believed or after.looks >= LOOKS_AT_MOST or not after.owned:
+    if believed or not (
+        # What was told still holds, as far as anybody knows.
+        after.told_unknown or (after.owned and after.looks < LOOKS_AT_MOST)
+    ):
         return _say(life, event, verdict)
     return _look_again(life)
+
+
+def _make_haste(life: course.Course) -> None:
+    """Make sure soon of what is another thing than what was told.
+
+    Once: ends that change their minds without end are not worth that.
+    """
+    after = life.after
+    if life.state is not states.State.UNKNOWN or after.hasty:
+        return
+    after.hasty = True
+    after.looks = after.unknown_looks = after.mends = 0
 
 
 def _take_note(life: course.Course, event: events.EndsSeen) -> None:
     """Keep what a later look may not show any more."""
     state = events.EndState
-    there = event.destination.state
-    life.after.ran_there |= there in (
+    here, there = event.source.state, event.destination.state
+    after = life.after
+    after.at_risk = {here, there} == {state.RUNNING, state.UNREACHABLE}
+    after.across |= event.source.migrated
+    if there is state.PAUSED_MIGRATION:
+        # It waits to be started for the first time.
+        after.unwatched = False
+    after.unwatched |= there is state.UNREACHABLE and life.switched
+    after.ran_there |= there in (
         state.RUNNING,
         state.POST_COPY,
         state.POST_COPY_FAILED,
     )
-    if (state.POST_COPY in (there, event.source.state)) or (
-        state.POST_COPY_FAILED in (there, event.source.state)
-    ):
+    if {here, there} & {state.POST_COPY, state.POST_COPY_FAILED}:
         life.take_post_copy(event.at)
 
 
@@ -132,7 +168,7 @@ def _is_mended(life: course.Course, verdict: arbiter.Verdict) -> bool:
         return False
     if _end(verdict).ended:
         return not after.refused
-    return after.mends < MENDS_AT_MOST or after.told_unknown
+    return after.mends < MENDS_AT_MOST or after.has_told(verdict)
 
 
 def _mend(
@@ -156,15 +192,21 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
     done, after.mending, after.refused = after.mending, None, ''
     after.mended.append(event.text)
     life.tell(event, event.text)
+    after.verdict, after.agreed = None, 0
     if done is _Action.SUSPEND_BOTH:
+        # Each time: somebody has let both run again.
+        after.told = done.value
         return _be_unknown(
             life,
             event,
             f'the instance ran on both ends; {event.text}; decide which copy '
             'stays, destroy the other one, and resume the first; its disks '
             'may be damaged',
+            arbiter.STOPPED_TWICE.reason,
         )
-    after.verdict, after.agreed = None, 0
+    if done is _Action.DESTROY_DESTINATION:
+        after.unwatched = False
+    _make_haste(life)
     return _look_again(life)
 
 
@@ -220,7 +262,9 @@ def _say(
 ) -> course.Wishes:
     """Say how it ended, or that nobody can say."""
     if not _end(verdict).ended:
-        unknown = _be_unknown(life, event, _unknown(life, verdict))
+        unknown = _be_unknown(
+            life, event, _unknown(life, verdict), verdict.reason
+        )
         if arbiter.is_vacant(event.source, event.destination):
             return (*life.give_room_back(), *unknown)
         return unknown
@@ -240,20 +284,35 @@ def _conclude(life: course.Course, event: events.Event) -> course.Wishes:
 
 
 def _be_unknown(
-    life: course.Course, event: events.Event, reason: str
+    life: course.Course,
+    event: events.Event,
+    reason: str,
+    finding: str = '',
 ) -> course.Wishes:
-    """Tell that it is unknown, if that was not told, and look again later."""
+    """Tell that it is unknown, if that was not told, and look again later.
+
+    :param finding: what tells it from another reason; empty for all of it
+    """
+    told = life.after.told
     if life.state is not states.State.UNKNOWN:
         life.enter(states.State.UNKNOWN, event, reason)
-    return (*life.tell_unknown(event, reason), *_look_again(life))
+    elif told and told != (finding or reason):
+        life.tell(event, reason)
+    return (
+        *life.tell_unknown(event, finding or reason, reason),
+        *_look_again(life),
+    )
 
 
 def _look_again(life: course.Course) -> course.Wishes:
     after = life.after
-    if life.state is states.State.UNKNOWN:
+    if life.state is states.State.UNKNOWN and not after.hasty:
         grown = FIRST_UNKNOWN_SECONDS * 1.5 ** min(after.unknown_looks, 20)
         after.unknown_looks += 1
-        return (instructions.LookAtEnds(min(grown, LONGEST_UNKNOWN_SECONDS)),)
+        longest = LONGEST_UNKNOWN_SECONDS
+        if after.at_risk:
+            longest = LONGEST_AT_RISK_SECONDS
+        return (instructions.LookAtEnds(min(grown, longest)),)
     delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
     after.looks += 1
     return (instructions.LookAtEnds(min(delay, LONGEST_DELAY_SECONDS)),)

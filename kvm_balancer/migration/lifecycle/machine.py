@@ -14,6 +14,7 @@ throughout:
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.lifecycle import course
@@ -58,17 +59,28 @@ class Machine:
         """The record of it that was told last; None until one was."""
         return self._life.outcome
 
+    @property
+    def known(self) -> knowledge.Knowledge:
+        """What whoever takes it up after a crash has to know."""
+        after = self._life.after
+        return knowledge.Knowledge(after.across, after.ran_there, after.told)
+
     def begin(self, at: float, cause: str = 'accepted') -> course.Wishes:
         """Set out: the same as handling :class:`.events.Accepted`."""
         return self.handle(events.Accepted(at=at, cause=cause))
 
     def adopt(
-        self, at: float, owned: bool = True, told_unknown: bool = False
+        self,
+        at: float,
+        owned: bool = True,
+        told_unknown: bool = False,
+        known: knowledge.Knowledge | None = None,
     ) -> course.Wishes:
         """Take it up after its executor ended: see what became of it.
 
         :param owned: it is in the journal; else it is only watched
         :param told_unknown: that it is unknown was told before
+        :param known: what the earlier run wrote down
         """
         return self.handle(
             events.Adopted(
@@ -76,6 +88,7 @@ class Machine:
                 cause='the executor is back',
                 owned=owned,
                 told_unknown=told_unknown,
+                known=known or knowledge.Knowledge(),
             )
         )
 

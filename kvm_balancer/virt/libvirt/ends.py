@@ -51,6 +51,11 @@ _REASONS = {
     ): _State.POST_COPY_FAILED,
 }
 
+_MIGRATED = (
+    libvirt.VIR_DOMAIN_SHUTOFF,
+    libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED,
+)
+
 _INACTIVE = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
 
 #: What libvirt answers when it is asked for the statistics of a job that
@@ -75,6 +80,7 @@ def read_end(domain: connection.Handle) -> events.End:
         end_state(state, reason),
         job_active=state not in _INACTIVE and _has_job(domain),
         detail=_detail(state, reason),
+        migrated=(state, reason) == _MIGRATED,
     )
 
 

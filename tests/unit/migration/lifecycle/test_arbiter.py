@@ -63,7 +63,7 @@ class TestAllPairs(unittest.TestCase):
         for source, destination in PAIRS:
             if judge(source, destination).outcome is Kind.COMPLETED:
                 self.assertIn(source, (S.ABSENT, S.SHUT_OFF))
-                self.assertIn(destination, (S.RUNNING, S.PAUSED))
+                self.assertIn(destination, (S.RUNNING, S.PAUSED, S.SHUT_OFF))
 
     def test_the_source_is_resumed_only_with_the_destination_gone(self):
         for source, destination in PAIRS:
@@ -155,15 +155,49 @@ class TestAllPairs(unittest.TestCase):
         for destination in (S.ABSENT, S.SHUT_OFF):
             seen = S.PAUSED_MIGRATION, destination
             self.assertEqual(A.RESUME_SOURCE, judge(*seen).action)
-            self.assertEqual(
-                A.CALL_A_PERSON, judge(*seen, ran_there=True).action
-            )
+            for known in ({'ran_there': True}, {'watched': False}):
+                self.assertEqual(
+                    A.CALL_A_PERSON, judge(*seen, **known).action
+                )
+
+    def test_an_instance_that_ended_on_arrival_has_arrived(self):
+        for source, action in (
+            (S.ABSENT, A.NONE),
+            (S.SHUT_OFF, A.DESTROY_SOURCE),
+        ):
+            for known in ({'across': True}, {'ran_there': True}):
+                verdict = judge(source, S.SHUT_OFF, **known)
+                self.assertEqual(
+                    (Kind.COMPLETED, action),
+                    (verdict.outcome, verdict.action),
+                )
+        verdict = judge(S.ABSENT, S.SHUT_OFF, across=False, watched=False)
+        self.assertEqual(Kind.COMPLETED, verdict.outcome)
+
+    def test_no_second_definition_stays(self):
+        verdict = judge(S.SHUT_OFF, S.PAUSED)
+        self.assertEqual(
+            (Kind.COMPLETED, A.DESTROY_SOURCE),
+            (verdict.outcome, verdict.action),
+        )
+        verdict = judge(S.SHUT_OFF, S.SHUT_OFF, across=False)
+        self.assertEqual(
+            (Kind.FAILED, A.DESTROY_DESTINATION),
+            (verdict.outcome, verdict.action),
+        )
+
+    def test_of_two_that_are_off_none_is_removed_unseen(self):
+        verdict = judge(S.SHUT_OFF, S.SHUT_OFF, across=False, watched=False)
+        self.assertEqual(
+            (Kind.UNKNOWN, A.CALL_A_PERSON),
+            (verdict.outcome, verdict.action),
+        )
 
     def test_no_copy_is_removed_but_with_the_other_one_there(self):
         """Whatever is known beside what the ends say, and is held."""
         for source, destination in PAIRS:
-            for known in itertools.product((False, True), repeat=4):
-                job, switched, across, ran_there = known
+            for known in itertools.product((False, True), repeat=5):
+                job, switched, across, ran_there, watched = known
                 action = judge(
                     source,
                     destination,
@@ -171,11 +205,18 @@ class TestAllPairs(unittest.TestCase):
                     switched=switched,
                     across=across,
                     ran_there=ran_there,
+                    watched=watched,
                 ).action
                 if action is A.DESTROY_SOURCE:
-                    self.assertIs(S.RUNNING, destination)
                     self.assertIsNot(S.RUNNING, source)
-                if action is A.DESTROY_DESTINATION:
+                    if source is not S.SHUT_OFF:
+                        self.assertIs(S.RUNNING, destination)
+                    self.assertIn(
+                        destination, (S.RUNNING, S.PAUSED, S.SHUT_OFF)
+                    )
+                if action is A.DESTROY_DESTINATION and (
+                    source is not S.SHUT_OFF
+                ):
                     self.assertIn(
                         destination, (S.PAUSED_MIGRATION, S.SHUT_OFF)
                     )

@@ -18,9 +18,11 @@ Kind = outcome.OutcomeKind
 State = states.State
 
 
-def adopted(*decisions, owned=True, told_unknown=False, **options):
+def adopted(
+    *decisions, owned=True, told_unknown=False, known=None, **options
+):
     life = lives.Life(*decisions, **options)
-    life.wishes.extend(life.machine.adopt(100.0, owned, told_unknown))
+    life.wishes.extend(life.machine.adopt(100.0, owned, told_unknown, known))
     return life
 
 
@@ -142,10 +144,10 @@ class MendTest(unittest.TestCase):
                 Kind.COMPLETED,
             ),
             (
-                (End.PAUSED_MIGRATION, End.ABSENT),
-                Action.RESUME_SOURCE,
-                (End.RUNNING, End.ABSENT),
-                Kind.FAILED,
+                (End.SHUT_OFF, End.PAUSED),
+                Action.DESTROY_SOURCE,
+                (End.ABSENT, End.PAUSED),
+                Kind.COMPLETED,
             ),
             (
                 (End.RUNNING, End.PAUSED_MIGRATION),
@@ -174,6 +176,46 @@ class MendTest(unittest.TestCase):
                 life.ends(*after)
                 self.assertEqual([kind], told(life))
                 self.assertIn('it was done', life.machine.outcome.reason)
+
+    def test_a_stopped_source_goes_on_where_the_destination_was_seen(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('the source was lost', events_lost=True)
+        life, action = self.mend(End.PAUSED_MIGRATION, End.ABSENT, life)
+        self.assertEqual(Action.RESUME_SOURCE, action)
+        life.tell(events.Mended, text='it was resumed')
+        life.ends(End.RUNNING, End.ABSENT)
+        self.assertEqual([Kind.FAILED], told(life))
+
+    def test_a_stopped_source_stays_so_where_it_was_not(self):
+        cut = lives.Life()
+        cut.copying()
+        cut.tell(events.SourceStopped)
+        cut.returned('lost')
+        cut.ends(End.PAUSED_MIGRATION, End.UNREACHABLE)
+        for life in (cut, adopted()):
+            for there in (End.ABSENT, End.SHUT_OFF):
+                for _ in range(60):
+                    life.ends(End.PAUSED_MIGRATION, there)
+            self.assertNotIn('Mend', life.names)
+            self.assertEqual([Kind.UNKNOWN], told(life))
+            self.assertIn('out of sight', life.machine.outcome.reason)
+
+    def test_what_an_earlier_run_saw_is_not_forgotten(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost', events_lost=True)
+        life.ends(End.UNREACHABLE, End.RUNNING)
+        self.assertTrue(life.machine.known.ran_there)
+        for there in (End.ABSENT, End.SHUT_OFF):
+            after = adopted(known=life.machine.known)
+            after.ends(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION)
+            for _ in range(60):
+                after.ends(End.PAUSED_MIGRATION, there)
+            self.assertNotIn('Mend', after.names)
+            self.assertIn('never resume', after.machine.outcome.reason)
 
     def test_a_guest_stopped_on_both_ends_goes_back(self):
         life, action = self.mend(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION)
@@ -388,6 +430,91 @@ class UnknownTest(unittest.TestCase):
         life.ends(End.ABSENT, End.RUNNING)
         self.assertEqual([Kind.UNKNOWN, Kind.COMPLETED], told(life))
         self.assertEqual(1, life.names.count('Release'))
+
+    def lost_from_sight(self):
+        """Return one that runs on the source, and perhaps elsewhere."""
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        for _ in range(60):
+            life.ends(End.RUNNING, End.UNREACHABLE)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        return life
+
+    def test_a_second_copy_is_suspended_at_once_and_that_is_told(self):
+        life = self.lost_from_sight()
+        delays = []
+        while 'Mend' not in life.names:
+            for wish in life.ends(End.RUNNING, End.RUNNING):
+                if isinstance(wish, instructions.LookAtEnds):
+                    delays.append(wish.delay_seconds)
+        self.assertLess(sum(delays), 1.0)
+        life.tell(events.Mended, text='both copies were suspended')
+        self.assertEqual([Kind.UNKNOWN] * 2, told(life))
+        self.assertIn('ran on both ends', life.machine.outcome.reason)
+        for _ in range(60):
+            life.ends(End.PAUSED, End.PAUSED)
+        self.assertEqual(2, len(told(life)))
+
+    def test_each_time_that_two_run_is_told(self):
+        life = self.lost_from_sight()
+        for time in (2, 3):
+            for _ in range(60):
+                life.ends(End.PAUSED, End.PAUSED)
+            life.ends_until('Mend', End.RUNNING, End.RUNNING)
+            life.tell(events.Mended, text='both copies were suspended')
+            self.assertEqual(time + 1, len(told(life)))
+
+    def test_where_a_second_copy_may_appear_it_is_looked_for_often(self):
+        life = self.lost_from_sight()
+        for _ in range(30):
+            (look,) = life.ends(End.RUNNING, End.UNREACHABLE)
+        self.assertEqual(5.0, look.delay_seconds)
+
+    def test_two_that_cannot_be_suspended_are_told_of_as_well(self):
+        life = self.lost_from_sight()
+        for _ in range(60):
+            life.ends(End.RUNNING, End.RUNNING)
+            if life.names[-1] == 'Mend':
+                life.tell(events.Refused, instruction='Mend', text='not ours')
+        self.assertEqual([Kind.UNKNOWN] * 2, told(life))
+        self.assertIn('not ours', life.machine.outcome.reason)
+        self.assertIn('suspend both', life.machine.outcome.reason)
+        tried = life.names.count('Mend')
+        life.ends(End.RUNNING, End.RUNNING)
+        self.assertEqual(tried + 1, life.names.count('Mend'))
+
+    def test_another_finding_is_told_with_its_own_advice(self):
+        life = lives.Life(post_copy=True)
+        life.copying()
+        life.tell(events.PostCopyBegun)
+        life.returned('lost')
+        for _ in range(60):
+            life.ends(End.POST_COPY_FAILED, End.UNREACHABLE)
+        self.assertIn('cannot be asked', life.machine.outcome.reason)
+        for _ in range(60):
+            life.ends(End.POST_COPY_FAILED, End.ABSENT)
+        self.assertEqual([Kind.UNKNOWN] * 2, told(life))
+        self.assertIn('no copy is whole', life.machine.outcome.reason)
+        self.assertIn('anew from its disks', life.machine.outcome.reason)
+
+    def test_another_run_tells_another_finding_and_only_that(self):
+        before = self.lost_from_sight()
+        life = adopted(told_unknown=True, known=before.machine.known)
+        for _ in range(60):
+            life.ends(End.RUNNING, End.UNREACHABLE)
+        self.assertEqual([], told(life))
+        for _ in range(60):
+            life.ends(End.ABSENT, End.ABSENT)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+
+    def test_ends_that_change_their_minds_without_end_are_told_of_once(self):
+        life = self.lost_from_sight()
+        for number in range(300):
+            there = (End.UNREACHABLE, End.PAUSED)[number % 2]
+            life.ends(End.RUNNING, there)
+        self.assertEqual([Kind.UNKNOWN], told(life))
 
     def test_another_run_does_not_tell_it_again(self):
         life = adopted(told_unknown=True)

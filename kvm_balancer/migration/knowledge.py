@@ -1,0 +1,23 @@
+"""What an executor has to know of a migration after it died. Pure.
+
+The hypervisors show where an instance is, and not where it has been. What was
+seen of that decides which copy may run, so it is written down before anything
+is done that follows from it.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What was seen, and what was told, of one migration so far.
+
+    :ivar across: all of the memory is on the destination
+    :ivar ran_there: the guest was seen to run on the destination
+    :ivar told: the finding with which it was last told that the outcome is
+        unknown; empty where none was
+    """
+
+    across: bool = False
+    ran_there: bool = False
+    told: str = ''
