@@ -121,7 +121,7 @@ class Adopted(Event):
 
     owned: bool = True
     told_unknown: bool = False
-    known: knowledge.Knowledge = knowledge.Knowledge()
+    known: knowledge.Knowledge = knowledge.NOTHING
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,3 +21,7 @@ class Knowledge:
     across: bool = False
     ran_there: bool = False
     told: str = ''
+
+
+#: Nothing was seen, and nothing told.
+NOTHING = Knowledge()

@@ -16,6 +16,7 @@ import msgspec
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.store import outbox
@@ -37,11 +38,13 @@ class Left:
 
     :ivar owned: something may be done to it
     :ivar told_unknown: that its outcome is unknown was told
+    :ivar known: what the earlier run wrote down
     """
 
     wanted: request.Request
     owned: bool = True
     told_unknown: bool = False
+    known: knowledge.Knowledge = knowledge.NOTHING
 
 
 #: Begins to look after a migration.
@@ -62,7 +65,14 @@ def unfinished(memory: outbox.Outbox) -> list[Left]:
             entry.migration_id,
             entry.state,
         )
-        found.append(Left(wanted, _FOUND not in wanted.notes, unknown))
+        found.append(
+            Left(
+                wanted,
+                _FOUND not in wanted.notes,
+                unknown,
+                memory.known(entry.migration_id),
+            )
+        )
     return found
 
 

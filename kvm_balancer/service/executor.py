@@ -23,6 +23,7 @@ from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import admission
 from kvm_balancer.service import adoption
+from kvm_balancer.service import journal
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
 from kvm_balancer.store import outbox
@@ -31,10 +32,7 @@ from kvm_balancer.virt import steady
 
 LOG = logging.getLogger(__name__)
 
-OUTCOME = 'outcome'
-
-#: Pause before an outcome that the disk did not take is written again.
-RETRY_SECONDS = 1.0
+OUTCOME = journal.OUTCOME
 
 #: For so long a command that comes again finds its migration.
 _KEEP_SECONDS = 30 * 86_400.0
@@ -83,6 +81,7 @@ class Executor:
         self._clock = clock
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._journal = journal.Journal(memory, self._stopping)
         self._running: dict[str, migrations.MigrationRunner] = {}
         #: instances of which it is being decided whether they migrate
         self._asked: list[str] = []
@@ -139,6 +138,7 @@ class Executor:
                     if self._reserver is None
                     else self._reserver.prepare(wanted, view)
                 ),
+                on_seen=self._journal.remember,
             )
             # Written down before it begins: who is killed in between finds
             # out what became of it.
@@ -208,7 +208,11 @@ class Executor:
         Those whose journal is gone are looked for meanwhile, by the marks of
         their instances.
         """
-        self._memory.purge(self._clock() - _KEEP_SECONDS)
+        try:
+            self._memory.purge(self._clock() - _KEEP_SECONDS)
+        except errors.StoreError as error:
+            # A full disk keeps nobody from looking after an instance.
+            LOG.warning('The journal keeps what is old: %s', error)
         for left in adoption.unfinished(self._memory):
             self._take_up(left)
         self._search.start()
@@ -229,6 +233,7 @@ class Executor:
                 self._on_progress,
                 self._note_outcome,
                 reservation=reserved,
+                on_seen=self._journal.remember,
             )
         except errors.KVMBalancerError as error:
             if reserved is not None:
@@ -243,7 +248,7 @@ class Executor:
             self._running[wanted.migration_id] = runner
             if left.told_unknown:
                 self._unknown.add(wanted.migration_id)
-        runner.adopt(left.owned, left.told_unknown)
+        runner.adopt(left.owned, left.told_unknown, left.known)
 
     def stop(self) -> None:
         """Let go; a migration under way goes on without us.
@@ -307,51 +312,28 @@ class Executor:
         """Write the end down; only then may another migration begin.
 
         One that is unknown is told as well, and looked after as before.
+
+        :raises StoreError: when one that is unknown could not be kept
         """
-        if not self._written_down(ended):
-            return
+        name = ended.migration_id
         with self._lock:
-            if ended.outcome is outcome.OutcomeKind.UNKNOWN:
-                self._unknown.add(ended.migration_id)
+            runner = self._running.get(name)
+        told = '' if runner is None else runner.known.told
+        if not self._journal.conclude(ended, told):
+            return
+        unknown = ended.outcome is outcome.OutcomeKind.UNKNOWN
+        with self._lock:
+            if unknown:
+                self._unknown.add(name)
             else:
-                self._running.pop(ended.migration_id, None)
-                self._unknown.discard(ended.migration_id)
-        LOG.info(
+                self._running.pop(name, None)
+                self._unknown.discard(name)
+        LOG.log(
+            logging.ERROR if unknown else logging.INFO,
             'Migration %s of %s: %s (%s)',
-            ended.migration_id,
+            name,
             ended.instance,
             ended.outcome,
             ended.reason,
         )
         self._on_outcome()
-
-    def _written_down(self, ended: outcome.Outcome) -> bool:
-        """Try until the outcome is on the disk.
-
-        :returns: False when the executor ends first; the next run finds the
-            migration in the journal and looks at its ends
-        """
-        trouble = ''
-        while not self._stopping.is_set():
-            try:
-                self._memory.conclude(
-                    ended.migration_id,
-                    str(ended.outcome),
-                    ended.ended_at,
-                    OUTCOME,
-                    msgspec.json.encode(messages.encode_outcome(ended)),
-                    final=(ended.outcome is not outcome.OutcomeKind.UNKNOWN),
-                )
-            except errors.StoreError as error:
-                again = str(error) == trouble
-                trouble = str(error)
-            else:
-                return True
-            if not again:
-                LOG.error(
-                    'The outcome of migration %s cannot be kept: %s',
-                    ended.migration_id,
-                    trouble,
-                )
-            self._stopping.wait(RETRY_SECONDS)
-        return False

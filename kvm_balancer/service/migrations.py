@@ -18,6 +18,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import image_room
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
@@ -30,8 +31,12 @@ LOG = logging.getLogger(__name__)
 OnProgress = collections.abc.Callable[
     [request.Request, instructions.ReportProgress], None
 ]
-#: Called once, with the record of the finished migration.
+#: Called with the record of the finished migration, and before it with one
+#: for each finding while it is unknown. StoreError: to be told again.
 OnOutcome = collections.abc.Callable[[outcome.Outcome], None]
+#: Called with what was seen, before anything is done that follows from it.
+#: StoreError: to be told again.
+OnSeen = collections.abc.Callable[[request.Request, knowledge.Knowledge], None]
 
 #: Where events of one migration are put; returns at once.
 Tell = collections.abc.Callable[[events.Event], None]
@@ -118,11 +123,12 @@ class MigrationRunner:
         connected, or that of whoever owns the instance
     :param life: the machine of this migration, not yet begun
     :param on_progress: called from the runner's thread
-    :param on_outcome: called from the runner's thread: once, or twice where
-        the first outcome is that it is unknown
+    :param on_outcome: called from the runner's thread: once, and before that
+        for each finding while it is unknown
     :param clock: of all events of this migration; None for one that shows
         the time of day as it is now, and is not set
     :param reservation: None where nobody can be asked for it
+    :param on_seen: called from the runner's thread
     """
 
     def __init__(
@@ -133,8 +139,14 @@ class MigrationRunner:
         on_outcome: OnOutcome,
         clock: steady.Clock | None = None,
         reservation: Reservation | None = None,
+        on_seen: OnSeen = lambda _wanted, _known: None,
     ) -> None:
         self._life = life
+        self._on_seen = on_seen
+        self._seen = life.known
+        #: an outcome that whoever keeps them has not taken yet
+        self._untold: outcome.Outcome | None = None
+        self._trouble = ''
         self._on_progress = on_progress
         self._on_outcome = on_outcome
         self._clock = clock or steady.SteadyClock()
@@ -160,17 +172,31 @@ class MigrationRunner:
         """Where the migration stands now."""
         return str(self._life.state)
 
+    @property
+    def known(self) -> knowledge.Knowledge:
+        """What whoever takes it up after a crash has to know."""
+        return self._life.known
+
     def start(self) -> None:
         """Begin, in a thread of its own."""
         self._spawn(self._life.begin)
 
-    def adopt(self, owned: bool = True, told_unknown: bool = False) -> None:
+    def adopt(
+        self,
+        owned: bool = True,
+        told_unknown: bool = False,
+        known: knowledge.Knowledge | None = None,
+    ) -> None:
         """Take up what an earlier run began: see what became of it.
 
         :param owned: it is in the journal; else it is only watched
         :param told_unknown: that it is unknown was told before
+        :param known: what the earlier run wrote down
         """
-        self._spawn(lambda at: self._life.adopt(at, owned, told_unknown))
+        self._seen = known or self._seen
+        self._spawn(
+            lambda at: self._life.adopt(at, owned, told_unknown, known)
+        )
 
     def cancel(self, cause: str) -> None:
         """Ask for the end of the migration; its outcome says what came."""
@@ -205,6 +231,7 @@ class MigrationRunner:
                 event = self._next_event()
                 if event is None:
                     return
+                self._tell_again()
                 self._carry_out(self._step(event))
         except Exception:
             LOG.exception(
@@ -246,12 +273,14 @@ class MigrationRunner:
         return self._life.doubt(self._clock(), event)
 
     def _carry_out(self, wishes: tuple[instructions.Instruction, ...]) -> None:
+        self._tell_seen()
         for wish in wishes:
             match wish:
                 case instructions.ReportProgress():
                     self._report(wish)
                 case instructions.Conclude():
-                    self._on_outcome(wish.outcome)
+                    self._untold = wish.outcome
+                    self._tell_again()
                 case instructions.Reserve(images=images):
                     self._try(
                         wish,
@@ -269,6 +298,42 @@ class MigrationRunner:
                     self._perform(wish)
                 case _:
                     self._perform(wish)
+
+    def _tell_seen(self) -> None:
+        """Have what was seen kept; a disk that is full holds up nothing."""
+        known = self._life.known
+        if (known.across, known.ran_there) == (
+            self._seen.across,
+            self._seen.ran_there,
+        ):
+            return
+        try:
+            self._on_seen(self.request, known)
+        except errors.StoreError as error:
+            self._warn(str(error))
+        else:
+            self._seen = known
+
+    def _tell_again(self) -> None:
+        """Tell an outcome, or once more one that could not be kept."""
+        if self._untold is None:
+            return
+        try:
+            self._on_outcome(self._untold)
+        except errors.StoreError as error:
+            self._warn(str(error))
+        else:
+            self._untold = None
+
+    def _warn(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            LOG.error(
+                'What becomes of migration %s cannot be kept, and is looked '
+                'after all the same: %s',
+                self.request.migration_id,
+                trouble,
+            )
+        self._trouble = trouble
 
     def _tell_by_clock(self, event: events.Event) -> None:
         """Take an event of whoever goes by another clock, as of now."""

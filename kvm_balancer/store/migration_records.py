@@ -102,6 +102,22 @@ def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
         row.track = msgspec.json.encode(ended.track).decode()
 
 
+def is_news(row: tables.Migration, ended: outcomes.Outcome) -> bool:
+    """Say whether an outcome tells what its row does not.
+
+    The first that is definite is for good; one that is unknown gives way to
+    whatever is told later. What is delivered once more has no new line.
+    """
+    unknown = outcomes.OutcomeKind.UNKNOWN
+    if row.outcome not in (None, unknown.value):
+        return False
+    if row.outcome is None or ended.outcome is not unknown:
+        return True
+    if (row.ended_at, row.reason) == (ended.ended_at, ended.reason):
+        return False
+    return not set(ended.story) <= set(_decode_story(row.story))
+
+
 def with_story_before(
     row: tables.Migration, ended: outcomes.Outcome
 ) -> outcomes.Outcome:

@@ -2,8 +2,8 @@
 
 A migration enters with its dispatch, or with its outcome when no plan here
 asked for it, and leaves only when it is purged. Its first definite outcome
-is for good; ``unknown`` gives way to a later one, because whoever looked
-again knows more.
+is for good; ``unknown`` gives way to a later one, and to another finding,
+because whoever looked again knows more.
 """
 
 import dataclasses
@@ -76,7 +76,9 @@ class MigrationStore:
         at: float,
         decision: int = 0,
     ) -> bool:
-        """Add a line to the story of a migration that has not ended.
+        """Add a line to the story of a migration that has not ended for good.
+
+        One that is unknown stays so, whatever is done about it.
 
         :param decision: its number, where the line is one's
         :returns: False when it is not known here, or has ended: what comes
@@ -84,9 +86,10 @@ class MigrationStore:
         """
         with self._database.writer() as session:
             row = _locked(session, migration_id)
-            if row is None or row.outcome is not None:
+            if row is None or row.outcome not in (None, _UNKNOWN):
                 return False
-            row.state = state
+            if row.outcome is None:
+                row.state = state
             row.story = records.longer_story(
                 row.story, outcomes.StoryLine(at, state, text, decision)
             )
@@ -108,9 +111,7 @@ class MigrationStore:
                     story=records.NO_STORY,
                 )
                 session.add(row)
-            elif row.outcome not in (None, _UNKNOWN) or (
-                row.outcome == ended.outcome.value
-            ):
+            elif not records.is_news(row, ended):
                 return False
             if row.outcome == _UNKNOWN:
                 ended = records.with_story_before(row, ended)

@@ -20,12 +20,13 @@ import sqlite3
 import threading
 
 from kvm_balancer import errors
+from kvm_balancer.migration import knowledge
 
 _SCHEMA_VERSION = 1
 
 #: Marks the file as an executor's: "KvmB", in SQLite's field for that.
 _APPLICATION_ID = 0x4B766D42
-_TABLES = frozenset(('messages', 'journal', 'leases'))
+_TABLES = frozenset(('messages', 'journal', 'leases', 'knowledge'))
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
@@ -42,12 +43,19 @@ CREATE TABLE IF NOT EXISTS journal (
     ended INTEGER NOT NULL DEFAULT 0,
     updated_at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS knowledge (
+    migration_id TEXT PRIMARY KEY,
+    across INTEGER NOT NULL DEFAULT 0,
+    ran_there INTEGER NOT NULL DEFAULT 0,
+    told TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE IF NOT EXISTS leases (
     migration_id TEXT PRIMARY KEY,
     claim BLOB NOT NULL
 );
 """
 
+_FORGET = 'DELETE FROM knowledge WHERE migration_id = ?'
 _DROP_LEASE = 'DELETE FROM leases WHERE migration_id = ?'
 
 #: Another process has the file for a moment only: a backup, an operator.
@@ -191,22 +199,59 @@ class Outbox:
         kind: str,
         payload: bytes,
         final: bool = True,
+        told: str = '',
     ) -> None:
         """End a migration in the journal and put its outcome, as one.
 
         The message's key is the migration's id.
 
-        :param final: else it goes on, and a later outcome gets a message of
-            its own
+        :param final: else it goes on, a later outcome gets a message of its
+            own, and one that is not final takes the place of one that waits
+        :param told: what an outcome tells that is not final
         """
-        key = migration_id if final else f'{migration_id}/{state}'
+        key, put = migration_id, 'INSERT OR IGNORE'
+        if not final:
+            key, put = f'{migration_id}/{state}', 'INSERT OR REPLACE'
         with self._transaction() as connection:
             _note(connection, migration_id, state, at, final)
             connection.execute(
-                'INSERT OR IGNORE INTO messages (kind, key, payload) '
-                'VALUES (?, ?, ?)',
+                f'{put} INTO messages (kind, key, payload) VALUES (?, ?, ?)',
                 (kind, key, payload),
             )
+            if final:
+                connection.execute(_FORGET, (migration_id,))
+            else:
+                connection.execute(
+                    'INSERT INTO knowledge (migration_id, told) VALUES (?, ?) '
+                    'ON CONFLICT DO UPDATE SET told = excluded.told',
+                    (migration_id, told),
+                )
+
+    def remember(self, migration_id: str, known: knowledge.Knowledge) -> None:
+        """Keep what was seen of a migration that goes on.
+
+        What was told of it is kept with its outcome only.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                'INSERT INTO knowledge (migration_id, across, ran_there) '
+                'VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET '
+                'across = excluded.across, ran_there = excluded.ran_there',
+                (migration_id, known.across, known.ran_there),
+            )
+
+    def known(self, migration_id: str) -> knowledge.Knowledge:
+        """Return what was seen, and told, of a migration."""
+        with self._transaction() as connection:
+            found = connection.execute(
+                'SELECT across, ran_there, told FROM knowledge '
+                'WHERE migration_id = ?',
+                (migration_id,),
+            ).fetchone()
+        if found is None:
+            return knowledge.NOTHING
+        across, ran_there, told = found
+        return knowledge.Knowledge(bool(across), bool(ran_there), told)
 
     def entry(self, migration_id: str) -> Entry | None:
         """Return what the journal has of a migration."""
@@ -289,6 +334,9 @@ class Outbox:
                 f'the outbox {self._path} was written by a newer '
                 'kvm-balancer-executor; upgrade this one'
             )
+        if found == _SCHEMA_VERSION and self._tables() >= _TABLES:
+            # A full disk is no reason not to look after what is in it.
+            return
         connection.executescript(
             f'BEGIN IMMEDIATE; {_SCHEMA} '
             f'PRAGMA application_id = {_APPLICATION_ID}; '
@@ -305,19 +353,21 @@ class Outbox:
         (mark,) = connection.execute('PRAGMA application_id').fetchone()
         if mark == _APPLICATION_ID:
             return
-        tables = {
-            name
-            for (name,) in connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' "
-                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
-            )
-        }
-        if mark or not (tables <= _TABLES):
+        if mark or not (self._tables() <= _TABLES):
             raise errors.StoreError(
                 f'the outbox {self._path} is a database of another program, '
                 'which is left as it is; set [executor] state_path to a '
                 'file of its own'
             )
+
+    def _tables(self) -> set[str]:
+        return {
+            name
+            for (name,) in self._connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' "
+                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+            )
+        }
 
     @contextlib.contextmanager
     def _transaction(self) -> collections.abc.Iterator[sqlite3.Connection]:

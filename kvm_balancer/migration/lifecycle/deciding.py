@@ -73,7 +73,7 @@ def doubt(life: course.Course, event: events.Stumbled) -> course.Wishes:
     again.
     """
     after = life.after
-    after.lost = life.switched = True
+    after.lost = life.switched = after.unwatched = True
     after.looks = after.agreed = 0
     after.verdict = after.mending = after.settled = None
     return _be_unknown(

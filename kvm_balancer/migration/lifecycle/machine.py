@@ -88,7 +88,7 @@ class Machine:
                 cause='the executor is back',
                 owned=owned,
                 told_unknown=told_unknown,
-                known=known or knowledge.Knowledge(),
+                known=known or knowledge.NOTHING,
             )
         )
 

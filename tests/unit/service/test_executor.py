@@ -13,11 +13,14 @@ import msgspec
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
+from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import executor
+from kvm_balancer.service import journal
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import marks
 from tests.fixtures import pauses
@@ -417,6 +420,41 @@ class ExecutorTest(unittest.TestCase):
         )
         self.assertEqual([], self.memory.unfinished())
 
+    def test_what_is_unknown_is_looked_at_while_the_disk_is_full(self):
+        """And told as soon as there is room."""
+        full = FullOnce(self.memory)
+        self.executor._journal._memory = full
+        with pauses.short(), self.assertLogs(level='ERROR') as logs:
+            wanted = self.unknown()
+            self.assertEqual(0, full._left)
+            self.assertEqual(
+                'unknown', self.executor.state(wanted.migration_id)
+            )
+        said = ' '.join(logs.output)
+        self.assertEqual(1, said.count('no space left'))
+        self.assertIn('unknown', said)
+
+    def test_what_was_seen_is_in_the_journal_before_it_matters(self):
+        self.policy = lambda: lives.Told(contract.StartPostCopy('now'))
+        wanted = self.request(
+            self.world.start('here', dirty_rate_mib_s=3000.0),
+            options=request.Options(post_copy=True),
+        )
+        seen = []
+        remember = self.memory.remember
+
+        def note(name, known):
+            remember(name, known)
+            seen.append((known.ran_there, self.memory.known(name)))
+
+        self.memory.remember = note
+        self.executor.migrate(wanted)
+        self.wait_for_outcomes(1)
+        self.assertIn((True, True), [(a, b.ran_there) for a, b in seen])
+        self.assertEqual(
+            knowledge.NOTHING, self.memory.known(wanted.migration_id)
+        )
+
     def mark(self, wanted, **changes):
         def mark(world):
             held = world.host('here').find(wanted.instance)
@@ -473,11 +511,11 @@ class ExecutorTest(unittest.TestCase):
 
     def test_an_outcome_waits_for_a_disk_that_does_not_take_it(self):
         wanted = self.request(self.world.start('here'))
-        whole, executor.RETRY_SECONDS = executor.RETRY_SECONDS, 0.01
-        self.addCleanup(setattr, executor, 'RETRY_SECONDS', whole)
+        whole, journal.RETRY_SECONDS = journal.RETRY_SECONDS, 0.01
+        self.addCleanup(setattr, journal, 'RETRY_SECONDS', whole)
         full = FullOnce(self.memory)
-        self.executor._memory = full
-        with self.assertLogs('kvm_balancer.service.executor', 'ERROR') as log:
+        self.executor._journal._memory = full
+        with self.assertLogs('kvm_balancer.service.journal', 'ERROR') as log:
             self.executor.migrate(wanted)
             self.wait_for_outcomes(1)
         self.assertEqual(1, len(log.output))

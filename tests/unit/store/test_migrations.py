@@ -111,6 +111,44 @@ class MigrationsTest(base.StoreCase):
             [(one.state, one.text) for one in self.migrations.get('m').story],
         )
 
+    def test_another_finding_of_what_is_unknown_is_shown_in_its_place(self):
+        findings = [
+            base.make_outcome(
+                'm',
+                KINDS.UNKNOWN,
+                reason=reason,
+                ended_at=at,
+                story=(outcome.StoryLine(at, 'unknown', reason),),
+            )
+            for reason, at in (('out of sight', 5.0), ('runs twice', 7.0))
+        ]
+        first, second = findings
+        for told, news in (
+            (first, True),
+            (first, False),
+            (second, True),
+            # delivered once more
+            (first, False),
+            (second, False),
+        ):
+            self.assertEqual(news, self.migrations.record_outcome(told))
+        (found,) = self.migrations.latest(unknown=True)
+        self.assertEqual('runs twice', found.reason)
+        self.assertEqual(
+            ['out of sight', 'runs twice'],
+            [one.text for one in self.migrations.get('m').story],
+        )
+
+    def test_what_is_done_about_what_is_unknown_is_in_its_story(self):
+        self.migrations.record_outcome(base.make_outcome('m', KINDS.UNKNOWN))
+        self.assertTrue(
+            self.migrations.record_progress('m', 'recovering', 'anew', 9e9)
+        )
+        found = self.migrations.get('m')
+        self.assertEqual(
+            ('unknown', 'anew'), (found.state, found.story[-1].text)
+        )
+
     def test_an_outcome_that_was_never_asked_for_here_is_kept(self):
         self.assertTrue(self.migrations.record_outcome(base.make_outcome()))
         found = self.migrations.get(base.MIGRATION)

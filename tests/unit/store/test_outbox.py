@@ -10,6 +10,7 @@ import threading
 import unittest
 
 from kvm_balancer import errors
+from kvm_balancer.migration import knowledge
 from kvm_balancer.store import outbox
 
 _PUT_AND_DIE = """
@@ -191,6 +192,42 @@ class OutboxTest(unittest.TestCase):
         box.conclude('m', 'failed', 3.0, 'outcome', b'!')
         self.assertEqual([], box.unfinished())
         self.assertEqual([b'?', b'!'], [one.payload for one in box.pending()])
+
+    def test_another_finding_takes_the_place_of_one_that_waits(self):
+        box = self._open()
+        box.accept('m', b'', 'requested', 1.0)
+        for told in (b'first', b'second'):
+            box.conclude('m', 'unknown', 2.0, 'outcome', told, final=False)
+        self.assertEqual([b'second'], [one.payload for one in box.pending()])
+
+    def test_what_was_seen_and_told_is_known_until_it_is_over(self):
+        box = self._open()
+        box.accept('m', b'', 'requested', 1.0)
+        self.assertEqual(knowledge.NOTHING, box.known('m'))
+        box.remember('m', knowledge.Knowledge(ran_there=True, told='not yet'))
+        box.conclude('m', 'unknown', 2.0, 'o', b'?', final=False, told='why')
+        box.remember('m', knowledge.Knowledge(across=True, ran_there=True))
+        box.close()
+        box = self._open()
+        self.assertEqual(
+            knowledge.Knowledge(across=True, ran_there=True, told='why'),
+            box.known('m'),
+        )
+        box.conclude('m', 'completed', 3.0, 'o', b'!')
+        self.assertEqual(knowledge.NOTHING, box.known('m'))
+
+    def test_it_is_opened_without_a_write(self):
+        """A disk that is full is no reason not to look at what is in it."""
+        self._open().close()
+        before = self.path.read_bytes()
+        watched = self.path.with_name('watched.sqlite')
+        watched.write_bytes(before)
+        box = outbox.Outbox(watched)
+        self.addCleanup(box.close)
+        (pages,) = box._connection.execute('PRAGMA wal_checkpoint').fetchone()[
+            1:2
+        ]
+        self.assertEqual(0, pages)
 
     def test_the_journal_knows_what_has_not_ended(self):
         box = self._open()

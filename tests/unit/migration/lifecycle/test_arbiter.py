@@ -156,9 +156,7 @@ class TestAllPairs(unittest.TestCase):
             seen = S.PAUSED_MIGRATION, destination
             self.assertEqual(A.RESUME_SOURCE, judge(*seen).action)
             for known in ({'ran_there': True}, {'watched': False}):
-                self.assertEqual(
-                    A.CALL_A_PERSON, judge(*seen, **known).action
-                )
+                self.assertEqual(A.CALL_A_PERSON, judge(*seen, **known).action)
 
     def test_an_instance_that_ended_on_arrival_has_arrived(self):
         for source, action in (

@@ -18,9 +18,7 @@ Kind = outcome.OutcomeKind
 State = states.State
 
 
-def adopted(
-    *decisions, owned=True, told_unknown=False, known=None, **options
-):
+def adopted(*decisions, owned=True, told_unknown=False, known=None, **options):
     life = lives.Life(*decisions, **options)
     life.wishes.extend(life.machine.adopt(100.0, owned, told_unknown, known))
     return life
