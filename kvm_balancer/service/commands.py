@@ -169,7 +169,10 @@ class Commands:
             self._end_overdue(flight)
 
     def _end_unknown(self, flight: flights.Flight, said: str) -> None:
-        if flight.confirmed:
+        if flight.unknown:
+            # It was told before, and nobody there will ever know more.
+            self._air.asked(flight.wanted.migration_id, self._clock())
+        elif flight.confirmed:
             self._end(
                 flight.wanted,
                 outcome.OutcomeKind.UNKNOWN,

@@ -212,10 +212,12 @@ class Dispatcher:
         if ended.outcome in _CHANGES:
             # Before its slots are free: who finds them free sees this, too.
             self.flights.changed(ended.source, ended.destination, now)
-        flight = self.flights.land(ended.migration_id)
+        flight = self._off_the_air(ended)
         if flight is None and ended.plan_id:
             self._look_for_others(ended.plan_id, now)
-        LOG.info(
+        unknown = ended.outcome is outcome.OutcomeKind.UNKNOWN
+        LOG.log(
+            logging.ERROR if unknown else logging.INFO,
             'Migration %s of %s from %s to %s: %s, %s',
             ended.migration_id,
             ended.instance,
@@ -226,6 +228,16 @@ class Dispatcher:
         )
         if flight is not None:
             self._note_end_of_move(flight, ended)
+
+    def _off_the_air(self, ended: outcome.Outcome) -> flights.Flight | None:
+        """Take a migration out of the air, unless it is unknown.
+
+        :returns: it, where its plan has waited for it until now
+        """
+        if ended.outcome is outcome.OutcomeKind.UNKNOWN:
+            return self.flights.doubt(ended.migration_id)
+        flight = self.flights.land(ended.migration_id)
+        return None if flight is None or flight.unknown else flight
 
     def _look_for_others(self, plan_id: str, now: float) -> None:
         """See whether a plan is another agent's."""
@@ -276,6 +288,7 @@ class Dispatcher:
         for flight in self.flights.all():
             if (
                 flight.position is None
+                or flight.unknown
                 or flight.wanted.plan_id != current.plan_id
                 or flight.heard_at >= since
             ):

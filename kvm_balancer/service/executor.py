@@ -54,6 +54,7 @@ class Executor:
         any
     :param on_asked: called with an instance of which a migration is asked
         for, before anything is done about it; returns at once
+    :param ask_state: asks the executors of other hosts for migrations
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Executor:
         clock: collections.abc.Callable[[], float] = time.time,
         reserver: reservations.Reservations | None = None,
         on_asked: collections.abc.Callable[[str], None] = lambda _: None,
+        ask_state: admission.AskState | None = None,
     ) -> None:
         self._host = host
         self._reserver = reserver
         self._on_asked = on_asked
+        self._ask_state = ask_state
         self._hypervisor = hypervisor
         self._memory = memory
         self._make_machine = make_machine
@@ -112,7 +115,9 @@ class Executor:
             self._on_asked(wanted.instance)
             # Without the lock: a hypervisor may take its time, and meanwhile
             # others ask, cancel and end.
-            return self._accept(*admission.admit(self._hypervisor, wanted))
+            return self._accept(
+                *admission.admit(self._hypervisor, wanted, self._ask_state)
+            )
         finally:
             with self._lock:
                 self._asked.remove(wanted.instance)

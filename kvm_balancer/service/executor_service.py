@@ -90,6 +90,7 @@ class ExecutorService:
                 network=network.Network(self._driver, network.terms(conf)),
             ),
             on_asked=lambda uid: self._dirty_rates.leave_alone(uid),
+            ask_state=self._peers.state,
         )
         self._dirty_rates = dirty_rates.DirtyRates(
             self._driver,

@@ -2,8 +2,10 @@
 
 Owns what is in the air: who holds memory on which hosts, when each was last
 heard of, and which is due to be asked about; and, for what has landed, which
-hosts have not been looked at since. Threads of the agent (decision,
-listener, API) use it at once. All times are of the agent's clock.
+hosts have not been looked at since. What is told to be unknown stays in the
+air until it is known: its instance is in no other migration meanwhile.
+Threads of the agent (decision, listener, API) use it at once. All times are
+of the agent's clock.
 """
 
 import collections.abc
@@ -19,6 +21,7 @@ from kvm_balancer.model import outcome
 from kvm_balancer.model import placement
 from kvm_balancer.model import track as tracks
 
+_UNKNOWN = outcome.OutcomeKind.UNKNOWN.value
 _ENDS = frozenset(kind.value for kind in outcome.OutcomeKind)
 
 
@@ -31,6 +34,8 @@ class Flight:
     :ivar heard_at: when it was last heard of; at first, when it was sent
     :ivar asked_at: when it was last asked for in vain
     :ivar over_at: since when its executor says that it has ended
+    :ivar unknown: it was told that nobody knows how it ended; no plan and no
+        budget waits for it
     :ivar told: the last report of its progress
     :ivar recorder: what its reports have shown, on its executor's clock
     """
@@ -43,6 +48,7 @@ class Flight:
     statistics: events.Statistics | None = None
     asked_at: float = 0.0
     over_at: float | None = None
+    unknown: bool = False
     told: messages.Progress | None = None
     recorder: track.Recorder | None = None
 
@@ -81,6 +87,20 @@ class Flights:
         with self._lock:
             return self._flights.get(migration_id)
 
+    def doubt(self, migration_id: str) -> Flight | None:
+        """Note that it is unknown how one ended; it stays in the air.
+
+        :returns: it, the first time; None later, or where it was not there
+        """
+        with self._lock:
+            flight = self._flights.get(migration_id)
+            if flight is None or flight.unknown:
+                return None
+            flight.unknown = True
+            flight.state = outcome.OutcomeKind.UNKNOWN.value
+            flight.over_at = None
+            return flight
+
     def land(self, migration_id: str) -> Flight | None:
         """Take one out; None when it was not in the air."""
         with self._lock:
@@ -107,7 +127,7 @@ class Flights:
             flight.confirmed = True
             flight.heard_at = max(flight.heard_at, at)
             flight.state = state
-            if state not in _ENDS:
+            if state not in _ENDS or (flight.unknown and state == _UNKNOWN):
                 flight.over_at = None
             elif flight.over_at is None:
                 flight.over_at = at
@@ -170,9 +190,10 @@ class Flights:
     def busy(self, fleet: columns.Fleet) -> list[tuple[str, str]]:
         """Return the source and destination of each.
 
-        Those of migrations that others began, and *fleet* shows, as well.
+        Those of migrations that others began, and *fleet* shows, as well; not
+        those that are unknown, whose hosts would wait for them without end.
         """
-        flights = self.all()
+        flights = [one for one in self.all() if not one.unknown]
         ours = {flight.wanted.instance for flight in flights}
         return [
             *((one.wanted.source, one.wanted.destination) for one in flights),

@@ -60,9 +60,12 @@ class Paths:
         return BALANCER
 
     def adopt(self, left: collections.abc.Iterable[flights.Flight]) -> None:
-        """Take up migrations that an earlier run sent through Nova."""
+        """Take up migrations that an earlier run sent through Nova.
+
+        Those that are unknown are looked at again by :meth:`look_again`.
+        """
         for flight in left:
-            if flight.wanted.owner != NOVA:
+            if flight.wanted.owner != NOVA or flight.unknown:
                 continue
             if self._cloud is None:
                 self._orphans.add(flight.wanted.migration_id)

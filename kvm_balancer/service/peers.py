@@ -51,6 +51,20 @@ class Peers:
             wish=messages.encode_release(messages.Release(migration_id)),
         )
 
+    def state(self, host: str, migration_id: str) -> str:
+        """Ask where a migration away from another host stands.
+
+        :raises NotFound: when the executor there never accepted it
+        """
+        return str(
+            self._client.call(
+                'state',
+                server=host,
+                timeout_seconds=ANSWER_SECONDS,
+                migration_id=migration_id,
+            )
+        )
+
     def warm(self) -> None:
         """Make the connection now, so that no migration waits for it.
 

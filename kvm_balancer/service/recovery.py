@@ -7,6 +7,7 @@ is.
 
 from kvm_balancer.migration import request
 from kvm_balancer.model import execution
+from kvm_balancer.model import outcome
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
 from kvm_balancer.service import restraint as restraints
@@ -31,7 +32,8 @@ def take_up(
 
     :raises StoreError: when the store does not answer
     """
-    for record in store.migrations.unfinished():
+    unknown = store.migrations.unknown()
+    for record in (*store.migrations.unfinished(), *unknown):
         air.add(_flight_of(record))
     for kept in store.plans.running():
         for move in kept.moves:
@@ -77,6 +79,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
         # Only an executor that has it tells of other states.
         confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
+        unknown=record.outcome is outcome.OutcomeKind.UNKNOWN,
     )
 
 

@@ -176,10 +176,13 @@ class MigrationStore:
             .order_by(table.accepted_at, table.id)
         )
 
-    def unknown(self, owner: str) -> list[records.MigrationRecord]:
+    def unknown(
+        self, owner: str | None = None
+    ) -> list[records.MigrationRecord]:
         """Return the migrations whose outcome is unknown, oldest first.
 
-        :param owner: who carried them out, ``balancer`` or ``nova``
+        :param owner: who carried them out, ``balancer`` or ``nova``; None for
+            all
         """
         table = tables.Migration
         found = self._select(
@@ -187,7 +190,7 @@ class MigrationStore:
             .where(table.outcome == _UNKNOWN)
             .order_by(table.accepted_at, table.id)
         )
-        return [one for one in found if one.owner == owner]
+        return [one for one in found if owner in (None, one.owner)]
 
     def completed(self, since: float) -> list[tuple[str, correction.Lesson]]:
         """Return what completed since then as it had been predicted.

@@ -387,6 +387,56 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual(outcome.OutcomeKind.UNKNOWN, record.outcome)
         self.assertEqual(['unknown'], self.move_states())
 
+    def tell(self, wanted, kind, reason, at=5.0):
+        self.dispatcher.note_outcome(
+            base.make_outcome(
+                wanted.migration_id,
+                kind,
+                instance=wanted.instance,
+                source=wanted.source,
+                destination=wanted.destination,
+                plan_id=wanted.plan_id,
+                reason=reason,
+                ended_at=at,
+                story=(outcome.StoryLine(at, kind.value, reason),),
+            )
+        )
+
+    def test_what_is_unknown_stays_in_the_air_and_nobody_waits_for_it(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        unknown = outcome.OutcomeKind.UNKNOWN
+        for at, reason in ((5.0, 'out of sight'), (6.0, 'runs twice')):
+            self.tell(wanted, unknown, reason, at)
+        self.assertTrue(self.dispatcher.idle)
+        self.assertEqual([], self.dispatcher.flights.busy(self.fleet))
+        self.executors.states[wanted.migration_id] = 'unknown'
+        for _ in range(40):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.dispatcher.flights.rows(self.fleet)))
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertEqual('runs twice', record.reason)
+        self.dispatcher.commands.cancel(wanted.migration_id, 'a person')
+        self.tell(wanted, outcome.OutcomeKind.FAILED, 'it never left', 7.0)
+        self.assertEqual([], self.dispatcher.flights.all())
+
+    def test_so_it_does_with_another_run_of_the_agent(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.tell(wanted, outcome.OutcomeKind.UNKNOWN, 'out of sight')
+        self.dispatcher.flights.land(wanted.migration_id)
+        self.dispatcher.recover()
+        (flight,) = self.dispatcher.flights.all()
+        self.assertTrue(flight.unknown)
+        # its executor has forgotten it
+        for _ in range(3):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertEqual('out of sight', record.reason)
+        self.assertEqual(1, len(self.dispatcher.flights.all()))
+
     def test_a_silent_executor_leaves_the_migration_in_the_air(self):
         self.begin(('a', 'hot', 'cold', ()))
         (wanted,) = self.executors.commands

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 import uuid
 
 import msgspec
@@ -480,6 +481,31 @@ class ExecutorTest(unittest.TestCase):
         self.assertIn('in no journal', told.reason)
         view = self.world.driver('here').view(wanted.instance)
         self.assertEqual('paused for migration', view.end.state)
+
+    def test_what_came_and_is_not_known_to_have_arrived_does_not_go_on(self):
+        wanted = self.request(
+            self.world.start('here'),
+            source='far',
+            destination='here',
+        )
+        self.mark(wanted)
+        onward = self.request(wanted.instance)
+        for answer, said in (
+            (lambda *_: 'unknown', 'unknown'),
+            (lambda *_: 'verifying', 'verifying'),
+            (mock.Mock(side_effect=errors.BusError('silence')), 'silence'),
+            (None, 'is not asked'),
+        ):
+            self.executor._ask_state = answer
+            with self.assertRaisesRegex(
+                errors.MigrationError, f'from far.*{said}.*--unknown'
+            ):
+                self.executor.migrate(onward)
+        asked = mock.Mock(return_value='completed')
+        self.executor._ask_state = asked
+        self.executor.migrate(onward)
+        asked.assert_called_once_with('far', wanted.migration_id)
+        self.wait_for_outcomes(1)
 
     def test_a_mark_that_an_end_left_is_taken_off(self):
         wanted = self.request(self.world.start('here'))
