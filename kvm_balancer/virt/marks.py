@@ -10,12 +10,35 @@ from kvm_balancer.migration import request
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What the migrations of an instance are limited to."""
+
+    downtime_ms: int
+    bandwidth_mib_s: int
+    post_copy_mib_s: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Card:
+    """A network card of an instance, where it was before it left.
+
+    :ivar port: of the bridge
+    """
+
+    bridge: str
+    mac: str
+    port: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
     """Which migration an instance is in, and all it takes to look after it.
 
     :ivar accepted_at: seconds since the epoch
     :ivar images: that were made on the destination for its disks, each where
         there was no file before
+    :ivar limits: as they were before this migration; None where not noted
+    :ivar cards: of which bridges of the source can tell
     """
 
     migration_id: str
@@ -24,6 +47,8 @@ class Mark:
     destination_uri: str
     accepted_at: float = 0.0
     images: tuple[str, ...] = ()
+    limits: Limits | None = None
+    cards: tuple[Card, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,10 +62,17 @@ class Marked:
     mark: Mark
 
 
-def of(wanted: request.Request, images: tuple[str, ...] = ()) -> Mark:
+def of(
+    wanted: request.Request,
+    images: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    cards: tuple[Card, ...] = (),
+) -> Mark:
     """Return the mark of a migration.
 
     :param images: made on the destination for its disks
+    :param limits: as they were before it
+    :param cards: where they were before it
     """
     return Mark(
         migration_id=wanted.migration_id,
@@ -49,6 +81,8 @@ def of(wanted: request.Request, images: tuple[str, ...] = ()) -> Mark:
         destination_uri=wanted.destination_uri,
         accepted_at=wanted.accepted_at,
         images=images,
+        limits=limits,
+        cards=cards,
     )
 
 

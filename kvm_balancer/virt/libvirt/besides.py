@@ -8,9 +8,14 @@ import collections.abc
 import logging
 
 from kvm_balancer.migration import events
+from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import announcing
+from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import leftovers
 from kvm_balancer.virt.libvirt import lines
+from kvm_balancer.virt.libvirt import locks
+from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import preflight
 from kvm_balancer.virt.libvirt import transfer
 
@@ -24,6 +29,7 @@ class Besides:
     """The disks and network cards of one migration.
 
     :param instance: uuid of the domain
+    :param migration_id: by which its mark is told from others
     :param wait: sleeps for so many seconds; True where nobody waits any more
     :param repeat: announce the guest once more where the network has not
         heard of its new place
@@ -33,23 +39,36 @@ class Besides:
     def __init__(
         self,
         instance: str,
+        migration_id: str,
         links: lines.Lines,
         wait: collections.abc.Callable[[float], bool],
         repeat: bool,
         note: Note,
     ) -> None:
         self._instance = instance
+        self._migration_id = migration_id
         self._links = links
         self._wait = wait
         self._repeat = repeat
         self._note = note
-        self._cards = announcing.Cards()
+        #: None where pre-flight was another run's
+        self._cards: announcing.Cards | None = None
         self.disks = transfer.Transfer((), keep=True)
 
     def take(self, found: preflight.Findings, keep_disks: bool) -> None:
         """Take in what pre-flight has found."""
         self.disks = transfer.Transfer(found.copies, keep_disks)
         self._cards = found.cards
+
+    @property
+    def cards(self) -> tuple[marks.Card, ...]:
+        """Where the network cards were before, for the mark."""
+        if self._cards is None:
+            return ()
+        return tuple(
+            marks.Card(bridge, mac, port)
+            for (bridge, mac), port in self._cards.ports.items()
+        )
 
     def make_images(self) -> None:
         """Make images on the destination for the disks that are copied.
@@ -62,13 +81,29 @@ class Besides:
         """Do what has to be done, now that both ends were looked at."""
         if transfer.moved(source, destination):
             self.confirm_place()
-        told = self.disks.settle(
-            source, destination, self._links.source, self._links.destination
-        )
+        if self.disks.made and not self.disks.settled:
+            self._see_to_disks(source, destination)
+
+    def _see_to_disks(
+        self, source: events.End, destination: events.End
+    ) -> None:
+        """Remove what is left of disks, once two looks say the same.
+
+        The second under the lock, as with all that cannot be undone.
+        """
+        here, there = self._links.source, self._links.destination
+        with locks.holding(self._instance):
+            seen = (
+                ends.look(here, self._instance),
+                ends.look(there, self._instance),
+            )
+            if seen != (source, destination):
+                return
+            told = self.disks.settle(*seen, here, there)
         if told:
             self._note('the disks', told)
 
-    def clean(self, migration_id: str) -> None:
+    def clean(self) -> None:
         """Remove images of an earlier run of this migration, if it stayed.
 
         Those of this run are seen to while its ends are looked at.
@@ -79,15 +114,18 @@ class Besides:
             self._links.source,
             self._links.destination,
             self._instance,
-            migration_id,
+            self._migration_id,
         )
         if told:
             self._note('the disks', told)
 
     def confirm_place(self) -> None:
         """See, once, that the network knows where the guest is now."""
-        cards, self._cards = self._cards, announcing.Cards()
         try:
+            cards = self._cards
+            if cards is None:
+                cards = self._cards_of_mark()
+            self._cards = announcing.Cards()
             told = announcing.confirm(
                 cards,
                 self._links.destination,
@@ -101,3 +139,16 @@ class Besides:
             told = f'internal error: {error}'
         if told:
             self._note('the announcement', told)
+
+    def _cards_of_mark(self) -> announcing.Cards:
+        """Return where the cards were, as an earlier run has noted it."""
+
+        def read(handle: connection.Handle) -> marks.Mark | None:
+            return marking.read(handle.lookupByUUIDString(self._instance))
+
+        mark = self._links.destination.call(read)
+        if mark is None or mark.migration_id != self._migration_id:
+            return announcing.Cards()
+        return announcing.Cards(
+            {(one.bridge, one.mac): one.port for one in mark.cards}
+        )

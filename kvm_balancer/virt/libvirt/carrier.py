@@ -94,12 +94,13 @@ class LibvirtCarrier(driver.Carrier):
         self._downtime_set = False
         self._besides = besides.Besides(
             wanted.instance,
+            wanted.migration_id,
             self._lines,
             self._closed.wait,
             repeat_announcement,
             self._note,
         )
-        self._limits = limits.Limits()
+        self._limits = limits.Limits(wanted.migration_id)
         name = wanted.migration_id[:8]
         self._steering = lane.Lane(f'steer-{name}')
         self._looking = lane.Lane(f'look-{name}')
@@ -259,9 +260,7 @@ class LibvirtCarrier(driver.Carrier):
     ) -> None:
         domain = handle.lookupByUUIDString(self._wanted.instance)
         if not more_flags:
-            marking.write(
-                domain, marks.of(self._wanted, self._besides.disks.made)
-            )
+            self._mark(domain)
         bandwidth = self._bandwidth_mib_s
         if bandwidth is None:
             bandwidth = options.bandwidth_mib_s
@@ -300,16 +299,28 @@ class LibvirtCarrier(driver.Carrier):
             )
         )
 
+    def _mark(self, domain: connection.Handle) -> None:
+        """Have the domain tell all that another run has to know."""
+        made = self._besides.disks.made
+        cards = self._besides.cards
+        marking.write(
+            domain, marks.of(self._wanted, made, self._limits.before, cards)
+        )
+
+    def _note_limits(self, domain: connection.Handle) -> None:
+        if self._limits.remember(domain):
+            self._mark(domain)
+
     def _set_downtime(self, downtime_ms: int) -> None:
         self._downtime_set = True
-        self._domain(self._limits.remember)
+        self._domain(self._note_limits)
         self._domain(
             lambda domain: domain.migrateSetMaxDowntime(downtime_ms, 0)
         )
 
     def _set_bandwidth(self, mib_s: int) -> None:
         self._bandwidth_mib_s = mib_s
-        self._domain(self._limits.remember)
+        self._domain(self._note_limits)
         limit = mib_s or jobs.UNLIMITED_MIB_S
         self._domain(lambda domain: domain.migrateSetMaxSpeed(limit, 0))
         if self._wanted.options.post_copy:
@@ -364,7 +375,7 @@ class LibvirtCarrier(driver.Carrier):
         with contextlib.suppress(errors.KVMBalancerError):
             self._domain(self._limits.restore)
         if clean:
-            self._besides.clean(self._wanted.migration_id)
+            self._besides.clean()
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 

@@ -2,43 +2,71 @@
 
 libvirt and QEMU keep what one migration was limited to for the next one,
 whoever begins that: an operator would wonder at a downtime that he never set.
-Owns what was there before; what is set meanwhile is the carrier's.
+Owns what was there before; what is set meanwhile is the carrier's. The mark of
+the migration tells it to another run of the executor.
 """
 
 import libvirt
 
+from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import marking
 
-#: Streams, by libvirt's flags: that of pre-copy and that of post-copy.
-_STREAMS = (0, libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
+_POST_COPY = libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
 
 
 class Limits:
-    """What a domain's migrations were limited to before this one."""
+    """What a domain's migrations were limited to before this one.
 
-    def __init__(self) -> None:
-        self._downtime_ms: int | None = None
-        self._bandwidths_mib_s: tuple[int, ...] = ()
+    :param migration_id: of this one
+    :ivar before: None while nothing was noted
+    """
 
-    def remember(self, domain: connection.Handle) -> None:
-        """Note what is there, before the first of it is changed."""
-        if self._downtime_ms is None:
-            self._bandwidths_mib_s = _bandwidths(domain)
-            self._downtime_ms = domain.migrateGetMaxDowntime(0)
+    def __init__(self, migration_id: str) -> None:
+        self._migration_id = migration_id
+        self.before: marks.Limits | None = None
+
+    def remember(self, domain: connection.Handle) -> bool:
+        """Note what is there, before the first of it is changed.
+
+        :returns: whether that is to be written into the mark: not where an
+            earlier run has done it
+        """
+        if self.before is not None:
+            return False
+        mark = self._mark(domain)
+        self.before = _read(domain)
+        if mark is None:
+            return True
+        self.before = mark.limits or self.before
+        return False
 
     def restore(self, domain: connection.Handle) -> None:
         """Put back what is another one now, if it was noted."""
-        downtime_ms = self._downtime_ms
-        if downtime_ms is None:
+        before = self.before
+        if before is None:
+            mark = self._mark(domain)
+            before = None if mark is None else mark.limits
+        if before is None:
             return
-        if domain.migrateGetMaxDowntime(0) != downtime_ms:
-            domain.migrateSetMaxDowntime(downtime_ms, 0)
-        for flag, before, now in zip(
-            _STREAMS, self._bandwidths_mib_s, _bandwidths(domain), strict=True
-        ):
-            if now != before:
-                domain.migrateSetMaxSpeed(before, flag)
+        now = _read(domain)
+        if now.downtime_ms != before.downtime_ms:
+            domain.migrateSetMaxDowntime(before.downtime_ms, 0)
+        if now.bandwidth_mib_s != before.bandwidth_mib_s:
+            domain.migrateSetMaxSpeed(before.bandwidth_mib_s, 0)
+        if now.post_copy_mib_s != before.post_copy_mib_s:
+            domain.migrateSetMaxSpeed(before.post_copy_mib_s, _POST_COPY)
+
+    def _mark(self, domain: connection.Handle) -> marks.Mark | None:
+        mark = marking.read(domain)
+        if mark is None or mark.migration_id != self._migration_id:
+            return None
+        return mark
 
 
-def _bandwidths(domain: connection.Handle) -> tuple[int, ...]:
-    return tuple(domain.migrateGetMaxSpeed(flag) for flag in _STREAMS)
+def _read(domain: connection.Handle) -> marks.Limits:
+    return marks.Limits(
+        downtime_ms=domain.migrateGetMaxDowntime(0),
+        bandwidth_mib_s=domain.migrateGetMaxSpeed(0),
+        post_copy_mib_s=domain.migrateGetMaxSpeed(_POST_COPY),
+    )

@@ -6,6 +6,9 @@ the definition. The running domain carries it, and its definition where it
 has one: a copy that is left shut off is known by it as well.
 """
 
+import collections.abc
+import dataclasses
+from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
@@ -37,6 +40,14 @@ def write(domain: connection.Handle, mark: marks.Mark) -> None:
     )
     for path in mark.images:
         ElementTree.SubElement(element, 'image', {'path': path})
+    if mark.limits is not None:
+        ElementTree.SubElement(
+            element, 'limits', _texts(dataclasses.asdict(mark.limits))
+        )
+    for card in mark.cards:
+        ElementTree.SubElement(
+            element, 'card', _texts(dataclasses.asdict(card))
+        )
     domain.setMetadata(
         _ELEMENT,
         ElementTree.tostring(element, 'unicode'),
@@ -82,23 +93,52 @@ def parse(text: str) -> marks.Mark | None:
         # libvirt parsed it before, and expands no entity of a guest's
         element = ElementTree.fromstring(text)  # noqa: S314
         accepted = float(element.get('accepted') or 0.0)
-    except (ElementTree.ParseError, ValueError):
+        mark = _read(element, accepted)
+    except (ElementTree.ParseError, KeyError, ValueError):
         return None
-    mark = marks.Mark(
+    named = (mark.migration_id, mark.source, mark.destination)
+    return mark if all(named) else None
+
+
+def _read(element: ElementTree.Element, accepted: float) -> marks.Mark:
+    return marks.Mark(
         migration_id=element.get('id') or '',
         source=element.get('source') or '',
         destination=element.get('destination') or '',
         destination_uri=element.get('uri') or '',
         accepted_at=accepted,
         images=tuple(
-            path
-            for one in element.iter()
-            if one.tag.rpartition('}')[2] == 'image'
-            and (path := one.get('path'))
+            path for one in _parts(element, 'image') if (path := one['path'])
+        ),
+        limits=_limits(element),
+        cards=tuple(
+            marks.Card(one['bridge'], one['mac'], one['port'])
+            for one in _parts(element, 'card')
         ),
     )
-    named = (mark.migration_id, mark.source, mark.destination)
-    return mark if all(named) else None
+
+
+def _parts(
+    element: ElementTree.Element, name: str
+) -> collections.abc.Iterator[dict[str, str]]:
+    """Return the attributes of its parts of one name."""
+    for one in element.iter():
+        if one.tag.rpartition('}')[2] == name:
+            yield one.attrib
+
+
+def _limits(element: ElementTree.Element) -> marks.Limits | None:
+    for one in _parts(element, 'limits'):
+        return marks.Limits(
+            int(one['downtime_ms']),
+            int(one['bandwidth_mib_s']),
+            int(one['post_copy_mib_s']),
+        )
+    return None
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
 
 
 def _places(domain: connection.Handle) -> int:

@@ -41,7 +41,8 @@ class Transfer:
         self._keep = keep
         self._made: list[str] = []
         self._succeeded: bool | None = None
-        self._settled = False
+        #: nothing is left to be done
+        self.settled = False
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -108,13 +109,13 @@ class Transfer:
 
         :returns: what was done, for the story; empty for nothing
         """
-        if self._settled or not self._made or self._succeeded is None:
+        if self.settled or not self._made or self._succeeded is None:
             return ''
         over = moved(source, destination) and self._succeeded
         back = stayed(source, destination) and not self._succeeded
         if not (over or back):
             return ''
-        self._settled = True
+        self.settled = True
         paths = list(self._made)
         if back:
             return f'on the destination, {remove(there, paths)}'

@@ -10,7 +10,14 @@ from kvm_balancer.virt.libvirt import locks
 from kvm_balancer.virt.libvirt import marking
 
 MARK = marks.Mark(
-    'm-1', 'a & b', '"c"', 'qemu+tls://c/system?x=1&y=2', 1.5, ('/a & b', '/c')
+    'm-1',
+    'a & b',
+    '"c"',
+    'qemu+tls://c/system?x=1&y=2',
+    1.5,
+    ('/a & b', '/c'),
+    marks.Limits(300, 8796093022207, 0),
+    (marks.Card('br"0', '52:54:00:00:00:01', 'vnet<1'),),
 )
 
 
@@ -73,6 +80,8 @@ class MarkingTest(unittest.TestCase):
             '<migration',
             '<migration/>',
             '<migration id="m" source="a" uri="x"/>',
+            '<migration id="m" source="a" destination="b"><limits/>'
+            '</migration>',
             '<migration id="m" source="a" destination="b" accepted="soon"/>',
         ):
             self.assertIsNone(marking.parse(text), text)
