@@ -207,6 +207,28 @@ class RecoveryTest(unittest.TestCase):
         self.assertTrue(self.ground.has_image(path, 0))
         self.assertIn(f'{path} was removed', str(ended.story))
 
+    def test_limits_that_a_killed_executor_set_are_put_back(self):
+        uid = self.ground.busy()
+        domain = self.ground.domain(uid)
+
+        def limits():
+            return (
+                domain.migrateGetMaxDowntime(0),
+                domain.migrateGetMaxSpeed(0),
+            )
+
+        before = limits()
+        wanted = self.wanted(uid, _OPTIONS)
+        with self.carried_by_a_process(wanted, 'pre-copy'):
+            self.assertNotEqual(before, limits())
+        runner = self.runner(wanted)
+        runner.adopt()
+        self.until_state('pre-copy')
+        runner.cancel('the test')
+        ended = self.outcome()
+        self.assertEqual(_Kind.CANCELLED, ended.outcome, ended)
+        self.assertEqual(before, limits())
+
     def test_a_source_that_dies_in_post_copy_takes_the_memory_along(self):
         """It is told so; nothing is done to what the destination has."""
         uid = self.ground.busy()
@@ -226,7 +248,8 @@ class RecoveryTest(unittest.TestCase):
         for before, kind, host in (
             ((stopped, _State.RUNNING), _Kind.COMPLETED, 1),
             ((_State.RUNNING, stopped), _Kind.FAILED, 0),
-            ((stopped, _State.ABSENT), _Kind.FAILED, 0),
+            # It may have run there, and gone on from there.
+            ((stopped, _State.ABSENT), _Kind.UNKNOWN, 0),
         ):
             with self.subTest(before=before):
                 uid = self.ground.calm()
@@ -235,7 +258,13 @@ class RecoveryTest(unittest.TestCase):
                 self.runner(wanted).adopt()
                 ended = self.outcome()
                 self.assertEqual(kind, ended.outcome, ended)
-                self.assertTrue(self.ground.domain(uid, host).isActive())
+                state, _ = self.ground.domain(uid, host).state()
+                self.assertEqual(
+                    libvirt.VIR_DOMAIN_PAUSED
+                    if kind is _Kind.UNKNOWN
+                    else libvirt.VIR_DOMAIN_RUNNING,
+                    state,
+                )
                 with self.assertRaises(libvirt.libvirtError):
                     self.ground.domain(uid, 1 - host)
 
