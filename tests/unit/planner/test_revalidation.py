@@ -7,9 +7,12 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
+from kvm_balancer.model import execution
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plan_model
 from kvm_balancer.model import records
+from kvm_balancer.planner import dispatch
 from kvm_balancer.planner import revalidation
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
@@ -129,6 +132,37 @@ class TestUnchanged(unittest.TestCase):
         self.assertEqual(['a1'], [one.instance for one in made.moves])
         self.assertGreater(made.moves[0].load_gap, 0.0)
         self.assertEqual('', objection(fleet, made.moves[0]))
+
+
+class TestCarriedOut(unittest.TestCase):
+    """A plan that nothing interferes with is carried out to its end."""
+
+    @hypothesis.settings(max_examples=60)
+    @hypothesis.given(
+        fleets.small(), st.sampled_from([*EVERY, None]), st.data()
+    )
+    def test_as_many_at_a_time_as_there_are_slots(self, fleet, policy, data):
+        made = propose(fleet, *(EVERY if policy is None else (policy,)))
+        carried = dispatch.Dispatch('p', made, 4)
+        running, done = {}, []
+        while not carried.done:
+            now = moved(fleet, *done)
+            in_flight = [
+                placement.InFlight(
+                    now.instance_row[one.instance],
+                    now.host_row[one.destination],
+                )
+                for one in running.values()
+            ]
+            review = revalidation.Review(now, plans.FILTERS, in_flight)
+            busy = [(one.source, one.destination) for one in running.values()]
+            for one in carried.next(now, busy, review):
+                self.assertIsInstance(one, dispatch.Start, one)
+                running[one.index] = one.move
+            index = data.draw(st.sampled_from(sorted(running)))
+            done.append(running.pop(index))
+            carried.ended(index, execution.MoveState.COMPLETED, '')
+        self.assertEqual(len(made.moves), len(done))
 
 
 class TestChanged(unittest.TestCase):

@@ -16,9 +16,12 @@ from kvm_balancer.model import outcome
 from kvm_balancer.model import plan as plans
 from kvm_balancer.model import records
 from kvm_balancer.model import sample
+from kvm_balancer.model.cloud import overlay
+from kvm_balancer.planner import budget
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import commands
 from kvm_balancer.service import dispatcher
+from kvm_balancer.service import restraint
 from kvm_balancer.store import store as stores
 from tests.fixtures import fleets
 from tests.unit.store import base
@@ -115,7 +118,7 @@ class DispatcherTest(base.StoreCase):
         self.dispatcher = self.build_dispatcher()
         self.fleet = build_fleet(a='hot', b='hot', c='cold')
 
-    def build_dispatcher(self):
+    def build_dispatcher(self, restraint=None):
         self.cooldowns = cooldown.Cooldowns(cooldown.Params())
         return dispatcher.Dispatcher(
             self.store,
@@ -129,6 +132,7 @@ class DispatcherTest(base.StoreCase):
                 patience=commands.Params(30.0, 120.0, 300.0),
             ),
             clock=lambda: self.now,
+            restraint=restraint,
         )
 
     def build_plan(self, *moves):
@@ -306,6 +310,41 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual(
             ['dispatched', 'dropped', 'dispatched'], self.move_states()
         )
+
+    def test_a_budget_is_kept_by_all_that_starts_at_once(self):
+        self.dispatcher = self.build_dispatcher(
+            restraint.Restraint(budgets=budget.Params(moves=1))
+        )
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', ()))
+        self.assertEqual(['dispatched', 'dropped'], self.move_states())
+        detail = self.store.plans.get('plan-1').moves[1].detail
+        self.assertIn('1 of 1 moves were begun this hour', detail)
+
+    def test_a_host_that_is_not_drained_any_more_keeps_the_rest(self):
+        plan = self.build_plan(
+            ('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,))
+        )
+        cause = plans.Cause(plans.CauseKind.DRAINING)
+        plan = dataclasses.replace(
+            plan,
+            moves=tuple(
+                dataclasses.replace(
+                    one, cause=cause, profile=plans.Profile.DRAIN
+                )
+                for one in plan.moves
+            ),
+        )
+        self.store.plans.save(
+            'plan-1', self.now, execution.PlanMode.AUTOMATIC, plan
+        )
+        self.dispatcher.begin('plan-1', plan)
+        self.dispatcher.step(overlay.drained(self.fleet, {'hot'}))
+        self.end(self.executors.commands[0])
+        self.dispatcher.step(build_fleet(self.now + 1.0, a='cold', b='hot'))
+        self.assertEqual(['completed', 'dropped'], self.move_states())
+        detail = self.store.plans.get('plan-1').moves[1].detail
+        self.assertEqual('hot is not drained any more', detail)
+        self.assertTrue(self.dispatcher.idle)
 
     def test_an_agent_that_ends_begins_nothing_more(self):
         self.dispatcher.stop()
