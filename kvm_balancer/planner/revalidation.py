@@ -8,6 +8,7 @@ them in the same step.
 """
 
 import collections.abc
+import functools
 
 import numpy as np
 
@@ -53,8 +54,18 @@ class Review(dispatch.Review):
         self._running = list(in_flight)
         self._held_back = held_back
         self._promised: list[plans.Move] = []
-        self._state = placement.Placement(fleet, self._running)
-        self._asked = admission.Admission(self._state, filters)
+
+    @functools.cached_property
+    def _state(self) -> placement.Placement:
+        """Where everything is; made when first asked for.
+
+        Most steps of a large fleet ask nothing, as no slot is free.
+        """
+        return placement.Placement(self._fleet, self._running)
+
+    @functools.cached_property
+    def _asked(self) -> admission.Admission:
+        return admission.Admission(self._state, self._filters)
 
     def take(self, move: plans.Move) -> None:
         """Count *move* as running from now on."""
@@ -65,8 +76,8 @@ class Review(dispatch.Review):
         row = self._fleet.instance_row.get(move.instance)
         destination = self._fleet.host_row.get(move.destination)
         if row is not None and destination is not None:
-            self._running.append(placement.InFlight(row, destination))
             self._state.begin(row, destination)
+            self._running.append(placement.InFlight(row, destination))
 
     def misfit(self, move: plans.Move) -> dispatch.Objection | None:
         """Say why the instance cannot go where *move* brings it."""
