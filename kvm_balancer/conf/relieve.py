@@ -35,8 +35,10 @@ make a host hot again. A limit given to ``kvm-balancer plan`` is met without.
         default=120.0,
         min=0.0,
         help="""
-Seconds for which some host must be over ``limit`` before the policy acts.
-Raised, short bursts move nothing; 0 acts at first sight.
+Seconds for which a host that is over ``limit`` must have been so, or within
+``margin`` of it, before the policy acts. Each host waits by itself. Raised,
+short bursts move nothing; 0 acts at first sight. Related: ``margin``,
+``[samples] ewma_seconds``.
 """,
     ),
 ]

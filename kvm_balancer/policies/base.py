@@ -9,6 +9,7 @@ predictions and reasons are looked after by the planner.
 """
 
 import abc
+import collections.abc
 import dataclasses
 from typing import ClassVar
 
@@ -37,12 +38,16 @@ class Trigger:
     :ivar start: act once the level has been above this for long enough
     :ivar stop: be content once it is at or under this
     :ivar text: one line with figures for the operator
+    :ivar near: where single hosts are what is bad: the level of those that
+        are over *start* or not far from it, by name. Each of them waits by
+        itself, and from then on
     """
 
     level: float
     start: float
     stop: float
     text: str
+    near: collections.abc.Mapping[str, float] | None = None
 
 
 class Policy(abc.ABC):

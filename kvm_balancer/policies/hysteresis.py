@@ -6,8 +6,14 @@ time. *Acting*: it has, and it has not come down to the stop threshold since.
 A level that dips under the start threshold while alarmed starts over, so a
 burst moves nothing; one that is between the two thresholds while acting
 goes on acting, so a policy does not stop half-way and start again.
+
+Where hosts are judged one by one, each waits for itself, from when it came
+near the threshold: one that has been loaded all along is over it with good
+reason, while a burst comes from further below. So the wait is over sooner for
+those, and no host that waits makes another one's burst count.
 """
 
+import collections.abc
 import dataclasses
 import enum
 
@@ -27,10 +33,14 @@ class Hysteresis:
     """Where a policy stands.
 
     :ivar since: when the mood began, in seconds since the epoch
+    :ivar waits: since when each host has been near the threshold, by name
     """
 
     mood: Mood = Mood.CONTENT
     since: float = 0.0
+    waits: collections.abc.Mapping[str, float] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def acting(self) -> bool:
@@ -51,16 +61,26 @@ def step(
     :param hold_seconds: how long the level must be above the start
         threshold
     """
-    if before.acting:
-        if trigger.level <= trigger.stop:
-            return Hysteresis(Mood.CONTENT, now)
-        return before
+    waits = {
+        host: min(now, before.waits.get(host, now))
+        for host in trigger.near or ()
+    }
+    mood, since = before.mood, before.since
+    if before.acting and trigger.level > trigger.stop:
+        return Hysteresis(mood, since, waits)
     if trigger.level <= trigger.start:
-        if before.mood is Mood.CONTENT:
-            return before
-        return Hysteresis(Mood.CONTENT, now)
-    alarmed = before.mood is Mood.ALARMED and before.since <= now
-    since = before.since if alarmed else now
-    if now - since >= hold_seconds:
-        return Hysteresis(Mood.ACTING, now)
-    return Hysteresis(Mood.ALARMED, since)
+        if mood is not Mood.CONTENT:
+            mood, since = Mood.CONTENT, now
+        return Hysteresis(mood, since, waits)
+    alarmed = mood is Mood.ALARMED and since <= now
+    since = since if alarmed else now
+    waited = now - since
+    if trigger.near is not None:
+        waited = max(
+            now - waits[host]
+            for host, level in trigger.near.items()
+            if level > trigger.start
+        )
+    if waited >= hold_seconds:
+        return Hysteresis(Mood.ACTING, now, waits)
+    return Hysteresis(Mood.ALARMED, since, waits)

@@ -43,7 +43,14 @@ class Relieve(base.Policy):
         if hot:
             name = fleet.hosts.name[int(load.argmax())]
             text = f'{text}; {name} is the hottest at {level:.2f}'
-        return base.Trigger(level, start=limit, stop=limit, text=text)
+        near = np.flatnonzero(load > limit - self.params.margin)
+        return base.Trigger(
+            level,
+            start=limit,
+            stop=limit,
+            text=text,
+            near={fleet.hosts.name[row]: float(load[row]) for row in near},
+        )
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         limit = self.params.limit

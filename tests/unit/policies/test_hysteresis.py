@@ -57,6 +57,58 @@ class TestHysteresis(unittest.TestCase):
     def test_without_a_hold_time_it_acts_at_first_sight(self):
         self.assertEqual('acting', moods([(0, 0.2)], hold=0))
 
+    NEAR = (
+        (
+            'one that was near waits no more once it is over',
+            [(0, {'a': 0.76}), (60, {'a': 0.78}), (70, {'a': 0.82})],
+            'content content acting',
+        ),
+        (
+            'one that comes from below waits',
+            [(0, {}), (60, {'a': 0.76}), (70, {'a': 0.82}), (120, {'a': 0.9})],
+            'content content alarmed acting',
+        ),
+        (
+            'nobody waits for another',
+            [(0, {'a': 0.78}), (60, {'a': 0.78}), (70, {'a': 0.78, 'b': 0.9})],
+            'content content alarmed',
+        ),
+        (
+            'a burst moves nothing, whoever is near',
+            [
+                (0, {'a': 0.78}),
+                (60, {'a': 0.78, 'b': 0.82}),
+                (110, {'a': 0.78, 'b': 0.79}),
+                (130, {'a': 0.78}),
+                (140, {'a': 0.78, 'b': 0.82}),
+            ],
+            'content alarmed content content alarmed',
+        ),
+        (
+            'it acts until all are under the limit',
+            [(0, {'a': 0.9}), (60, {'a': 0.9}), (70, {'b': 0.9}), (80, {})],
+            'alarmed acting acting content',
+        ),
+        (
+            'a clock set back starts the wait over',
+            [(1000, {'a': 0.9}), (10, {'a': 0.9}), (69, {'a': 0.9})],
+            'alarmed alarmed alarmed',
+        ),
+    )
+
+    def test_hosts_wait_each_for_itself_from_when_they_were_near(self):
+        """They are near from 0.75 on, and over the threshold from 0.8."""
+        for name, levels, expected in self.NEAR:
+            with self.subTest(name):
+                state, found = hysteresis.Hysteresis(), []
+                for now, near in levels:
+                    trigger = base.Trigger(
+                        max(near.values(), default=0.0), 0.8, 0.8, '', near
+                    )
+                    state = hysteresis.step(state, trigger, now, 60)
+                    found.append(str(state.mood))
+                self.assertEqual(expected, ' '.join(found))
+
     def test_only_acting_is_acting(self):
         for mood in hysteresis.Mood:
             state = hysteresis.Hysteresis(mood)

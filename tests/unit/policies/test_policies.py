@@ -37,6 +37,19 @@ class TestRelieve(unittest.TestCase):
             trigger.text,
         )
 
+    def test_the_trigger_tells_of_hosts_near_the_limit(self):
+        fleet = fleets.build(
+            [
+                fleets.host('cool', cpu_overhead=7.4),
+                fleets.host('near', cpu_overhead=7.6),
+                fleets.host('over', cpu_overhead=9),
+                fleets.host('gone', cpu_overhead=9, silent=True),
+            ],
+            [],
+        )
+        near = relieve.Relieve().trigger(fleet).near
+        self.assertEqual({'near': 0.76, 'over': 0.9}, near)
+
     def test_a_silent_host_alarms_nobody(self):
         fleet = fleets.build(
             [fleets.host('a', cpu_overhead=9, silent=True)], []
