@@ -107,6 +107,20 @@ class AgentClient:
             'cancel_migration', migration_id=migration_id, reason=reason
         )
 
+    def settle_migration(
+        self, migration_id: str, completed: bool, reason: str
+    ) -> Row:
+        """Say how a migration ended that is unknown.
+
+        :param reason: who says so, and why
+        """
+        return self._row(
+            'settle_migration',
+            migration_id=migration_id,
+            completed=completed,
+            reason=reason,
+        )
+
     def drain(self, host: str, reason: str) -> Row:
         """Empty a host, and let nothing arrive there."""
         return self._row('drain_host', host=host, reason=reason)

@@ -2,7 +2,9 @@
 
 import argparse
 import collections.abc
+import getpass
 import shutil
+import socket
 from typing import Any
 from typing import TextIO
 
@@ -262,10 +264,11 @@ class Show(_OneMigration):
 
 
 class Cancel(_OneMigration):
-    """Ask for the end of a migration that runs.
+    """Ask for the end of a migration that runs, or may.
 
     It ends when its executor has made sure of both ends: see 'migrations
-    show'. Once post-copy runs it can no longer be cancelled.
+    show'. Once post-copy runs it can no longer be cancelled. One that is
+    unknown is cancelled if its job turns out to run on.
     """
 
     columns = (
@@ -286,3 +289,53 @@ class Cancel(_OneMigration):
         with agent_client.connected(self.app.conf) as agent:
             found = agent.migration(parsed_args.migration)
             return agent.cancel_migration(found['id'], parsed_args.reason)
+
+
+class Settle(_OneMigration):
+    """Say how a migration ended that is unknown, and stays so.
+
+    For what nobody can look at any more: a host is gone for good, or the
+    instance was started anew elsewhere. Refused while the migration's executor
+    knows more. Nothing is done to either host but to take marks off; who said
+    so, and why, is kept with the migration, and its instance may be moved
+    again.
+    """
+
+    columns = (
+        listing.Column('id', 'Id'),
+        listing.Column('state', 'State'),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            '--as',
+            dest='outcome',
+            required=True,
+            choices=('completed', 'failed'),
+            help="completed: it is not the source's any more; failed: it is, "
+            'or was started anew.',
+        )
+        parser.add_argument(
+            '--reason',
+            required=True,
+            metavar='TEXT',
+            help='How that is known, for the story of the migration.',
+        )
+
+    def record(self, parsed_args: argparse.Namespace) -> listing.Row:
+        said = f'{_person()}: {parsed_args.reason}'
+        with agent_client.connected(self.app.conf) as agent:
+            found = agent.migration(parsed_args.migration)
+            return agent.settle_migration(
+                found['id'], parsed_args.outcome == 'completed', said
+            )
+
+
+def _person() -> str:
+    """Say who sits there, for the record."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = 'somebody'
+    return f'{name} at {socket.gethostname()}'

@@ -16,6 +16,7 @@ from kvm_balancer.model import outcome
 
 REQUEST_SCHEMA = 'kvm-balancer/migration-request/1'
 CANCEL_SCHEMA = 'kvm-balancer/migration-cancel/1'
+SETTLE_SCHEMA = 'kvm-balancer/migration-settle/1'
 PROGRESS_SCHEMA = 'kvm-balancer/migration-progress/1'
 OUTCOME_SCHEMA = 'kvm-balancer/migration-outcome/1'
 
@@ -28,6 +29,19 @@ class Cancel:
     """
 
     migration_id: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settle:
+    """A person's word on how a migration ended that is unknown.
+
+    :ivar completed: else it failed
+    :ivar reason: who says so, and why
+    """
+
+    migration_id: str
+    completed: bool
     reason: str
 
 
@@ -113,6 +127,21 @@ def decode_cancel(payload: object) -> Cancel:
     """
     wish = schema.unwrap(CANCEL_SCHEMA, payload, Cancel)
     schema.check_named(CANCEL_SCHEMA, migration_id=wish.migration_id)
+    return wish
+
+
+def encode_settle(wish: Settle) -> dict[str, Any]:
+    """Return a person's word on a migration as a payload."""
+    return schema.wrap(SETTLE_SCHEMA, wish)
+
+
+def decode_settle(payload: object) -> Settle:
+    """Read a person's word on a migration.
+
+    :raises DocumentError: one line that names the field
+    """
+    wish = schema.unwrap(SETTLE_SCHEMA, payload, Settle)
+    schema.check_named(SETTLE_SCHEMA, migration_id=wish.migration_id)
     return wish
 
 

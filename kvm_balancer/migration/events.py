@@ -278,6 +278,19 @@ class Stumbled(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SettledByHand(Event):
+    """A person says how it ended, as nobody else can.
+
+    ``cause`` says who, and why.
+
+    :ivar completed: the instance is not the source's any more; else it is
+        the source's, or was started anew
+    """
+
+    completed: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(Event):
     """Someone wants this migration to end; ``cause`` says who and why."""
 

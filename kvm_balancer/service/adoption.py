@@ -155,8 +155,19 @@ class Search:
     def _unmark(self, entry: outbox.Entry) -> None:
         """Take off what the end of a migration has left on its instance."""
         wanted = _read(entry)
-        if wanted is None:
-            return
+        if wanted is not None:
+            self._take_off(wanted)
+
+    def unmark(self, migration_id: str) -> None:
+        """Take the mark of a migration off all copies on this host.
+
+        :raises HypervisorUnreachable: when it does not answer
+        """
+        for found in self._hypervisor.marked():
+            if found.mark.migration_id == migration_id:
+                self._take_off(marks.request_of(found))
+
+    def _take_off(self, wanted: request.Request) -> None:
         LOG.info(
             'Migration %s is over, and its mark is taken off %s',
             wanted.migration_id,

@@ -16,9 +16,11 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.messages import explanation_document
 from kvm_balancer.messages import fleet_document
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
+from kvm_balancer.model import outcome
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
@@ -27,6 +29,7 @@ from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
 from kvm_balancer.service import planning
+from kvm_balancer.service import recovery
 from kvm_balancer.store import migration_records
 from kvm_balancer.store import plans as plan_store
 from kvm_balancer.store import store as stores
@@ -76,6 +79,7 @@ class AgentApi:
                 self.list_migrations,
                 self.show_migration,
                 self.cancel_migration,
+                self.settle_migration,
                 self.status,
                 self.export_fleet,
                 self.release_instance,
@@ -241,12 +245,35 @@ class AgentApi:
         :raises NotFound: when it is not under way
         """
         known = self._store.migrations.get(migration_id)
-        if known.outcome is not None:
+        if known.outcome not in (None, outcome.OutcomeKind.UNKNOWN):
             raise errors.NotFound(
                 f'migration {known.id} is over: {known.outcome}'
             )
         state = self._agent.dispatcher.commands.cancel(known.id, reason)
         return {'id': known.id, 'asked': True, 'state': state}
+
+    def settle_migration(
+        self, migration_id: str, completed: bool, reason: str
+    ) -> Row:
+        """Keep a person's word on how a migration ended that is unknown.
+
+        :param reason: who says so, and why
+        :raises NotFound: when there is none of that id
+        :raises MigrationError: when it is not unknown, or its executor knows
+            more than that
+        """
+        known = self._store.migrations.get(migration_id)
+        if known.outcome is not outcome.OutcomeKind.UNKNOWN:
+            told = 'under way' if known.outcome is None else known.outcome
+            raise errors.MigrationError(
+                f'migration {known.id} is {told}: only one that is unknown is '
+                'settled by hand'
+            )
+        state = self._agent.dispatcher.commands.settle(
+            recovery.request_of(known),
+            messages.Settle(known.id, completed, reason),
+        )
+        return {'id': known.id, 'state': state}
 
     def status(self) -> Row:
         """Return what the agent is doing."""

@@ -176,6 +176,18 @@ class CloudExecutor:
                 runner.cancel(reason)
         return self.state(migration_id)
 
+    def settle(self, wish: messages.Settle) -> str:
+        """Believe a person how a migration ended that is unknown.
+
+        :raises NotFound: when it is not known
+        :raises MigrationError: when more is known of it, with what
+        """
+        with self._lock:
+            runner = self._running.get(wish.migration_id)
+        if runner is not None:
+            runner.settle(wish.completed, wish.reason)
+        return self.state(wish.migration_id)
+
     def state(self, migration_id: str) -> str:
         """Say where a migration stands.
 

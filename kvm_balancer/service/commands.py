@@ -15,6 +15,7 @@ import threading
 from typing import Protocol
 
 from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan as plans
@@ -28,6 +29,7 @@ class Executors(Protocol):
 
     def migrate(self, wanted: request.Request) -> str: ...
     def cancel(self, host: str, migration_id: str, reason: str) -> str: ...
+    def settle(self, host: str, wish: messages.Settle) -> str: ...
     def state(self, host: str, migration_id: str) -> str: ...
 
 
@@ -146,6 +148,40 @@ class Commands:
                 flight.wanted, kind, f'cancelled before it began: {reason}'
             )
             return kind.value
+
+    def settle(self, wanted: request.Request, wish: messages.Settle) -> str:
+        """Have a person's word on a migration kept that is unknown.
+
+        Its executor is asked first, which may look at it still, and knows
+        more. Where that is gone, or has forgotten it, the word is kept here.
+
+        :returns: the state it is in
+        :raises MigrationError: when its executor knows more, with what
+        :raises StoreError: when it could not be kept
+        """
+        try:
+            return self._executors.settle(wanted.source, wish)
+        except (errors.UnreachableError, errors.NotFound) as error:
+            LOG.warning(
+                'Migration %s is settled without its executor: %s',
+                wanted.migration_id,
+                error,
+            )
+        try:
+            # An instance that came is kept there as long as it is unknown.
+            self._executors.settle(wanted.destination, wish)
+        except errors.KVMBalancerError as error:
+            LOG.warning(
+                'Migration %s may have left a mark on %s: %s',
+                wanted.migration_id,
+                wanted.destination,
+                error,
+            )
+        kind = outcome.OutcomeKind.FAILED
+        if wish.completed:
+            kind = outcome.OutcomeKind.COMPLETED
+        self._end(wanted, kind, f'settled by hand: {wish.reason}')
+        return kind.value
 
     def _ask(self, flight: flights.Flight, trouble: str = '') -> None:
         """Ask an executor what became of a migration.

@@ -176,6 +176,29 @@ class Executor:
                 return runner.state
         return self.state(migration_id)
 
+    def settle(self, wish: messages.Settle) -> str:
+        """Believe a person how a migration ended that is unknown.
+
+        Of one that came here from elsewhere the mark is taken off: its
+        instance may be moved again.
+
+        :returns: the state it is in now; its outcome follows
+        :raises MigrationError: when more is known of it here, with what
+        :raises NotFound: when it was never accepted here
+        """
+        with self._lock:
+            runner = self._running.get(wish.migration_id)
+            known = self._memory.entry(wish.migration_id)
+        if runner is not None:
+            runner.settle(wish.completed, wish.reason)
+            return runner.state
+        if known is None:
+            self._search.unmark(wish.migration_id)
+            raise errors.NotFound(
+                f'{self._host} knows no migration {wish.migration_id}'
+            )
+        return known.state
+
     def state(self, migration_id: str) -> str:
         """Say where a migration stands.
 

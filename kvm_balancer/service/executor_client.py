@@ -42,6 +42,15 @@ class ExecutorClient:
             wish=messages.encode_cancel(messages.Cancel(migration_id, reason)),
         )
 
+    def settle(self, host: str, wish: messages.Settle) -> str:
+        """Say how a migration ended that is unknown.
+
+        :returns: the state it is in; its outcome follows
+        :raises NotFound: when that executor never accepted it
+        :raises MigrationError: when it knows more, with what
+        """
+        return self._call('settle', host, wish=messages.encode_settle(wish))
+
     def state(self, host: str, migration_id: str) -> str:
         """Ask where a migration stands.
 

@@ -115,6 +115,7 @@ class ExecutorService:
             {
                 'migrate': self._migrate,
                 'cancel': self._cancel,
+                'settle': self._settle,
                 'state': self._state,
                 'status': self._status,
                 'reserve': self._reserve,
@@ -202,6 +203,9 @@ class ExecutorService:
     def _cancel(self, wish: object) -> str:
         wanted = messages.decode_cancel(wish)
         return self.executor.cancel(wanted.migration_id, wanted.reason)
+
+    def _settle(self, wish: object) -> str:
+        return self.executor.settle(messages.decode_settle(wish))
 
     def _state(self, migration_id: object) -> str:
         return self.executor.state(messages.decode_id(migration_id))

@@ -202,6 +202,24 @@ class MigrationRunner:
         """Ask for the end of the migration; its outcome says what came."""
         self._events.put(events.CancelAsked(at=self._clock(), cause=cause))
 
+    def settle(self, completed: bool, cause: str) -> None:
+        """Believe a person how the migration ended; its outcome follows.
+
+        :param cause: who says so, and why
+        :raises MigrationError: when more is known than that, with what
+        """
+        objection = self._life.objection(completed)
+        if objection:
+            raise errors.MigrationError(
+                f'migration {self.request.migration_id} is not settled by '
+                f'hand: {objection}'
+            )
+        self._events.put(
+            events.SettledByHand(
+                at=self._clock(), cause=cause, completed=completed
+            )
+        )
+
     def leave(self) -> None:
         """Let go of the migration as it is; nothing more is told of it.
 

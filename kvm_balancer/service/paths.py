@@ -9,6 +9,7 @@ import collections.abc
 from typing import Protocol
 
 from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.service import commands
 from kvm_balancer.service import flights
@@ -29,6 +30,7 @@ class Cloud(Protocol):
         self, wanted: request.Request, told_unknown: bool = False
     ) -> None: ...
     def cancel(self, migration_id: str, reason: str) -> str: ...
+    def settle(self, wish: messages.Settle) -> str: ...
     def state(self, migration_id: str) -> str: ...
 
 
@@ -114,6 +116,17 @@ class Paths:
         if self._cloud is not None and self._cloud.knows(migration_id):
             return self._cloud.cancel(migration_id, reason)
         return self._executors.cancel(host, migration_id, reason)
+
+    def settle(self, host: str, wish: messages.Settle) -> str:
+        """Say how a migration ended that is unknown.
+
+        :returns: the state it is in; its outcome follows
+        :raises NotFound: when nobody has accepted it
+        :raises MigrationError: when more is known of it, with what
+        """
+        if self._cloud is not None and self._cloud.knows(wish.migration_id):
+            return self._cloud.settle(wish)
+        return self._executors.settle(host, wish)
 
     def state(self, host: str, migration_id: str) -> str:
         """Ask where a migration stands.

@@ -64,7 +64,7 @@ def unknown(store: stores.Store, owner: str) -> list[request.Request]:
 
     :raises StoreError: when the store does not answer
     """
-    return [_request_of(one) for one in store.migrations.unknown(owner)]
+    return [request_of(one) for one in store.migrations.unknown(owner)]
 
 
 def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
@@ -73,7 +73,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
     It is due to be asked about.
     """
     return flights.Flight(
-        wanted=_request_of(record),
+        wanted=request_of(record),
         position=None,
         heard_at=0.0,
         # Only an executor that has it tells of other states.
@@ -83,7 +83,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
     )
 
 
-def _request_of(record: migration_records.MigrationRecord) -> request.Request:
+def request_of(record: migration_records.MigrationRecord) -> request.Request:
     """Return what is known of a command: that it has expired, at least."""
     return request.Request(
         migration_id=record.id,

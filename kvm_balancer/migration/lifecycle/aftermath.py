@@ -7,6 +7,7 @@ is read off both ends, and mended where that is safe. Shared by the handlers
 
 import dataclasses
 
+from kvm_balancer.migration import events
 from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.migration.lifecycle import states
 
@@ -52,6 +53,7 @@ class Aftermath:
     :ivar ran_there: the guest was seen to run on the destination
     :ivar unwatched: it may have run there unseen since it was stopped
     :ivar at_risk: a copy runs, and the other end may have another one run
+    :ivar seen: what both ends said last: of source and destination
     :ivar settled: None while the ends do not agree
     """
 
@@ -79,7 +81,24 @@ class Aftermath:
     ran_there: bool = False
     unwatched: bool = False
     at_risk: bool = False
+    seen: tuple[events.EndState, events.EndState] | None = None
     settled: Settled | None = None
+
+    def objection(self, completed: bool) -> str:
+        """Say what was seen that a person's word contradicts.
+
+        :param completed: what is said of it
+        :returns: empty for nothing
+        """
+        if self.seen is None:
+            return ''
+        running = events.EndState.RUNNING
+        source, destination = self.seen
+        if completed and source is running:
+            return 'it runs on the source'
+        if not completed and destination is running:
+            return 'it runs on the destination'
+        return ''
 
     def has_told(self, verdict: arbiter.Verdict) -> bool:
         """Say whether it was told that this is what was found."""

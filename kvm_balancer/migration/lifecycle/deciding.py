@@ -146,6 +146,7 @@ def _take_note(life: course.Course, event: events.EndsSeen) -> None:
     state = events.EndState
     here, there = event.source.state, event.destination.state
     after = life.after
+    after.seen = here, there
     after.at_risk = {here, there} == {state.RUNNING, state.UNREACHABLE}
     after.across |= event.source.migrated
     if there is state.PAUSED_MIGRATION:
@@ -255,6 +256,29 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
         after.mending, after.refused = None, 'the hypervisor did not answer'
         return _look_again(life)
     return ()
+
+
+def settle_by_hand(
+    life: course.Course, event: events.SettledByHand
+) -> course.Wishes:
+    """Believe a person where it is unknown and nothing says otherwise."""
+    after = life.after
+    if life.state is not states.State.UNKNOWN or after.settled is not None:
+        life.tell(event, 'settled by hand, too late: more is known by now')
+        return ()
+    objection = after.objection(event.completed)
+    if objection:
+        life.tell(event, f'settled by hand, in vain: {objection}')
+        return ()
+    end = states.State.COMPLETED if event.completed else states.State.FAILED
+    life.decide(event, f'settled by hand as {end.value}')
+    after.mending = None
+    after.settled = aftermath.Settled(
+        end, f'settled by hand: {event.cause}', event.at
+    )
+    if life.marked:
+        return (instructions.Unmark(),)
+    return _conclude(life, event)
 
 
 def _say(

@@ -65,6 +65,12 @@ class Machine:
         after = self._life.after
         return knowledge.Knowledge(after.across, after.ran_there, after.told)
 
+    def objection(self, completed: bool) -> str:
+        """Say why it is not to be settled by hand as that; empty for may."""
+        if self.state is not states.State.UNKNOWN:
+            return f'it is looked after, and stands at {self.state.value}'
+        return self._life.after.objection(completed)
+
     def begin(self, at: float, cause: str = 'accepted') -> course.Wishes:
         """Set out: the same as handling :class:`.events.Accepted`."""
         return self.handle(events.Accepted(at=at, cause=cause))

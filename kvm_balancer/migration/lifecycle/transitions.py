@@ -61,6 +61,7 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.Unmarked,
     events.Noted,
     events.Stumbled,
+    events.SettledByHand,
     events.CancelAsked,
     events.Ticked,
 )
@@ -299,6 +300,18 @@ TABLE.update(
         (state, events.Stumbled): Rule(deciding.doubt, (_S.UNKNOWN,))
         for state in states.State
         if not state.ended
+    }
+)
+
+#: A person may be late; before the start there is nothing to settle.
+TABLE.update(
+    {
+        (state, events.SettledByHand): Rule(
+            deciding.settle_by_hand,
+            (state, *_OVER[:2]) if state is _S.UNKNOWN else (state,),
+        )
+        for state in states.State
+        if state is not _S.REQUESTED and not state.ended
     }
 )
 

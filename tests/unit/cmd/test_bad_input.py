@@ -56,6 +56,12 @@ TABLE = (
     (('lab', 'load', 'guest-3'), 'nothing is to be changed on guest-3', 2),
     (('migrations', 'show'), 'arguments are required: ID', 2),
     (('migrations', 'cancel'), 'arguments are required: ID', 2),
+    (('migrations', 'settle', 'x'), 'required: --as, --reason', 2),
+    (
+        ('migrations', 'settle', 'x', '--as', 'won', '--reason', 'so'),
+        "invalid choice: 'won'",
+        2,
+    ),
     (('migrations', 'show', '\udcff'), 'is no text: it is not encoded', 2),
     # Configuration
     (('--config-file', '/nonexistent', 'hosts'), '/nonexistent', 2),

@@ -111,6 +111,7 @@ class TablesTest(base.CommandCase):
             list_migrations=[_MIGRATION],
             show_migration=_STORY,
             cancel_migration={'id': _ID, 'asked': True, 'state': 'pre-copy'},
+            settle_migration={'id': _ID, 'state': 'failed'},
             status=_STATUS,
             export_fleet={'schema': 'kvm-balancer/fleet/1', 'hosts': []},
         )
@@ -338,6 +339,19 @@ class TablesTest(base.CommandCase):
             ('cancel_migration', {'migration_id': _ID, 'reason': 'why'}),
             self.agent.calls[-1],
         )
+
+    def test_who_settles_a_migration_is_told_with_the_reason(self):
+        ran = self.run_cli(
+            *('migrations', 'settle', '5bdf', '--as', 'failed'),
+            *('--reason', 'host-1 burnt down'),
+        )
+        self.assertEqual(0, ran.code)
+        name, told = self.agent.calls[-1]
+        self.assertEqual('settle_migration', name)
+        self.assertEqual(
+            (_ID, False), (told['migration_id'], told['completed'])
+        )
+        self.assertRegex(told['reason'], '^.+ at .+: host-1 burnt down$')
 
     def test_a_refusal_of_the_agent_is_one_line(self):
         self.agent.answers['show_migration'] = errors.NotFound(

@@ -41,6 +41,7 @@ OUTCOME = outcome.Outcome(
     PREDICTION,
     (outcome.StoryLine(1000.0, 'requested', 'by plan p-1'),),
 )
+SETTLE = messages.Settle('m-1', True, 'ann at host-9: seen on host-3')
 CANCEL = messages.Cancel('m-1', 'the operator said so')
 PROGRESS = messages.Progress(
     'm-1',
@@ -56,6 +57,7 @@ PROGRESS = messages.Progress(
 MESSAGES = (
     (messages.encode_request, messages.decode_request, REQUEST),
     (messages.encode_cancel, messages.decode_cancel, CANCEL),
+    (messages.encode_settle, messages.decode_settle, SETTLE),
     (messages.encode_progress, messages.decode_progress, PROGRESS),
     (messages.encode_outcome, messages.decode_outcome, OUTCOME),
 )
@@ -98,6 +100,7 @@ class TestMigrationMessages(unittest.TestCase):
         """One line that names the field."""
         table = (
             (messages.encode_cancel(CANCEL), messages.decode_cancel, 1),
+            (messages.encode_settle(SETTLE), messages.decode_settle, 1),
             (messages.encode_request(REQUEST), messages.decode_request, 4),
         )
         fields = ('migration_id', 'instance', 'source', 'destination')

@@ -10,6 +10,8 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.conf import opts
+from kvm_balancer.messages import migration as messages
+from kvm_balancer.model import outcome
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent_api
 from kvm_balancer.service import plugins
@@ -61,6 +63,50 @@ class AgentApiTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(errors.NotFound, refused):
                 self.api.list_migrations(unknown=True, **asked)
+
+    def known(self, kind):
+        record = types.SimpleNamespace(
+            id='m',
+            outcome=kind,
+            instance='i',
+            source='a',
+            destination='b',
+            accepted_at=1.0,
+            plan_id=None,
+            owner='balancer',
+        )
+        self.api._store.migrations.get = lambda _id: record
+        self.asked = []
+        self.agent.dispatcher = types.SimpleNamespace(
+            commands=types.SimpleNamespace(
+                cancel=lambda *told: self.asked.append(told) or 'unknown',
+                settle=lambda *told: self.asked.append(told) or 'failed',
+            )
+        )
+
+    def test_what_is_unknown_can_be_cancelled_and_settled(self):
+        self.known(outcome.OutcomeKind.UNKNOWN)
+        self.assertEqual(
+            {'id': 'm', 'asked': True, 'state': 'unknown'},
+            self.api.cancel_migration('m', 'why'),
+        )
+        self.assertEqual(
+            {'id': 'm', 'state': 'failed'},
+            self.api.settle_migration('m', False, 'ann: she saw it'),
+        )
+        wanted, wish = self.asked[-1]
+        self.assertEqual(('a', 'b'), (wanted.source, wanted.destination))
+        self.assertEqual(messages.Settle('m', False, 'ann: she saw it'), wish)
+
+    def test_only_what_is_unknown_is_settled(self):
+        for kind, said in (
+            (None, 'is under way'),
+            (outcome.OutcomeKind.COMPLETED, 'is completed'),
+        ):
+            self.known(kind)
+            with self.assertRaisesRegex(errors.MigrationError, said):
+                self.api.settle_migration('m', True, 'why')
+            self.assertEqual([], self.asked)
 
     def test_what_is_asked_for_reaches_the_plan(self):
         spread = {'policies': ['spread'], 'target': 0.1}

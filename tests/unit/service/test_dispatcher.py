@@ -88,6 +88,7 @@ class Executors:
         self.commands = []
         self.answer = 'pre-flight'
         self.states = {}
+        self.settled = []
 
     def migrate(self, wanted):
         self.commands.append(wanted)
@@ -105,6 +106,10 @@ class Executors:
 
     def cancel(self, host, migration_id, reason):
         return self.state(host, migration_id)
+
+    def settle(self, host, wish):
+        self.settled.append((host, wish))
+        return self.state(host, wish.migration_id)
 
 
 class DispatcherTest(base.StoreCase):
@@ -459,6 +464,41 @@ class DispatcherTest(base.StoreCase):
         self.dispatcher.commands.cancel(wanted.migration_id, 'a person')
         self.tell(wanted, outcome.OutcomeKind.FAILED, 'it never left', 7.0)
         self.assertEqual([], self.dispatcher.flights.all())
+
+    def settle(self, wanted, completed):
+        return self.dispatcher.commands.settle(
+            wanted,
+            messages.Settle(wanted.migration_id, completed, 'ann: she saw'),
+        )
+
+    def test_a_person_settles_what_no_executor_looks_at(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.tell(wanted, outcome.OutcomeKind.UNKNOWN, 'out of sight')
+        self.executors.states[wanted.migration_id] = errors.BusError('gone')
+        self.assertEqual('completed', self.settle(wanted, True))
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, record.outcome)
+        self.assertEqual('settled by hand: ann: she saw', record.reason)
+        self.assertEqual([], self.dispatcher.flights.all())
+        # the mark of what arrived is taken off
+        self.assertEqual(
+            ['hot', 'cold'], [host for host, _ in self.executors.settled]
+        )
+
+    def test_an_executor_that_looks_is_believed_before_a_person(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.tell(wanted, outcome.OutcomeKind.UNKNOWN, 'out of sight')
+        self.executors.states[wanted.migration_id] = errors.MigrationError(
+            'it runs on the source'
+        )
+        with self.assertRaisesRegex(errors.MigrationError, 'on the source'):
+            self.settle(wanted, True)
+        self.executors.states[wanted.migration_id] = 'unknown'
+        self.assertEqual('unknown', self.settle(wanted, False))
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.UNKNOWN, record.outcome)
 
     def test_so_it_does_with_another_run_of_the_agent(self):
         self.begin(('a', 'hot', 'cold', ()))

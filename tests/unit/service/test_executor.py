@@ -507,6 +507,42 @@ class ExecutorTest(unittest.TestCase):
         asked.assert_called_once_with('far', wanted.migration_id)
         self.wait_for_outcomes(1)
 
+    def settle(self, wanted, completed=False):
+        return self.executor.settle(
+            messages.Settle(wanted.migration_id, completed, 'ann: she saw it')
+        )
+
+    def test_a_person_settles_what_is_unknown_and_nothing_else(self):
+        with self.assertRaises(errors.NotFound):
+            self.settle(self.request('none'))
+        with pauses.short():
+            wanted = self.unknown()
+            self.settle(wanted)
+            self.wait_for_outcomes(2)
+        ended = self.kept()[-1]
+        self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)
+        self.assertIn('ann: she saw it', ended.reason)
+        self.assertEqual([], self.memory.unfinished())
+        self.assertEqual('failed', self.settle(wanted, completed=True))
+
+    def test_what_is_looked_after_is_not_settled(self):
+        wanted = self.endless()
+        with self.assertRaisesRegex(errors.MigrationError, 'is looked after'):
+            self.settle(wanted)
+
+    def test_what_came_is_free_when_a_person_has_settled_it(self):
+        wanted = self.request(
+            self.world.start('here'), source='far', destination='here'
+        )
+        self.mark(wanted)
+        with self.assertRaises(errors.NotFound):
+            self.settle(wanted, completed=True)
+        limit = time.monotonic() + TIMEOUT_SECONDS
+        while self.world.driver('here').marked():
+            self.assertLess(time.monotonic(), limit)
+        self.executor.migrate(self.request(wanted.instance))
+        self.wait_for_outcomes(1)
+
     def test_a_mark_that_an_end_left_is_taken_off(self):
         wanted = self.request(self.world.start('here'))
         self.memory.accept(

@@ -514,6 +514,58 @@ class UnknownTest(unittest.TestCase):
             life.ends(End.RUNNING, there)
         self.assertEqual([Kind.UNKNOWN], told(life))
 
+    def test_a_person_settles_what_nobody_can_look_at(self):
+        for completed, kind in ((True, Kind.COMPLETED), (False, Kind.FAILED)):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.SourceStopped)
+            life.returned('lost')
+            for _ in range(60):
+                life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE)
+            life.tell(events.SettledByHand, completed=completed)
+            self.assertEqual([Kind.UNKNOWN, kind], told(life))
+            self.assertIn('settled by hand: test', life.machine.outcome.reason)
+            self.assertEqual(1, life.names.count('Release'))
+            self.assertNotIn('Mend', life.names)
+
+    def test_what_is_seen_is_believed_before_a_person(self):
+        for ends, completed in (
+            ((End.RUNNING, End.UNREACHABLE), True),
+            ((End.UNREACHABLE, End.RUNNING), False),
+        ):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.SourceStopped)
+            life.returned('lost')
+            for _ in range(60):
+                life.ends(*ends)
+            self.assertIn('it runs on the', life.machine.objection(completed))
+            self.assertEqual('', life.machine.objection(not completed))
+            life.tell(events.SettledByHand, completed=completed)
+            self.assertEqual([Kind.UNKNOWN], told(life))
+            self.assertIn('in vain', life.machine.story[-1].text)
+
+    def test_a_person_is_too_late_once_more_is_known(self):
+        life = lives.Life()
+        life.copying()
+        self.assertIn('pre-copy', life.machine.objection(True))
+        life.tell(events.SettledByHand, completed=True)
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+
+    def test_one_that_is_unknown_is_cancelled_if_its_job_runs_on(self):
+        life = lives.Life()
+        life.copying()
+        life.returned('lost', events_lost=True)
+        for _ in range(60):
+            life.ends(End.UNREACHABLE, End.PAUSED_MIGRATION)
+        life.tell(events.CancelAsked)
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.tell(events.Progressed, statistics=lives.seen(5))
+        self.assertIn('Abort', life.names)
+        life.returned('aborted')
+        life.ends(End.RUNNING, End.ABSENT)
+        self.assertEqual([Kind.UNKNOWN, Kind.CANCELLED], told(life))
+
     def test_another_run_does_not_tell_it_again(self):
         life = adopted(told_unknown=True)
         for _ in range(50):
