@@ -105,8 +105,8 @@ class Link:
 
     @property
     def broken(self) -> bool:
-        """Next to nothing goes across."""
-        return self._now_mib_s < BROKEN_SHARE * self._due_mib_s
+        """Next to nothing goes across; a slow stream comes in lumps."""
+        return self.bandwidth_mib_s < BROKEN_SHARE * self._due_mib_s
 
     @property
     def unsure(self) -> bool:

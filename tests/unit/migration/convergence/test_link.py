@@ -17,9 +17,15 @@ class LinkTest(unittest.TestCase):
     def test_a_fault_that_comes_while_it_starts_is_seen(self):
         for samples in ((100.0, 100.0), (100.0, 100.0, 5.0)):
             with self.subTest(samples):
-                found = seen(*samples, 5.0, 5.0, 5.0, 5.0)
+                found = seen(*samples, *[5.0] * 8)
                 self.assertIsNotNone(found.collapsed_since)
                 self.assertTrue(found.broken)
+
+    def test_what_comes_in_lumps_is_slow_and_not_broken(self):
+        found = seen(*[100.0] * 5, *[0.0, 50.0] * 50, 0.0)
+        self.assertIsNotNone(found.collapsed_since)
+        self.assertFalse(found.broken)
+        self.assertFalse(found.carries)
 
     def test_a_stream_that_starts_slowly_has_no_fault(self):
         self.assertIsNone(seen(5.0, 60.0, 100.0, 100.0).collapsed_since)
