@@ -63,9 +63,7 @@ def _serve(
     program: str,
     make: collections.abc.Callable[[cfg.ConfigOpts], Service],
 ) -> int:
-    # Threads inherit it, so that only the one that listens is told: a signal
-    # that another thread is interrupted by does not wake the main thread.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    heard = _hear()
     conf = cfg.ConfigOpts()
     opts.register_opts(conf)
     log.register_options(conf)
@@ -96,7 +94,10 @@ def _serve(
     service = make(conf)
     ending = threading.Event()
     threading.Thread(
-        target=_listen, args=(service, ending), name='signals', daemon=True
+        target=_listen,
+        args=(heard, service, ending),
+        name='signals',
+        daemon=True,
     ).start()
     try:
         if service.start():
@@ -106,10 +107,32 @@ def _serve(
     return 0
 
 
-def _listen(service: Service, ending: threading.Event) -> None:
-    """Wait for the signals that end the program."""
-    signal.sigwait(_SIGNALS)
+def _hear() -> int:
+    """Have the signals that end the program written to a pipe.
+
+    Whichever thread one interrupts writes it, those of libraries as well: the
+    main thread, in which Python calls handlers, is not woken by it.
+
+    :returns: the descriptor from which they are read, a byte each
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for one in _SIGNALS:
+        signal.signal(one, lambda *_: None)
+    return heard
+
+
+def _wait(heard: int) -> None:
+    """Wait for a signal that ends the program."""
+    while ord(os.read(heard, 1)) not in _SIGNALS:
+        pass
+
+
+def _listen(heard: int, service: Service, ending: threading.Event) -> None:
+    """End the service at the first signal, the program at the second."""
+    _wait(heard)
     ending.set()
     service.interrupt()
-    signal.sigwait(_SIGNALS)
+    _wait(heard)
     os._exit(startup.EXIT_INTERRUPTED)
