@@ -32,6 +32,17 @@ Call = collections.abc.Callable[[connection.Handle], None]
 
 _EVENT = "libvirt's event"
 
+#: A switch makes one pass over the memory when the guest stands still. A guest
+#: that a person paused is copied on before that: libvirt tells of both as of
+#: one thing, and lets the guest run at the destination (seen with libvirt
+#: 9.0), as who migrates by pausing wants it.
+_PASSES_OF_A_PAUSE = 2
+_PAUSED = (
+    'somebody paused the guest while it was copied: libvirt takes that for '
+    'part of the migration and lets it run on the destination; pause it there '
+    'again if it is to stand still'
+)
+
 _State = events.EndState
 
 #: The final figures, or the word that post-copy broke, travel beside the
@@ -75,6 +86,8 @@ class Watch:
         self._last = events.Statistics()
         self._abort = abort.Abort(links.hands, instance)
         self._stopped = False
+        #: passes over the memory since the guest stopped
+        self._passes_since = 0
         self._in_post_copy = False
         self._settled = False
         self._listening: int | None = None
@@ -231,6 +244,12 @@ class Watch:
         # libvirt has no answer the boundary still is one.
         self._read()
         self._last = dataclasses.replace(self._last, iteration=note.value)
+        if self._stopped and not self._in_post_copy:
+            self._passes_since += 1
+            if self._passes_since == _PASSES_OF_A_PAUSE:
+                self._tell(
+                    events.Noted(at=note.at, cause=_EVENT, text=_PAUSED)
+                )
         # The first begins and ends none; the last is the switch itself.
         if note.value > 1 and not (self._stopped or self._in_post_copy):
             self._tell(

@@ -1,6 +1,7 @@
 """The machine of a migration drives real hosts to each of its plain ends."""
 
 import queue
+import threading
 import unittest
 
 import libvirt
@@ -21,7 +22,9 @@ class MigrationTest(unittest.TestCase):
         self.ground = hosts.LibvirtGround()
         self.addCleanup(self.ground.close)
 
-    def run_to_the_end(self, uid, uri='', cancel_in_state=None, options=None):
+    def run_to_the_end(
+        self, uid, uri='', cancel_in_state=None, options=None, pause=False
+    ):
         outcomes = queue.SimpleQueue()
         life = machine.Machine(
             self.ground.wanted(uid, uri, **(options or {})),
@@ -31,7 +34,11 @@ class MigrationTest(unittest.TestCase):
         def on_progress(_uid, report):
             if report.state == cancel_in_state:
                 runner.cancel('the test')
+            if pause and report.state == 'pre-copy' and not paused.is_set():
+                paused.set()
+                self.ground.domain(uid).suspend()
 
+        paused = threading.Event()
         runner = migrations.MigrationRunner(
             self.ground.source, life, on_progress, outcomes.put
         )
@@ -54,6 +61,7 @@ class MigrationTest(unittest.TestCase):
         self.assertEqual(plan.Mode.PRE_COPY, ended.mode)
         self.assertIsNotNone(ended.downtime_ms)
         self.assertGreater(ended.transferred_mib, 0)
+        self.assertNotIn('paused the', str(ended.story))
         self.assert_runs_on(1, uid)
 
     def test_a_window_under_way_holds_up_no_migration(self):
@@ -92,6 +100,18 @@ class MigrationTest(unittest.TestCase):
         # The next migration, whoever begins it, has limits of its own.
         after = domain.migrateGetMaxDowntime(0), domain.migrateGetMaxSpeed(0)
         self.assertEqual(before, after)
+
+    def test_it_says_that_a_pause_does_not_last(self):
+        uid = self.ground.busy()
+        ended = self.run_to_the_end(
+            uid,
+            options={'bandwidth_mib_s': 8, 'max_downtime_ms': 1},
+            pause=True,
+        )
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        self.assert_runs_on(1, uid)
+        said = [one.text for one in ended.story if 'paused the' in one.text]
+        self.assertEqual(1, len(said), ended.story)
 
     def test_it_is_refused_by_preflight(self):
         uid = self.ground.of_nova()
