@@ -89,20 +89,26 @@ def spread(state: placement.Placement, free: columns.Bools) -> float | None:
     for zone in range(len(fleet.zones)):
         inside = fleet.counted & (hosts.zone == zone)
         if inside.any():
-            poured[inside] = _pour(
+            poured[inside] = pour(
                 low[inside], high[inside], float(poured[inside].sum())
             )
     return float(poured[fleet.counted].std())
 
 
-def _pour(
-    low: columns.Floats, high: columns.Floats, total: float
+def pour(
+    low: columns.Floats,
+    high: columns.Floats,
+    total: float,
+    size: columns.Floats | float = 1.0,
 ) -> columns.Floats:
-    """Return the levels between *low* and *high* that add up to *total*."""
+    """Return the levels between *low* and *high* that add up to *total*.
+
+    :param size: what a level counts for, by host
+    """
     under, over = 0.0, max(total, float(low.max()))
     for _ in range(_BISECTIONS):
         middle = (under + over) / 2
-        if float(np.clip(middle, low, high).sum()) < total:
+        if float((size * np.clip(middle, low, high)).sum()) < total:
             under = middle
         else:
             over = middle

@@ -36,16 +36,19 @@ class Relief:
         work: workspace.Workspace,
         limit: float,
         largest_first: bool = False,
+        goal: float | None = None,
     ) -> None:
         """Begin where *work* is.
 
-        :param limit: CPU load that hosts are brought to
+        :param limit: CPU load that no destination is brought over
         :param largest_first: and not the cheapest
+        :param goal: CPU load that hosts are brought to, by default *limit*
         """
         self.work = work
         self._cpus = work.fleet.hosts.cpus
         #: cores that may be in use on each host
         self._limit = limit * self._cpus
+        self._goal = self._limit if goal is None else goal * self._cpus
         self._cold = cold.ColdHosts(work)
         self._largest_first = largest_first
 
@@ -95,7 +98,7 @@ class Relief:
 
     def excess(self) -> columns.Floats:
         """Return the cores that every host has in use over the limit."""
-        excess: columns.Floats = self.work.state.cores - self._limit
+        excess: columns.Floats = self.work.state.cores - self._goal
         return excess
 
     def relieve(self, host: int) -> bool:

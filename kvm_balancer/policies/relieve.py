@@ -8,10 +8,14 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
+from kvm_balancer.planner import reach
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import relief
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
+
+#: CPU load of a host that has no core left
+_FULL = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,13 +68,14 @@ class Relieve(base.Policy):
         hot = [
             one for one in relief.Relief(work, aim).hot_hosts() if one in over
         ]
-        stuck = relief.relieve(work, aim, hot, proven)
+        held = reach.fixed(work, aim)
+        stuck = self._relieve(work, aim, hot, held)
         load = work.state.cpu_load
         still_hot = tuple(
             plan.StillHot(
                 host=work.fleet.hosts.name[host],
                 load=float(load[host]),
-                reason=reasons.stuck(work, host, limit),
+                reason=self._why(work, host),
             )
             for host in stuck
             if load[host] > limit
@@ -80,6 +85,45 @@ class Relieve(base.Policy):
             moves_bound=proven,
             still_hot=still_hot,
         )
+
+    def _relieve(
+        self,
+        work: workspace.Workspace,
+        aim: float,
+        hot: list[int],
+        held: columns.Floats,
+    ) -> list[int]:
+        """Relieve *hot* hosts; return those that stay over the limit.
+
+        Those that are over it by what no move takes off them come last, and
+        only as far as they have no core left: that is all that moves do for
+        them. One that is over that, too, is left alone: nothing helps it, or
+        its samples are bad.
+
+        :param held: CPU load that stays on each host
+        """
+        limit = self.params.limit
+        within = [host for host in hot if held[host] <= limit]
+        among = np.zeros(len(held), np.bool_)
+        among[within] = True
+        least = bounds.moves_to_limit(
+            work.state, work.free_instances, limit, among
+        )
+        stuck = relief.relieve(work, aim, within, least)
+        easing = relief.Relief(work, aim, goal=_FULL)
+        for host in hot:
+            if limit < held[host] < _FULL:
+                easing.relieve(host)
+        return [host for host in hot if host in stuck or host not in within]
+
+    def _why(self, work: workspace.Workspace, host: int) -> str:
+        units = work.units_on(host)
+        leaving = float(work.units.cpu_usage[units].sum())
+        cpus = float(work.fleet.hosts.cpus[host])
+        stays = (float(work.state.cores[host]) - leaving) / cpus
+        if len(units) and stays > self.params.limit:
+            return f'what may not leave it keeps it at {stays:.2f} CPU'
+        return reasons.stuck(work, host, self.params.limit)
 
     def _summary(
         self,

@@ -178,7 +178,7 @@ class TestSpread(unittest.TestCase):
             [fleets.host('a', cpu_overhead=8), fleets.host('b')], []
         )
         made = SPREAD.propose(fleet, plans.full_context())
-        self.assertIn('no move, swap or chain of moves', made.summary)
+        self.assertIn('it would be 0.400 with every zone even', made.summary)
 
     def test_an_affinity_group_moves_as_one(self):
         fleet = fleets.build(
