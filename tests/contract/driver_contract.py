@@ -298,7 +298,11 @@ class DriverContract(_Base):
             for one in self.ground.destination.marked()
             if one.instance == instance
         ]
-        self.assertEqual(marks.of(story.wanted), found.mark)
+        # What it was before is a driver's own affair.
+        self.assertEqual(
+            marks.of(story.wanted),
+            dataclasses.replace(found.mark, limits=None, cards=()),
+        )
         story.perform(instructions.Unmark())
         story.until(events.Unmarked)
         self.assertNotIn(instance, self.marks(self.ground.destination))

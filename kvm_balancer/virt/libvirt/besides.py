@@ -7,6 +7,7 @@ for the story.
 import collections.abc
 import logging
 
+from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import announcing
@@ -133,6 +134,10 @@ class Besides:
                 self._wait,
                 self._repeat,
             )
+        except errors.KVMBalancerError as error:
+            # The next look asks again for what the mark tells.
+            LOG.warning('Where the guest is now is not confirmed: %s', error)
+            return
         except Exception as error:
             # The lane that this is in must outlive a defect.
             LOG.exception('Where the guest is now could not be confirmed')

@@ -172,7 +172,10 @@ class RecoveryTest(unittest.TestCase):
         (found,) = [
             one for one in self.ground.source.marked() if one.instance == uid
         ]
-        self.assertEqual(marks.of(wanted), found.mark)
+        self.assertIsNotNone(found.mark.limits)
+        self.assertEqual(
+            marks.of(wanted), dataclasses.replace(found.mark, limits=None)
+        )
         wanted = dataclasses.replace(wanted, options=_POST_COPY)
         self.runner(wanted).adopt()
         self.assert_arrived_whole(uid, plan.Mode.POST_COPY)

@@ -1,0 +1,95 @@
+"""Disks and cards are seen to by what both hosts, and the mark, say."""
+
+import unittest
+from unittest import mock
+
+from kvm_balancer import errors
+from kvm_balancer.migration import events
+from kvm_balancer.virt import marks
+from kvm_balancer.virt.libvirt import announcing
+from kvm_balancer.virt.libvirt import besides
+from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import marking
+
+_S = events.EndState
+_MARK = marks.Mark(
+    'm-1',
+    'here',
+    'there',
+    'qemu+tls://there/system',
+    cards=(marks.Card('br0', '52:54:00:00:00:01', 'vnet0'),),
+)
+
+
+class BesidesTest(unittest.TestCase):
+    def setUp(self):
+        self.told = []
+        self.links = mock.Mock()
+        self.links.destination.call = lambda work: work(mock.Mock())
+        self.besides = besides.Besides(
+            'i-1',
+            'm-1',
+            self.links,
+            lambda _seconds: True,
+            repeat=True,
+            note=lambda *what: self.told.append(what),
+        )
+
+    def look(self, source, destination):
+        self.besides.see_to(events.End(source), events.End(destination))
+
+    def confirmed(self, mark):
+        """Return of which cards it is confirmed where they are."""
+        with (
+            mock.patch.object(marking, 'read', return_value=mark),
+            mock.patch.object(announcing, 'confirm', return_value='') as seen,
+        ):
+            for _ in range(2):
+                self.look(_S.ABSENT, _S.RUNNING)
+        return [call.args[0].ports for call in seen.call_args_list]
+
+    def test_another_run_learns_from_the_mark_where_the_cards_were(self):
+        self.assertEqual(
+            [{('br0', '52:54:00:00:00:01'): 'vnet0'}, {}],
+            self.confirmed(_MARK),
+        )
+
+    def test_the_mark_of_another_migration_tells_nothing(self):
+        other = marks.Mark('m-2', 'a', 'b', 'uri', cards=_MARK.cards)
+        self.assertEqual([{}, {}], self.confirmed(other))
+
+    def test_cards_of_its_own_pre_flight_go_into_the_mark(self):
+        cards = announcing.Cards({('br0', '52:54:00:00:00:01'): 'vnet0'})
+        self.besides.take(mock.Mock(copies=(), cards=cards), True)
+        self.assertEqual(_MARK.cards, self.besides.cards)
+
+    def test_disks_are_removed_when_two_looks_say_the_same(self):
+        disks = self.besides.disks = mock.Mock(made=('/a',), settled=False)
+        disks.settle.return_value = '/a was removed'
+        again = {
+            'source': events.End(_S.ABSENT),
+            'destination': events.End(_S.UNREACHABLE),
+        }
+
+        def look(link, _uuid):
+            return again[
+                'source' if link is self.links.source else 'destination'
+            ]
+
+        with (
+            mock.patch.object(ends, 'look', look),
+            mock.patch.object(
+                self.besides,
+                '_cards_of_mark',
+                side_effect=errors.HypervisorUnreachable('gone'),
+            ),
+        ):
+            self.look(_S.ABSENT, _S.RUNNING)
+            disks.settle.assert_not_called()
+            again['destination'] = events.End(_S.RUNNING)
+            self.look(_S.ABSENT, _S.RUNNING)
+            disks.settle.assert_called_once()
+            disks.settled = True
+            self.look(_S.ABSENT, _S.RUNNING)
+        disks.settle.assert_called_once()
+        self.assertIn(('the disks', '/a was removed'), self.told)
