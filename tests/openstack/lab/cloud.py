@@ -1,7 +1,6 @@
 """The laboratory: brought up, asked, and taken away again."""
 
 import collections.abc
-import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -9,27 +8,24 @@ import typing
 import urllib.error
 import urllib.request
 
+import amqp
+import kombu
 import openstack
 
 from kvm_balancer import errors
 from kvm_balancer.lab import broker
 from kvm_balancer.lab import processes
-from kvm_balancer.lab import programs
 from kvm_balancer.lab import waiting
 from tests.openstack.lab import configuration
 from tests.openstack.lab import database
 from tests.openstack.lab import environment
+from tests.openstack.lab import foundation
 
 _PROGRAMS = pathlib.Path(__file__).with_name('programs')
 #: A thread for each of Nova's services that may ask at once.
 _THREADS = '8'
 #: Nova's services are given so long to end by themselves.
-_ENDING_SECONDS = 20.0
-#: Where Nova's cells are, by its own configuration.
-_SERVER = '{scheme}://{username}:{password}@{hostname}:{port}'
-_CELL_0 = f'{_SERVER}/nova_cell0'
-_CELL_1 = f'{_SERVER}/nova_cell1'
-_TRANSPORT = f'{_SERVER}/{{path}}'
+_ENDING_SECONDS = 60.0
 _WSGI = {
     'keystone': 'keystone.wsgi.api',
     'placement': 'placement.wsgi.api',
@@ -74,15 +70,17 @@ class NovaLab:
             self._bin.parent / 'etc' / 'nova' / 'api-paste.ini', self.files.etc
         )
         self.set_load({})
-        self._start_database()
-        self._bootstrap()
+        made = foundation.Foundation(self._bin, self.files, self.database)
+        made.start_database()
+        made.bootstrap()
         self.broker.wait()
-        self._start_services()
+        self._start_services(made)
         with self.connect() as there:
             waiting.until(
                 lambda: self._knows_computes(there),
                 'all computes to be known to Nova',
             )
+        self.wait_for_scheduler()
 
     def down(self) -> None:
         """End everything, and remove what it kept."""
@@ -93,7 +91,7 @@ class NovaLab:
 
     # Parts of it
 
-    def _start_services(self) -> None:
+    def _start_services(self, made: foundation.Foundation) -> None:
         """Start everything; most of it can wait for the rest by itself."""
         self.start('nova-conductor')
         self.start_scheduler()
@@ -106,7 +104,8 @@ class NovaLab:
             self.files.address('neighbours'),
         )
         self._wait_for('keystone')
-        self._fill_catalog()
+        with self.connect() as there:
+            made.fill_catalog(there.identity)
         for name in self.files.ports:
             self._wait_for(name)
         for host in self.hosts:
@@ -137,6 +136,29 @@ class NovaLab:
     def start_scheduler(self) -> None:
         """Start Nova's scheduler; also again."""
         self.start('nova-scheduler', 'scheduler.conf')
+
+    def wait_for_scheduler(self) -> None:
+        """Wait until Nova's scheduler hears what is sent to it.
+
+        A compute tells all schedulers that a server is gone; where none has
+        ever listened, that goes wrong, and the server with it.
+        """
+        waiting.until(
+            self._scheduler_listens,
+            "Nova's scheduler to listen",
+            runs=lambda: self.processes.is_alive('nova-scheduler'),
+            said=lambda: self.processes.last_words('nova-scheduler'),
+        )
+
+    def _scheduler_listens(self) -> bool:
+        url = self.broker.url.replace('rabbit://', 'pyamqp://')
+        with kombu.Connection(url) as connection:
+            found = kombu.Exchange('scheduler_fanout', 'fanout', passive=True)
+            try:
+                found(connection.default_channel).declare()
+            except amqp.exceptions.NotFound:
+                return False
+        return True
 
     def start_compute(self, host: str) -> None:
         """Start the compute of a host; also again."""
@@ -234,96 +256,6 @@ class NovaLab:
             runs=lambda: self.processes.is_alive(name),
             said=lambda: self.processes.last_words(name),
         )
-
-    def _start_database(self) -> None:
-        """Start it with all tables; they are made once and kept."""
-        kept = environment.schemas()
-        if kept.exists():
-            self.database.copy(kept)
-            self.database.start()
-            return
-        self.database.prepare()
-        self.database.start()
-        self._make_schemas()
-        self.database.keep(kept)
-
-    def _make_schemas(self) -> None:
-        """Make all tables; the services do not depend on each other."""
-        nova = self._commands('nova-manage', 'nova.conf')
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            made = [
-                pool.submit(
-                    self._commands('keystone-manage', 'keystone.conf'),
-                    'db_sync',
-                ),
-                pool.submit(
-                    self._commands('placement-manage', 'placement.conf'),
-                    'db sync',
-                ),
-                # Cells keep where databases and broker are in other words,
-                # so that the tables serve any laboratory.
-                pool.submit(
-                    nova,
-                    'api_db sync',
-                    f'cell_v2 map_cell0 --database_connection {_CELL_0}',
-                    f'cell_v2 create_cell --name cell1 '
-                    f'--database_connection {_CELL_1} '
-                    f'--transport-url {_TRANSPORT}',
-                    'db sync',
-                ),
-            ]
-            for one in made:
-                one.result()
-
-    def _bootstrap(self) -> None:
-        """Give Keystone its keys and its administrator."""
-        auth_url = self.files.auth_url
-        self._commands('keystone-manage', 'keystone.conf')(
-            'fernet_setup --keystone-user root --keystone-group root',
-            'credential_setup --keystone-user root --keystone-group root',
-            f'bootstrap --bootstrap-password {configuration.PASSWORD} '
-            f'--bootstrap-region-id {configuration.REGION} '
-            f'--bootstrap-public-url {auth_url} '
-            f'--bootstrap-internal-url {auth_url} '
-            f'--bootstrap-admin-url {auth_url}',
-        )
-
-    def _commands(
-        self, program: str, file: str
-    ) -> collections.abc.Callable[..., None]:
-        """Return what runs commands of a program, one after another."""
-        begin = [str(self._bin / program), *self._config_files(file)]
-
-        def run(*commands: str) -> None:
-            for command in commands:
-                programs.run([*begin, *command.split()])
-
-        return run
-
-    def _fill_catalog(self) -> None:
-        with self.connect() as there:
-            identity = there.identity
-            project = identity.create_project(
-                name='service', domain_id='default'
-            )
-            user = identity.create_user(
-                name='nova',
-                password=configuration.PASSWORD,
-                domain_id='default',
-                default_project_id=project.id,
-            )
-            for role in identity.roles():
-                if role.name in ('admin', 'service'):
-                    identity.assign_project_role_to_user(project, user, role)
-            for kind, name, url in configuration.endpoints(self.files):
-                service = identity.create_service(type=kind, name=name)
-                for interface in ('public', 'internal'):
-                    identity.create_endpoint(
-                        service_id=service.id,
-                        interface=interface,
-                        url=url,
-                        region_id=configuration.REGION,
-                    )
 
     def _knows_computes(self, there: openstack.connection.Connection) -> bool:
         for host in self.hosts:
