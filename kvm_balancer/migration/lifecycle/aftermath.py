@@ -38,6 +38,9 @@ class Aftermath:
     :ivar lost: whoever carried it lost sight of it while it ran
     :ivar in_vain: a job was followed, and not seen
     :ivar deaf: the job did not hear an abort
+    :ivar hung: the switch to post-copy did not end
+    :ivar post_copy_refused: why it was, though it may have been granted
+        before; empty where it was not
     :ivar call_error: what the call said in the end; a hint
     :ivar looks: how often the ends were looked at again
     :ivar unknown_looks: how often since it is unknown
@@ -65,6 +68,8 @@ class Aftermath:
     lost: bool = False
     in_vain: bool = False
     deaf: bool = False
+    hung: bool = False
+    post_copy_refused: str = ''
     call_error: str = ''
     looks: int = 0
     unknown_looks: int = 0

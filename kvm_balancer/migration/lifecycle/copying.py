@@ -17,6 +17,15 @@ Sight = events.Progressed | events.PassEnded
 #: up by whatever policy: as long as the most patient one waits for a network.
 DEAD_LINK_SECONDS = 300.0
 
+#: A job is seen within this time, or whoever is to make it hangs.
+PREPARE_SECONDS = 600.0
+#: Both ends are looked at when a job shows nothing new for so long: longer
+#: than a hypervisor that comes back needs to answer again.
+UNSEEN_SECONDS = 600.0
+
+#: So often post-copy is asked for before both ends are looked at.
+ASKS_AT_MOST = 3
+
 _DECIDED: dict[type[contract.Decision], instructions.Decided] = {
     contract.CarryOn: instructions.Decided.CARRY_ON,
     contract.RaiseDowntime: instructions.Decided.RAISE_DOWNTIME,
@@ -168,10 +177,19 @@ def _put_off(
 
 
 def _ask_again(life: course.Course, event: events.Event) -> course.Wishes:
-    """Repeat a wish for post-copy whose answer may have been lost."""
+    """Repeat a wish for post-copy whose answer may have been lost.
+
+    Neither for ever nor over a dead link: both ends tell what became of it.
+    """
     asked, at = life.post_copy_asked_at, event.at
     if asked is None or at - asked < course.CALL_SECONDS:
         return ()
+    if life.post_copy_asks >= ASKS_AT_MOST or (
+        at - asked >= 2 * course.CALL_SECONDS
+    ):
+        return ending.look(
+            life, event, 'post-copy was asked for, and did not begin'
+        )
     if not _goes_across(life, event):
         return ()
     life.post_copy_asked_at = at
@@ -237,7 +255,35 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
     """Look at the limits in time while there is no memory to judge."""
     if life.stop is not None:
         return ending.limit_stop(life, event)
-    return _limit_storage(life, event)
+    return (
+        _limit_storage(life, event)
+        or _limit_preparing(life, event)
+        or _limit_silence(life, event)
+    )
+
+
+def _limit_preparing(
+    life: course.Course, event: events.Ticked
+) -> course.Wishes:
+    if life.state is not states.State.PREPARING:
+        return ()
+    if life.waited(event.at) < PREPARE_SECONDS:
+        return ()
+    return ending.give_up(
+        life, f'no job was seen for {PREPARE_SECONDS:g} s', event
+    )
+
+
+def _limit_silence(life: course.Course, event: events.Ticked) -> course.Wishes:
+    """Look at both ends when nothing new is told of the job."""
+    if life.state is states.State.PREPARING:
+        return ()
+    unseen = min(event.at - life.pulse.seen_at, life.waited(event.at))
+    if unseen < UNSEEN_SECONDS:
+        return ()
+    return ending.look(
+        life, event, f'nothing new was seen of the job for {unseen:.0f} s'
+    )
 
 
 def _limit_storage(life: course.Course, event: events.Event) -> course.Wishes:
@@ -260,6 +306,5 @@ def limit_pre_copy(life: course.Course, event: events.Ticked) -> course.Wishes:
         return ending.limit_stop(life, event)
     if life.no_way_back:
         return _ask_again(life, event)
-    return _act(
-        life, life.policy.judge(life.statistics, event.at, False), event
-    )
+    decision = life.policy.judge(life.statistics, event.at, False)
+    return _act(life, decision, event) or _limit_silence(life, event)

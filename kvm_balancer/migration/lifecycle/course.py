@@ -56,7 +56,8 @@ class Course:
         nobody shares it out
     :ivar stop: None while nobody wants it to end early
     :ivar post_copy_asked_at: None while there is a way back by abort
-    :ivar post_copy_asks: how often the hypervisor was told
+    :ivar post_copy_asks: how often the hypervisor was told, since the ends
+        were last looked at
     :ivar put_off: post-copy waits for something to go across
     :ivar switched: the guest may have been stopped on the source
     :ivar marked: the instance may carry the migration's mark
@@ -177,6 +178,13 @@ class Course:
         self.after.ran_there = True
         self.post_copy_asked_at = at
         self.chronicle.mode = plan.Mode.POST_COPY
+
+    def take_post_copy_back(self, text: str) -> None:
+        """Take note that post-copy never began, and that *text* says why."""
+        self.post_copy_asked_at = None
+        self.post_copy_asks = 0
+        self.after.post_copy_refused = ''
+        self.policy.post_copy_refused(text)
 
     def begin_policy(self, at: float) -> contract.Settings:
         """Have the policy begin, with the limits as they are."""

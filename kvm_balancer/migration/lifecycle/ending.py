@@ -73,7 +73,8 @@ def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
             if life.stop is not None:
                 life.stop.due = True
         case instructions.StartPostCopy.__name__:
-            _take_post_copy_back(life, event.text)
+            if life.state is states.State.PRE_COPY:
+                return _doubt_post_copy(life, event)
         case instructions.Recover.__name__:
             if life.state is states.State.RECOVERING:
                 return look(life, event, event.text)
@@ -82,15 +83,19 @@ def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
     return ()
 
 
-def _take_post_copy_back(life: course.Course, text: str) -> None:
-    """Believe that post-copy never began.
+def _doubt_post_copy(
+    life: course.Course, event: events.Refused
+) -> course.Wishes:
+    """Believe that post-copy never began, or look.
 
-    Only of the first refusal, and before anything was seen of a switch: a
+    The first refusal is believed, before anything was seen of a switch. A
     wish that was repeated may be refused because the first was granted.
     """
-    if life.state is states.State.PRE_COPY and life.post_copy_asks == 1:
-        life.post_copy_asked_at = None
-        life.policy.post_copy_refused(text)
+    if life.post_copy_asks <= 1:
+        life.take_post_copy_back(event.text)
+        return ()
+    life.after.post_copy_refused = event.text
+    return look(life, event, f'post-copy was refused: {event.text}')
 
 
 def verify(life: course.Course, event: events.CallReturned) -> course.Wishes:

@@ -24,6 +24,9 @@ QUIET_SECONDS = 20.0
 #: for one to which nothing does: what is given up is only the stream.
 UNSEEN_SECONDS = 120.0
 
+#: A stream that is still not given up then: both ends tell of it.
+DEAF_SECONDS = 3 * QUIET_SECONDS
+
 #: A new stream that carried memory for so long is no failed attempt.
 _STEADY_SECONDS = 5.0
 
@@ -52,20 +55,38 @@ def can_follow(life: course.Course, event: events.EndsSeen) -> bool:
         return False
     if after.in_vain or after.deaf:
         return False
+    if after.hung and event.source.state is _State.PAUSED_MIGRATION:
+        return False
     return after.adopted or after.lost or after.agreed >= _LOOKS
 
 
 def follow(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     """Watch the job, and steer it on."""
     life.after.in_vain = True
+    life.after.hung = False
     if not life.begun:
         life.begin_policy(event.at)
+    if event.source.state is _State.RUNNING and life.no_way_back:
+        _doubt_post_copy(life, event)
     life.enter(
         _FOLLOWED[event.source.state],
         event,
         'the job runs on, and is followed',
     )
     return (instructions.Follow(), *life.report('the job is followed'))
+
+
+def _doubt_post_copy(life: course.Course, event: events.EndsSeen) -> None:
+    """See that post-copy did not begin: where it does, the source stops.
+
+    Where it was refused it never will, and there is a way back.
+    """
+    refused = life.after.post_copy_refused
+    if refused:
+        life.take_post_copy_back(refused)
+        life.tell(event, 'post-copy never began')
+    else:
+        life.post_copy_asked_at, life.post_copy_asks = event.at, 0
 
 
 def recover(life: course.Course, event: events.EndsSeen) -> course.Wishes:
@@ -122,9 +143,15 @@ def pause_dead_stream(
         quiet = unseen
     if quiet < QUIET_SECONDS:
         return ()
-    asked = life.pause_asked_at
+    asked, since = life.pause_asked_at, life.entered_at
     if asked is not None and event.at - asked < QUIET_SECONDS:
         return ()
+    if asked is not None and quiet >= DEAF_SECONDS and asked >= since:
+        return ending.look(
+            life,
+            event,
+            f'nothing came for {quiet:.0f} s, and the stream is not given up',
+        )
     life.pause_asked_at = event.at
     life.decide(
         event,

@@ -109,9 +109,12 @@ def limit_switch(life: course.Course, event: events.Event) -> course.Wishes:
             *ending.abort_if_due(life, event.at),
             *ending.limit_stop(life, event),
         )
-    if life.no_way_back or life.waited(event.at) < SWITCHOVER_SECONDS:
+    if life.waited(event.at) < SWITCHOVER_SECONDS:
         return ()
     reason = f'the switch did not end within {SWITCHOVER_SECONDS:g} s'
+    if life.no_way_back:
+        life.after.hung = True
+        return ending.look(life, event, reason)
     return ending.give_up(life, ending.with_fault(life, reason), event)
 
 

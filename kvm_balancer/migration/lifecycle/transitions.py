@@ -102,10 +102,13 @@ _COPYING: _Row = {
     events.CallReturned: Rule(ending.verify, (_S.VERIFYING,)),
 }
 
+#: A job that appears shows what it copies, and how far it is.
+_APPEARED = (_S.COPYING_STORAGE, _S.PRE_COPY, _S.VERIFYING)
+
 _PREPARING: _Row = {
     **_COPYING,
-    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
-    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.Progressed: Rule(copying.appear, _APPEARED),
+    events.PassEnded: Rule(copying.appear, _APPEARED),
     events.BandwidthShared: Rule(copying.share, (_S.PREPARING,)),
     events.Refused: Rule(ending.refuse, (_S.PREPARING, _S.VERIFYING)),
     events.CancelAsked: Rule(copying.cancel, (_S.PREPARING,)),
@@ -114,8 +117,8 @@ _PREPARING: _Row = {
 
 _COPYING_STORAGE: _Row = {
     **_COPYING,
-    events.Progressed: Rule(copying.appear, (_S.COPYING_STORAGE, _S.PRE_COPY)),
-    events.PassEnded: Rule(copying.appear, (_S.PRE_COPY, _S.COPYING_STORAGE)),
+    events.Progressed: Rule(copying.appear, _APPEARED),
+    events.PassEnded: Rule(copying.appear, _APPEARED),
     events.BandwidthShared: Rule(copying.share, (_S.COPYING_STORAGE,)),
     events.Refused: Rule(ending.refuse, (_S.COPYING_STORAGE,)),
     events.CancelAsked: Rule(copying.cancel, (_S.COPYING_STORAGE,)),
@@ -124,10 +127,10 @@ _COPYING_STORAGE: _Row = {
 
 _PRE_COPY: _Row = {
     **_COPYING,
-    events.Progressed: Rule(copying.judge, (_S.PRE_COPY,)),
-    events.PassEnded: Rule(copying.judge, (_S.PRE_COPY,)),
+    events.Progressed: Rule(copying.judge, (_S.PRE_COPY, _S.VERIFYING)),
+    events.PassEnded: Rule(copying.judge, (_S.PRE_COPY, _S.VERIFYING)),
     events.BandwidthShared: Rule(copying.share, (_S.PRE_COPY,)),
-    events.Refused: Rule(ending.refuse, (_S.PRE_COPY,)),
+    events.Refused: Rule(ending.refuse, (_S.PRE_COPY, _S.VERIFYING)),
     events.CancelAsked: Rule(copying.cancel, (_S.PRE_COPY,)),
     events.Ticked: Rule(copying.limit_pre_copy, (_S.PRE_COPY, _S.VERIFYING)),
 }
@@ -149,8 +152,8 @@ _SWITCHOVER: _Row = {
 }
 
 _POST_COPY: _Row = {
-    events.Progressed: Rule(switching.watch, (_S.POST_COPY,)),
-    events.PassEnded: Rule(switching.watch, (_S.POST_COPY,)),
+    events.Progressed: Rule(switching.watch, (_S.POST_COPY, _S.VERIFYING)),
+    events.PassEnded: Rule(switching.watch, (_S.POST_COPY, _S.VERIFYING)),
     events.PostCopyBroke: Rule(
         switching.pause_post_copy, (_S.POST_COPY_PAUSED,)
     ),
@@ -159,7 +162,9 @@ _POST_COPY: _Row = {
     events.BandwidthShared: Rule(copying.share, (_S.POST_COPY,)),
     events.Refused: Rule(ending.refuse, (_S.POST_COPY,)),
     events.CancelAsked: Rule(copying.cancel_late, (_S.POST_COPY,)),
-    events.Ticked: Rule(recovering.pause_dead_stream, (_S.POST_COPY,)),
+    events.Ticked: Rule(
+        recovering.pause_dead_stream, (_S.POST_COPY, _S.VERIFYING)
+    ),
     # both ends tell of it, and the source's stop is told in its wake
     **_stays(_S.POST_COPY, events.SourceStopped, events.PostCopyBegun),
 }

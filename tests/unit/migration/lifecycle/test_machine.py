@@ -357,6 +357,72 @@ class TestLimits(unittest.TestCase):
         life.tell(events.CancelAsked)
         self.assertNotIn('Abort', life.names)
 
+    def asked_twice(self, *decisions):
+        """Have post-copy asked for again, as the first answer was lost."""
+        life = lives.Life(
+            contract.CarryOn(''),
+            contract.StartPostCopy(''),
+            *decisions,
+            post_copy=True,
+        )
+        life.copying()
+        life.passed()
+        life.tell(events.Progressed, after=60.0, statistics=lives.seen(3))
+        self.assertEqual(2, life.names.count('StartPostCopy'))
+        return life
+
+    def test_post_copy_that_never_began_goes_back_to_the_policy(self):
+        life = self.asked_twice(contract.GiveUp('no way'))
+        life.tell(events.Refused, instruction='StartPostCopy', text='no')
+        self.assertEqual('LookAtEnds', life.names[-1])
+        self.assertEqual([], life.policy.refused)
+        self.look_until_followed(life, End.RUNNING)
+        self.assertEqual(['no'], life.policy.refused)
+        life.tell(events.Progressed, statistics=lives.seen(4))
+        self.assertEqual('Abort', life.names[-1])
+
+    def test_post_copy_that_began_after_all_is_never_ended(self):
+        life = self.asked_twice(contract.GiveUp('no way'))
+        life.tell(events.Refused, instruction='StartPostCopy', text='is on')
+        self.look_until_followed(life, End.POST_COPY, End.POST_COPY)
+        self.assertEqual(State.POST_COPY, life.machine.state)
+        life.tell(events.CancelAsked)
+        life.tell(events.Progressed, statistics=lives.seen(4))
+        self.assertEqual([], life.policy.refused)
+        self.assertNotIn('Abort', life.names)
+
+    def test_post_copy_that_may_still_begin_leaves_no_way_back(self):
+        life = self.asked_twice(contract.GiveUp('no way'))
+        life.tell(events.Ticked, after=119.0)
+        self.assertEqual(State.PRE_COPY, life.machine.state)
+        life.tell(events.Ticked)
+        self.assertEqual('LookAtEnds', life.names[-1])
+        self.look_until_followed(life, End.RUNNING)
+        life.tell(events.Progressed, statistics=lives.seen(4))
+        life.tell(events.CancelAsked)
+        self.assertNotIn('Abort', life.names)
+        life.tell(events.Progressed, after=60.0, statistics=lives.seen(5))
+        self.assertEqual('StartPostCopy', life.names[-1])
+
+    def look_until_followed(self, life, source, there=End.PAUSED_MIGRATION):
+        life.ends_until('Follow', source, there, job_active=True)
+
+    def test_a_switch_to_post_copy_that_hangs_is_looked_into(self):
+        life = self.asked_twice()
+        life.tell(events.SourceStopped)
+        life.tell(events.Ticked, after=59.0)
+        self.assertEqual(State.SWITCHOVER, life.machine.state)
+        life.tell(events.Ticked)
+        self.assertEqual('LookAtEnds', life.names[-1])
+        paused = End.PAUSED_MIGRATION
+        while life.machine.outcome is None:
+            life.tell(events.Progressed, statistics=lives.seen(3))
+            life.ends(paused, paused, job_active=True)
+        self.assertEqual(Kind.UNKNOWN, life.machine.outcome.outcome)
+        self.assertIn('did not end within 60 s', life.machine.outcome.reason)
+        self.look_until_followed(life, End.POST_COPY, End.POST_COPY)
+        self.assertNotIn('Abort', life.names)
+
     def test_a_switch_that_hangs_is_broken_off(self):
         for kind in (events.Ticked, events.Progressed):
             life = lives.Life()

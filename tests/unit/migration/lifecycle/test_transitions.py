@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 import itertools
 import pathlib
 import unittest
@@ -16,6 +18,10 @@ from kvm_balancer.model import outcome
 from tests.unit.migration import lives
 
 REFERENCE = pathlib.Path(__file__).parents[4] / 'doc' / 'source' / 'reference'
+
+
+#: Silence is ended within this time, in every state.
+LONGEST_SECONDS = 900.0
 
 
 def reachable(start):
@@ -229,6 +235,83 @@ class TestAnyOrder(unittest.TestCase):
         self.assertEqual(states.State.FAILED, life.machine.state)
         self.assertNotIn('Start', life.names)
         self.assertEqual(is_checked, 'Release' in life.names)
+
+    @hypothesis.settings(max_examples=200)
+    @hypothesis.given(
+        st.lists(st.tuples(ANY_EVENT, st.floats(0, 40)), max_size=20),
+        st.lists(DECISIONS, max_size=5),
+    )
+    def test_silence_leads_to_a_look_or_an_end(self, story, decisions):
+        """Wherever a story has led: nobody is waited for for ever."""
+        life = lives.Life(*decisions, post_copy=True)
+        life.checked()
+        for event, after in story:
+            life.now += after
+            with contextlib.suppress(errors.MigrationError):
+                life.machine.handle(dataclasses.replace(event, at=life.now))
+        self.silence(life)
+
+    def silence(self, life):
+        """Let time alone go on, until both ends are looked at."""
+        state = life.machine.state
+        since = life.now
+        before = len(life.wishes)
+        while not self.is_looked_into(life, before):
+            self.assertLess(life.now, since + LONGEST_SECONDS, state)
+            life.tell(events.Ticked, after=10.0)
+
+    def is_looked_into(self, life, before):
+        """Say whether it ended, or looks were asked for."""
+        state = life.machine.state
+        looking = (states.State.VERIFYING, states.State.UNKNOWN)
+        asked = {type(wish).__name__ for wish in life.wishes[before:]}
+        return state.ended or state in looking or 'LookAtEnds' in asked
+
+    def test_from_every_state_silence_leads_to_a_look_or_an_end(self):
+        began = (events.PostCopyBegun, {})
+        broke = (events.PostCopyBroke, {})
+        passed = (events.PassEnded, {'statistics': lives.seen(2)})
+        disks = events.Statistics(disk_total_mib=9.0, disk_remaining_mib=5.0)
+        failed = events.End(events.EndState.POST_COPY_FAILED)
+        look = (events.EndsSeen, {'source': failed, 'destination': failed})
+        call = (events.CallReturned, {'error': 'lost'})
+        ways = {
+            states.State.PREPARING: [],
+            states.State.COPYING_STORAGE: [
+                (events.Progressed, {'statistics': disks})
+            ],
+            states.State.PRE_COPY: [passed],
+            states.State.SWITCHOVER: [passed, (events.SourceStopped, {})],
+            states.State.POST_COPY: [passed, began],
+            states.State.POST_COPY_PAUSED: [passed, began, broke],
+            states.State.RECOVERING: [began, broke, call, *[look] * 3],
+            states.State.FINISHING: [
+                passed,
+                (events.JobSettled, {'statistics': lives.seen(2)}),
+            ],
+        }
+        for state, way in ways.items():
+            for asked in (False, True):
+                with self.subTest(state=state, asked=asked):
+                    self.silence(self.led(state, way, asked))
+        before = {states.State.REQUESTED, states.State.PRE_FLIGHT}
+        looks = {states.State.VERIFYING, states.State.UNKNOWN}
+        self.assertEqual(
+            set(states.State),
+            ways.keys() | before | looks | states.ENDS,
+        )
+
+    def led(self, state, way, asked):
+        """Lead a migration to *state*, post-copy asked for on the way."""
+        life = lives.Life(post_copy=True)
+        life.checked()
+        for kind, fields in way:
+            if asked and kind is events.PassEnded:
+                life.tell(events.Progressed, statistics=lives.seen(1))
+                life.policy.decisions = [contract.StartPostCopy('')]
+            life.tell(kind, **fields)
+        self.assertIs(state, life.machine.state)
+        return life
 
     def doubt(self, life, event):
         ended = life.machine.state.ended
