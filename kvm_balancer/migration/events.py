@@ -154,9 +154,11 @@ class BandwidthShared(Event):
     """The stream's share of the bandwidth of its hosts is another one now.
 
     :ivar mib_s: 0 for all there is
+    :ivar streams: so many share what the source sends, itself among them
     """
 
     mib_s: int
+    streams: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,14 @@ class Network:
             options.bandwidth_mib_s,
         )
 
+    def carries(self, address: str, incoming: bool) -> float | None:
+        """Return what the interface of a stream carries, as it says itself.
+
+        :param address: to which the stream is sent
+        :returns: MiB/s; None where it does not tell
+        """
+        return self._hypervisor.traffic(address, incoming).speed_mib_s
+
 
 def terms(conf: cfg.ConfigOpts) -> headroom.Terms:
     """Return what the operator says of the network of migrations.

@@ -20,6 +20,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import logging
+import math
 import threading
 import time
 
@@ -85,6 +86,7 @@ class Reception:
         self._ledger = reservation.Ledger(params.terms)
         self._departed = headroom.Departed()
         self._network = network.Network(hypervisor, params.network)
+        self._carries_mib_s = params.migration_mib_s
         #: how often each migration asks just now, and who gave up meanwhile
         self._asking: collections.Counter[str] = collections.Counter()
         self._withdrawn: set[str] = set()
@@ -141,7 +143,11 @@ class Reception:
             )
             return messages.Answer((check,))
         found = (self._look(ask), *self._hypervisor.welcome(ask.options))
+        told = self._network.carries(ask.address, incoming=True)
         with self._lock:
+            self._carries_mib_s = min(
+                self._params.migration_mib_s, told or math.inf
+            )
             return self._granted(claim, found)
 
     def _look(self, ask: messages.Ask) -> events.Check:
@@ -300,7 +306,7 @@ class Reception:
             one.claim.migration_id: one.claim.bandwidth_mib_s
             for one in self._ledger.leases()
         }
-        capacity = self._params.migration_mib_s
+        capacity = self._carries_mib_s
         share, said = 0.0, f'{capacity:g} MiB/s for it alone'
         if len(caps) > 1 and claim.migration_id in caps:
             share = bandwidth.shares(capacity, caps)[claim.migration_id]

@@ -88,14 +88,19 @@ class Reservations:
             time: what it is given stands in no journal
         """
         made = Reservation(
-            self._destinations, self._shared, self._clock, wanted, None
+            self._destinations,
+            self._shared,
+            self._clock,
+            wanted,
+            None,
+            self._network,
         )
         self._shared.join(
             wanted.migration_id,
             wanted.options.bandwidth_mib_s,
             0.0,
             wanted.destination,
-            lambda limit, why: None,
+            lambda limit, streams, why: None,
         )
         made.keep(look)
         return made
@@ -297,11 +302,20 @@ class Reservation(migrations.Reservation):
             self._wanted.options.bandwidth_mib_s,
             left_mib_s,
             self._wanted.destination,
-            lambda limit, why: tell(
+            lambda limit, streams, why: tell(
                 events.BandwidthShared(
-                    at=self._clock(), cause=why, mib_s=limit
+                    at=self._clock(), cause=why, mib_s=limit, streams=streams
                 )
             ),
+            self._carries(),
+        )
+
+    def _carries(self) -> float | None:
+        """Return what the interface carries by which it leaves, if known."""
+        if self._network is None:
+            return None
+        return self._network.carries(
+            self._wanted.stream_address, incoming=False
         )
 
     def _renew(self, before: float) -> float:

@@ -13,8 +13,9 @@ import time
 from kvm_balancer.migration import bandwidth
 from kvm_balancer.migration import headroom
 
-#: Told the new limit in MiB/s, 0 for none, and why; must return at once.
-Tell = collections.abc.Callable[[int, str], None]
+#: Told the new limit in MiB/s, 0 for none, how many streams share, and why;
+#: must return at once.
+Tell = collections.abc.Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(slots=True)
@@ -24,6 +25,9 @@ class _Stream:
     :ivar own_mib_s: limit of its request; 0 for none
     :ivar left_mib_s: what its destination leaves to it; 0 for all
     :ivar told_mib_s: the limit that it was last told
+    :ivar told_streams: how many it was last told to share with, and itself
+    :ivar carries_mib_s: what the interface carries by which it leaves; None
+        where that is not known
     """
 
     own_mib_s: float
@@ -31,6 +35,8 @@ class _Stream:
     told_mib_s: int
     destination: str
     tell: Tell
+    carries_mib_s: float | None = None
+    told_streams: int = 1
 
     @property
     def cap_mib_s(self) -> float:
@@ -64,14 +70,22 @@ class Sharing:
         left_mib_s: float,
         destination: str,
         tell: Tell,
+        carries_mib_s: float | None = None,
     ) -> None:
         """Let a migration share; it and the others are told what changes.
 
         :param tell: told under a lock, so that no word overtakes another
+        :param carries_mib_s: the interface by which it leaves, MiB/s; None
+            where that is not known
         """
         with self._lock:
             self._streams[migration_id] = _Stream(
-                own_mib_s, left_mib_s, int(own_mib_s), destination, tell
+                own_mib_s,
+                left_mib_s,
+                int(own_mib_s),
+                destination,
+                tell,
+                carries_mib_s,
             )
             self._share()
 
@@ -119,16 +133,24 @@ class Sharing:
             caps[migration_id] = own_mib_s
             if len(caps) == 1:
                 return own_mib_s
-            return bandwidth.shares(self._capacity_mib_s, caps)[migration_id]
+            return bandwidth.shares(self._carries_mib_s, caps)[migration_id]
+
+    @property
+    def _carries_mib_s(self) -> float:
+        """What is shared: never more than an interface in use carries."""
+        streams = self._streams.values()
+        known = [one.carries_mib_s for one in streams if one.carries_mib_s]
+        return min([self._capacity_mib_s, *known])
 
     def _share(self) -> None:
         caps = {name: one.cap_mib_s for name, one in self._streams.items()}
-        limits = bandwidth.limits(self._capacity_mib_s, caps)
+        limits = bandwidth.limits(self._carries_mib_s, caps)
+        count = len(caps)
         for name, stream in self._streams.items():
             limit = limits[name]
-            if limit != stream.told_mib_s:
-                stream.told_mib_s = limit
-                stream.tell(limit, self._why(stream, limit))
+            if (limit, count) != (stream.told_mib_s, stream.told_streams):
+                stream.told_mib_s, stream.told_streams = limit, count
+                stream.tell(limit, count, self._why(stream, limit))
 
     def _why(self, stream: _Stream, limit: int) -> str:
         """Say what a limit is due to: the end that leaves less."""

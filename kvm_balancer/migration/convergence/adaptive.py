@@ -97,6 +97,9 @@ class Adaptive(contract.Convergence):
     def bandwidth_limited(self, mib_s: int, at: float) -> None:
         self._trend.link.limit(mib_s)
 
+    def link_shared(self, streams: int, at: float) -> None:
+        self._trend.link.share(streams)
+
     def judge(
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:

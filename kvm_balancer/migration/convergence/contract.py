@@ -116,5 +116,15 @@ class Convergence(abc.ABC):
         :param at: seconds since the epoch
         """
 
+    def link_shared(self, streams: int, at: float) -> None:  # noqa: B027
+        """Take note that so many streams share the link from now on.
+
+        What it carries may be less than is known, and what one stream got
+        alone is then no measure of what it gets among others.
+
+        :param streams: itself among them
+        :param at: seconds since the epoch
+        """
+
     def post_copy_refused(self, reason: str) -> None:  # noqa: B027
         """Take note that the hypervisor would not start post-copy."""

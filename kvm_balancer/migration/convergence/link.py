@@ -2,9 +2,10 @@
 
 A bandwidth that fell to less than half of its peak is a fault of the
 network, and says nothing of the guest's memory; one that was lowered on
-purpose is neither. While the fault lasts the peak stands: what the network
-cannot carry now is no measure of what it could. A fault can be put up with,
-for want of another link, but it is one until the link is sound again.
+purpose is neither, nor is one that others have come to share. While the fault
+lasts the peak stands: what the network cannot carry now is no measure of what
+it could. A fault can be put up with, for want of another link, but it is one
+until the link is sound again.
 """
 
 import math
@@ -39,6 +40,8 @@ class Link:
         self.lost_seconds = 0.0
         self._peak_mib_s = 0.0
         self._limit_mib_s = math.inf
+        self._streams = 1
+        self._lone_mib_s = 0.0
         self._now_mib_s = 0.0
         self._samples = 0
         self._first_mib_s: list[float] = []
@@ -96,8 +99,13 @@ class Link:
 
     @property
     def _due_mib_s(self) -> float:
-        """What it could carry, and may."""
-        return min(self._peak_mib_s, self._limit_mib_s)
+        """What it could carry, and may, and others leave to it."""
+        due = min(self._peak_mib_s, self._limit_mib_s)
+        if self._streams == 1:
+            return due
+        # Who never had it alone may have seen no more than a part of it.
+        lone = self._lone_mib_s or self._peak_mib_s
+        return min(due, lone / self._streams)
 
     @property
     def _falls_short(self) -> bool:
@@ -156,6 +164,24 @@ class Link:
         if self.collapsed_since is None or not self._falls_short:
             self._heal()
             self._anew = True
+
+    def share(self, streams: int) -> None:
+        """Take note that so many streams share it from now on.
+
+        No more than a fair part of it is due to each, whatever limit it has:
+        what the link carries may be stated too high. Where others leave, more
+        is due once it is seen.
+
+        :param streams: this one among them
+        """
+        before, due = self._streams, self._due_mib_s
+        self._streams = max(1, streams)
+        if self._streams < before:
+            self._peak_mib_s = min(self._peak_mib_s, due)
+        elif before == 1:
+            self._lone_mib_s = self._peak_mib_s
+        if self.collapsed_since is not None and not self._falls_short:
+            self._heal()
 
     def seconds(self, mib: float) -> float:
         """Return how long so much takes; infinite where it is not known."""

@@ -199,6 +199,7 @@ def _ask_again(life: course.Course, event: events.Event) -> course.Wishes:
 
 def share(life: course.Course, event: events.BandwidthShared) -> course.Wishes:
     """Keep to another share of the bandwidth, as migrations come and go."""
+    life.policy.link_shared(event.streams, event.at)
     if not life.take_share(event):
         return ()
     life.policy.bandwidth_limited(life.bandwidth_mib_s or 0, event.at)

@@ -54,6 +54,7 @@ class Course:
     :ivar pulse: whether anything goes across
     :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
         nobody shares it out
+    :ivar streams: how many share it, itself among them
     :ivar stop: None while nobody wants it to end early
     :ivar post_copy_asked_at: None while there is a way back by abort
     :ivar post_copy_asks: how often the hypervisor was told, since the ends
@@ -85,6 +86,7 @@ class Course:
         self.disks: tuple[str, ...] = ()
         self.holds_lease = False
         self.share_mib_s: int | None = None
+        self.streams = 1
         self.stop: Stop | None = None
         self.post_copy_asked_at: float | None = None
         self.post_copy_asks = 0
@@ -192,6 +194,7 @@ class Course:
         settings = self.policy.begin(
             self.request.options, self.request.predicted, at
         )
+        self.policy.link_shared(self.streams, at)
         if self.bandwidth_mib_s:
             self.policy.bandwidth_limited(self.bandwidth_mib_s, at)
         self.downtime_ms = self.allowed_ms(settings.downtime_ms)
@@ -257,6 +260,7 @@ class Course:
         """Take note of another share; say whether the limit changes by it."""
         before = self.bandwidth_mib_s
         self.share_mib_s = event.mib_s
+        self.streams = event.streams
         limit = self.bandwidth_mib_s
         if limit == before:
             return False

@@ -21,6 +21,7 @@ class Told(contract.Convergence):
         self.judged = []
         self.refused = []
         self.limited = []
+        self.shared = []
 
     def begin(self, options, predicted, at):
         return contract.Settings(options, 300)
@@ -33,6 +34,9 @@ class Told(contract.Convergence):
 
     def bandwidth_limited(self, mib_s, at):
         self.limited.append(mib_s)
+
+    def link_shared(self, streams, at):
+        self.shared.append(streams)
 
     def post_copy_refused(self, reason):
         self.refused.append(reason)

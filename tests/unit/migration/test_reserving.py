@@ -186,7 +186,7 @@ class TestShare(unittest.TestCase):
         life = lives.Life()
         life.wishes.extend(life.machine.begin(life.now))
         life.tell(events.Checked, checks=())
-        life.tell(events.BandwidthShared, mib_s=50)
+        life.tell(events.BandwidthShared, mib_s=50, streams=2)
         life.reserved(RESERVED)
         self.assertLess(
             life.names.index('SetBandwidth'), life.names.index('Start')

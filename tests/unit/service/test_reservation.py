@@ -138,6 +138,13 @@ class Busy(Choosy):
         return headroom.Traffic('eth0', 96.0, 100.0)
 
 
+class Slow(Busy):
+    """A driver of a host whose network carries 40 MiB/s."""
+
+    def traffic(self, address, incoming):
+        return headroom.Traffic('eth0', 0.0, 40.0)
+
+
 def ask(name, memory_mib=512.0, **options):
     return messages.Ask(
         reservation.Claim(f'm-{name}', f'i-{name}', 'here', memory_mib),
@@ -426,6 +433,11 @@ class HesitationTest(Ground):
         held.release('m-b')
         self.assertGreater(held.reserve(ask('a', 5000.0)).lease_seconds, 0)
 
+    def test_no_more_is_left_than_the_interface_carries(self):
+        held = self.build(Slow(self.world.driver('there')))
+        held.reserve(ask('a'))
+        self.assertEqual(20.0, held.reserve(ask('b')).bandwidth_mib_s)
+
     def test_nobody_waits_for_ever_behind_another(self):
         held = self.hesitant(ask('b', 100.0), measure_seconds=0.01)
         self.ask_in_thread(held, ask('a'))
@@ -633,13 +645,14 @@ class SharingTest(unittest.TestCase):
         self.shared = sharing.Sharing('here', 100.0)
         self.told = []
 
-    def join(self, name, own=0.0, left=0.0):
+    def join(self, name, own=0.0, left=0.0, carries=None):
         self.shared.join(
             name,
             own,
             left,
             'there',
-            lambda limit, why: self.told.append((name, limit, why)),
+            lambda limit, streams, why: self.told.append((name, limit, why)),
+            carries,
         )
 
     def limits(self):
@@ -654,12 +667,31 @@ class SharingTest(unittest.TestCase):
         self.join('b')
         self.assertEqual({'a': 50, 'b': 50}, self.limits())
         self.join('c', own=10.0)
-        self.assertEqual({'a': 45, 'b': 45}, self.limits())
+        self.assertEqual({'a': 45, 'b': 45, 'c': 10}, self.limits())
         self.shared.leave('b')
-        self.assertEqual({'a': 90}, self.limits())
+        self.assertEqual({'a': 90, 'c': 10}, self.limits())
         self.shared.leave('b')
         self.shared.leave('c')
         self.assertEqual({'a': 0}, self.limits())
+
+    def test_no_more_is_shared_than_the_interface_carries(self):
+        self.join('a', carries=60.0)
+        self.join('b', carries=200.0)
+        self.assertEqual({'a': 30, 'b': 30}, self.limits())
+        self.assertEqual(30.0, self.shared.usable('b', 0.0))
+        self.shared.leave('a')
+        self.join('c')
+        self.assertEqual({'b': 50, 'c': 50}, self.limits())
+
+    def test_who_keeps_its_limit_hears_of_those_who_come(self):
+        told = []
+        self.shared.join(
+            'a', 20.0, 0.0, 'there', lambda *said: told.append(said[:2])
+        )
+        self.join('b')
+        self.join('c')
+        self.shared.leave('b')
+        self.assertEqual([(20, 2), (20, 3), (20, 2)], told)
 
     def test_what_a_destination_leaves_goes_to_the_others(self):
         self.join('a')

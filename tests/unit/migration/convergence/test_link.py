@@ -36,3 +36,35 @@ class LinkTest(unittest.TestCase):
         for number in range(2, 8):
             found.sample(20.0, number / 2.0)
         self.assertIsNone(found.collapsed_since)
+
+    def test_what_others_come_to_share_has_no_fault(self):
+        """Whatever limit was set: what it carries may be stated too high."""
+        for streams in (2, 3, 8):
+            found = seen(112.0, 112.0, 112.0, 112.0)
+            found.limit(1120.0 / streams)
+            found.share(streams)
+            for number in range(4, 12):
+                found.sample(112.0 / streams, number / 2.0)
+            self.assertIsNone(found.collapsed_since, streams)
+            self.assertAlmostEqual(112.0 / streams, found.bandwidth_mib_s)
+            found.sample(40.0 / streams, 6.0)
+            self.assertIsNotNone(found.collapsed_since, streams)
+
+    def test_a_fault_that_was_there_before_others_came_stays_one(self):
+        found = seen(112.0, 112.0, 112.0, 10.0)
+        found.share(2)
+        found.sample(10.0, 3.0)
+        self.assertEqual(1.5, found.collapsed_since)
+
+    def test_what_others_leave_is_expected_once_it_is_seen(self):
+        found = seen(112.0, 112.0, 112.0)
+        found.share(2)
+        for number in range(3, 9):
+            found.sample(56.0, number / 2.0)
+        found.share(1)
+        found.sample(50.0, 5.0)
+        self.assertIsNone(found.collapsed_since)
+        for number in range(11, 20):
+            found.sample(112.0, number / 2.0)
+        found.sample(50.0, 10.0)
+        self.assertIsNotNone(found.collapsed_since)

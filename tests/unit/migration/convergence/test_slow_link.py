@@ -93,6 +93,20 @@ class SlowLinkTest(unittest.TestCase):
             # all the downtime that is allowed was tried first
             self.assertIn(contract.RaiseDowntime, copy.kinds)
 
+    def test_a_link_that_others_come_to_share_is_sound(self):
+        """Also where it carries a tenth of what it is stated to."""
+        for profile, _ in _PATIENCE:
+            for others in (2, 3, 4):
+                copy = _Copy(profile=profile)
+                copy.flow(10.0, 112.0)
+                copy.policy.link_shared(others, copy.stream.at)
+                copy.policy.bandwidth_limited(1120 // others, copy.stream.at)
+                copy.flow(8.0, 112.0 / others)
+                copy.judge(112.0 / others, boundary=True)
+                self.assertIsInstance(
+                    copy.decision, contract.StartPostCopy, others
+                )
+
     def test_who_converges_is_gone_on_with(self):
         """However long that takes: it writes 20 MiB/s to all its memory."""
         for profile, seconds in _PATIENCE:
