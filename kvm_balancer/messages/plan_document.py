@@ -27,6 +27,7 @@ class _Move(msgspec.Struct, frozen=True):
     predicted_fixed_seconds: float = 0.0
     predicted_disk_mib: float = 0.0
     predicted_disk_seconds: float = 0.0
+    predicted_limit_mib_s: float = 0.0
     uncorrected: plan.Uncorrected | None = None
     reason: str = ''
     profile: plan.Profile = plan.Profile.BALANCE
@@ -173,6 +174,7 @@ def _move(one: plan.Move) -> _Move:
         predicted_fixed_seconds=round(expected.fixed_seconds, _COARSE),
         predicted_disk_mib=round(expected.disk_mib, _COARSE),
         predicted_disk_seconds=round(expected.disk_seconds, _COARSE),
+        predicted_limit_mib_s=expected.limit_mib_s,
         uncorrected=_uncorrected(expected.uncorrected),
         reason=one.reason,
         profile=one.profile,
@@ -215,6 +217,7 @@ def _prediction(one: _Move) -> plan.Prediction:
         uncorrected=one.uncorrected,
         disk_mib=one.predicted_disk_mib,
         disk_seconds=one.predicted_disk_seconds,
+        limit_mib_s=one.predicted_limit_mib_s,
     )
 
 

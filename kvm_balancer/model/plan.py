@@ -63,6 +63,7 @@ class Prediction:
         they were not asked at all
     :ivar disk_mib: of disks that are copied along, at most
     :ivar disk_seconds: that this takes
+    :ivar limit_mib_s: of the bandwidth, by its own options; 0 for none
     """
 
     seconds: float
@@ -75,6 +76,7 @@ class Prediction:
     uncorrected: Uncorrected | None = None
     disk_mib: float = 0.0
     disk_seconds: float = 0.0
+    limit_mib_s: float = 0.0
 
     @property
     def total_seconds(self) -> float:

@@ -37,6 +37,7 @@ class Flight:
     :ivar left: share of the work that is left
     :ivar share: of bandwidth that it has, MiB/s
     :ivar expected: what it takes at the share of bandwidth it has now
+    :ivar alone: it had all of the bandwidth of both hosts so far
     """
 
     position: int
@@ -50,6 +51,7 @@ class Flight:
     left: float = 1.0
     share: float = 0.0
     expected: plans.Prediction | None = None
+    alone: bool = True
 
     @property
     def seconds_left(self) -> float:
@@ -129,6 +131,8 @@ class Air:
                     nic[flight.destination] / into[flight.destination],
                 )
             )
+            whole = min(nic[flight.source], nic[flight.destination])
+            flight.alone &= share >= whole
             if share != flight.share:
                 flight.share = share
                 flight.expected = self._predicted(

@@ -215,5 +215,6 @@ class Mind:
                 max(0.0, taken.seconds - prediction.FIXED_SECONDS),
                 prediction.FIXED_SECONDS,
                 taken.downtime_ms,
+                landing.flight.alone,
             )
         )

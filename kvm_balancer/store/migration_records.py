@@ -145,6 +145,7 @@ def _fill_prediction(
     row.predicted_fixed_seconds = predicted.fixed_seconds
     row.predicted_disk_mib = predicted.disk_mib
     row.predicted_disk_seconds = predicted.disk_seconds
+    row.predicted_limit_mib_s = predicted.limit_mib_s
     raw = predicted.uncorrected
     if raw is not None:
         row.uncorrected_copying_seconds = raw.copying_seconds
@@ -181,8 +182,10 @@ def record(row: tables.Migration) -> MigrationRecord:
     )
 
 
-def lesson(row: tables.Migration) -> correction.Lesson | None:
+def lesson(row: tables.Migration, alone: bool) -> correction.Lesson | None:
     """Return what a completed migration teaches of predictions.
+
+    :param alone: no other used a host of it meanwhile
 
     Nothing where it is not told what was predicted before it was corrected,
     as of migrations of older releases.
@@ -206,6 +209,7 @@ def lesson(row: tables.Migration) -> correction.Lesson | None:
         copying_seconds=_seconds(row.copying_ms),
         fixed_seconds=_seconds(row.fixed_ms),
         downtime_ms=row.downtime_ms,
+        alone=alone,
     )
 
 
@@ -232,6 +236,7 @@ def _prediction(row: tables.Migration) -> plan.Prediction | None:
         uncorrected=_uncorrected(row),
         disk_mib=row.predicted_disk_mib or 0.0,
         disk_seconds=row.predicted_disk_seconds or 0.0,
+        limit_mib_s=row.predicted_limit_mib_s or 0.0,
     )
 
 

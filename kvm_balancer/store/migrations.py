@@ -6,13 +6,16 @@ is for good; ``unknown`` gives way to a later one, and to another finding,
 because whoever looked again knows more.
 """
 
+import collections.abc
 import dataclasses
+import math
 
 import sqlalchemy
 from sqlalchemy import orm
 
 from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.foresight import sharing
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.store import database as db
@@ -209,10 +212,13 @@ class MigrationStore:
             .order_by(table.ended_at, table.id)
         )
         with self._database.reader() as session:
+            rows = session.scalars(query).all()
+            shared = _sharing(session, rows)
             return [
                 (row.id, lesson)
-                for row in session.scalars(query)
-                if (lesson := records.lesson(row)) is not None
+                for row in rows
+                if (lesson := records.lesson(row, row.id not in shared))
+                is not None
             ]
 
     def last_moved(self, since: float) -> LastMoved:
@@ -270,6 +276,36 @@ def _locked(
 ) -> tables.Migration | None:
     """Return a row that no other transaction changes meanwhile."""
     return session.get(tables.Migration, migration_id, with_for_update=True)
+
+
+def _sharing(
+    session: orm.Session, rows: collections.abc.Sequence[tables.Migration]
+) -> set[str]:
+    """Return which of *rows* used a host together with any migration.
+
+    Whatever became of that, also while it runs, and whether or not it was
+    predicted.
+    """
+    if not rows:
+        return set()
+    table = tables.Migration
+    first = min(row.accepted_at for row in rows)
+    query = sqlalchemy.select(
+        table.id,
+        table.source,
+        table.destination,
+        table.accepted_at,
+        table.ended_at,
+    ).where(sqlalchemy.or_(table.ended_at.is_(None), table.ended_at >= first))
+    return sharing.sharing(
+        sharing.Use(
+            one.id,
+            (one.source, one.destination),
+            one.accepted_at,
+            math.inf if one.ended_at is None else one.ended_at,
+        )
+        for one in session.execute(query)
+    )
 
 
 def _later(times: dict[str, float], name: str, at: float) -> None:

@@ -144,6 +144,9 @@ class Migration(Base):
     predicted_disk_seconds: orm.Mapped[float | None] = orm.mapped_column(
         types.Double
     )
+    predicted_limit_mib_s: orm.Mapped[float | None] = orm.mapped_column(
+        types.Double
+    )
     # what was predicted before past migrations corrected it
     uncorrected_copying_seconds: orm.Mapped[float | None] = orm.mapped_column(
         types.Double

@@ -53,6 +53,7 @@ class Lesson:
         follows, None where it is not known
     :ivar fixed_seconds: all other time
     :ivar downtime_ms: in which the guest did not run
+    :ivar alone: no other is known to have used a host of it meanwhile
     """
 
     instance: str
@@ -65,6 +66,7 @@ class Lesson:
     copying_seconds: float | None
     fixed_seconds: float | None
     downtime_ms: float | None
+    alone: bool = True
 
 
 @dataclasses.dataclass(slots=True)
@@ -108,19 +110,22 @@ class Corrections:
         """Take in one migration; lessons come in the order they ended.
 
         One that ended in another mode than predicted teaches nothing of the
-        factors of either.
+        factors of either. Nor does one that shared the network of a host: it
+        took longer, and may have copied more, for what is no matter of its
+        own, and who plans reckons with sharing anyway.
         """
-        self._passages.add(
-            passages.Passage(
-                lesson.ends,
-                lesson.began_at,
-                lesson.ended_at,
-                lesson.mib,
-                lesson.copying_seconds,
-                lesson.fixed_seconds,
-            )
+        passage = passages.Passage(
+            lesson.ends,
+            lesson.began_at,
+            lesson.ended_at,
+            lesson.mib,
+            lesson.copying_seconds,
+            lesson.fixed_seconds,
+            lesson.alone,
+            lesson.predicted.limit_mib_s,
         )
-        if lesson.mode is not lesson.predicted.mode:
+        self._passages.add(passage)
+        if not passage.alone or lesson.mode is not lesson.predicted.mode:
             return
         at = lesson.ended_at
         ratios = _ratios(lesson)

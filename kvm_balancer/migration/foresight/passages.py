@@ -24,6 +24,9 @@ _LEAST = 3
 _LEAST_RATES = 2
 #: A rate of less memory is mostly that of its beginning.
 _ENOUGH_MIB = 64.0
+#: What reached this share of its own limit was bound by that, and may have
+#: gone faster without.
+_AT_LIMIT = 0.9
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,6 +37,7 @@ class Passage:
         not seen
     :ivar fixed_seconds: all other time; None where that was not seen
     :ivar alone: no other used a host of it meanwhile, as far as is known
+    :ivar limit_mib_s: that its own options set; 0 for none
     """
 
     ends: Ends
@@ -43,6 +47,7 @@ class Passage:
     copying_seconds: float | None
     fixed_seconds: float | None
     alone: bool = True
+    limit_mib_s: float = 0.0
 
     @property
     def mib_s(self) -> float | None:
@@ -51,7 +56,10 @@ class Passage:
             return None
         if self.mib < _ENOUGH_MIB:
             return None
-        return self.mib / self.copying_seconds
+        rate = self.mib / self.copying_seconds
+        if 0.0 < self.limit_mib_s * _AT_LIMIT <= rate:
+            return None
+        return rate
 
     def meets(self, other: 'Passage') -> bool:
         """Say whether both shared the network of a host for a while."""

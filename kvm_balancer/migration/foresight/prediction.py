@@ -54,6 +54,7 @@ class Columns:
     :ivar post_copy: True where it will end by post-copy
     :ivar converges: False where it will be given up
     :ivar throttled: True where the guest will be slowed down
+    :ivar limit_mib_s: of the bandwidth, by the options of all; 0 for none
     """
 
     seconds: Column
@@ -62,6 +63,7 @@ class Columns:
     post_copy: npt.NDArray[np.bool_]
     converges: npt.NDArray[np.bool_]
     throttled: npt.NDArray[np.bool_]
+    limit_mib_s: float = 0.0
 
     def rows(self) -> collections.abc.Iterator[plan.Prediction]:
         """Yield them one by one."""
@@ -82,6 +84,7 @@ class Columns:
                 converges,
                 throttled,
                 FIXED_SECONDS,
+                limit_mib_s=self.limit_mib_s,
             )
 
 
@@ -191,4 +194,12 @@ def _choose(
     )
     downtime = np.where(converges, pause_ms + qemu.SWITCH_MS, 0.0)
     throttled = copied.throttled & converges & ~post_copy
-    return Columns(seconds, downtime, mib, post_copy, converges, throttled)
+    return Columns(
+        seconds,
+        downtime,
+        mib,
+        post_copy,
+        converges,
+        throttled,
+        float(options.bandwidth_mib_s),
+    )

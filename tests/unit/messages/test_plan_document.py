@@ -55,6 +55,7 @@ class TestPlanDocument(unittest.TestCase):
                 'predicted_fixed_seconds',
                 'predicted_disk_mib',
                 'predicted_disk_seconds',
+                'predicted_limit_mib_s',
                 'uncorrected',
                 'reason',
                 'profile',
@@ -99,6 +100,7 @@ class TestPlanDocument(unittest.TestCase):
             uncorrected=plan.Uncorrected(8.0, 200.0, 900.0),
             disk_mib=500.0,
             disk_seconds=5.0,
+            limit_mib_s=40.0,
         )
         one = made()
         move = dataclasses.replace(one.moves[0], prediction=expected)

@@ -1,5 +1,6 @@
 """What may be moved in an hour is kept to, in plans and when turns come."""
 
+import dataclasses
 import unittest
 
 import hypothesis
@@ -199,8 +200,10 @@ class CopiedTest(unittest.TestCase):
             fixed_seconds=2.0,
             downtime_ms=50.0,
         )
-        for _ in range(3):
-            known.learn(lesson)
+        for at in (0.0, 100.0, 200.0):
+            known.learn(
+                dataclasses.replace(lesson, began_at=at, ended_at=at + 80.0)
+            )
         fleet = self.FLEET
         terms = termed.Terms(fleet, scopes.Scopes())
         plain, taught = (

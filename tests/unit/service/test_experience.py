@@ -31,6 +31,7 @@ class ExperienceTest(base.StoreCase):
                 instance='i',
                 **{
                     'predicted': RAW,
+                    'accepted_at': ended_at - 50.0,
                     'ended_at': ended_at,
                     'copying_ms': copying_seconds * 1000.0,
                     'mode': plan.Mode.PRE_COPY,
@@ -55,6 +56,23 @@ class ExperienceTest(base.StoreCase):
         self.assertGreater(twice, once)
         again = experience.Experience(self.store.migrations)
         self.assertAlmostEqual(twice, self.predicted(now + 60.0, again))
+
+    def test_who_shared_a_host_teaches_nothing(self):
+        """With one that ended, failed, runs yet, or was not predicted."""
+        now = 100 * _DAY
+        self.end(1, 40.0, now)
+        self.end(2, 40.0, now + 1.0, outcome=base.outcome.OutcomeKind.FAILED)
+        self.store.migrations.record_dispatch(
+            base.make_request(
+                'migration-3', source='host-b', accepted_at=now + 90.0
+            ),
+            now + 90.0,
+        )
+        self.end(4, 40.0, now + 100.0, predicted=None)
+        self.end(5, 40.0, now + 120.0)
+        self.assertEqual(20.0, self.predicted(now + 130.0))
+        again = experience.Experience(self.store.migrations)
+        self.assertEqual(20.0, self.predicted(now + 130.0, again))
 
     def test_an_outcome_that_comes_late_teaches_too(self):
         now = 100 * _DAY

@@ -86,6 +86,7 @@ def make_request(migration_id=MIGRATION, **changes):
                 uncorrected=plan.Uncorrected(1.5, 30.0, 2000.0),
                 disk_mib=4096.0,
                 disk_seconds=4.0,
+                limit_mib_s=40.0,
             ),
             'plan_id': PLAN,
             **changes,

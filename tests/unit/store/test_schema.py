@@ -88,7 +88,12 @@ class SchemaTest(base.StoreCase):
             command.downgrade(config, '0003')
         third = self._columns()
         self.assertEqual(
-            {'owner', 'predicted_disk_mib', 'predicted_disk_seconds'},
+            {
+                'owner',
+                'predicted_disk_mib',
+                'predicted_disk_seconds',
+                'predicted_limit_mib_s',
+            },
             before - third,
         )
         with self.database.writer() as session:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import unittest
 
@@ -19,7 +20,7 @@ def lesson(copying, predicted=RAW, at=0.0, instance='i', **changes):
             'instance': instance,
             'ends': ENDS,
             'mode': plan.Mode.PRE_COPY,
-            'began_at': at - 1.0,
+            'began_at': at,
             'ended_at': at,
             'predicted': predicted,
             'mib': 1000.0,
@@ -144,6 +145,26 @@ class CorrectionTest(unittest.TestCase):
         found = self.book.correct('i', ENDS, RAW, 0.0)
         self.assertAlmostEqual(25.0, found.seconds)
         self.assertEqual(5.0, found.fixed_seconds)
+
+    def test_who_shared_a_host_teaches_nothing_of_itself_nor_of_others(self):
+        """It took longer because half of the bandwidth was another's."""
+        for at in range(3):
+            self.book.learn(lesson(40.0, at=at, alone=False))
+        found = self.book.correct('i', ENDS, RAW, 3.0)
+        self.assertEqual(self.figures(RAW), self.figures(found))
+        self.assertEqual(20.0, corrected(self.book, 'j'))
+        # nor does one that met another which was told of before
+        self.book.learn(lesson(40.0, at=9.0, began_at=1.5, instance='k'))
+        self.assertEqual(20.0, corrected(self.book, 'k'))
+
+    def test_who_kept_to_its_own_limit_says_nothing_of_the_link(self):
+        limited = dataclasses.replace(RAW, limit_mib_s=50.0)
+        for at in (10.0, 20.0):
+            self.book.learn(lesson(20.0, limited, at))
+        self.assertEqual([math.inf], self.book.bandwidths_mib_s([ENDS]))
+        self.assertEqual(
+            [math.inf], self.book.slowest_mib_s(['host-a']).tolist()
+        )
 
     def test_no_more_is_expected_of_a_link_than_it_carried(self):
         for at in (10.0, 20.0):

@@ -7,9 +7,11 @@ from kvm_balancer.migration.foresight import passages
 AB, BC, CD = ('a', 'b'), ('b', 'c'), ('c', 'd')
 
 
-def passage(at=0.0, ends=AB, seconds=10.0, fixed=2.0, mib=1000.0):
+def passage(at=0.0, ends=AB, seconds=10.0, fixed=2.0, mib=1000.0, **changes):
     """One that began at *at* and copied for *seconds*."""
-    return passages.Passage(ends, at, at + 10.0, mib, seconds, fixed)
+    return passages.Passage(
+        ends, at, at + 10.0, mib, seconds, fixed, **changes
+    )
 
 
 class PassagesTest(unittest.TestCase):
@@ -54,6 +56,18 @@ class PassagesTest(unittest.TestCase):
         # elsewhere, or later, is no sharing
         self.add(passage(60), passage(62, CD), passage(70))
         self.assertEqual(100.0, self.book.bandwidth_mib_s(AB))
+
+    def test_a_limit_tells_of_the_link_only_what_stays_below_it(self):
+        for at in (0, 20, 40):
+            self.add(passage(at, limit_mib_s=105.0))
+        self.assertIsNone(self.book.bandwidth_mib_s(AB))
+        self.add(passage(60, limit_mib_s=200.0), passage(80))
+        self.assertEqual(100.0, self.book.bandwidth_mib_s(AB))
+
+    def test_who_is_known_to_have_shared_does_not_tell_of_its_link(self):
+        for at in (0, 20):
+            self.add(passage(at, alone=False))
+        self.assertIsNone(self.book.bandwidth_mib_s(AB))
 
     def test_little_memory_and_what_was_not_seen_tell_nothing(self):
         self.add(
