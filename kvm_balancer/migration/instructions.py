@@ -10,7 +10,7 @@ import enum
 from kvm_balancer.migration import events
 from kvm_balancer.migration import image_room
 from kvm_balancer.migration import request
-from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.model import outcome
 
 
@@ -135,7 +135,7 @@ class Mend(Instruction):
     this migration, or is not ours to move.
     """
 
-    action: arbiter.Action
+    action: verdicts.Action
     source: events.EndState
     destination: events.EndState
 

@@ -11,7 +11,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.virt import marks
 from tests.contract import ground as grounds
 
@@ -431,7 +431,7 @@ class DriverContract(_Base):
 
     def test_a_copy_that_was_left_is_mended(self):
         stopped = events.EndState.PAUSED_MIGRATION
-        actions = arbiter.Action
+        actions = verdicts.Action
         for before, action, after in (
             ((stopped, _RUNNING), actions.DESTROY_SOURCE, (_ABSENT, _RUNNING)),
             (
@@ -460,7 +460,7 @@ class DriverContract(_Base):
     def test_nothing_is_mended_where_the_ends_have_changed(self):
         stopped = events.EndState.PAUSED_MIGRATION
         story = self.left(_RUNNING, stopped)
-        self.mend(story, arbiter.Action.DESTROY_SOURCE, stopped, _RUNNING)
+        self.mend(story, verdicts.Action.DESTROY_SOURCE, stopped, _RUNNING)
         self.assertEqual('Mend', story.until(events.Refused).instruction)
         self.assertEqual((_RUNNING, stopped), story.ends())
 
@@ -468,7 +468,9 @@ class DriverContract(_Base):
         stopped = events.EndState.PAUSED_MIGRATION
         theirs = self.left(_RUNNING, stopped)
         story = self.story(theirs.wanted.instance)
-        self.mend(story, arbiter.Action.DESTROY_DESTINATION, _RUNNING, stopped)
+        self.mend(
+            story, verdicts.Action.DESTROY_DESTINATION, _RUNNING, stopped
+        )
         self.assertIn('mark', story.until(events.Refused).text)
         self.assertEqual((_RUNNING, stopped), story.ends())
 

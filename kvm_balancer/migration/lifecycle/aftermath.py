@@ -8,8 +8,8 @@ is read off both ends, and mended where that is safe. Shared by the handlers
 import dataclasses
 
 from kvm_balancer.migration import events
-from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import verdicts
 
 
 @dataclasses.dataclass(slots=True)
@@ -73,9 +73,9 @@ class Aftermath:
     call_error: str = ''
     looks: int = 0
     unknown_looks: int = 0
-    verdict: arbiter.Verdict | None = None
+    verdict: verdicts.Verdict | None = None
     agreed: int = 0
-    mending: arbiter.Action | None = None
+    mending: verdicts.Action | None = None
     mending_at: float = 0.0
     mends: int = 0
     mended: list[str] = dataclasses.field(default_factory=list)
@@ -105,11 +105,11 @@ class Aftermath:
             return 'it runs on the destination'
         return ''
 
-    def has_told(self, verdict: arbiter.Verdict) -> bool:
+    def has_told(self, verdict: verdicts.Verdict) -> bool:
         """Say whether it was told that this is what was found."""
         return self.told_unknown and self.told in ('', verdict.reason)
 
-    def take(self, verdict: arbiter.Verdict) -> bool:
+    def take(self, verdict: verdicts.Verdict) -> bool:
         """Take in what a look meant; say whether it is another than before."""
         new = verdict != self.verdict
         if new:

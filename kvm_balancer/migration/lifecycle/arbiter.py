@@ -3,44 +3,13 @@
 Pure, and a function of what was seen only. The call that carries a migration
 may come back with an error after it succeeded, or never; the ends are the
 truth. An end that cannot be asked says nothing: it is never taken for one
-that has nothing.
-
-A verdict that needs an action (say, to resume the source) is believed only
-after the ends were looked at several times, since the two are never seen at
-the same moment; and libvirt tidies up by itself first, where it can.
+that has nothing. What a verdict says is in :mod:`.verdicts`.
 """
 
 import dataclasses
-import enum
 
 from kvm_balancer.migration import events
-from kvm_balancer.model import outcome
-
-
-class Action(enum.StrEnum):
-    """What has to be done about a pair of ends."""
-
-    NONE = 'nothing'
-    WAIT = 'wait'
-    RESUME_SOURCE = 'resume the source'
-    DESTROY_SOURCE = 'remove what is left on the source'
-    DESTROY_DESTINATION = 'remove the unstarted copy on the destination'
-    RESUME_DESTINATION = 'resume the destination'
-    RECOVER_POST_COPY = 'recover post-copy'
-    SUSPEND_BOTH = 'suspend both copies and call a person'
-    CALL_A_PERSON = 'call a person'
-
-
-#: What a driver may be told to do, by :class:`..instructions.Mend`.
-MENDABLE = frozenset(
-    {
-        Action.RESUME_SOURCE,
-        Action.DESTROY_SOURCE,
-        Action.DESTROY_DESTINATION,
-        Action.RESUME_DESTINATION,
-        Action.SUSPEND_BOTH,
-    }
-)
+from kvm_balancer.migration.lifecycle import verdicts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,281 +31,39 @@ class Known:
     watched: bool = True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a pair of ends means.
-
-    :ivar outcome: how the migration ended, if the ends stay as they are
-    :ivar looks: how often in a row the ends must say so before it is
-        believed; 1 for what is settled at once
-    :ivar reason: what was found, for the operator
-    :ivar advice: what to do about it; empty where there is nothing to do
-    """
-
-    outcome: outcome.OutcomeKind
-    action: Action
-    looks: int
-    reason: str
-    advice: str = ''
-
-
-_COMPLETED = outcome.OutcomeKind.COMPLETED
-_FAILED = outcome.OutcomeKind.FAILED
-_UNKNOWN = outcome.OutcomeKind.UNKNOWN
-
-#: Looks 0.1 s apart at first and 5 s in the end: 20 of them outlast the 30 s
-#: after which libvirt's keepalive gives a connection up, and what follows.
-_PATIENT = 20
-#: Two running copies damage their disk; three looks exclude that the ends
-#: were merely seen on either side of the switch.
-_QUICK = 3
-#: A guest that stands still, and of which no job is left: a few seconds.
-_SOON = 6
-
-
-class _Case(enum.Enum):
-    """The verdicts of the table."""
-
-    COMPLETE = Verdict(
-        _COMPLETED, Action.NONE, 1, 'the instance runs on the destination'
-    )
-    ARRIVED_PAUSED = Verdict(
-        _COMPLETED,
-        Action.NONE,
-        1,
-        'the instance is on the destination, paused by someone',
-    )
-    ARRIVED_OFF = Verdict(
-        _COMPLETED,
-        Action.NONE,
-        _QUICK,
-        'the instance was moved, and is shut off on the destination: it ended'
-        ' there',
-        'start it where it is wanted',
-    )
-    KEPT = Verdict(_FAILED, Action.NONE, 1, 'the instance is on the source')
-    ENDED = Verdict(
-        _FAILED,
-        Action.NONE,
-        2,
-        'the instance is shut off on the source and is not on the'
-        ' destination: it ended meanwhile',
-        'start it where it is wanted',
-    )
-    UNDER_WAY = Verdict(
-        _UNKNOWN,
-        Action.WAIT,
-        _PATIENT,
-        'a migration job still holds the instance',
-        'look at both hosts again when the job is over',
-    )
-    POST_COPY_UNDER_WAY = Verdict(
-        _UNKNOWN,
-        Action.WAIT,
-        _PATIENT,
-        'post-copy is still under way',
-        'leave both copies alone until it is over',
-    )
-    LEFT_BEHIND = Verdict(
-        _COMPLETED,
-        Action.DESTROY_SOURCE,
-        _QUICK,
-        'the instance runs on the destination, and its definition is left on'
-        ' the source',
-        'see whose the definition on the source is, and never start it there',
-    )
-    LEFT_BEHIND_PAUSED = Verdict(
-        _COMPLETED,
-        Action.DESTROY_SOURCE,
-        _QUICK,
-        'the instance is on the destination, paused by someone, and its'
-        ' definition is left on the source',
-        'see whose the definition on the source is, and never start it there',
-    )
-    LEFT_BEHIND_OFF = Verdict(
-        _COMPLETED,
-        Action.DESTROY_SOURCE,
-        _QUICK,
-        'the instance was moved, and is shut off on the destination: it ended'
-        ' there; its definition is left on the source',
-        'start it where it is wanted, but never on the source',
-    )
-    ENDED_TWICE = Verdict(
-        _FAILED,
-        Action.DESTROY_DESTINATION,
-        _QUICK,
-        'the instance is shut off on the source: it ended meanwhile; its'
-        ' definition is left on the destination',
-        'start it where it is wanted, but never on the destination',
-    )
-    ENDED_SOMEWHERE = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _SOON,
-        'the instance is shut off on both ends, and where it ran last is not'
-        ' known',
-        'see which of its disks are the latest, start it there, and remove'
-        ' the other definition; either will do where both share the disks',
-    )
-    LEFT_AHEAD = Verdict(
-        _FAILED,
-        Action.DESTROY_DESTINATION,
-        _QUICK,
-        'the instance is on the source, and its definition is left on the'
-        ' destination',
-        'see whose the definition on the destination is, and never start it'
-        ' there',
-    )
-    REMNANT = Verdict(
-        _UNKNOWN,
-        Action.DESTROY_DESTINATION,
-        _SOON,
-        'the instance is on the source, and an unstarted copy is left on the'
-        ' destination',
-        'make sure that it runs on the source, then destroy the paused copy'
-        ' on the destination',
-    )
-    ARRIVED = Verdict(
-        _UNKNOWN,
-        Action.DESTROY_SOURCE,
-        _SOON,
-        'the instance runs on the destination, and its stopped copy is left'
-        ' on the source',
-        'never resume the source; destroy the paused copy there',
-    )
-    STOPPED = Verdict(
-        _UNKNOWN,
-        Action.RESUME_SOURCE,
-        _SOON,
-        'the instance is stopped on the source and is not on the destination',
-        'make sure that no host runs it, then resume it on the source',
-    )
-    OUTRUN = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _PATIENT,
-        'the instance is stopped on the source; it ran on the destination'
-        ' since, and is not there any more',
-        'never resume the source: its memory is older than the disks; start'
-        ' the instance anew from its disks, once no host runs it',
-    )
-    UNWATCHED = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _SOON,
-        'the instance is stopped on the source and does not run on the'
-        ' destination, which was out of sight meanwhile: it may have run'
-        ' there, or have gone on from there',
-        'make sure that no host runs it; resume it on the source only if it'
-        ' never ran anywhere since, else start it anew from its disks',
-    )
-    STOPPED_AT_DESTINATION = Verdict(
-        _UNKNOWN,
-        Action.RESUME_DESTINATION,
-        _SOON,
-        'the source has let go of the instance, and the destination has not'
-        ' started it',
-        'make sure that no host runs it, then resume it on the destination',
-    )
-    INCOMPLETE = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _PATIENT,
-        'the source has let go of the instance, and whether all of its memory'
-        ' is on the destination, where it was not started, is not known',
-        'resume it on the destination only if the source says that it'
-        ' migrated; else start it anew from its disks, once no host runs it',
-    )
-    BROKEN = Verdict(
-        _UNKNOWN,
-        Action.RECOVER_POST_COPY,
-        _QUICK,
-        'post-copy broke: the memory is on both ends',
-        'mend the network and resume post-copy; neither resume the source'
-        ' nor destroy either copy',
-    )
-    HALF_GONE = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _SOON,
-        'post-copy had begun and one end is gone: no copy is whole, and the'
-        ' memory of the instance is lost',
-        'destroy what is left of it, and start it anew from its disks once no'
-        ' host runs it',
-    )
-    HALF_MISSING = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _PATIENT,
-        'post-copy was under way and one end is gone: unless the other one has'
-        ' all of the memory, it is lost',
-        'if the instance does not go on, destroy what is left of it, and start'
-        ' it anew from its disks once no host runs it',
-    )
-    STOPPED_BOTH = Verdict(
-        _UNKNOWN,
-        Action.DESTROY_DESTINATION,
-        _SOON,
-        'the instance is stopped on the source, and the copy on the'
-        ' destination was not started',
-        'destroy the copy on the destination, which never ran, then resume'
-        ' the source',
-    )
-    STOPPED_TWICE = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _PATIENT,
-        'the instance is paused on both ends',
-        'decide which copy is the last one, resume it, destroy the other',
-    )
-    TWICE = Verdict(
-        _UNKNOWN,
-        Action.SUSPEND_BOTH,
-        _QUICK,
-        'the instance runs on both ends',
-        'suspend both copies now, before they damage the disk; then decide'
-        ' which one stays',
-    )
-    STRANGE = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _PATIENT,
-        'the two ends contradict each other',
-        'look at both hosts before touching either copy',
-    )
-    LOST = Verdict(
-        _UNKNOWN,
-        Action.CALL_A_PERSON,
-        _QUICK,
-        'the instance is on neither end',
-        'look for it on other hosts; start it anew from its disks if no host'
-        ' runs it',
-    )
-    BLIND = Verdict(
-        _UNKNOWN,
-        Action.WAIT,
-        _PATIENT,
-        'an end cannot be asked, and what it has is not known',
-        'do nothing to the other copy until that host is seen again or fenced',
-    )
-    NEVER_SWITCHED = Verdict(
-        _FAILED,
-        Action.NONE,
-        _QUICK,
-        'the instance runs on the source and was never stopped there; the'
-        ' destination cannot be asked',
-        'look for an unstarted copy on the destination when it is back',
-    )
-
-
-_K, _C, _P = _Case.KEPT, _Case.COMPLETE, _Case.ARRIVED_PAUSED
-_R, _A, _S = _Case.REMNANT, _Case.ARRIVED, _Case.STOPPED
-_D, _B, _H = _Case.STOPPED_AT_DESTINATION, _Case.BROKEN, _Case.HALF_GONE
-_2, _T, _X = _Case.STOPPED_TWICE, _Case.TWICE, _Case.STRANGE
+_Case = verdicts.Case
+_K, _C, _P = (
+    _Case.KEPT,
+    _Case.COMPLETE,
+    _Case.ARRIVED_PAUSED,
+)
+_R, _A, _S = (
+    _Case.REMNANT,
+    _Case.ARRIVED,
+    _Case.STOPPED,
+)
+_D, _B, _H = (
+    _Case.STOPPED_AT_DESTINATION,
+    _Case.BROKEN,
+    _Case.HALF_GONE,
+)
+_2, _T, _X = (
+    _Case.STOPPED_TWICE,
+    _Case.TWICE,
+    _Case.STRANGE,
+)
 _L, _U, _E = _Case.LOST, _Case.BLIND, _Case.ENDED
-_W, _N, _M = _Case.POST_COPY_UNDER_WAY, _Case.STOPPED_BOTH, _Case.LEFT_BEHIND
+_W, _N, _M = (
+    _Case.POST_COPY_UNDER_WAY,
+    _Case.STOPPED_BOTH,
+    _Case.LEFT_BEHIND,
+)
 _F, _G = _Case.LEFT_AHEAD, _Case.HALF_MISSING
-_O, _Q, _V = _Case.ARRIVED_OFF, _Case.LEFT_BEHIND_PAUSED, _Case.ENDED_TWICE
+_O, _Q, _V = (
+    _Case.ARRIVED_OFF,
+    _Case.LEFT_BEHIND_PAUSED,
+    _Case.ENDED_TWICE,
+)
 
 #: A row for what the source says, in the order of ``EndState``; a column for
 #: what the destination says, in the same order: running, paused, paused for
@@ -353,7 +80,7 @@ _ROWS: dict[events.EndState, tuple[_Case, ...]] = {
     events.EndState.UNREACHABLE: (_U, _U, _U, _U, _U, _U, _U, _U),
 }
 
-TABLE: dict[tuple[events.EndState, events.EndState], Verdict] = {
+TABLE: dict[tuple[events.EndState, events.EndState], verdicts.Verdict] = {
     (source, destination): case.value
     for source, row in _ROWS.items()
     for destination, case in zip(events.EndState, row, strict=True)
@@ -382,7 +109,7 @@ _WHATEVER_THE_JOB = frozenset(
 
 def judge(
     source: events.End, destination: events.End, known: Known
-) -> Verdict:
+) -> verdicts.Verdict:
     """Say what the two ends mean together."""
     verdict = TABLE[source.state, destination.state]
     if _is_held(source, destination) and verdict not in _WHATEVER_THE_JOB:
@@ -398,7 +125,7 @@ def judge(
     return verdict
 
 
-def _refined(verdict: Verdict, known: Known) -> Verdict:
+def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
     """Take into account what the ends do not show any more."""
     arrived = known.across or known.ran_there
     match verdict:

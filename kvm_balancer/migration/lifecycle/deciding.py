@@ -17,8 +17,10 @@ from kvm_balancer.migration.lifecycle import aftermath
 from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import ending
+from kvm_balancer.migration.lifecycle import reasons
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import verdicts
 
 #: Ends that have not settled are looked at again after this long at first,
 #: twice as long each time, and every so often in the end.
@@ -42,7 +44,7 @@ RECOVERIES_AT_MOST = 5
 #: Marks that cannot be taken off hold up no outcome for longer.
 UNMARK_SECONDS = 15.0
 
-_Action = arbiter.Action
+_Action = verdicts.Action
 
 
 def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
@@ -106,8 +108,8 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
         _make_haste(life)
         life.tell(
             event,
-            f'source {_said(event.source)}, destination'
-            f' {_said(event.destination)}: {verdict.reason}',
+            f'source {reasons.said(event.source)}, destination'
+            f' {reasons.said(event.destination)}: {verdict.reason}',
         )
     if after.owned and recovering.can_follow(life, event):
         return recovering.follow(life, event)
@@ -162,18 +164,18 @@ def _take_note(life: course.Course, event: events.EndsSeen) -> None:
         life.take_post_copy(event.at)
 
 
-def _is_mended(life: course.Course, verdict: arbiter.Verdict) -> bool:
+def _is_mended(life: course.Course, verdict: verdicts.Verdict) -> bool:
     """Say whether to try what the verdict asks for (once more)."""
     after = life.after
-    if verdict.action not in arbiter.MENDABLE:
+    if verdict.action not in verdicts.MENDABLE:
         return False
-    if _end(verdict).ended:
+    if reasons.end(verdict).ended:
         return not after.refused
     return after.mends < MENDS_AT_MOST or after.has_told(verdict)
 
 
 def _mend(
-    life: course.Course, event: events.EndsSeen, verdict: arbiter.Verdict
+    life: course.Course, event: events.EndsSeen, verdict: verdicts.Verdict
 ) -> course.Wishes:
     after = life.after
     after.mends += 1
@@ -282,17 +284,17 @@ def settle_by_hand(
 
 
 def _say(
-    life: course.Course, event: events.EndsSeen, verdict: arbiter.Verdict
+    life: course.Course, event: events.EndsSeen, verdict: verdicts.Verdict
 ) -> course.Wishes:
     """Say how it ended, or that nobody can say."""
-    if not _end(verdict).ended:
+    if not reasons.end(verdict).ended:
         unknown = _be_unknown(
-            life, event, _unknown(life, verdict), verdict.reason
+            life, event, reasons.unknown(life, verdict), verdict.reason
         )
         if arbiter.is_vacant(event.source, event.destination):
             return (*life.give_room_back(), *unknown)
         return unknown
-    end, reason = _end_of(life, verdict)
+    end, reason = reasons.end_of(life, verdict)
     life.after.settled = aftermath.Settled(end, reason, event.at)
     if life.marked:
         stayed = end is not states.State.COMPLETED
@@ -340,53 +342,3 @@ def _look_again(life: course.Course) -> course.Wishes:
     delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
     after.looks += 1
     return (instructions.LookAtEnds(min(delay, LONGEST_DELAY_SECONDS)),)
-
-
-def _end(verdict: arbiter.Verdict) -> states.State:
-    return states.State(verdict.outcome.value)
-
-
-def _end_of(
-    life: course.Course, verdict: arbiter.Verdict
-) -> tuple[states.State, str]:
-    end = _end(verdict)
-    after = life.after
-    parts = [verdict.reason, *after.mended]
-    if end is states.State.FAILED:
-        if life.stop is not None:
-            end = life.stop.end
-            parts.insert(0, life.stop.reason)
-        elif after.call_error:
-            parts.insert(0, after.call_error)
-    elif life.stop is not None:
-        parts.append(f'it was too late for: {life.stop.reason}')
-    elif after.call_error:
-        parts.append(f'although the call ended with: {after.call_error}')
-    if verdict.advice:
-        parts.append(verdict.advice)
-    return end, '; '.join(parts)
-
-
-def _unknown(life: course.Course, verdict: arbiter.Verdict) -> str:
-    """Say what was found, why nothing was done, and what to do about it."""
-    after = life.after
-    parts = [verdict.reason, *after.mended]
-    if not after.owned:
-        parts.insert(0, 'it is in no journal, and only watched')
-    elif after.refused:
-        parts.append(f'{verdict.action.value}: {after.refused}')
-    elif verdict.action is _Action.RECOVER_POST_COPY:
-        parts.append(f'{after.recoveries} recoveries failed, the next follows')
-    if life.stop is not None:
-        parts.append(f'it was too late for: {life.stop.reason}')
-    if after.call_error:
-        parts.append(f'the call ended with: {after.call_error}')
-    parts.append(verdict.advice)
-    return '; '.join(parts)
-
-
-def _said(end: events.End) -> str:
-    said = end.state.value
-    if end.job_active:
-        said += ', job active'
-    return f'{said} ({end.detail})' if end.detail else said

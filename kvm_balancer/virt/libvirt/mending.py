@@ -13,7 +13,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
@@ -22,7 +22,7 @@ from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import locks
 from kvm_balancer.virt.libvirt import marking
 
-_Action = arbiter.Action
+_Action = verdicts.Action
 _State = events.EndState
 
 #: A definition goes alone; what the firmware of the instance keeps is the

@@ -8,12 +8,12 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import scene
 
-_Action = arbiter.Action
+_Action = verdicts.Action
 _State = events.EndState
 
 

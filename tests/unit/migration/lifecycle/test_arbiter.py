@@ -3,10 +3,11 @@ import unittest
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration.lifecycle import arbiter
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.model import outcome
 
 S = events.EndState
-A = arbiter.Action
+A = verdicts.Action
 Kind = outcome.OutcomeKind
 PAIRS = list(itertools.product(S, S))
 
@@ -91,7 +92,7 @@ class TestAllPairs(unittest.TestCase):
             if verdict.outcome is Kind.UNKNOWN:
                 self.assertNotIn(
                     verdict.action,
-                    arbiter.MENDABLE - {A.SUSPEND_BOTH},
+                    verdicts.MENDABLE - {A.SUSPEND_BOTH},
                 )
 
     def test_no_job_brings_the_memory_of_a_source_that_is_gone(self):
@@ -140,7 +141,7 @@ class TestAllPairs(unittest.TestCase):
             if verdict.outcome is Kind.UNKNOWN:
                 self.assertNotIn(
                     verdict.action,
-                    arbiter.MENDABLE - {A.SUSPEND_BOTH},
+                    verdicts.MENDABLE - {A.SUSPEND_BOTH},
                 )
 
     def test_memory_that_is_not_whole_is_not_let_run(self):

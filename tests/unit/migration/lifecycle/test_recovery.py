@@ -5,14 +5,14 @@ import unittest
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration.convergence import contract
-from kvm_balancer.migration.lifecycle import arbiter
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 from tests.unit.migration import lives
 
-Action = arbiter.Action
+Action = verdicts.Action
 End = events.EndState
 Kind = outcome.OutcomeKind
 State = states.State
