@@ -103,7 +103,7 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     if closed:
         return closed
     if work.spent:
-        return 'the plan has reached its limit of moves or time'
+        return limited(work)
     units = work.units_on(host)
     if not len(units):
         return 'none of its instances may be moved'
@@ -164,6 +164,18 @@ def shut(work: workspace.Workspace, host: int) -> str:
     return 'it is not looked after here'
 
 
+def limited(work: workspace.Workspace) -> str:
+    """Say what cut the plan short."""
+    if work.out_of_time:
+        return 'the plan has reached its limit of time'
+    allowance, limits = work.context.allowance, work.context.limits
+    of_budgets = allowance is not None and (
+        limits.max_moves == allowance.moves or limits.max_mib == allowance.mib
+    )
+    left = ', which is what is left of [budgets]' if of_budgets else ''
+    return f'the plan has reached its limit of moves or GiB{left}'
+
+
 def left_alone(work: workspace.Workspace) -> str:
     """Say of how many hosts that are looked after nothing may leave, and why.
 
@@ -204,7 +216,7 @@ def unplaced(
     :param limit: CPU load that destinations are not brought over
     """
     if work.out_of_time or not work.may_move(unit):
-        return 'the plan has reached its limit of moves, GiB or time'
+        return limited(work)
     fleet = work.fleet
     home = work.home(unit)
     hosts = work.neighbours(home)

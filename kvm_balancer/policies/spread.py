@@ -106,6 +106,6 @@ class Spread(base.Policy):
         if not (work.may_leave & work.scope).any():
             why, alone = alone, ''
         elif work.spent:
-            why = 'the plan has reached its limit of moves or time'
+            why = reasons.limited(work)
         text = f'{text}, over its target of {target:.3f}: {why}'
         return f'{text}; {alone}' if alone else text

@@ -6,6 +6,7 @@ import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import budget
+from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner.explanation import answers
 from kvm_balancer.planner.explanation import subjects
 from kvm_balancer.policies import drain
@@ -78,6 +79,35 @@ class ReasonsTest(unittest.TestCase):
             ('nothing is moved: no move is left of [budgets] moves_per_hour',),
             made.warnings,
         )
+
+    def test_what_is_left_of_a_budget_and_a_limit_are_told_apart(self):
+        fleet = fleets.build(
+            [fleets.host(name) for name in 'abc'],
+            [fleets.instance(str(n), 'a', cpu=1.0) for n in range(9)],
+        )
+        left = budget.Ledger(budget.Params(moves=1)).allowance(fleet, 0.0)
+        for fields, words in (
+            ({'limits': contexts.Limits(max_moves=1)}, 'moves or GiB'),
+            (
+                {'limits': contexts.Limits(max_moves=1), 'allowance': left},
+                'moves or GiB, which is what is left of [budgets]',
+            ),
+            (
+                {
+                    'limits': contexts.Limits(budget_seconds=1.0),
+                    'elapsed': lambda: 2.0,
+                },
+                'time',
+            ),
+        ):
+            context = plans.full_context(**fields)
+            with self.subTest(words):
+                made = spread.Spread().propose(fleet, context)
+                said = f'the plan has reached its limit of {words}'
+                self.assertTrue(made.summary.endswith(said), made.summary)
+                policy = relieve.Relieve(relieve.RelieveParams(limit=0.5))
+                made = policy.propose(fleet, context)
+                self.assertEqual([said], [o.reason for o in made.still_hot])
 
     def test_hosts_that_are_left_alone_are_told_of_beside_the_rest(self):
         fleet = fleets.build(
