@@ -13,6 +13,7 @@ import uuid
 import libvirt
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import opts
@@ -275,6 +276,22 @@ class ReservationTest(base.BrokerCase):
         self.assertIn('nothing could be reserved at nobody', ended.reason)
         self.assertIn('is not on the message bus', ended.reason)
         self.assertEqual(['host-1'], self.where(uid))
+
+    def test_the_word_of_a_person_reaches_who_looks_after_it(self):
+        uid = self.start_guest('host-1', 32, 12, hosts.BUSY_DELAY)
+        name = self.migrate(
+            uid, 'host-1', 'host-3', bandwidth_mib_s=1, max_downtime_ms=1
+        )
+        asked = peers.Peers(self.configure('host-3'), 'host-3')
+        self.addCleanup(asked.close)
+        wish = messages.Settle(name, True, 'ann at home: she saw it')
+        with self.assertRaisesRegex(errors.MigrationError, 'is looked after'):
+            self.commands.settle('host-1', wish)
+        with self.assertRaisesRegex(errors.NotFound, 'knows no migration'):
+            self.commands.settle('host-3', wish)
+        self.assertTrue(asked.state('host-1', name))
+        self.commands.cancel('host-1', name, 'the test')
+        self.assertEqual(['host-1'], self.where(self.ended().instance))
 
     def test_two_from_one_host_share_its_bandwidth(self):
         """Limits are set as the other comes, and lifted as it goes."""
