@@ -14,6 +14,8 @@ import pathlib
 import struct
 import uuid
 
+import libvirt
+
 _LOAD_AT = 0x100000
 _WORK_AT = 0x1000000
 _PAGE = 4096
@@ -124,3 +126,16 @@ def definition(
 </domain>
 """,
     )
+
+
+def wait_for_round(domain: libvirt.virDomain) -> None:
+    """Wait until a guest has written to all of its pages.
+
+    Before, while its machine starts, it dirties next to nothing, and any copy
+    of it converges.
+    """
+    stream = domain.connect().newStream(0)
+    domain.openConsole(None, stream, 0)
+    while b'.' not in stream.recv(1):
+        pass
+    stream.abort()

@@ -114,13 +114,13 @@ class LibvirtGround(ground.Ground):
 
     def busy(self) -> str:
         uid = self.start('busy')
-        self._wait_for_round(uid)
+        guests.wait_for_round(self.domain(uid))
         return uid
 
     def filled(self) -> str:
         """Start a calm one with as much memory to carry as a busy one."""
         uid = self.start('filled')
-        self._wait_for_round(uid)
+        guests.wait_for_round(self.domain(uid))
         return uid
 
     def outdated(self, uid: str, kind: str, host: int) -> list[int]:
@@ -220,14 +220,6 @@ class LibvirtGround(ground.Ground):
                 f'<target><path>{storage.IMAGES}</path></target></pool>',
                 libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD,
             )
-
-    def _wait_for_round(self, uid: str) -> None:
-        """Wait until a guest has written to all of its pages."""
-        stream = self._handles[0].newStream(0)
-        self.domain(uid).openConsole(None, stream, 0)
-        while b'.' not in stream.recv(1):
-            pass
-        stream.abort()
 
     def process(self, uid: str) -> int:
         """Return the process of a guest on the source."""

@@ -298,6 +298,9 @@ class ReservationTest(base.BrokerCase):
         ids = {}
         for _ in range(2):
             uid = self.start_guest('host-1', 32, 12, hosts.BUSY_DELAY)
+            guests.wait_for_round(
+                self.handles['host-1'].lookupByUUIDString(uid)
+            )
             ids[uid] = self.migrate(
                 uid,
                 'host-1',
