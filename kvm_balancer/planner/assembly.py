@@ -117,6 +117,7 @@ def assemble(
         [one.destination for one in ordered],
         work.terms,
         work.context.corrections,
+        [work.steps[one.step].profile for one in ordered],
     )
     transfers = [
         makespan.Transfer(

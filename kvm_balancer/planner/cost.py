@@ -20,10 +20,12 @@ def predict(
     destinations: collections.abc.Sequence[int],
     terms: termed.Terms,
     corrections: correction.Corrections | None = None,
+    profiles: collections.abc.Sequence[plan.Profile] | None = None,
 ) -> list[plan.Prediction]:
     """Predict the migration of each of *instances*, all by row.
 
     :param corrections: what past migrations have taught
+    :param profiles: of each; None where all are as the options have it
     """
     rows, here, there = (
         np.array(one, np.int32) for one in (instances, sources, destinations)
@@ -41,14 +43,18 @@ def predict(
     if corrections is not None:
         bandwidth = np.minimum(bandwidth, corrections.bandwidths_mib_s(ends))
     made: dict[int, plan.Prediction] = {}
-    for term, places in terms.grouped(rows, here, there):
-        group = _predicted(
-            fleet, rows[places], bandwidth[places], term.options
-        )
-        disks = _disks(fleet, rows[places], bandwidth[places], term.options)
-        made.update(
-            zip(places.tolist(), disks.added_to(group.rows()), strict=True)
-        )
+    drained = np.array(
+        [one is plan.Profile.DRAIN for one in profiles or ()] or [False]
+    )
+    for term, both in terms.grouped(rows, here, there):
+        for options, places in _by_profile(
+            term.options, both, np.broadcast_to(drained, rows.shape)[both]
+        ):
+            group = _predicted(fleet, rows[places], bandwidth[places], options)
+            disks = _disks(fleet, rows[places], bandwidth[places], options)
+            made.update(
+                zip(places.tolist(), disks.added_to(group.rows()), strict=True)
+            )
     found = [made[place] for place in range(len(rows))]
     if corrections is None:
         return found
@@ -194,12 +200,16 @@ def _ways(
 ) -> collections.abc.Iterator[tuple[request.Options, columns.Ints, int]]:
     """Go through the kinds of hosts, and those near them.
 
+    Who is on a host that is drained goes by the profile of drains.
+
     :returns: options, the instances that have them, the kind they could go
         to; without those whose wishes cannot be heeded
     """
     instances = fleet.instances
     rows = np.arange(len(instances), dtype=np.int32)
     home = terms.kind[instances.host]
+    draining = fleet.hosts.state == columns.HostState.DRAINING
+    leaving: columns.Bools = draining[instances.host]
     for kind in np.unique(home).tolist():
         mine = rows[home == kind]
         for other in terms.neighbours(kind):
@@ -209,7 +219,26 @@ def _ways(
                 mine, instances.host[mine], there
             ):
                 if not term.refused:
-                    yield term.options, mine[places], other
+                    for options, part in _by_profile(
+                        term.options, mine[places], leaving[mine[places]]
+                    ):
+                        yield options, part, other
+
+
+def _by_profile(
+    options: request.Options, rows: columns.Ints, drained: columns.Bools
+) -> collections.abc.Iterator[tuple[request.Options, columns.Ints]]:
+    """Tell apart who has to go, and is tried for longer.
+
+    :param drained: whether it is a drain that moves each of *rows*
+    """
+    draining = dataclasses.replace(options, profile=request.Profile.DRAIN)
+    for chosen, part in (
+        (options, rows[~drained]),
+        (draining, rows[drained]),
+    ):
+        if len(part):
+            yield chosen, part
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

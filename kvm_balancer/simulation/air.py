@@ -222,12 +222,15 @@ class Air:
             int(kind[flight.destination]),
             int(instances.wish[row]),
         )
+        options = term.options
+        if flight.move.profile is plans.Profile.DRAIN:
+            options = dataclasses.replace(options, profile=plans.Profile.DRAIN)
         return prediction.predict(
             float(instances.memory_usage_mib[row]),
             float(instances.dirty_rate_mib_s[row]) * flight.writes,
             bandwidth_mib_s,
             float(instances.hot_set_mib[row]) or None,
-            term.options,
+            options,
             float(instances.cold_rate_mib_s[row]) * flight.writes,
             cpu_cores,
         )

@@ -41,11 +41,9 @@ NEARLY_ALL = 0.93
 #: nothing but what stays, when the odds that it has not done so are less.
 LEAST_ODDS = 0.5
 #: A pass that leaves more does not get anywhere.
-STALLS = 0.995
-#: No more passes are looked at, nor copies beyond so many times the memory:
-#: what has not converged by then is given up.
+STALLS = 0.999
+#: No more passes are looked at: what has not converged by then is given up.
 MOST_PASSES = 256
-MOST_COPIES = 16.0
 
 #: Throttles as shares of the guest's time.
 FIRST_THROTTLE = qemu.FIRST_THROTTLE_PERCENT / 100.0
@@ -102,10 +100,12 @@ class _Run:
         bandwidth: Column,
         allowed_ms: float,
         steps: Steps,
+        granted_mib: Column,
     ) -> None:
         self.rows = np.arange(len(bandwidth))
         self.guests = guests
         self.bandwidth = bandwidth
+        self.granted_mib = granted_mib
         self.first = bandwidth * min(qemu.FIRST_DOWNTIME_MS, allowed_ms) / 1e3
         self.allowed = bandwidth * allowed_ms / 1e3
         self.limit = self.first
@@ -156,7 +156,7 @@ class _Run:
         if self.steps.allowed > 0.0:
             dirtied = self.left - (before - carried)
             stalls &= ~self._throttle(seconds, carried, dirtied)
-        return stalls | (self.carried > MOST_COPIES * guests.memory_mib)
+        return stalls | (self.carried > self.granted_mib)
 
     def _staying(self, stays: Column) -> tuple[Column, Column]:
         """Say what of hot set and rest is not carried by a pass."""
@@ -218,16 +218,18 @@ def copy(
     bandwidth_mib_s: Column,
     max_downtime_ms: float,
     steps: Steps,
+    granted_mib: Column,
 ) -> Copies:
-    """Copy many guests, all within the same limits.
+    """Copy many guests, all with the same means.
 
     :param bandwidth_mib_s: shape ``(n,)``, of what goes over the network
+    :param granted_mib: who has carried more is given up, shape ``(n,)``
     :returns: columns of shape ``(n,)``
     """
     carried = np.full_like(bandwidth_mib_s, np.inf)
     stopped = np.full_like(bandwidth_mib_s, np.inf)
     throttled = np.zeros(bandwidth_mib_s.shape, dtype=np.bool_)
-    run = _Run(guests, bandwidth_mib_s, max_downtime_ms, steps)
+    run = _Run(guests, bandwidth_mib_s, max_downtime_ms, steps, granted_mib)
     over = run.left <= run.first
     lost = run.bandwidth <= 0.0
     over &= ~lost

@@ -8,6 +8,9 @@ chosen where it is allowed and pre-copy would clearly take longer than is
 granted: pre-copy can be broken off, post-copy cannot. Nothing takes less
 than V / B.
 
+A limit in time ends pre-copy, by post-copy where that is allowed and one pass
+is over; without one, what is granted is a matter of the profile.
+
 Columns in, columns out: a plan predicts a fleet's instances in one call.
 """
 
@@ -19,6 +22,7 @@ from numpy import typing as npt
 
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.foresight import dirtying
 from kvm_balancer.migration.foresight import passes
 from kvm_balancer.model import plan
@@ -36,8 +40,6 @@ FIXED_SECONDS = SETUP_SECONDS + FINISH_SECONDS
 #: keep to it: whether a guest sweeps its hot set or hits it at random is not
 #: known, and makes as much of a difference.
 NEARLY = 1.05
-#: Full passes over what gets dirty before a stalled copy is given up.
-STALLED_PASSES = 4.0
 #: MiB/s.
 _NO_BANDWIDTH = 1e-6
 
@@ -156,8 +158,22 @@ def predict_columns(
         bandwidth,
         float(options.max_downtime_ms),
         passes.Steps.of(options),
+        np.maximum(
+            patience.PATIENCE[options.profile].budget * memory_in_use_mib,
+            bandwidth * _copying_seconds(options, 0.0),
+        ),
     )
     return _choose(guests, bandwidth, link, copied, options)
+
+
+def _copying_seconds(options: request.Options, without: float) -> float:
+    """Return for how long pre-copy may go on.
+
+    :param without: what holds where there is no limit in time
+    """
+    if options.time_limit_seconds <= 0:
+        return without
+    return max(options.time_limit_seconds - SETUP_SECONDS, 0.0)
 
 
 def _choose(
@@ -176,15 +192,18 @@ def _choose(
     pace = np.where(some, bandwidth, 1.0)
     memory = guests.memory_mib
     again = guests.dirtied_mib(memory / pace)
-    hybrid = memory + again
-    post_copy = np.zeros(memory.shape, dtype=np.bool_)
-    if options.post_copy:
-        granted = options.post_copy_patience * hybrid * NEARLY
-        # without bandwidth nothing goes, in either mode
-        post_copy = (copied.carried_mib > granted) & some
-    converges = (post_copy | np.isfinite(copied.carried_mib)) & some
+    # without bandwidth nothing goes, in either mode
+    stands = some & np.isfinite(copied.carried_mib)
+    in_time = pace * _copying_seconds(options, np.inf)
+    stands &= copied.carried_mib <= in_time + np.where(
+        stands, copied.stopped_mib, 0.0
+    )
+    post_copy, hybrid = _hybrid(memory, again, copied, in_time, options)
+    post_copy &= some
+    converges = post_copy | stands
+    tried = memory + (patience.PATIENCE[options.profile].passes + 1.0) * again
     mib = np.where(post_copy, hybrid, copied.carried_mib)
-    mib = np.where(converges, mib, memory + STALLED_PASSES * again)
+    mib = np.where(converges, mib, np.minimum(tried, in_time))
     mib = np.where(some, mib, 0.0)
     seconds = np.where(some, mib / pace + FIXED_SECONDS, np.inf)
     pause_ms = np.where(
@@ -203,3 +222,32 @@ def _choose(
         throttled,
         float(options.bandwidth_mib_s),
     )
+
+
+def _hybrid(
+    memory: Column,
+    again: Column,
+    copied: passes.Copies,
+    in_time: Column,
+    options: request.Options,
+) -> tuple[npt.NDArray[np.bool_], Column]:
+    """Say who ends by post-copy, and what that carries.
+
+    After one pass where pre-copy would take more than it is granted, else
+    when the time is up; never before a pass is over.
+
+    :param again: what gets dirty during the first pass
+    :param in_time: what is carried until the time is up
+    """
+    hybrid = memory + again
+    if not options.post_copy:
+        return np.zeros(memory.shape, dtype=np.bool_), hybrid
+    carried = copied.carried_mib
+    granted = options.post_copy_patience * hybrid * NEARLY
+    due = carried > granted
+    stopped = np.where(np.isfinite(carried), copied.stopped_mib, 0.0)
+    late = carried - stopped > in_time
+    # the last passes leave no more than the first one
+    at_last = np.minimum(carried, in_time + again)
+    mib = np.where(late & ~due, at_last, hybrid)
+    return (due | late) & (memory <= in_time), mib

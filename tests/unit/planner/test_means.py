@@ -34,6 +34,27 @@ def _proposed(hosts, instances, rules):
 
 
 class MeansTest(unittest.TestCase):
+    def test_who_converges_by_a_drain_alone_is_drained(self):
+        """It is tried for longer there, as its migration will be."""
+        slow = fleets.instance('slow', 'a', dirty_rate_mib_s=0.96 * 1120.0)
+        for host, moves in ((_draining('a'), 1), (fleets.host('a'), 0)):
+            fleet = fleets.build([host, fleets.host('b')], [slow])
+            found = means.Means(
+                fleet, terms.Terms(fleet, scopes.Scopes(_NO_MEANS))
+            )
+            self.assertEqual([bool(moves)], found.movable.tolist())
+        made = _proposed(
+            [_draining('a'), fleets.host('b')],
+            [slow],
+            scopes.Scopes(_NO_MEANS),
+        )
+        (move,) = made.moves
+        self.assertTrue(move.prediction.converges)
+        plain = cost.predict(
+            fleet, [0], [0], [1], terms.Terms(fleet, scopes.Scopes(_NO_MEANS))
+        )
+        self.assertFalse(plain[0].converges)
+
     def test_what_needs_post_copy_goes_only_where_both_ends_grant_it(self):
         """And never where its own metadata forbids it."""
         rules = scopes.Scopes(

@@ -70,6 +70,7 @@ def predicted(size, bandwidth, options, found, cores=None):
         np.array([bandwidth]),
         _ALLOWED_MS,
         passes.Steps.of(options),
+        np.array([16.0 * size]),
     )
     return float(copied.carried_mib[0]), float(copied.stopped_mib[0])
 

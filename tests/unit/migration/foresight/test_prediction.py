@@ -117,6 +117,54 @@ class TestByHand(unittest.TestCase):
         self.assertEqual(seconds[2], seconds[3])
         self.assertIs(plan.Ending.THROTTLED, found[-1].ending)
 
+    def test_a_limit_in_time_ends_what_would_take_longer(self):
+        """It takes about 24 s without one, of which 10 s are one pass."""
+        converging = {'dirty': 60.0}
+        free = predict(**converging)
+        self.assertTrue(free.converges)
+        for limit, ends in ((free.seconds + 1.0, True), (20.0, False)):
+            options = dataclasses.replace(PLAIN, time_limit_seconds=limit)
+            found = predict(**converging, options=options)
+            self.assertIs(ends, found.converges, limit)
+            self.assertLessEqual(
+                found.seconds, limit + prediction.FINISH_SECONDS
+            )
+        self.assertEqual(0.0, found.downtime_ms)
+
+    def test_when_the_time_is_up_post_copy_carries_the_rest(self):
+        """After one pass at the earliest."""
+        patient = dataclasses.replace(HYBRID, post_copy_patience=9.0)
+        free = predict(60.0, options=patient)
+        self.assertEqual(plan.Mode.PRE_COPY, free.mode)
+        for limit, mode, converges in (
+            (100.0, plan.Mode.PRE_COPY, True),
+            (15.0, plan.Mode.POST_COPY, True),
+            (9.0, plan.Mode.PRE_COPY, False),
+        ):
+            options = dataclasses.replace(patient, time_limit_seconds=limit)
+            found = predict(60.0, options=options)
+            self.assertEqual((mode, converges), (found.mode, found.converges))
+            self.assertLessEqual(found.seconds, free.seconds)
+
+    def test_a_limit_grants_more_than_a_profile_does(self):
+        """Without one, a drain tries for longer."""
+        slow = {'dirty': 96.0}
+        draining = dataclasses.replace(PLAIN, profile=request.Profile.DRAIN)
+        limited = dataclasses.replace(PLAIN, time_limit_seconds=100_000.0)
+        self.assertFalse(predict(**slow).converges)
+        for options in (draining, limited):
+            found = predict(**slow, options=options)
+            self.assertTrue(found.converges)
+            self.assertGreater(found.seconds, 16 * 10.0)
+
+    def test_who_does_not_converge_is_tried_for_longer_by_a_drain(self):
+        draining = dataclasses.replace(PLAIN, profile=request.Profile.DRAIN)
+        balanced, drained = (
+            predict(400.0, options=options) for options in (PLAIN, draining)
+        )
+        self.assertFalse(balanced.converges or drained.converges)
+        self.assertGreater(drained.seconds, balanced.seconds)
+
     def test_it_says_how_it_ends(self):
         throttling = request.Options()
         for dirty, options, ending in (
