@@ -6,13 +6,15 @@ the least memory: what is full needs no attention any more. One that fits
 nowhere may push a smaller one out that fits elsewhere.
 
 Room for the failure of hosts: what runs in a zone fits on its hosts without
-the largest of those that stay in use.
+the largest of those that stay in use, and what runs on any one of them fits
+on the others, instance by instance (:mod:`.failover`).
 """
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.planner import failover
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import workspace
 
@@ -123,6 +125,7 @@ class Packing:
         self._failures = failures
         self._limit = limit * work.fleet.hosts.cpus
         self._offered = capacities(work.fleet, limit)
+        self._failover = failover.Failover(work, self._offered)
         occupied = np.bincount(
             work.state.host, minlength=len(work.fleet.hosts)
         )
@@ -172,10 +175,27 @@ class Packing:
             if not work.may_move(unit) or not (
                 self._place(unit) or self._push(unit)
             ):
-                work.rewind(first)
-                self.active[host] = True
-                return False
-        return True
+                return self._give_up(host, first)
+        return self._restartable(host, first) or self._give_up(host, first)
+
+    def _restartable(self, host: int, first: int) -> bool:
+        """Say whether any host in the zone of *host* may fail.
+
+        :param first: step from which on steps have emptied *host*
+        """
+        if not self._failures:
+            return True
+        zone = self._work.fleet.hosts.zone
+        inside = self.active & (zone == zone[host])
+        touched = np.zeros(len(inside), np.bool_)
+        touched[[one.destination for one in self._work.steps[first:]]] = True
+        return self._failover.holds(inside, used(self._work.state), touched)
+
+    def _give_up(self, host: int, first: int) -> bool:
+        """Take back the steps from the *first* on; *host* stays in use."""
+        self._work.rewind(first)
+        self.active[host] = True
+        return False
 
     def _fits(self, unit: int, hosts: columns.Ints) -> columns.Ints:
         """Return those of *hosts* that may take *unit*."""

@@ -4,6 +4,7 @@ import unittest
 
 import hypothesis
 
+from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import packing
 from kvm_balancer.policies import consolidate
 from tests.fixtures import fleets
@@ -37,6 +38,44 @@ def occupied(fleet, made):
     return set(host.tolist())
 
 
+def homeless(fleet, made):
+    """Name what fits nowhere if its host fails, zones of no move aside."""
+    host = fleet.instances.host.copy()
+    for move in made.moves:
+        host[fleet.instance_row[move.instance]] = fleet.host_row[
+            move.destination
+        ]
+    changed = {
+        int(fleet.hosts.zone[fleet.host_row[one.source]]) for one in made.moves
+    }
+    memory = fleet.instances.memory_mib
+    free = fleet.hosts.memory_capacity_mib.copy()
+    for row, home in enumerate(host.tolist()):
+        free[home] -= memory[row]
+    enabled = fleet.hosts.state == columns.HostState.ENABLED
+    used = [
+        row
+        for row in sorted(set(host.tolist()))
+        if enabled[row] and int(fleet.hosts.zone[row]) in changed
+    ]
+    found = []
+    for failed in used:
+        left = {
+            row: free[row]
+            for row in used
+            if row != failed
+            and fleet.hosts.zone[row] == fleet.hosts.zone[failed]
+        }
+        mine = [row for row, home in enumerate(host) if home == failed]
+        for row in sorted(mine, key=lambda one: -memory[one]):
+            fits = [one for one, much in left.items() if much >= memory[row]]
+            if not fits:
+                found.append(fleet.instances.id[row])
+                continue
+            left[min(fits, key=left.__getitem__)] -= memory[row]
+    return found
+
+
 class TestConsolidate(unittest.TestCase):
     """Most empty hosts, under the limit, with room to spare."""
 
@@ -49,6 +88,49 @@ class TestConsolidate(unittest.TestCase):
                     fleet, plans.full_context()
                 )
                 self.assertEqual(expected, len(occupied(fleet, made)))
+
+    def test_room_in_all_is_none_for_an_instance_that_fits_nowhere(self):
+        """Twelve hosts with nine of sixteen GiB each: no two fit on one."""
+        names = [f'h{row}' for row in range(12)]
+        large = [fleets.instance(f'l-{n}', n, 0.5, 9) for n in names]
+        small = fleets.instance('s', 'free', 0.5, 1)
+        hosts = [fleets.host(n, memory_gib=16) for n in (*names, 'free')]
+        fleet = fleets.build(hosts, [*large, small])
+        made = policy().propose(fleet, plans.full_context())
+        self.assertEqual((), made.moves)
+        made = policy(failures=0).propose(fleet, plans.full_context())
+        self.assertEqual(['s'], [one.instance for one in made.moves])
+
+    def test_rules_hold_for_what_is_restarted_too(self):
+        """Of three hosts one may be emptied, if the others take its all."""
+        for fields, expected in (
+            ({}, {1, 2}),
+            ({'groups': ('g',)}, {0, 1, 2}),
+            ({'required_aggregates': ('ssd',)}, {0, 1}),
+        ):
+            fleet = fleets.build(
+                [
+                    fleets.host('a', aggregates=('ssd',)),
+                    fleets.host('b', aggregates=('ssd',)),
+                    fleets.host('c'),
+                ],
+                [
+                    fleets.instance('x', 'a', **fields),
+                    fleets.instance('y', 'c'),
+                    fleets.instance('z', 'b', groups=fields.get('groups', ())),
+                ],
+                [fleets.group('g')],
+            )
+            with self.subTest(fields):
+                made = policy(limit=1.0).propose(fleet, plans.full_context())
+                self.assertEqual(expected, occupied(fleet, made))
+
+    def test_whichever_host_fails_all_it_runs_fits_on_the_others(self):
+        for constraints in (False, True):
+            fleet = fleets.skewed(60, 600, constraints=constraints)
+            made = policy().propose(fleet, plans.full_context())
+            self.assertTrue(made.moves)
+            self.assertEqual([], homeless(fleet, made))
 
     def test_no_host_goes_over_the_limit(self):
         fleet = even(4, 4, memory_gib=1)
