@@ -36,8 +36,8 @@ for longer. Nova's ``live_migration_downtime_delay``. Related: ``steps``.
         default=_DEFAULTS.timeout_seconds,
         min=0.0,
         help="""
-Seconds after which the copy is ended, for each GiB of the instance (at least 2
-GiB); 0 for never. ``[migration] time_limit_seconds``, where set, takes its
+Seconds after which the copy is ended, for each GiB of the instance; 0 for
+never. Its memory counts for at least 2 GiB, and each disk that is copied along. ``[migration] time_limit_seconds``, where set, takes its
 place. Nova's ``live_migration_completion_timeout``. Related:
 ``timeout_action``.
 """,

@@ -129,11 +129,13 @@ class Checked(Event):
     """Pre-flight is over.
 
     :ivar disks: what is copied along before the memory, by name
+    :ivar disk_mib: and how large each of them is, as far as it is told
     :ivar images: what they need on the destination
     """
 
     checks: tuple[Check, ...]
     disks: tuple[str, ...] = ()
+    disk_mib: tuple[float, ...] = ()
     images: tuple[image_room.Need, ...] = ()
 
 

@@ -11,6 +11,7 @@ by abort once it was begun.
 """
 
 import abc
+import collections.abc
 import dataclasses
 from typing import ClassVar
 
@@ -104,6 +105,21 @@ class Convergence(abc.ABC):
         :param boundary: True when a pass over the memory has just ended:
             only then ``remaining_mib`` says what is really left
         """
+
+    def judge_disks(
+        self,
+        statistics: events.Statistics,
+        disk_mib: collections.abc.Collection[float],
+        at: float,
+    ) -> Decision:
+        """Say whether to go on while disks are copied, before the memory.
+
+        Once it is the memory's turn, the policy begins again.
+
+        :param disk_mib: size of each of them; empty where that is not known
+        :param at: seconds since the epoch
+        """
+        return CarryOn('disks are copied before the memory')
 
     def bandwidth_limited(self, mib_s: int, at: float) -> None:  # noqa: B027
         """Take note that the stream may use so much from now on.

@@ -9,6 +9,7 @@ force the end, for however long the rest takes, the migration is given up
 when the rest does not fit the downtime that is allowed.
 """
 
+import collections.abc
 import dataclasses
 import math
 
@@ -62,10 +63,12 @@ class Nova(contract.Convergence):
         super().__init__(params)
         self._options = request.Options()
         self._post_copy = False
-        self._begun_at = 0.0
+        self._begun_at: float | None = None
+        self._memory_at = 0.0
         self._limit_ms = 0
         self._memory_mib = 0.0
         self._disk_mib = 0.0
+        self._each_disk_mib: tuple[float, ...] = ()
 
     def begin(
         self,
@@ -80,8 +83,10 @@ class Nova(contract.Convergence):
                 self._options, auto_converge=False
             )
         self._post_copy = options.post_copy
-        self._begun_at = at
-        self._limit_ms = self.downtime_ms(0)
+        if self._begun_at is None:
+            self._begun_at = at
+        self._memory_at = at
+        self._limit_ms = self.downtime_ms(self._step(self._elapsed(at)))
         return contract.Settings(self._options, self._limit_ms)
 
     def post_copy_refused(self, reason: str) -> None:
@@ -92,10 +97,12 @@ class Nova(contract.Convergence):
     ) -> contract.Decision:
         self._memory_mib = max(self._memory_mib, statistics.total_mib)
         self._disk_mib = max(self._disk_mib, statistics.disk_total_mib)
-        elapsed = at - self._begun_at
-        timeout = self._timeout_seconds()
-        if 0 < timeout <= elapsed:
-            late = boundary or elapsed > timeout + _SWITCH_SECONDS
+        elapsed = self._elapsed(at)
+        timeout, spent = self._timeout(at)
+        if 0 < timeout <= spent:
+            # the memory has its turn, however long its disks took
+            over = min(spent - timeout, at - self._memory_at)
+            late = boundary or over > _SWITCH_SECONDS
             return self._at_timeout(timeout, statistics, late)
         wanted = self.downtime_ms(self._step(elapsed))
         if wanted > self._limit_ms:
@@ -108,6 +115,30 @@ class Nova(contract.Convergence):
             f' {statistics.remaining_mib:.0f} MiB left'
         )
 
+    def judge_disks(
+        self,
+        statistics: events.Statistics,
+        disk_mib: collections.abc.Collection[float],
+        at: float,
+    ) -> contract.Decision:
+        """End the copy at the timeout, where that is what is done then.
+
+        Nova's clock is one for the disks and the memory. There is nothing to
+        be forced before the memory's turn; then it is at once.
+        """
+        self._disk_mib = max(self._disk_mib, statistics.disk_total_mib)
+        self._each_disk_mib = tuple(disk_mib)
+        timeout, spent = self._timeout(at)
+        own = self._options.time_limit_seconds > 0
+        if own or not 0 < timeout <= spent:
+            return super().judge_disks(statistics, disk_mib, at)
+        if self.params.timeout_action != ABORT:
+            return contract.CarryOn('it is forced once the disks are across')
+        return contract.GiveUp(
+            f'the timeout of {timeout:.0f} s passed with'
+            f' {statistics.disk_remaining_mib:.0f} MiB of the disks left'
+        )
+
     def downtime_ms(self, step: int) -> int:
         """Return the limit of downtime at a step, from 0."""
         allowed, steps = self._options.max_downtime_ms, self.params.steps
@@ -116,18 +147,32 @@ class Nova(contract.Convergence):
         return max(1, math.floor(wanted))
 
     def _size_gib(self) -> float:
-        size = max(self._memory_mib / _MIB_PER_GIB, _LEAST_GIB)
-        if self._disk_mib:
-            size += max(self._disk_mib / _MIB_PER_GIB, _LEAST_GIB)
-        return size
+        disks = self._each_disk_mib
+        if not disks and self._disk_mib:
+            disks = (self._disk_mib,)
+        # Before its turn what is known of the memory is that there is some.
+        return sum(
+            max(mib / _MIB_PER_GIB, _LEAST_GIB)
+            for mib in (self._memory_mib, *disks)
+        )
+
+    def _elapsed(self, at: float) -> float:
+        return 0.0 if self._begun_at is None else at - self._begun_at
 
     def _step(self, elapsed: float) -> int:
         seconds = self.params.step_seconds * self._size_gib()
         return int(elapsed / seconds) if seconds > 0 else self.params.steps
 
-    def _timeout_seconds(self) -> float:
+    def _timeout(self, at: float) -> tuple[float, float]:
+        """Return the timeout in seconds, 0 for none, and what is spent of it.
+
+        A limit of the request's own does not count the disks' time.
+        """
         limit = self._options.time_limit_seconds
-        return limit or self.params.timeout_seconds * self._size_gib()
+        if limit:
+            return limit, at - self._memory_at
+        timeout = self.params.timeout_seconds * self._size_gib()
+        return timeout, self._elapsed(at)
 
     def _at_timeout(
         self, timeout: float, statistics: events.Statistics, late: bool

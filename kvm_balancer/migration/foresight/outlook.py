@@ -53,7 +53,9 @@ class Lookout:
         """
         self._take_disks(seen, at)
         self._last = seen
-        self._trend.measure(seen, at, boundary)
+        if seen.total_mib or seen.iteration:
+            # the time of the disks, before that, is none of the memory's
+            self._trend.measure(seen, at, boundary)
 
     def limit(self, mib_s: float) -> None:
         """Take note that the stream may use so much from now on.

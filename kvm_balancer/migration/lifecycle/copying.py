@@ -70,6 +70,7 @@ def appear(life: course.Course, event: Sight) -> course.Wishes:
     return (
         *wishes,
         *_limit_storage(life, event),
+        *_judge_disks(life, event),
         *ending.abort_if_due(life, event.at),
         *life.report('disks are copied before the memory'),
     )
@@ -258,9 +259,27 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
         return ending.limit_stop(life, event)
     return (
         _limit_storage(life, event)
+        or _judge_disks(life, event)
         or _limit_preparing(life, event)
         or _limit_silence(life, event)
     )
+
+
+def _judge_disks(life: course.Course, event: events.Event) -> course.Wishes:
+    """Ask the policy whether to go on, while disks are copied.
+
+    All that it can do about them is to give up.
+    """
+    if life.stop is not None or (
+        life.state is not states.State.COPYING_STORAGE
+    ):
+        return ()
+    decision = life.policy.judge_disks(
+        life.statistics, life.disk_mib, event.at
+    )
+    if isinstance(decision, contract.GiveUp):
+        return ending.give_up(life, decision.reason, event)
+    return ()
 
 
 def _limit_preparing(

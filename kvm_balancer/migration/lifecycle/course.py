@@ -49,6 +49,7 @@ class Course:
     :ivar storage_seconds: that disks were copied, before the memory's turn
     :ivar checks: what pre-flight found, while memory is reserved
     :ivar disks: what is copied along before the memory, by name
+    :ivar disk_mib: and how large each of them is, as far as it is known
     :ivar asked_at: when what has to be known before the start was asked for
     :ivar holds_lease: memory may be reserved for it at the destination
     :ivar pulse: whether anything goes across
@@ -84,6 +85,7 @@ class Course:
         self.asked_at = wanted.accepted_at
         self.checks: tuple[events.Check, ...] = ()
         self.disks: tuple[str, ...] = ()
+        self.disk_mib: tuple[float, ...] = ()
         self.holds_lease = False
         self.share_mib_s: int | None = None
         self.streams = 1

@@ -52,6 +52,7 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
         return _refuse(life, event, event.checks)
     life.checks = event.checks
     life.disks = event.disks
+    life.disk_mib = event.disk_mib
     life.holds_lease = True
     life.asked_at = event.at
     text = f'{len(event.checks)} checks, none failed; memory is reserved next'

@@ -362,6 +362,7 @@ class LibvirtCarrier(driver.Carrier):
                 cause='pre-flight',
                 checks=found.checks,
                 disks=self._besides.disks.targets,
+                disk_mib=self._besides.disks.sizes_mib,
                 images=self._besides.disks.needs,
             )
         )

@@ -50,6 +50,19 @@ class Transfer:
         return tuple(one.target for one in self._copies)
 
     @property
+    def sizes_mib(self) -> tuple[float, ...]:
+        """How large the image of each of them is."""
+        return tuple(
+            (
+                one.capacity_bytes
+                if one.format == 'raw'
+                else one.allocated_bytes
+            )
+            / 2**20
+            for one in self._copies
+        )
+
+    @property
     def needs(self) -> tuple[image_room.Need, ...]:
         """What they need on the destination, by directory."""
         found: dict[str, float] = {}

@@ -22,6 +22,7 @@ class Told(contract.Convergence):
         self.refused = []
         self.limited = []
         self.shared = []
+        self.disks = contract.CarryOn('')
 
     def begin(self, options, predicted, at):
         return contract.Settings(options, 300)
@@ -34,6 +35,10 @@ class Told(contract.Convergence):
 
     def bandwidth_limited(self, mib_s, at):
         self.limited.append(mib_s)
+
+    def judge_disks(self, statistics, disk_mib, at):
+        self.disk_mib = disk_mib
+        return self.disks
 
     def link_shared(self, streams, at):
         self.shared.append(streams)

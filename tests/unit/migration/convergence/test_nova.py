@@ -151,3 +151,68 @@ class TestSteps(unittest.TestCase):
     def test_an_action_that_is_none_is_refused(self):
         with self.assertRaises(ValueError):
             nova.Params(timeout_action='pause')
+
+
+class TestDisks(unittest.TestCase):
+    """Nova's clock is one for the disks and the memory, as are its sizes."""
+
+    def copying(self, params=None, **options):
+        policy = nova.Nova(params)
+        policy.begin(request.Options(**options), None, 0.0)
+        return policy
+
+    def test_each_disk_counts_for_2_gib_at_least(self):
+        policy = self.copying()
+        for sizes, seconds in (
+            ((1024.0, 1024.0, 1024.0), 6400.0),
+            ((1024.0, 4096.0), 6400.0),
+            ((), 4000.0),
+        ):
+            seen = events.Statistics(disk_total_mib=3072.0)
+            for after, kind in ((-1.0, contract.CarryOn), (0.0, None)):
+                found = policy.judge_disks(seen, sizes, seconds + after)
+                self.assertIsInstance(found, kind or contract.GiveUp, sizes)
+
+    def test_the_clock_runs_on_when_the_memory_has_its_turn(self):
+        policy = self.copying()
+        disks = events.Statistics(disk_total_mib=10240.0)
+        policy.judge_disks(disks, (10240.0,), 5000.0)
+        begun = policy.begin(request.Options(), None, 5000.0)
+        self.assertEqual(policy.downtime_ms(5), begun.downtime_ms)
+        seen = events.Statistics(
+            total_mib=2048.0, remaining_mib=900.0, iteration=2
+        )
+        found = policy.judge(seen, 9599.0, True)
+        self.assertNotIsInstance(found, contract.GiveUp)
+        found = policy.judge(seen, 9600.0, True)
+        self.assertIsInstance(found, contract.GiveUp)
+        self.assertIn('timeout of 9600 s', found.reason)
+
+    def test_a_forced_one_is_forced_once_the_disks_are_across(self):
+        policy = self.copying(FORCED, post_copy=True)
+        disks = events.Statistics(disk_total_mib=1.0)
+        found = policy.judge_disks(disks, (1.0,), 1000.0)
+        self.assertIsInstance(found, contract.CarryOn)
+        policy.begin(request.Options(post_copy=True), None, 1000.0)
+        found = policy.judge(events.Statistics(total_mib=1.0), 1001.0, False)
+        self.assertIsInstance(found, contract.StartPostCopy)
+
+    def test_a_stop_that_fits_is_waited_for_after_the_disks(self):
+        policy = self.copying(FORCED)
+        policy.judge_disks(events.Statistics(), (1.0,), 1000.0)
+        policy.begin(request.Options(), None, 1000.0)
+        seen = events.Statistics(total_mib=1.0, remaining_mib=1.0)
+        found = policy.judge(seen, 1001.0, False)
+        self.assertIsInstance(found, contract.CarryOn)
+        found = policy.judge(seen, 1061.0, False)
+        self.assertIsInstance(found, contract.GiveUp)
+
+    def test_a_limit_of_its_own_does_not_count_the_disks(self):
+        policy = self.copying(time_limit_seconds=100.0)
+        found = policy.judge_disks(events.Statistics(), (1.0,), 90000.0)
+        self.assertIsInstance(found, contract.CarryOn)
+        policy.begin(request.Options(time_limit_seconds=100.0), None, 90000.0)
+        seen = events.Statistics(total_mib=1.0, remaining_mib=1.0)
+        for at, given_up in ((90099.0, False), (90100.0, True)):
+            found = policy.judge(seen, at, True)
+            self.assertEqual(given_up, isinstance(found, contract.GiveUp))

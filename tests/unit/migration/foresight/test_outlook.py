@@ -53,6 +53,35 @@ class OutlookTest(unittest.TestCase):
         found = ahead.look(S.PRE_COPY, 2.0, 300)
         self.assertEqual(outlook.Outlook(8.0, 120.0), found)
 
+    def test_the_time_of_the_disks_is_none_of_the_memory_s(self):
+        """A copy after its disks is looked ahead in as one without any."""
+        found = []
+        for begins in (0.0, 60.0, 600.0):
+            ahead = lookout(None)
+            for at in range(int(begins)):
+                disks = events.Statistics(
+                    elapsed_ms=at * 1000.0,
+                    disk_total_mib=6000.0,
+                    disk_remaining_mib=6000.0 - at,
+                )
+                ahead.take(disks, float(at), False)
+            for after, left, sent, number in (
+                (0.0, 1000.0, 0.0, 1),
+                (10.0, 600.0, 1000.0, 2),
+                (16.0, 360.0, 1600.0, 3),
+            ):
+                now = seen(
+                    elapsed_ms=(begins + after) * 1000.0,
+                    total_mib=1000.0,
+                    remaining_mib=left,
+                    transferred_mib=sent,
+                    iteration=number,
+                )
+                ahead.take(now, begins + after, number > 1)
+            found.append(ahead.look(S.PRE_COPY, begins + 16.0, 300))
+        self.assertIsNotNone(found[0].remaining_seconds)
+        self.assertEqual([found[0]] * 3, found)
+
     def test_a_converging_copy_counts_down_to_its_switch(self):
         ahead = lookout()
         for at, left, number in (

@@ -166,6 +166,25 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(State.PRE_COPY, life.machine.state)
         self.assertEqual(1, len(life.policy.judged))
 
+    def test_a_policy_that_gives_up_on_the_disks_ends_it(self):
+        """Also where the job tells nothing any more."""
+        disks = events.Statistics(disk_total_mib=9.0, disk_remaining_mib=8.0)
+        for kind, fields in (
+            (events.Progressed, {'statistics': disks}),
+            (events.Ticked, {}),
+        ):
+            life = lives.Life(copy_storage=True)
+            life.wishes.extend(life.machine.begin(life.now))
+            life.tell(
+                events.Checked, checks=(), disks=('vda',), disk_mib=(9.0,)
+            )
+            life.reserved(lives.RESERVED)
+            life.tell(events.Progressed, statistics=disks)
+            life.policy.disks = contract.GiveUp('too long')
+            life.tell(kind, **fields)
+            self.assertEqual('Abort', life.names[-1])
+            self.assertEqual((9.0,), life.policy.disk_mib)
+
 
 class TestTheCallIsNoTruth(unittest.TestCase):
     def test_an_error_after_the_guest_arrived_is_a_success(self):
