@@ -102,19 +102,36 @@ def peer(bench: judged.Bench) -> Figures:
         yield _against('h200: frontier', made, moves, gib)
 
 
-def _against(what: str, made: judged.Made, moves: int, gib: float) -> Figure:
+def _against(
+    what: str,
+    made: judged.Made,
+    moves: int,
+    gib: float,
+    even_will_do: bool = False,
+) -> Figure:
+    """Hold a plan against moves and GiB, both of which have to be no more.
+
+    :param even_will_do: neither has to be less
+    """
+    no_worse = made.moves <= moves and round(made.gib) <= gib
     return Figure(
         what,
         f'greedy {moves} / {gib}',
-        'better',
+        'no worse' if even_will_do else 'better',
         f'{made.moves} / {made.gib:.0f}',
-        made.moves <= moves and made.gib <= gib,
+        no_worse and (even_will_do or _better(made, moves, gib)),
         _wrong(made),
     )
 
 
+def _better(made: judged.Made, moves: int, gib: float) -> bool:
+    """Say whether a plan that is no worse takes less of anything."""
+    return made.moves < moves or round(made.gib) < gib
+
+
 def peers(bench: judged.Bench) -> Figures:
-    """Spread on the other fleets of peers."""
+    """Spread on the other fleets: no worse on any, better on most."""
+    better: list[bool] = []
     for name, greedy in _PEERS.items():
         for prefer, (moves, gib) in zip(
             ('moves', 'balance', 'gib'), greedy, strict=True
@@ -122,7 +139,18 @@ def peers(bench: judged.Bench) -> Figures:
             made = _spread(
                 bench, bench.peers[name], prefer=prefer, max_moves=moves
             )
-            yield _against(f'{name[:4]}: {prefer}', made, moves, gib)
+            better.append(_better(made, moves, gib))
+            yield _against(
+                f'{name[:4]}: {prefer}', made, moves, gib, even_will_do=True
+            )
+    yield Figure(
+        'peers: better',
+        '-',
+        'most',
+        f'{sum(better)} of {len(better)}',
+        2 * sum(better) > len(better),
+        0,
+    )
 
 
 def thousand(bench: judged.Bench) -> Figures:
