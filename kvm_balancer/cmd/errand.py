@@ -89,7 +89,12 @@ class Errand:
             wanted = self._request(
                 view,
                 merged.options,
-                forecast.predict(guest, merged.options, self._bandwidth_mib_s),
+                forecast.predict(
+                    guest,
+                    merged.options,
+                    self._bandwidth_mib_s,
+                    self._convergence().manner,
+                ),
                 merged.changes,
             )
             shown.begin(view.name, wanted)
@@ -133,7 +138,12 @@ class Errand:
                 network.Network(hypervisor, self._network).outgoing(wanted),
                 service.UNRESERVED,
                 preflight.foresee(
-                    forecast.predict(seen, merged, self._bandwidth_mib_s),
+                    forecast.predict(
+                        seen,
+                        merged,
+                        self._bandwidth_mib_s,
+                        self._convergence().manner,
+                    ),
                     seen.writes is not None,
                     self._disks(view, merged),
                 ),

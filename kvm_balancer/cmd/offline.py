@@ -172,7 +172,6 @@ def planned(
     :raises DocumentError: when it holds no fleet
     """
     # Arithmetic and plugins take a third of a second to load.
-    from kvm_balancer.conf import migration_scopes
     from kvm_balancer.policies import assignment
     from kvm_balancer.policies import composition
     from kvm_balancer.service import planning
@@ -181,7 +180,7 @@ def planned(
 
     wanted = planning.Wanted(**asked(parsed_args))
     wanted.check(conf)
-    context = plugins.make_context(conf, migration_scopes.read(conf))
+    context = plugins.make_context(conf, plugins.read_migration(conf))
     if whole is None:
         whole = fleet(parsed_args.fleet)
     began = time.monotonic()

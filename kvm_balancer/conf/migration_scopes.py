@@ -75,7 +75,8 @@ def read(conf: cfg.ConfigOpts) -> scopes.Scopes:
     for group in groups(conf):
         kind, name = _split(group)
         found[kind][name] = _overrides(conf, group)
-    made = scopes.Scopes(migration.options(conf), *found.values())
+    zones, aggregates = found.values()
+    made = scopes.Scopes(migration.options(conf), zones, aggregates)
     _check(migration.GROUP, made.defaults)
     for kind, place in (
         *(('zone', scopes.Place(zone=name)) for name in made.zones),

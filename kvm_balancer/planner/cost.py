@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
@@ -50,7 +51,9 @@ def predict(
         for options, places in _by_profile(
             term.options, both, np.broadcast_to(drained, rows.shape)[both]
         ):
-            group = _predicted(fleet, rows[places], bandwidth[places], options)
+            group = _predicted(
+                fleet, rows[places], bandwidth[places], options, terms.manner
+            )
             disks = _disks(fleet, rows[places], bandwidth[places], options)
             made.update(
                 zip(places.tolist(), disks.added_to(group.rows()), strict=True)
@@ -99,7 +102,7 @@ def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
     for options, parts in asked.items():
         rows = _any_of([one for one, _ in parts], len(instances))
         bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
-        found = _predicted(fleet, rows, bandwidth, options)
+        found = _predicted(fleet, rows, bandwidth, options, terms.manner)
         answer[rows] = found.converges
         usage = instances.cpu_usage[rows]
         disks = _disks(fleet, rows, bandwidth, options)
@@ -147,7 +150,9 @@ def most_copied_mib(
         bandwidths.append(np.minimum(own, slowest[instances.host]))
     for options, rows in _asked(fleet, terms).items():
         for bandwidth in bandwidths:
-            found = _predicted(fleet, rows, bandwidth[rows], options)
+            found = _predicted(
+                fleet, rows, bandwidth[rows], options, terms.manner
+            )
             mib = found.mib
             if corrections is not None:
                 ids = [instances.id[row] for row in rows.tolist()]
@@ -293,6 +298,7 @@ def _predicted(
     rows: columns.Ints,
     bandwidth_mib_s: columns.Floats,
     options: request.Options,
+    manner: manners.Manner,
 ) -> prediction.Columns:
     return prediction.predict_columns(
         fleet.instances.memory_usage_mib[rows],
@@ -302,4 +308,5 @@ def _predicted(
         options,
         fleet.instances.cold_rate_mib_s[rows],
         fleet.instances.cpu_usage[rows],
+        manner,
     )

@@ -35,11 +35,13 @@ class Terms:
 
     :ivar kind: of every host, shape ``(hosts,)``
     :ivar kinds: how many there are
+    :ivar manner: of the policy that decides on convergence
     """
 
     def __init__(self, fleet: columns.Fleet, rules: scopes.Scopes) -> None:
         self._fleet = fleet
         self._rules = rules
+        self.manner = rules.manner
         self._places: tuple[scopes.Place, ...] = (scopes.Place(),)
         self._between: dict[tuple[int, int], request.Options] = {}
         #: kinds are many where zones and aggregates cross; options are few

@@ -14,7 +14,6 @@ from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
-from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.conf import windows
 from kvm_balancer.messages import migration as messages
@@ -56,7 +55,7 @@ class AgentService:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._stopping = threading.Event()
-        rules = migration_scopes.read(conf)
+        rules = plugins.read_migration(conf)
         context = plugins.make_context(conf, rules)
         assigned = policy_scopes.read(conf)
         watches = [

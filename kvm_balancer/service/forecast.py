@@ -3,6 +3,7 @@
 import dataclasses
 
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import plan
@@ -67,13 +68,17 @@ def disk_seconds(
 
 
 def predict(
-    found: Guest, options: request.Options, bandwidth_mib_s: float
+    found: Guest,
+    options: request.Options,
+    bandwidth_mib_s: float,
+    manner: manners.Manner = manners.ADAPTIVE,
 ) -> plan.Prediction:
     """Predict the migration of an instance.
 
     Where it is not known how it writes, it is taken for idle.
 
     :param bandwidth_mib_s: of the link, also where *options* limit it
+    :param manner: of the policy that decides on its convergence
     """
     writes = found.writes or hot_set.HotSet(0.0, 0.0, 0.0)
     return prediction.predict(
@@ -84,4 +89,5 @@ def predict(
         options,
         writes.cold_rate_mib_s,
         found.cpu_cores,
+        manner,
     )

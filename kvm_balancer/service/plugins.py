@@ -18,6 +18,8 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.conf import migration as migration_options
+from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.metrics import base as metric_base
@@ -192,6 +194,20 @@ def load_convergence(
     found = load_class('convergence', name, convergence_base.Convergence)
     params = _params(conf, f'{name}_convergence', found.params_class)
     return lambda: found(params)
+
+
+def read_migration(conf: cfg.ConfigOpts) -> scopes.Scopes:
+    """Return what holds of migrations where, for who predicts them.
+
+    :raises ConfigurationError: as :func:`migration_scopes.read` raises it
+    :raises PluginError: when the policy that decides on convergence is not
+        known, or does not load
+    """
+    found = migration_scopes.read(conf)
+    convergence = load_convergence(
+        conf, conf[migration_options.GROUP].convergence
+    )
+    return dataclasses.replace(found, manner=convergence().manner)
 
 
 def load_sources(conf: cfg.ConfigOpts) -> list[metric_base.MetricSource]:

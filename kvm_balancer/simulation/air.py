@@ -233,4 +233,5 @@ class Air:
             options,
             float(instances.cold_rate_mib_s[row]) * flight.writes,
             cpu_cores,
+            self._terms.manner,
         )

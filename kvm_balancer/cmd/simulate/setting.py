@@ -10,7 +10,6 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer import errors
-from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.conf import windows
 from kvm_balancer.messages import fleet_document
@@ -108,7 +107,7 @@ def _agent(conf: Any, policies: list[str] | None) -> mind.Agent:
             for one in loaded
         ),
         assigned=assigned,
-        template=plugins.make_context(conf, migration_scopes.read(conf)),
+        template=plugins.make_context(conf, plugins.read_migration(conf)),
         ingest=watch.params(conf),
         cooldowns=cooldown.Params(
             conf.agent.instance_cooldown_seconds,

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.model import plan
 
 
@@ -120,6 +121,11 @@ class Convergence(abc.ABC):
         :param at: seconds since the epoch
         """
         return CarryOn('disks are copied before the memory')
+
+    @property
+    def manner(self) -> manners.Manner:
+        """What predictions have to know of it."""
+        return manners.ADAPTIVE
 
     def bandwidth_limited(self, mib_s: int, at: float) -> None:  # noqa: B027
         """Take note that the stream may use so much from now on.

@@ -9,7 +9,7 @@ import dataclasses
 
 from kvm_balancer.migration import request
 
-_ALL_OF_IT = 99
+ALL_OF_IT = 99
 
 
 def settle_throttle(options: request.Options) -> request.Options:
@@ -17,7 +17,6 @@ def settle_throttle(options: request.Options) -> request.Options:
     return dataclasses.replace(
         options,
         auto_converge=(
-            options.auto_converge
-            and options.max_throttle_percent >= _ALL_OF_IT
+            options.auto_converge and options.max_throttle_percent >= ALL_OF_IT
         ),
     )

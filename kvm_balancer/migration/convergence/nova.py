@@ -17,6 +17,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import familiar
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.model import plan
 
 ABORT = 'abort'
@@ -69,6 +70,17 @@ class Nova(contract.Convergence):
         self._memory_mib = 0.0
         self._disk_mib = 0.0
         self._each_disk_mib: tuple[float, ...] = ()
+
+    @property
+    def manner(self) -> manners.Manner:
+        return manners.Manner(
+            familiar.ALL_OF_IT,
+            throttles_beside_post_copy=False,
+            post_copy=self.params.timeout_action == FORCE_COMPLETE,
+            by_clock=True,
+            seconds_per_gib=self.params.timeout_seconds,
+            least_gib=_LEAST_GIB,
+        )
 
     def begin(
         self,

@@ -11,6 +11,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import familiar
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.model import plan
 
 AUTO = 'auto'
@@ -79,6 +80,13 @@ class Vdsm(contract.Convergence):
         self._begun_at = 0.0
         self._limit_ms = 0
         self._left: list[Item] = []
+
+    @property
+    def manner(self) -> manners.Manner:
+        return manners.Manner(
+            familiar.ALL_OF_IT,
+            post_copy=self.params.schedule in (AUTO, POST_COPY),
+        )
 
     def begin(
         self,

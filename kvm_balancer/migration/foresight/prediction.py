@@ -22,6 +22,7 @@ from numpy import typing as npt
 
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.foresight import dirtying
 from kvm_balancer.migration.foresight import passes
@@ -98,6 +99,7 @@ def predict(
     options: request.Options,
     cold_rate_mib_s: float = 0.0,
     cpu_cores: float = 0.0,
+    manner: manners.Manner = manners.ADAPTIVE,
 ) -> plan.Prediction:
     """Predict one migration.
 
@@ -114,6 +116,7 @@ def predict(
         options,
         np.array([cold_rate_mib_s], dtype=np.float64),
         np.array([cpu_cores], dtype=np.float64),
+        manner,
     )
     return next(columns.rows())
 
@@ -126,6 +129,7 @@ def predict_columns(
     options: request.Options,
     cold_rate_mib_s: Column | None = None,
     cpu_cores: Column | None = None,
+    manner: manners.Manner = manners.ADAPTIVE,
 ) -> Columns:
     """Predict many migrations at once, all with the same options.
 
@@ -139,8 +143,10 @@ def predict_columns(
         set, shape (n,)
     :param cpu_cores: that the guests use, shape (n,), 0 where it is not
         known; who uses few goes on writing under a throttle
+    :param manner: of the policy that decides on their convergence
     :returns: columns of shape (n,)
     """
+    options = manner.settle(options)
     # a denormal bandwidth is none: times would overflow
     link = np.where(bandwidth_mib_s > _NO_BANDWIDTH, bandwidth_mib_s, 0.0)
     bandwidth = link
@@ -153,27 +159,21 @@ def predict_columns(
         cold_rate_mib_s,
         cpu_cores,
     )
+    limit = manner.limit_seconds(options, memory_in_use_mib)
+    limited = np.isfinite(limit)
+    in_time = bandwidth * np.maximum(
+        np.where(limited, limit, 0.0) - SETUP_SECONDS, 0.0
+    )
+    budget = patience.PATIENCE[options.profile].budget * memory_in_use_mib
     copied = passes.copy(
         guests,
         bandwidth,
         float(options.max_downtime_ms),
         passes.Steps.of(options),
-        np.maximum(
-            patience.PATIENCE[options.profile].budget * memory_in_use_mib,
-            bandwidth * _copying_seconds(options, 0.0),
-        ),
+        np.maximum(budget, in_time),
     )
-    return _choose(guests, bandwidth, link, copied, options)
-
-
-def _copying_seconds(options: request.Options, without: float) -> float:
-    """Return for how long pre-copy may go on.
-
-    :param without: what holds where there is no limit in time
-    """
-    if options.time_limit_seconds <= 0:
-        return without
-    return max(options.time_limit_seconds - SETUP_SECONDS, 0.0)
+    in_time = np.where(limited, in_time, np.inf)
+    return _choose(guests, bandwidth, link, copied, in_time, options, manner)
 
 
 def _choose(
@@ -181,12 +181,15 @@ def _choose(
     bandwidth: Column,
     link: Column,
     copied: passes.Copies,
+    in_time: Column,
     options: request.Options,
+    manner: manners.Manner,
 ) -> Columns:
     """Take pre-copy, post-copy or neither for each row.
 
     :param link: carries what is left while the guest stands still: QEMU
         lifts the limit of the bandwidth then
+    :param in_time: what is carried until the time is up
     """
     some = bandwidth > 0.0
     pace = np.where(some, bandwidth, 1.0)
@@ -194,14 +197,17 @@ def _choose(
     again = guests.dirtied_mib(memory / pace)
     # without bandwidth nothing goes, in either mode
     stands = some & np.isfinite(copied.carried_mib)
-    in_time = pace * _copying_seconds(options, np.inf)
     stands &= copied.carried_mib <= in_time + np.where(
         stands, copied.stopped_mib, 0.0
     )
-    post_copy, hybrid = _hybrid(memory, again, copied, in_time, options)
+    post_copy, hybrid = _hybrid(
+        memory, again, copied, in_time, options, manner.by_clock
+    )
     post_copy &= some
     converges = post_copy | stands
     tried = memory + (patience.PATIENCE[options.profile].passes + 1.0) * again
+    if manner.by_clock:
+        tried = np.where(np.isfinite(in_time), in_time, tried)
     mib = np.where(post_copy, hybrid, copied.carried_mib)
     mib = np.where(converges, mib, np.minimum(tried, in_time))
     mib = np.where(some, mib, 0.0)
@@ -230,11 +236,12 @@ def _hybrid(
     copied: passes.Copies,
     in_time: Column,
     options: request.Options,
+    by_clock: bool,
 ) -> tuple[npt.NDArray[np.bool_], Column]:
     """Say who ends by post-copy, and what that carries.
 
-    After one pass where pre-copy would take more than it is granted, else
-    when the time is up; never before a pass is over.
+    After one pass where pre-copy would take more than it is granted, else, or
+    by the clock, when the time is up; never before a pass is over.
 
     :param again: what gets dirty during the first pass
     :param in_time: what is carried until the time is up
@@ -244,7 +251,7 @@ def _hybrid(
         return np.zeros(memory.shape, dtype=np.bool_), hybrid
     carried = copied.carried_mib
     granted = options.post_copy_patience * hybrid * NEARLY
-    due = carried > granted
+    due = (carried > granted) & (not by_clock)
     stopped = np.where(np.isfinite(carried), copied.stopped_mib, 0.0)
     late = carried - stopped > in_time
     # the last passes leave no more than the first one

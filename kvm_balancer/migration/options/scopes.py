@@ -16,6 +16,7 @@ import dataclasses
 from typing import Any
 
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.options import strictness
 
 #: Names of options, and their values.
@@ -60,6 +61,7 @@ class Scopes:
 
     :ivar zones: by name, the options that a zone sets
     :ivar aggregates: by name, the options that an aggregate sets
+    :ivar manner: of the policy that decides on convergence, everywhere
     """
 
     defaults: request.Options = dataclasses.field(
@@ -71,6 +73,8 @@ class Scopes:
     aggregates: collections.abc.Mapping[str, Overrides] = dataclasses.field(
         default_factory=dict
     )
+
+    manner: manners.Manner = manners.ADAPTIVE
 
     @property
     def uniform(self) -> bool:

@@ -7,9 +7,14 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.conf import opts
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import manner
 from kvm_balancer.migration.convergence import nova
 from kvm_balancer.migration.convergence import vdsm
+from kvm_balancer.migration.foresight import prediction
+from kvm_balancer.planner import cost
+from kvm_balancer.planner import terms
 from kvm_balancer.service import plugins
+from tests.fixtures import fleets
 
 
 class LoadConvergenceTest(unittest.TestCase):
@@ -40,6 +45,25 @@ class LoadConvergenceTest(unittest.TestCase):
         self.assertEqual(
             vdsm.Params('suspend'),
             plugins.load_convergence(self.conf, 'vdsm')().params,
+        )
+
+    def test_plans_are_told_of_the_one_that_is_configured(self):
+        self.assertEqual(
+            manner.ADAPTIVE, plugins.read_migration(self.conf).manner
+        )
+        self.conf.set_override('convergence', 'nova', 'migration')
+        self.conf.set_override('auto_converge', False, 'migration')
+        self.conf.set_override('timeout_seconds', 20.0, 'nova_convergence')
+        rules = plugins.read_migration(self.conf)
+        busy = fleets.instance('i', 'a', dirty_rate_mib_s=50_000.0)
+        fleet = fleets.build([fleets.host('a'), fleets.host('b')], [busy])
+        (found,) = cost.predict(
+            fleet, [0], [0], [1], terms.Terms(fleet, rules)
+        )
+        self.assertFalse(found.converges)
+        gib = fleet.instances.memory_usage_mib[0] / 1024.0
+        self.assertAlmostEqual(
+            20.0 * gib + prediction.FINISH_SECONDS, found.seconds
         )
 
     def test_a_name_that_nobody_knows_is_refused_with_those_known(self):

@@ -7,6 +7,9 @@ import numpy as np
 
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.migration.convergence import nova
+from kvm_balancer.migration.convergence import vdsm
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import plan
 
@@ -21,9 +24,12 @@ _share = st.floats(0.01, 1.0)
 _few = hypothesis.settings(max_examples=100)
 
 
-def predict(dirty, hot=None, options=PLAIN, cold=0.0):
+def predict(dirty, hot=None, options=PLAIN, cold=0.0, policy=None):
     """A guest of 1000 MiB over 100 MiB/s; 50 MiB fit the downtime."""
-    return prediction.predict(1000.0, dirty, 100.0, hot, options, cold)
+    manner = (policy or adaptive.Adaptive()).manner
+    return prediction.predict(
+        1000.0, dirty, 100.0, hot, options, cold, manner=manner
+    )
 
 
 def columns(rows, options=PLAIN):
@@ -164,6 +170,47 @@ class TestByHand(unittest.TestCase):
         )
         self.assertFalse(balanced.converges or drained.converges)
         self.assertGreater(drained.seconds, balanced.seconds)
+
+    def test_nova_aborts_at_its_timeout(self):
+        """Of 800 s for each GiB, of which it takes a guest to have two."""
+        found = predict(300.0, options=HYBRID, policy=nova.Nova())
+        self.assertFalse(found.converges)
+        self.assertAlmostEqual(
+            1600.0 + prediction.FINISH_SECONDS, found.seconds
+        )
+        limited = dataclasses.replace(HYBRID, time_limit_seconds=60.0)
+        found = predict(300.0, options=limited, policy=nova.Nova())
+        self.assertAlmostEqual(60.0 + prediction.FINISH_SECONDS, found.seconds)
+        self.assertTrue(predict(60.0, policy=nova.Nova()).converges)
+
+    def test_nova_forces_the_end_by_post_copy_at_its_timeout(self):
+        forcing = nova.Nova(nova.Params(timeout_action=nova.FORCE_COMPLETE))
+        found = predict(300.0, options=HYBRID, policy=forcing)
+        self.assertIs(plan.Ending.POST_COPY, found.ending)
+        self.assertGreater(found.seconds, 1600.0)
+        self.assertFalse(predict(300.0, policy=forcing).converges)
+
+    def test_nova_and_vdsm_throttle_nobody_who_may_not_be_stopped(self):
+        some = request.Options(max_throttle_percent=90)
+        self.assertTrue(predict(200.0, options=some).throttled)
+        for policy in (nova.Nova(), vdsm.Vdsm()):
+            found = predict(200.0, options=some, policy=policy)
+            self.assertFalse(found.converges or found.throttled)
+            found = predict(200.0, options=request.Options(), policy=policy)
+            self.assertTrue(found.throttled)
+        both = request.Options(post_copy=True)
+        forcing = nova.Nova(nova.Params(timeout_action=nova.FORCE_COMPLETE))
+        found = predict(200.0, options=both, policy=forcing)
+        self.assertIs(plan.Ending.POST_COPY, found.ending)
+
+    def test_vdsm_ends_by_post_copy_where_its_schedule_does(self):
+        for schedule, ending in (
+            (vdsm.AUTO, plan.Ending.POST_COPY),
+            (vdsm.MINIMAL_DOWNTIME, plan.Ending.GIVEN_UP),
+        ):
+            policy = vdsm.Vdsm(vdsm.Params(schedule))
+            found = predict(300.0, options=HYBRID, policy=policy)
+            self.assertIs(ending, found.ending)
 
     def test_it_says_how_it_ends(self):
         throttling = request.Options()

@@ -1,0 +1,69 @@
+"""How a policy uses what it is allowed, for who predicts its migrations.
+
+It is told before anything is copied, so that nothing but limits and means is
+in it. Pure.
+"""
+
+import dataclasses
+
+import numpy as np
+from numpy import typing as npt
+
+from kvm_balancer.migration import request
+
+_MIB_PER_GIB = 1024.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Manner:
+    """What is to be expected of a policy; by default of the adaptive one.
+
+    :ivar least_throttle_percent: auto-converge is used only where the guest
+        may be slowed down by so much
+    :ivar throttles_beside_post_copy: also where post-copy is allowed
+    :ivar post_copy: it ends by that where it is allowed
+    :ivar by_clock: it is ended when its time is up, and not sooner
+    :ivar seconds_per_gib: of memory, which it has where the request has no
+        limit in time; 0 for what the profile grants
+    :ivar least_gib: that a memory is taken for
+    """
+
+    least_throttle_percent: int = 0
+    throttles_beside_post_copy: bool = True
+    post_copy: bool = True
+    by_clock: bool = False
+    seconds_per_gib: float = 0.0
+    least_gib: float = 0.0
+
+    def settle(self, options: request.Options) -> request.Options:
+        """Return *options* without the means that it makes no use of."""
+        throttles = (
+            options.auto_converge
+            and options.max_throttle_percent >= self.least_throttle_percent
+            and (self.throttles_beside_post_copy or not options.post_copy)
+        )
+        return dataclasses.replace(
+            options,
+            auto_converge=throttles,
+            post_copy=options.post_copy and self.post_copy,
+        )
+
+    def limit_seconds(
+        self, options: request.Options, memory_mib: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return after how long pre-copy is ended.
+
+        :param memory_mib: shape ``(n,)``
+        :returns: infinity where the profile is what grants it, shape
+            ``(n,)``
+        """
+        if options.time_limit_seconds > 0:
+            return np.full_like(memory_mib, options.time_limit_seconds)
+        if self.seconds_per_gib <= 0:
+            return np.full_like(memory_mib, np.inf)
+        gib = np.maximum(memory_mib / _MIB_PER_GIB, self.least_gib)
+        limits: npt.NDArray[np.float64] = self.seconds_per_gib * gib
+        return limits
+
+
+ADAPTIVE = Manner()
