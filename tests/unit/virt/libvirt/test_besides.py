@@ -41,8 +41,12 @@ class BesidesTest(unittest.TestCase):
     def confirmed(self, mark):
         """Return of which cards it is confirmed where they are."""
         with (
-            mock.patch.object(marking, 'read', return_value=mark),
-            mock.patch.object(announcing, 'confirm', return_value='') as seen,
+            mock.patch.object(
+                marking, 'read', autospec=True, return_value=mark
+            ),
+            mock.patch.object(
+                announcing, 'confirm', autospec=True, return_value=''
+            ) as seen,
         ):
             for _ in range(2):
                 self.look(_S.ABSENT, _S.RUNNING)
@@ -81,6 +85,7 @@ class BesidesTest(unittest.TestCase):
             mock.patch.object(
                 self.besides,
                 '_cards_of_mark',
+                autospec=True,
                 side_effect=errors.HypervisorUnreachable('gone'),
             ),
         ):
