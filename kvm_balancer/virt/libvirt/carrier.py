@@ -274,6 +274,7 @@ class LibvirtCarrier(driver.Carrier):
                 self._wanted.migration_address,
                 bandwidth,
                 disks.targets if disks else (),
+                self._host_name(options),
             ),
             jobs.flags(
                 options,
@@ -285,6 +286,18 @@ class LibvirtCarrier(driver.Carrier):
                 storage=disks.flag if disks else 0,
             )
             | more_flags,
+        )
+
+    def _host_name(self, options: request.Options) -> str:
+        """Return the destination's name, as its libvirt knows it.
+
+        Empty where nobody needs it: without an address of its own the stream
+        is sent to that name.
+        """
+        if not (options.tls and self._wanted.migration_address):
+            return ''
+        return self._lines.destination.call(
+            lambda handle: str(handle.getHostname())
         )
 
     def _domain(

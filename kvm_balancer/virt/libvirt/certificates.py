@@ -10,6 +10,7 @@ import pathlib
 import re
 
 from cryptography import x509
+from cryptography.x509 import oid
 
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import verdicts
@@ -41,11 +42,16 @@ def check_source(
 
 
 def check_destination(
+    host: str = '',
     root: pathlib.Path = pathlib.Path('/'),
     now: datetime.datetime | None = None,
 ) -> events.Check:
-    """Say whether an encrypted stream to this host can be taken."""
-    return _check(DESTINATION, 'destination', 'server', root, now)
+    """Say whether an encrypted stream to this host can be taken.
+
+    :param host: name of this host, which its certificate has to be for: QEMU
+        on the source takes no other. Empty for any
+    """
+    return _check(DESTINATION, 'destination', 'server', root, now, host)
 
 
 def _check(
@@ -54,6 +60,7 @@ def _check(
     side: str,
     root: pathlib.Path,
     now: datetime.datetime | None,
+    named: str = '',
 ) -> events.Check:
     own = [f'{side}-cert.pem', f'{side}-key.pem']
     moment = now or datetime.datetime.now(datetime.UTC)
@@ -69,6 +76,8 @@ def _check(
             if one not in missing
             for told in _trouble(folder / one, moment)
         ]
+        if named and not trouble and own[0] not in missing:
+            trouble = _misnamed(folder / own[0], named, root)
     except OSError as error:
         return verdicts.unknown(
             name,
@@ -119,16 +128,65 @@ def _trouble(path: pathlib.Path, now: datetime.datetime) -> list[str]:
     return told
 
 
-def _folder(root: pathlib.Path) -> pathlib.Path:
-    """Return where libvirt has QEMU look for them.
+def _misnamed(path: pathlib.Path, host: str, root: pathlib.Path) -> list[str]:
+    """Say that a certificate is for other names than that of its host.
 
-    :raises OSError: when libvirt's configuration cannot be read
+    Not where libvirt has streams sent to another one (``migrate_host``).
+
+    :raises OSError: when it cannot be read
+    """
+    if 'migrate_host' in _settings(root):
+        return []
+    names = _names(x509.load_pem_x509_certificates(path.read_bytes())[0])
+    if any(_is_for(name, host) for name in names):
+        return []
+    told = ', '.join(names) or 'nothing'
+    return [f'{path.name} is for {told}, and not for {host}']
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    """Return whom a certificate is for; its common name for want of others."""
+    try:
+        names = certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        ).value
+    except x509.ExtensionNotFound:
+        common = certificate.subject.get_attributes_for_oid(
+            oid.NameOID.COMMON_NAME
+        )
+        return [str(one.value) for one in common]
+    return [
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    ]
+
+
+def _is_for(name: str, host: str) -> bool:
+    """Say whether a name is that of a host; ``*`` stands for one label."""
+    name, host = name.lower(), host.lower()
+    if name.startswith('*.'):
+        return host.partition('.')[2] == name[2:]
+    return name == host
+
+
+def _settings(root: pathlib.Path) -> dict[str, str]:
+    """Return what libvirt's configuration says of QEMU.
+
+    :raises OSError: when it cannot be read
     """
     try:
         text = (root / _QEMU_CONF).read_text()
     except FileNotFoundError:
         text = ''
-    settings = dict(_SETTING.findall(text))
+    return dict(_SETTING.findall(text))
+
+
+def _folder(root: pathlib.Path) -> pathlib.Path:
+    """Return where libvirt has QEMU look for them.
+
+    :raises OSError: when libvirt's configuration cannot be read
+    """
+    settings = _settings(root)
     for option in (
         'migrate_tls_x509_cert_dir',
         'default_tls_x509_cert_dir',

@@ -147,7 +147,11 @@ class LibvirtDriver(driver.Driver):
         if not (options.post_copy or options.tls):
             return (leases.there(),)
         told = self._link.call(
-            lambda handle: (handle.getCapabilities(), handle.getVersion())
+            lambda handle: (
+                handle.getCapabilities(),
+                handle.getVersion(),
+                handle.getHostname(),
+            )
         )
         return (leases.there(), *provisions.checks(options, *told))
 

@@ -69,6 +69,7 @@ def parameters(
     address: str,
     bandwidth_mib_s: int,
     disks: collections.abc.Sequence[str] = (),
+    host: str = '',
 ) -> dict[str, Any]:
     """Return the typed parameters of the call.
 
@@ -77,6 +78,8 @@ def parameters(
         0 for none. Disks come before the memory, all at a time, and each is
         limited to what it is told: a part of that
     :param disks: to be copied, by their names in the guest
+    :param host: name of the destination that its certificate is for; empty
+        where that is what the stream is sent to
     """
     limit = bandwidth_mib_s or UNLIMITED_MIB_S
     share = max(1, limit // max(1, len(disks)))
@@ -89,6 +92,9 @@ def parameters(
         found[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY] = limit
     if address:
         found[libvirt.VIR_MIGRATE_PARAM_URI] = f'tcp://{_bracketed(address)}'
+    if options.tls and address and host:
+        # QEMU takes the certificate for that of the address otherwise.
+        found[libvirt.VIR_MIGRATE_PARAM_TLS_DESTINATION] = host
     if options.auto_converge:
         if options.auto_converge_initial_percent:
             found[libvirt.VIR_MIGRATE_PARAM_AUTO_CONVERGE_INITIAL] = (

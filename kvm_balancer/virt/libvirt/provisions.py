@@ -23,19 +23,21 @@ def checks(
     options: request.Options,
     capabilities: str,
     hypervisor: int,
+    host: str,
     root: pathlib.Path = pathlib.Path('/'),
 ) -> tuple[events.Check, ...]:
     """Look at what *options* ask for.
 
     :param capabilities: libvirt's, as XML
     :param hypervisor: version of QEMU as libvirt's number
+    :param host: name of this host, as its libvirt knows it
     :param root: where the file systems of this host are
     """
     found = []
     if options.post_copy:
         found.append(_post_copy(_user(capabilities), hypervisor, root))
     if options.tls:
-        found.append(certificates.check_destination(root))
+        found.append(certificates.check_destination(host, root))
     return tuple(found)
 
 

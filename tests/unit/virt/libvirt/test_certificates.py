@@ -1,6 +1,7 @@
 """Certificates for encrypted streams are there, and good today, or told."""
 
 import datetime
+import ipaddress
 import pathlib
 import tempfile
 import unittest
@@ -17,7 +18,7 @@ _KEY = ec.generate_private_key(ec.SECP256R1())
 _FOLDER = 'etc/pki/qemu'
 
 
-def certificate(begins=-1, ends=1):
+def certificate(begins=-1, ends=1, names=()):
     """Make one that is good from some day to another, counted from now."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'host-1')])
     made = (
@@ -28,8 +29,10 @@ def certificate(begins=-1, ends=1):
         .serial_number(1)
         .not_valid_before(_NOW + datetime.timedelta(days=begins))
         .not_valid_after(_NOW + datetime.timedelta(days=ends))
-        .sign(_KEY, hashes.SHA256())
     )
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName(names), False)
+    made = made.sign(_KEY, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
 
 
@@ -61,8 +64,34 @@ class CertificatesTest(unittest.TestCase):
     def checks(self):
         return (
             certificates.check_source(self.root, _NOW),
-            certificates.check_destination(self.root, _NOW),
+            certificates.check_destination('', self.root, _NOW),
         )
+
+    def test_the_destination_s_has_to_be_for_its_name(self):
+        dns = x509.DNSName
+        address = x509.IPAddress(ipaddress.ip_address('10.0.0.1'))
+        table = (
+            ((), 'host-1', 'passed'),
+            ((), 'host-2', 'failed'),
+            ((dns('host-1'), address), 'HOST-1', 'passed'),
+            ((address,), '10.0.0.1', 'passed'),
+            ((address,), 'host-1', 'failed'),
+            ((dns('*.example.org'),), 'host-1.example.org', 'passed'),
+            ((dns('*.example.org'),), 'a.host-1.example.org', 'failed'),
+            ((dns('host-2'),), '', 'passed'),
+        )
+        for names, host, verdict in table:
+            with self.subTest(names=names, host=host):
+                self.fill(server_cert=certificate(names=names))
+                found = certificates.check_destination(host, self.root, _NOW)
+                self.assertEqual(verdict, found.verdict)
+        self.fill(server_cert=certificate(names=(dns('a'), address)))
+        found = certificates.check_destination('b', self.root, _NOW)
+        self.assertIn('is for a, 10.0.0.1, and not for b', found.reason)
+        # libvirt has streams sent there then, whatever the host's name is
+        self.write('etc/libvirt/qemu.conf', b'migrate_host = "a"')
+        found = certificates.check_destination('b', self.root, _NOW)
+        self.assertEqual('passed', found.verdict)
 
     def verdicts(self):
         return tuple(str(one.verdict) for one in self.checks())

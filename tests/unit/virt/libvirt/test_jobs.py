@@ -72,6 +72,19 @@ class ParametersTest(unittest.TestCase):
             jobs.parameters(options, '10.0.0.2', 50),
         )
 
+    def test_the_certificate_is_that_of_the_host_and_not_of_the_address(self):
+        for tls, address, host, expected in (
+            (True, '10.0.0.2', 'host-2', 'host-2'),
+            (True, '10.0.0.2', '', None),
+            (True, '', 'host-2', None),
+            (False, '10.0.0.2', 'host-2', None),
+        ):
+            found = jobs.parameters(
+                request.Options(tls=tls, auto_converge=False),
+                *(address, 0, (), host),
+            )
+            self.assertEqual(expected, found.get('tls.destination'))
+
     def test_addresses_as_they_stand_in_a_uri(self):
         for address, expected in (
             ('10.0.0.2', 'tcp://10.0.0.2'),

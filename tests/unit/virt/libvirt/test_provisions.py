@@ -35,6 +35,7 @@ class ProvisionsTest(unittest.TestCase):
             request.Options(**options),
             _CAPABILITIES.format(user=user),
             hypervisor,
+            'host-1',
             self.root,
         )
         return {one.name: one for one in found}
@@ -69,7 +70,8 @@ class ProvisionsTest(unittest.TestCase):
         self.write(_SYSCTL, '0\n')
         for text in ('', '<capabilities/>', '<no'):
             (found,) = provisions.checks(
-                request.Options(post_copy=True), text, 7_002_000, self.root
+                request.Options(post_copy=True),
+                *(text, 7_002_000, 'host-1', self.root),
             )
             self.assertEqual('failed', found.verdict)
 
