@@ -14,6 +14,9 @@ from kvm_balancer.virt.libvirt import certificates
 from kvm_balancer.virt.libvirt import verdicts
 
 _SYSCTL = 'proc/sys/vm/unprivileged_userfaultfd'
+_RELEASE = 'proc/sys/kernel/osrelease'
+#: Kernels have the switch since, where they have userfaultfd.
+_KERNEL_WITH_SWITCH = (5, 2)
 _DEVICE = 'dev/userfaultfd'
 #: QEMU opens the device since 8.1, where there is one.
 _QEMU_WITH_DEVICE = 8_001_000
@@ -59,16 +62,15 @@ def _post_copy(
     user: int | None, hypervisor: int, root: pathlib.Path
 ) -> events.Check:
     name = 'post-copy'
-    if user == 0:
-        # It keeps the right to (seen with libvirt 9.0 and QEMU 7.2).
-        return verdicts.passed(name, 'QEMU runs as root')
     try:
         allowed = (root / _SYSCTL).read_text().strip() == '1'
     except FileNotFoundError:
-        # Kernels before 5.2 let everybody use it.
-        allowed = True
+        return _without_switch(name, root)
     except OSError as error:
         return verdicts.unknown(name, f'{_SYSCTL}: {error.strerror}')
+    if user == 0:
+        # It keeps the right to (seen with libvirt 9.0 and QEMU 7.2).
+        return verdicts.passed(name, 'QEMU runs as root')
     if allowed:
         return verdicts.passed(name)
     remedy = 'allow it there: sysctl vm.unprivileged_userfaultfd=1'
@@ -84,4 +86,29 @@ def _post_copy(
         name,
         f"the destination's kernel does not let {who} use userfaultfd",
         f'{remedy}; or ask for no post-copy',
+    )
+
+
+def _without_switch(name: str, root: pathlib.Path) -> events.Check:
+    """Judge a kernel that has no switch for userfaultfd.
+
+    An old one lets everybody use it, if it has it; another one has it not.
+    """
+    try:
+        release = (root / _RELEASE).read_text().strip()
+    except OSError:
+        release = ''
+    number = re.match(r'(\d+)\.(\d+)', release)
+    if number and tuple(map(int, number.groups())) >= _KERNEL_WITH_SWITCH:
+        return verdicts.failed(
+            name,
+            f"the destination's kernel ({release}) has no userfaultfd",
+            'run one there that has (CONFIG_USERFAULTFD); or ask for no '
+            'post-copy',
+        )
+    return verdicts.unknown(
+        name,
+        f"whether the destination's kernel ({release or 'of an unknown age'}) "
+        'has userfaultfd is not known',
+        'where it has not, the start is refused before anything is copied',
     )
