@@ -43,6 +43,7 @@ def predict(
     ]
     if corrections is not None:
         bandwidth = np.minimum(bandwidth, corrections.bandwidths_mib_s(ends))
+    rates = _rates(fleet, corrections)
     made: dict[int, plan.Prediction] = {}
     drained = np.array(
         [one is plan.Profile.DRAIN for one in profiles or ()] or [False]
@@ -52,7 +53,12 @@ def predict(
             term.options, both, np.broadcast_to(drained, rows.shape)[both]
         ):
             group = _predicted(
-                fleet, rows[places], bandwidth[places], options, terms.manner
+                fleet,
+                rows[places],
+                bandwidth[places],
+                options,
+                terms.manner,
+                rates,
             )
             disks = _disks(fleet, rows[places], bandwidth[places], options)
             made.update(
@@ -84,13 +90,20 @@ class Outlook:
     core_seconds: columns.Floats
 
 
-def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
+def outlook(
+    fleet: columns.Fleet,
+    terms: termed.Terms,
+    corrections: correction.Corrections | None = None,
+) -> Outlook:
     """Say which instances can be migrated to which kinds of hosts at all.
 
     At the full bandwidth of the host they are on, which is the most that
     any destination leaves them. What is not in the zones of an instance's
     host is not looked at: the instance does not go there.
+
+    :param corrections: what past migrations have taught of dirty rates
     """
+    rates = _rates(fleet, corrections)
     instances = fleet.instances
     possible = np.zeros((len(instances), terms.kinds), np.bool_)
     spent = np.zeros(len(instances))
@@ -102,7 +115,9 @@ def outlook(fleet: columns.Fleet, terms: termed.Terms) -> Outlook:
     for options, parts in asked.items():
         rows = _any_of([one for one, _ in parts], len(instances))
         bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
-        found = _predicted(fleet, rows, bandwidth, options, terms.manner)
+        found = _predicted(
+            fleet, rows, bandwidth, options, terms.manner, rates
+        )
         answer[rows] = found.converges
         usage = instances.cpu_usage[rows]
         disks = _disks(fleet, rows, bandwidth, options)
@@ -142,6 +157,7 @@ def most_copied_mib(
     :returns: shape ``(instances,)``
     """
     instances = fleet.instances
+    rates = _rates(fleet, corrections)
     most = instances.memory_usage_mib.copy()
     own = fleet.hosts.migration_mib_s[instances.host]
     bandwidths = [np.minimum(own, speed) for speed in _speeds(fleet)]
@@ -151,7 +167,7 @@ def most_copied_mib(
     for options, rows in _asked(fleet, terms).items():
         for bandwidth in bandwidths:
             found = _predicted(
-                fleet, rows, bandwidth[rows], options, terms.manner
+                fleet, rows, bandwidth[rows], options, terms.manner, rates
             )
             mib = found.mib
             if corrections is not None:
@@ -293,20 +309,38 @@ def _disks(
     return _Disks(mib, seconds)
 
 
+def _rates(
+    fleet: columns.Fleet, corrections: correction.Corrections | None
+) -> tuple[columns.Floats, columns.Floats]:
+    """Return the dirty rates, and those of the cold part, as corrected."""
+    instances = fleet.instances
+    hot, cold = instances.dirty_rate_mib_s, instances.cold_rate_mib_s
+    known = {} if corrections is None else corrections.dirtying(fleet.taken_at)
+    if not known:
+        return hot, cold
+    factors = np.ones(len(instances))
+    for instance, factor in known.items():
+        if instance in fleet.instance_row:
+            factors[fleet.instance_row[instance]] = factor
+    return hot * factors, cold * factors
+
+
 def _predicted(
     fleet: columns.Fleet,
     rows: columns.Ints,
     bandwidth_mib_s: columns.Floats,
     options: request.Options,
     manner: manners.Manner,
+    rates: tuple[columns.Floats, columns.Floats],
 ) -> prediction.Columns:
+    hot, cold = rates
     return prediction.predict_columns(
         fleet.instances.memory_usage_mib[rows],
-        fleet.instances.dirty_rate_mib_s[rows],
+        hot[rows],
         bandwidth_mib_s,
         fleet.instances.hot_set_mib[rows],
         options,
-        fleet.instances.cold_rate_mib_s[rows],
+        cold[rows],
         fleet.instances.cpu_usage[rows],
         manner,
     )

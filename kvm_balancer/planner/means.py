@@ -8,6 +8,7 @@ grant does not go there. It is asked as the filters are, before all of them.
 import numpy as np
 
 from kvm_balancer.filters import base
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import cost
@@ -26,11 +27,16 @@ class Means(base.Filter):
 
     name = 'means'
 
-    def __init__(self, fleet: columns.Fleet, terms: termed.Terms) -> None:
+    def __init__(
+        self,
+        fleet: columns.Fleet,
+        terms: termed.Terms,
+        corrections: correction.Corrections | None = None,
+    ) -> None:
         super().__init__()
         self._fleet = fleet
         self._terms = terms
-        outlook = cost.outlook(fleet, terms)
+        outlook = cost.outlook(fleet, terms, corrections)
         self._possible = outlook.possible
         self.core_seconds = outlook.core_seconds
         self.movable: columns.Bools = np.any(self._possible, axis=1)

@@ -79,7 +79,7 @@ class Workspace:
         self.state = placement.Placement(fleet, context.in_flight)
         movable = fleet.instances.movable & ~self.state.in_flight
         self.terms = terms.Terms(fleet, context.migration)
-        self.means = means.Means(fleet, self.terms)
+        self.means = means.Means(fleet, self.terms, context.corrections)
         unheeded = self.means.warning(movable)
         self.pins = pins.Pins(fleet, context.pinned_names)
         movable = movable & self.means.movable & ~self.pins.pinned

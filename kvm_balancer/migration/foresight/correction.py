@@ -9,6 +9,11 @@ draws by more than a little. What was corrected by does not matter, so that
 lessons may come late and many at once: factors never overshoot. Old lessons
 fade, those of an instance to what the fleet has.
 
+A migration that ended in another mode than predicted says nothing of the
+factors of either, but that the instance gets more of its memory dirty than was
+measured, or less: another factor, of its dirty rate, goes a step that way, and
+so the next prediction comes to another mode by itself.
+
 The time in which nothing is copied is no matter of factors: what both ends
 have shown of it is taken instead (:mod:`.passages`). Pure: times are those
 of the migrations.
@@ -34,6 +39,10 @@ _MOST_OF_FLEET = math.log(1.2)
 HALF_LIFE_SECONDS = 14 * 86_400.0
 #: One migration never counts for more than a factor of this, nor do all.
 _MOST = math.log(3.0)
+#: How far another mode than predicted draws the factor of the dirty rate, and
+#: all of them at most. Three such migrations double what was mistaken by two.
+_MODE_STEP = math.log(1.4)
+_MOST_DIRTYING = math.log(4.0)
 #: What is off by less time, downtime or memory is as good as true.
 _SLACK = (0.25, 20.0, 8.0)
 
@@ -95,6 +104,18 @@ class _Factors:
         self.at = max(self.at, at)
 
 
+@dataclasses.dataclass(slots=True)
+class _Faded:
+    """The logarithm of a factor that fades to 1."""
+
+    log: float = 0.0
+    at: float = 0.0
+
+    def now(self, at: float) -> float:
+        lives = max(0.0, at - self.at) / HALF_LIFE_SECONDS
+        return self.log * math.pow(0.5, lives)
+
+
 class Corrections:
     """The factors as they are after all lessons so far."""
 
@@ -102,6 +123,7 @@ class Corrections:
         self._fleet: dict[plan.Mode, _Factors] = {}
         self._instances: dict[tuple[str, plan.Mode], _Factors] = {}
         self._passages = passages.Passages()
+        self._dirtying: dict[str, _Faded] = {}
 
     def __len__(self) -> int:
         return len(self._instances)
@@ -109,10 +131,11 @@ class Corrections:
     def learn(self, lesson: Lesson) -> None:
         """Take in one migration; lessons come in the order they ended.
 
-        One that ended in another mode than predicted teaches nothing of the
-        factors of either. Nor does one that shared the network of a host: it
-        took longer, and may have copied more, for what is no matter of its
-        own, and who plans reckons with sharing anyway.
+        One that ended in another mode than predicted teaches that the dirty
+        rate is mistaken, and nothing of the factors of either mode. One that
+        shared the network of a host teaches neither: it took longer, and may
+        have copied more, for what is no matter of its own, and who plans
+        reckons with sharing anyway.
         """
         passage = passages.Passage(
             lesson.ends,
@@ -125,7 +148,10 @@ class Corrections:
             lesson.predicted.limit_mib_s,
         )
         self._passages.add(passage)
-        if not passage.alone or lesson.mode is not lesson.predicted.mode:
+        if not passage.alone:
+            return
+        if lesson.mode is not lesson.predicted.mode:
+            self._learn_dirtying(lesson)
             return
         at = lesson.ended_at
         ratios = _ratios(lesson)
@@ -136,6 +162,26 @@ class Corrections:
             (lesson.instance, lesson.mode), _Factors(before, at)
         )
         own.draw(ratios, INSTANCE_SHARE, at, before)
+
+    def _learn_dirtying(self, lesson: Lesson) -> None:
+        """Who needed post-copy gets more dirty, who did not gets less."""
+        known = self._dirtying.setdefault(lesson.instance, _Faded())
+        hybrid = lesson.mode is plan.Mode.POST_COPY
+        log = known.now(lesson.ended_at) + (
+            _MODE_STEP if hybrid else -_MODE_STEP
+        )
+        known.log = min(max(log, -_MOST_DIRTYING), _MOST_DIRTYING)
+        known.at = max(known.at, lesson.ended_at)
+
+    def dirtying(self, now: float) -> dict[str, float]:
+        """Return by what dirty rates are corrected, by instance.
+
+        :returns: only those of whom it is known
+        """
+        return {
+            instance: math.exp(known.now(now))
+            for instance, known in self._dirtying.items()
+        }
 
     def bandwidths_mib_s(
         self, ends: collections.abc.Iterable[passages.Ends]

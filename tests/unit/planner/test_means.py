@@ -1,13 +1,16 @@
 """Which instances their options let go, and where to."""
 
+import dataclasses
 import unittest
 
 import numpy as np
 
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan
 from kvm_balancer.planner import cost
 from kvm_balancer.planner import means
 from kvm_balancer.planner import terms
@@ -54,6 +57,35 @@ class MeansTest(unittest.TestCase):
             fleet, [0], [0], [1], terms.Terms(fleet, scopes.Scopes(_NO_MEANS))
         )
         self.assertFalse(plain[0].converges)
+
+    def test_who_ended_in_another_mode_is_predicted_in_that_one(self):
+        """It gets more dirty than was measured, and fits no plan without."""
+        calm = fleets.instance(
+            'i', 'a', memory_usage_mib=2048.0, dirty_rate_mib_s=400.0
+        )
+        fleet = fleets.build([fleets.host('a'), fleets.host('b')], [calm])
+        book = correction.Corrections()
+
+        def predicted(post_copy):
+            options = dataclasses.replace(_NO_MEANS, post_copy=post_copy)
+            rules = terms.Terms(fleet, scopes.Scopes(options))
+            (found,) = cost.predict(fleet, [0], [0], [1], rules, book)
+            movable = means.Means(fleet, rules, book).movable[0]
+            self.assertEqual(found.converges, movable)
+            return found
+
+        first = predicted(True)
+        self.assertEqual(plan.Mode.PRE_COPY, first.mode)
+        self.assertTrue(predicted(False).converges)
+        for _ in range(3):
+            book.learn(
+                correction.Lesson(
+                    'i', ('a', 'b'), plan.Mode.POST_COPY, 0.0, 0.0, first,
+                    2048.0, 4.0, None, None,
+                )
+            )  # fmt: skip
+        self.assertEqual(plan.Mode.POST_COPY, predicted(True).mode)
+        self.assertFalse(predicted(False).converges)
 
     def test_what_needs_post_copy_goes_only_where_both_ends_grant_it(self):
         """And never where its own metadata forbids it."""

@@ -128,6 +128,24 @@ class CorrectionTest(unittest.TestCase):
         self.book.learn(lesson(40.0, mode=plan.Mode.POST_COPY))
         self.assertEqual(20.0, corrected(self.book))
 
+    def test_another_mode_than_predicted_tells_of_the_dirty_rate(self):
+        """A step for each, within bounds, faded by half in two weeks."""
+        hybrid = {'mode': plan.Mode.POST_COPY}
+        self.assertEqual({}, self.book.dirtying(0.0))
+        self.book.learn(lesson(40.0, alone=False, **hybrid))
+        self.assertEqual({}, self.book.dirtying(0.0))
+        self.book.learn(lesson(40.0, **hybrid))
+        self.assertAlmostEqual(1.4, self.book.dirtying(0.0)['i'])
+        half = self.book.dirtying(correction.HALF_LIFE_SECONDS)['i']
+        self.assertAlmostEqual(math.sqrt(1.4), half)
+        for _ in range(20):
+            self.book.learn(lesson(40.0, **hybrid))
+        self.assertAlmostEqual(4.0, self.book.dirtying(0.0)['i'])
+        calm = dataclasses.replace(RAW, mode=plan.Mode.POST_COPY)
+        for _ in range(40):
+            self.book.learn(lesson(40.0, calm))
+        self.assertAlmostEqual(0.25, self.book.dirtying(0.0)['i'])
+
     def test_old_lessons_fade(self):
         self.book.learn(lesson(40.0))
         fresh, old = corrected(self.book), corrected(self.book, now=60 * _DAY)
