@@ -12,6 +12,8 @@ from kvm_balancer.migration.lifecycle import states
 #: Where QEMU listens for memory and disks.
 _PORTS = range(49152, 49216)
 _LISTENS = '0A'
+#: What libvirt takes for none, in MiB/s.
+_NO_LIMIT = 2**43 - 1
 #: An instance has it in its metadata while it is on its way.
 _MARK = 'kvm-balancer-migration'
 
@@ -89,11 +91,13 @@ def _of_domains(case, copies):
 
 def limits(domain):
     """Return what a migration of a domain is limited to."""
+    post_copy = domain.migrateGetMaxSpeed(
+        libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
+    )
     return {
         'MiB/s': domain.migrateGetMaxSpeed(0),
-        'MiB/s in post-copy': domain.migrateGetMaxSpeed(
-            libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY
-        ),
+        # Both stand for none: nobody had set one, or it was put back.
+        'MiB/s in post-copy': 0 if post_copy >= _NO_LIMIT else post_copy,
         'ms': domain.migrateGetMaxDowntime(0),
     }
 
