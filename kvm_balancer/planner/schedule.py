@@ -20,10 +20,14 @@ import datetime
 import math
 import re
 from typing import Final
+from typing import TYPE_CHECKING
 
-from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import wall_clock
+
+if TYPE_CHECKING:
+    # The configuration reads windows, and has no use for numpy.
+    from kvm_balancer.model import fleet as columns
 
 _DAYS: Final = ('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')
 _ALL_DAYS: Final = frozenset(range(7))
@@ -319,7 +323,7 @@ class Schedules:
 
     def objection(
         self,
-        fleet: columns.Fleet,
+        fleet: 'columns.Fleet',
         moves: collections.abc.Sequence[plan.Move],
         now: float,
     ) -> str:

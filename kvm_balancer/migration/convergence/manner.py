@@ -6,12 +6,7 @@ in it. Pure.
 
 import dataclasses
 
-import numpy as np
-from numpy import typing as npt
-
 from kvm_balancer.migration import request
-
-_MIB_PER_GIB = 1024.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,23 +42,6 @@ class Manner:
             auto_converge=throttles,
             post_copy=options.post_copy and self.post_copy,
         )
-
-    def limit_seconds(
-        self, options: request.Options, memory_mib: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
-        """Return after how long pre-copy is ended.
-
-        :param memory_mib: shape ``(n,)``
-        :returns: infinity where the profile is what grants it, shape
-            ``(n,)``
-        """
-        if options.time_limit_seconds > 0:
-            return np.full_like(memory_mib, options.time_limit_seconds)
-        if self.seconds_per_gib <= 0:
-            return np.full_like(memory_mib, np.inf)
-        gib = np.maximum(memory_mib / _MIB_PER_GIB, self.least_gib)
-        limits: npt.NDArray[np.float64] = self.seconds_per_gib * gib
-        return limits
 
 
 ADAPTIVE = Manner()

@@ -43,6 +43,7 @@ FIXED_SECONDS = SETUP_SECONDS + FINISH_SECONDS
 NEARLY = 1.05
 #: MiB/s.
 _NO_BANDWIDTH = 1e-6
+_MIB_PER_GIB = 1024.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +160,7 @@ def predict_columns(
         cold_rate_mib_s,
         cpu_cores,
     )
-    limit = manner.limit_seconds(options, memory_in_use_mib)
+    limit = _limit_seconds(manner, options, memory_in_use_mib)
     limited = np.isfinite(limit)
     in_time = bandwidth * np.maximum(
         np.where(limited, limit, 0.0) - SETUP_SECONDS, 0.0
@@ -258,3 +259,20 @@ def _hybrid(
     at_last = np.minimum(carried, in_time + again)
     mib = np.where(late & ~due, at_last, hybrid)
     return (due | late) & (memory <= in_time), mib
+
+
+def _limit_seconds(
+    manner: manners.Manner, options: request.Options, memory_mib: Column
+) -> Column:
+    """Return after how long pre-copy is ended.
+
+    :param memory_mib: shape ``(n,)``
+    :returns: infinity where the profile is what grants it, shape ``(n,)``
+    """
+    if options.time_limit_seconds > 0:
+        return np.full_like(memory_mib, options.time_limit_seconds)
+    if manner.seconds_per_gib <= 0:
+        return np.full_like(memory_mib, np.inf)
+    gib = np.maximum(memory_mib / _MIB_PER_GIB, manner.least_gib)
+    limits: Column = manner.seconds_per_gib * gib
+    return limits
