@@ -53,13 +53,7 @@ class UnknownTest(base.NovaCase):
     def ask_nova(self):
         """Have Nova's record of what the earlier run had asked for."""
         with self.nova.lock:
-            self.nova.answer(
-                'POST',
-                f'/v2.1/servers/{self.uid}/action',
-                {},
-                {'os-migrateLive': {'host': 'cmp2'}},
-            )
-            self.nova.run(self.uid)
+            self.nova.ask(self.uid, 'cmp2')
 
     def conclude(self, ended):
         self.store.migrations.record_outcome(ended)

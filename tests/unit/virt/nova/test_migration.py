@@ -236,13 +236,7 @@ class FaultsTest(base.NovaCase):
 
     def test_an_earlier_run_s_migration_is_taken_up_not_repeated(self):
         with self.nova.lock:
-            self.nova.answer(
-                'POST',
-                f'/v2.1/servers/{self.uid}/action',
-                {},
-                {'os-migrateLive': {'host': 'cmp2'}},
-            )
-            self.nova.run(self.uid)
+            self.nova.ask(self.uid, 'cmp2')
         begun = self.begin(adopt=True)
         self.wait_for(
             lambda: self.nova.sent('GET', 'os-migrations') > 2, 'looks'
