@@ -67,6 +67,10 @@ class _Host(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cpu_compatible_with: tuple[str, ...] = ()
     cpu_overhead: float = 0.0
     state: str = 'enabled'
+    memory_used_mib: float | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
 
 
 class _Instance(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -81,6 +85,8 @@ class _Instance(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     dirty_rate_mib_s: float = 0.0
     hot_set_mib: float = 0.0
     cold_rate_mib_s: float = 0.0
+    cpu_steal: float = 0.0
+    io_mib_s: float = 0.0
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()

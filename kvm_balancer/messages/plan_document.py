@@ -65,6 +65,7 @@ class _StillHot(msgspec.Struct, frozen=True):
     host: str
     load: float
     reason: str
+    reading: plan.Reading = plan.Reading.CPU
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -151,7 +152,9 @@ def _document(made: plan.Plan) -> _Document:
             _Unplaced(one.instance, one.reason) for one in made.unplaced
         ),
         still_hot=tuple(
-            _StillHot(one.host, round(one.load, _FINE), one.reason)
+            _StillHot(
+                one.host, round(one.load, _FINE), one.reason, one.reading
+            )
             for one in made.still_hot
         ),
         warnings=made.warnings,
@@ -262,7 +265,7 @@ def _plan(found: _Incoming) -> plan.Plan:
             plan.Unplaced(one.instance, one.reason) for one in found.unplaced
         ),
         still_hot=tuple(
-            plan.StillHot(one.host, one.load, one.reason)
+            plan.StillHot(one.host, one.load, one.reason, one.reading)
             for one in found.still_hot
         ),
         summary=found.summary,

@@ -52,7 +52,11 @@ _FIELDS = {
     for record in (sample.HostFacts, sample.HostUsage, sample.Pressure)
 }
 _usage_numbers = operator.attrgetter(
-    *(name for name in _FIELDS[sample.HostUsage] if name != 'pressure')
+    *(
+        name
+        for name in _FIELDS[sample.HostUsage]
+        if name not in ('pressure', 'memory_used_mib')
+    )
 )
 #: Columns that a sender may leave out: the others come without a default.
 _OPTIONAL_COLUMNS = (
@@ -178,6 +182,8 @@ def _check_usage(host: str, usage: sample.HostUsage) -> None:
     numbers = _usage_numbers(usage)
     if not (min(numbers) >= 0.0 and max(numbers) <= _MAX_NUMBER):
         _check_record(host, 'usage', usage)
+    if usage.memory_used_mib is not None:
+        _check_number(host, 'usage.memory_used_mib', usage.memory_used_mib)
     _check_record(host, 'usage.pressure', usage.pressure)
 
 

@@ -84,6 +84,13 @@ class Hosts:
     sample_age_seconds: Floats
     #: true where that age is over what the operator allows
     silent: Bools
+    #: memory in use by everything; NaN where nobody has told, as below
+    memory_used_mib: Floats
+    #: shares of time in which something waited for a core, for memory and
+    #: for a disk, 0 to 1: what Linux calls pressure stall, "some"
+    cpu_pressure: Floats
+    memory_pressure: Floats
+    io_pressure: Floats
 
     def __len__(self) -> int:
         return len(self.name)
@@ -131,6 +138,10 @@ class Instances:
     hot_set_mib: Floats
     #: the part of the dirty rate that goes elsewhere
     cold_rate_mib_s: Floats
+    #: cores' worth of time that it waited to run; 0 where not known
+    cpu_steal: Floats
+    #: what it reads from and writes to disks; 0 where not known
+    io_mib_s: Floats
     #: may be moved at all: managed by us, not locked, not opted out
     movable: Bools
     requirement: Ints

@@ -162,9 +162,18 @@ class ObservedHosts:
                 name=host.name, state=_STATES[host.facts.state], **facts
             )
         age = self.age_seconds(host, now)
+        usage = host.usage
         return dataclasses.replace(
             host.record,
             cpu_overhead=overhead,
             sample_age_seconds=age,
             silent=age > self._params.silent_after_seconds,
+            memory_used_mib=usage.memory_used_mib,
+            cpu_pressure=_share(usage.pressure.cpu_some),
+            memory_pressure=_share(usage.pressure.memory_some),
+            io_pressure=_share(usage.pressure.io_some),
         )
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100.0

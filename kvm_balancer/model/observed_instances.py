@@ -16,7 +16,15 @@ from kvm_balancer.model import whereabouts
 from kvm_balancer.model import windows
 
 #: Columns of a sample that are kept as they are.
-_KEPT = ('vcpus', 'memory_mib', 'disk_gib', 'cpu_steal', 'memory_usage_mib')
+_KEPT = (
+    'vcpus',
+    'memory_mib',
+    'disk_gib',
+    'cpu_steal',
+    'memory_usage_mib',
+    'block_read_mib_s',
+    'block_write_mib_s',
+)
 #: How it writes to its memory: what was measured once is kept until it is
 #: measured anew, also by another host.
 _WRITING = ('dirty_rate_mib_s', 'hot_set_mib', 'cold_rate_mib_s')
@@ -203,6 +211,8 @@ class ObservedInstances:
             dirty_rate_mib_s=kept['dirty_rate_mib_s'],
             hot_set_mib=kept['hot_set_mib'],
             cold_rate_mib_s=kept['cold_rate_mib_s'],
+            cpu_steal=kept['cpu_steal'],
+            io_mib_s=kept['block_read_mib_s'] + kept['block_write_mib_s'],
             movable=movable,
             requirement=np.zeros(len(slots), np.int32),
             wish=wish,

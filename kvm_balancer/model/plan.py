@@ -100,6 +100,38 @@ class Prediction:
         return Ending.THROTTLED if self.throttled else Ending.PRE_COPY
 
 
+class Reading(enum.StrEnum):
+    """What a host can have too much of."""
+
+    CPU = 'cpu'
+    #: in use, as measured
+    MEMORY = 'memory'
+    #: of what may be allocated
+    ALLOCATION = 'allocation'
+    #: virtual CPUs that wait for a core
+    STEAL = 'steal'
+    #: stalls: of what wants a core, memory, a disk
+    CPU_PRESSURE = 'cpu pressure'
+    MEMORY_PRESSURE = 'memory pressure'
+    IO_PRESSURE = 'io pressure'
+
+    @property
+    def words(self) -> str:
+        """What a figure of it is called."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Reading.CPU: 'CPU',
+    Reading.MEMORY: 'memory in use',
+    Reading.ALLOCATION: 'allocated memory',
+    Reading.STEAL: 'steal',
+    Reading.CPU_PRESSURE: 'CPU pressure',
+    Reading.MEMORY_PRESSURE: 'memory pressure',
+    Reading.IO_PRESSURE: 'I/O pressure',
+}
+
+
 class CauseKind(enum.StrEnum):
     """What has to hold still when a move's turn comes."""
 
@@ -117,11 +149,12 @@ class CauseKind(enum.StrEnum):
 class Cause:
     """Why a move is made, where that may cease before its turn comes.
 
-    :ivar load: of CPU, of the kinds that speak of one
+    :ivar load: of the reading, of the kinds that speak of one
     """
 
     kind: CauseKind
     load: float = 0.0
+    reading: Reading = Reading.CPU
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -197,11 +230,15 @@ class Unplaced:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StillHot:
-    """A host that stays over its limit under the plan, and why."""
+    """A host that stays over its limit under the plan, and why.
+
+    :ivar load: of the reading that it is over a limit of
+    """
 
     host: str
     load: float
     reason: str
+    reading: Reading = Reading.CPU
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

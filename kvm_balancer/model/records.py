@@ -18,7 +18,10 @@ Name = TypeVar('Name', bound=collections.abc.Hashable)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostRecord:
-    """One host; the defaults are those of the public fleet format."""
+    """One host; the defaults are those of the public fleet format.
+
+    What was not measured is None: it is missing, and not zero.
+    """
 
     name: str
     cpus: float
@@ -39,6 +42,10 @@ class HostRecord:
     state: columns.HostState = columns.HostState.ENABLED
     sample_age_seconds: float = 0.0
     silent: bool = False
+    memory_used_mib: float | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class InstanceRecord:
     dirty_rate_mib_s: float = 0.0
     hot_set_mib: float = 0.0
     cold_rate_mib_s: float = 0.0
+    cpu_steal: float = 0.0
+    io_mib_s: float = 0.0
     movable: bool = True
     groups: tuple[str, ...] = ()
     required_aggregates: tuple[str, ...] = ()
@@ -168,6 +177,7 @@ def _host_columns(
     aggregates: dict[str, int],
 ) -> columns.Hosts:
     def floats(field: str) -> columns.Floats:
+        # None, for what was not measured, becomes a NaN
         return np.array([getattr(host, field) for host in hosts], np.float64)
 
     def ints(field: str) -> columns.Ints:
@@ -202,6 +212,10 @@ def _host_columns(
         state=ints('state'),
         sample_age_seconds=floats('sample_age_seconds'),
         silent=np.array([host.silent for host in hosts], np.bool_),
+        memory_used_mib=floats('memory_used_mib'),
+        cpu_pressure=floats('cpu_pressure'),
+        memory_pressure=floats('memory_pressure'),
+        io_pressure=floats('io_pressure'),
     )
 
 
@@ -236,6 +250,8 @@ def _instance_columns(
         dirty_rate_mib_s=floats('dirty_rate_mib_s'),
         hot_set_mib=floats('hot_set_mib'),
         cold_rate_mib_s=floats('cold_rate_mib_s'),
+        cpu_steal=floats('cpu_steal'),
+        io_mib_s=floats('io_mib_s'),
         movable=np.array([one.movable for one in instances], np.bool_),
         requirement=np.array(
             [
@@ -284,6 +300,10 @@ def _names(
     return tuple(names[row] for row in np.flatnonzero(chosen).tolist())
 
 
+def _told(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def _host_records(fleet: columns.Fleet) -> list[HostRecord]:
     hosts = fleet.hosts
     found = []
@@ -317,6 +337,10 @@ def _host_records(fleet: columns.Fleet) -> list[HostRecord]:
                 state=columns.HostState(int(hosts.state[row])),
                 sample_age_seconds=float(hosts.sample_age_seconds[row]),
                 silent=bool(hosts.silent[row]),
+                memory_used_mib=_told(hosts.memory_used_mib[row]),
+                cpu_pressure=_told(hosts.cpu_pressure[row]),
+                memory_pressure=_told(hosts.memory_pressure[row]),
+                io_pressure=_told(hosts.io_pressure[row]),
             )
         )
     return found
@@ -338,6 +362,8 @@ def _instance_records(fleet: columns.Fleet) -> list[InstanceRecord]:
             dirty_rate_mib_s=float(instances.dirty_rate_mib_s[row]),
             hot_set_mib=float(instances.hot_set_mib[row]),
             cold_rate_mib_s=float(instances.cold_rate_mib_s[row]),
+            cpu_steal=float(instances.cpu_steal[row]),
+            io_mib_s=float(instances.io_mib_s[row]),
             movable=bool(instances.movable[row]),
             groups=tuple(
                 fleet.groups.name[group]

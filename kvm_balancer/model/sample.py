@@ -64,6 +64,8 @@ class HostUsage:
     :ivar cpu_overhead: cores in use by anything but instances
     :ivar memory_free_mib: available to new allocations, as the kernel says
     :ivar memory_allocated_mib: sum of the memory of its instances
+    :ivar memory_used_mib: in use by everything, as the kernel says; None
+        where nobody has measured it
     """
 
     cpu_usage: float
@@ -75,6 +77,7 @@ class HostUsage:
     block_read_mib_s: float = 0.0
     block_write_mib_s: float = 0.0
     pressure: Pressure = Pressure()
+    memory_used_mib: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

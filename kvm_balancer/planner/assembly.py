@@ -9,6 +9,7 @@ from kvm_balancer.model import placement
 from kvm_balancer.model import plan
 from kvm_balancer.planner import bounds
 from kvm_balancer.planner import cost
+from kvm_balancer.planner import easing
 from kvm_balancer.planner import makespan
 from kvm_balancer.planner import order
 from kvm_balancer.planner import reasons
@@ -55,6 +56,7 @@ class _Extremes:
         self, start: placement.Placement, work: workspace.Workspace
     ) -> None:
         self._steps = work.steps
+        self._eased = easing.Extremes(start, work)
         unit = [step.unit for step in work.steps]
         source = [step.source for step in work.steps]
         destination = [step.destination for step in work.steps]
@@ -89,7 +91,7 @@ class _Extremes:
             if (
                 cause is not None
                 and cause.kind is plan.CauseKind.SOURCE_LOAD
-                and least <= cause.load
+                and self._eased.least(step, float(least)) <= cause.load
             ):
                 kind = plan.CauseKind.ZONE_LOAD
                 cause = dataclasses.replace(cause, kind=kind)
@@ -195,6 +197,7 @@ def _replay(
     """
     hosts = work.fleet.hosts
     running = score.RunningSpread(state)
+    eased = easing.Running(state, work)
     mib = np.bincount(
         [one.step for one in ordered],
         weights=[expected.total_mib for expected in predictions],
@@ -218,7 +221,9 @@ def _replay(
             running.update(state, end)
         moves += len(members)
         carried += cost_mib
-        text = reasons.move(step, hosts, before, after, len(members))
+        text = reasons.move(
+            step, hosts, before, after, len(members), eased.take(step)
+        )
         told.append(_Told(text, wished))
         points.append(plan.FrontierPoint(moves, running.stddev, carried))
     return told, tuple(points)

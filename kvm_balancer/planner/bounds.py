@@ -150,22 +150,42 @@ def moves_to_limit(
         plan reaches the limit
     """
     hosts = state.fleet.hosts
-    usage = state.fleet.instances.cpu_usage
     excess = state.cores - limit * hosts.cpus
+    excess = np.where(excess > 1e-6 * hosts.cpus, excess, 0.0)
     if among is not None:
         excess = np.where(among, excess, 0.0)
+    usage = state.fleet.instances.cpu_usage
+    least = moves_off(state, free, usage, excess)
+    return None if least is None else int(least.sum())
+
+
+def moves_off(
+    state: placement.Placement,
+    free: columns.Bools,
+    usage: columns.Floats,
+    excess: columns.Floats,
+) -> columns.Ints | None:
+    """Return the moves without which hosts keep what they have too much.
+
+    :param usage: of what there is too much, shape ``(instances,)``
+    :param excess: by host; none where it is not over 0
+    :returns: for each host the smallest number of its largest movable
+        instances that cover its excess; None where even all of them do not
+        suffice on some host
+    """
+    count = len(state.fleet.hosts)
+    least = np.zeros(count, np.int32)
     rows = np.flatnonzero(free)
     rows = rows[np.argsort(state.host[rows], kind='stable')]
-    first = np.searchsorted(state.host[rows], np.arange(len(hosts) + 1))
-    total = 0
-    for host in np.flatnonzero(excess > 1e-6 * hosts.cpus).tolist():
+    first = np.searchsorted(state.host[rows], np.arange(count + 1))
+    for host in np.flatnonzero(excess > 0.0).tolist():
         mine = usage[rows[first[host] : first[host + 1]]]
         largest = np.cumsum(np.sort(mine)[::-1])
         enough = int(np.searchsorted(largest, excess[host] - 1e-9))
         if enough >= len(largest):
             return None
-        total += enough + 1
-    return total
+        least[host] = enough + 1
+    return least
 
 
 def moves_to_spread(

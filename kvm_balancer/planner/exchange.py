@@ -2,13 +2,14 @@
 
 A destination that has no room, or would go over the limit itself, first
 gives something away: to a third host, or to the hot host, which then gets
-back less than it gave. Two moves each, and both or neither are made.
+back less than it gave. Two moves each, and both or neither are made. Only
+for readings that add up: of the others nobody knows what an exchange does.
 """
 
 import numpy as np
 
-from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
+from kvm_balancer.planner import goals
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import workspace
 
@@ -22,18 +23,24 @@ class Exchange:
     """Makes exchanges on a workspace."""
 
     def __init__(
-        self, work: workspace.Workspace, limit: columns.Floats
+        self,
+        work: workspace.Workspace,
+        goal: goals.Goal,
+        ceilings: goals.Ceilings,
     ) -> None:
         """Begin where *work* is.
 
-        :param limit: cores that may be in use on each host
+        :param ceilings: that nobody is brought over
         """
         self._work = work
-        self._limit = limit
+        self._goal = goal
+        self._ceilings = ceilings
         self._left = 0
 
     def relieve(self, host: int) -> bool:
         """Exchange until *host* is at its limit; say whether it got there."""
+        if not self._goal.gauge.adds_up:
+            return self._excess(host) <= _SLACK
         self._left = _TRIES
         while self._excess(host) > _SLACK:
             if self._work.spent or not self._once(host):
@@ -41,18 +48,18 @@ class Exchange:
         return True
 
     def _excess(self, host: int) -> float:
-        return float(self._work.state.cores[host] - self._limit[host])
+        return float(self._goal.excess()[host])
 
     def _once(self, host: int) -> bool:
         """Make one exchange, of what relieves *host* most."""
         work = self._work
         units = work.units_on(host)
-        usage = work.units.cpu_usage[units]
-        worthy = work.worth.relieving(units, usage, self._excess(host))
+        usage = self._goal.usage[units]
+        worthy = self._goal.worthy(host, units, self._excess(host))
         worthy &= usage > 0
         units, usage = units[worthy], usage[worthy]
         hosts = work.neighbours(host)
-        load = work.state.cores[hosts] - self._limit[hosts]
+        load = self._goal.excess()[hosts]
         coldest = hosts[np.argsort(load, kind='stable')][:_DESTINATIONS]
         for unit in units[np.argsort(-usage, kind='stable')].tolist():
             for destination in work.preferred(unit, coldest).tolist():
@@ -63,10 +70,10 @@ class Exchange:
     def _make_room(self, unit: int, host: int, destination: int) -> bool:
         """Move *unit* to *destination* and something else away from there."""
         work = self._work
-        usage = float(work.units.cpu_usage[unit])
+        usage = float(self._goal.usage[unit])
         over = self._excess(destination) + usage
         others = work.units_on(destination)
-        their = work.units.cpu_usage[others]
+        their = self._goal.usage[others]
         lacking = work.units.need[:, unit] - work.state.room[:, destination]
         helps = (their >= over - _SLACK) & (their < usage)
         helps &= (work.units.need[:, others] >= lacking[:, None] - _SLACK).all(
@@ -94,20 +101,26 @@ class Exchange:
             (host, (unit, other)),
         ):
             places = {other: away, unit: destination}
-            if away >= 0 and all(
-                self._move(one, places[one]) for one in order
+            if (
+                away >= 0
+                and all(self._move(one, places[one]) for one in order)
+                and self._within(away, destination)
             ):
                 return True
             work.rewind(first)
         return False
+
+    def _within(self, *hosts: int) -> bool:
+        """Say whether all *hosts* are under all limits but the goal's."""
+        there = np.array(hosts, np.int32)
+        return self._ceilings.kept(there, self._goal.limit.reading)
 
     def _third(self, other: int, host: int, destination: int) -> int:
         """Return the coldest host that takes *other*; -1 without any."""
         work = self._work
         hosts = work.neighbours(destination)
         hosts = hosts[hosts != host]
-        usage = float(work.units.cpu_usage[other])
-        idle = self._limit[hosts] - work.state.cores[hosts] - usage
+        idle = -self._goal.excess()[hosts] - float(self._goal.usage[other])
         memory = work.units.need[placement.MEMORY_MIB, other]
         fits = (idle >= -_SLACK) & (
             work.state.room[placement.MEMORY_MIB, hosts] >= memory - _SLACK

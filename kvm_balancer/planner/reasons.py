@@ -1,16 +1,29 @@
 """The words of a plan: why this move, and why a host stays hot."""
 
 import collections.abc
+import dataclasses
 
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import gauges
+from kvm_balancer.planner import goals
 from kvm_balancer.planner import workspace
 
 #: loads that differ by less are the same to an operator
 _EVEN = 0.005
 #: different reasons that are told of hosts that are left alone
 _NAMED = 3
+#: what is in use of a reading
+_UNITS = {
+    gauges.Reading.CPU: 'cores',
+    gauges.Reading.MEMORY: 'MiB',
+    gauges.Reading.ALLOCATION: 'MiB',
+    gauges.Reading.STEAL: 'cores',
+    gauges.Reading.CPU_PRESSURE: 'cores',
+    gauges.Reading.MEMORY_PRESSURE: 'MiB',
+    gauges.Reading.IO_PRESSURE: 'MiB/s',
+}
 #: hosts of a zone that a destination is compared with for every move
 _MOST_COMPARED = 512
 
@@ -66,18 +79,30 @@ def _compared(
     return f'the best placed of {len(fit)} that fit, {colder} less loaded'
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Eased:
+    """What a move does to a reading of its source."""
+
+    reading: gauges.Reading
+    before: float
+    after: float
+
+
 def move(
     step: workspace.Step,
     hosts: columns.Hosts,
     before: collections.abc.Mapping[int, float],
     after: collections.abc.Mapping[int, float],
     together: int,
+    eased: Eased | None = None,
 ) -> str:
     """Say what a move does to both of its ends.
 
     :param before: CPU load of both hosts before the step
     :param after: and after it
     :param together: instances of the same step
+    :param eased: what it does to the reading of its source that it is made
+        for, where that is not CPU
     """
     source, destination = step.source, step.destination
     unit = (
@@ -85,6 +110,15 @@ def move(
         if together > 1
         else ''
     )
+    if eased is not None:
+        text = (
+            f'{hosts.name[source]} is at {eased.before:.2f} '
+            f'{eased.reading.words}; this move{unit} takes it to '
+            f'{eased.after:.2f}; CPU there goes {before[source]:.2f} -> '
+            f'{after[source]:.2f}, of {hosts.name[destination]} '
+            f'{before[destination]:.2f} -> {after[destination]:.2f}'
+        )
+        return f'{text}, {step.why}' if step.why else text
     text = (
         f'{hosts.name[source]} is at {before[source]:.2f} CPU; this move'
         f'{unit} takes it to {after[source]:.2f}; {hosts.name[destination]} '
@@ -93,12 +127,11 @@ def move(
     return f'{text}, {step.why}' if step.why else text
 
 
-def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
-    """Say why *host* stays over *limit*, from the instance that weighs most.
+def stuck(work: workspace.Workspace, host: int, goal: goals.Goal) -> str:
+    """Say why *host* stays over a limit, from the instance that weighs most.
 
-    :param limit: CPU load
+    :param goal: whose limit it is over
     """
-    fleet = work.fleet
     closed = shut(work, host)
     if closed:
         return closed
@@ -107,23 +140,28 @@ def stuck(work: workspace.Workspace, host: int, limit: float) -> str:
     units = work.units_on(host)
     if not len(units):
         return 'none of its instances may be moved'
-    usage = work.units.cpu_usage[units]
-    excess = float(work.state.cores[host] - limit * fleet.hosts.cpus[host])
-    worthy = units[work.worth.relieving(units, usage, excess)]
+    excess = float(goal.excess(goal.limit.most)[host])
+    if not np.isfinite(excess) or not goal.usage[units].any():
+        return f'nothing is known of what its instances do to its {goal.name}'
+    worthy = units[goal.worthy(host, units, excess)]
     if not len(worthy):
         return (
             f'none of its moves is worth what it costs: it has {excess:.2f} '
-            'cores too many in use; see [planner] eagerness'
+            f'{_UNITS[goal.limit.reading]} too many in use; see [planner] '
+            'eagerness'
         )
-    return _nobody_takes(work, host, worthy, limit)
+    return _nobody_takes(work, host, worthy, goal)
 
 
 def _nobody_takes(
-    work: workspace.Workspace, host: int, units: columns.Ints, limit: float
+    work: workspace.Workspace,
+    host: int,
+    units: columns.Ints,
+    goal: goals.Goal,
 ) -> str:
     """Say why nobody takes the one of *units* that weighs most."""
     fleet = work.fleet
-    unit = int(units[np.argmax(work.units.cpu_usage[units])])
+    unit = int(units[np.argmax(goal.usage[units])])
     instance = int(work.units.of(unit)[0])
     hosts = work.destinations(host)
     if not len(hosts):
@@ -135,13 +173,20 @@ def _nobody_takes(
     hot = _takers(work, unit, hosts)
     parts = [refused] if refused else []
     if hot:
-        parts.append(f'{hot} would go over {limit:.2f} CPU themselves')
+        parts.append(_too_hot(hot, goal))
     name = fleet.instances.name[instance]
     return (
         f'no host{where} takes {name}, the largest of the {len(units)} '
         f'instances that may leave: of {len(hosts)} hosts, '
         f'{", ".join(parts)}'
     )
+
+
+def _too_hot(hosts: int, goal: goals.Goal) -> str:
+    """Say why so many hosts, that pass all filters, are no destinations."""
+    if goal.limit.reading is gauges.Reading.CPU:
+        return f'{hosts} would go over {goal.limit.most:.2f} CPU themselves'
+    return f'{hosts} would go over a limit of [relieve] themselves'
 
 
 def shut(work: workspace.Workspace, host: int) -> str:

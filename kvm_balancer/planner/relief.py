@@ -1,5 +1,8 @@
 """Relief: bring hosts under a limit with the fewest, cheapest moves.
 
+The limit is one of CPU or of another reading (:mod:`.gauges`); what is said
+of usage and excess is of that reading, in its own unit.
+
 A host with the excess *e* needs at least as many moves as its largest
 instances take to cover *e*. Of the instances that keep that number possible,
 the one that costs least to move goes first, to a host that stays under the
@@ -20,11 +23,12 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import cold
 from kvm_balancer.planner import exchange
+from kvm_balancer.planner import goals
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import sequence
 from kvm_balancer.planner import workspace
 
-#: cores that a sum of floats may be off
+#: what a sum of floats may be off
 _SLACK = 1e-9
 
 
@@ -34,28 +38,28 @@ class Relief:
     def __init__(
         self,
         work: workspace.Workspace,
-        limit: float,
+        goal: goals.Goal,
+        ceilings: goals.Ceilings,
         largest_first: bool = False,
-        goal: float | None = None,
+        aim: float | None = None,
     ) -> None:
         """Begin where *work* is.
 
-        :param limit: CPU load that no destination is brought over
+        :param ceilings: that no destination is brought over
         :param largest_first: and not the cheapest
-        :param goal: CPU load that hosts are brought to, by default *limit*
+        :param aim: that hosts are brought to, by default that of the goal
         """
         self.work = work
-        self._cpus = work.fleet.hosts.cpus
-        #: cores that may be in use on each host
-        self._limit = limit * self._cpus
-        self._goal = self._limit if goal is None else goal * self._cpus
+        self._goal = goal
+        self._ceilings = ceilings
+        self._aim = aim
         self._cold = cold.ColdHosts(work)
         self._largest_first = largest_first
 
     def run(self, hosts: collections.abc.Sequence[int]) -> list[int]:
         """Relieve *hosts*; return those that stay over the limit."""
         work = self.work
-        exchanging = exchange.Exchange(work, self._limit)
+        exchanging = exchange.Exchange(work, self._goal, self._ceilings)
         stuck = list(hosts)
         if self._largest_first:
             stuck.sort(key=lambda host: self.excess()[host])
@@ -90,16 +94,15 @@ class Relief:
 
     def hot_hosts(self) -> list[int]:
         """Return the hosts over the limit, hottest first."""
-        load = self.work.state.cores / self._cpus
+        load = self._goal.load()
         over = np.flatnonzero((self.excess() > _SLACK) & self.work.scope)
         order = np.argsort(-load[over], kind='stable')
         hottest: list[int] = over[order].tolist()
         return hottest
 
     def excess(self) -> columns.Floats:
-        """Return the cores that every host has in use over the limit."""
-        excess: columns.Floats = self.work.state.cores - self._goal
-        return excess
+        """Return what every host has in use over the limit."""
+        return self._goal.excess(self._aim)
 
     def relieve(self, host: int) -> bool:
         """Move instances away until *host* is at the limit.
@@ -112,13 +115,12 @@ class Relief:
             excess = float(self.excess()[host])
             if excess <= _SLACK:
                 return True
-            if work.spent:
+            if work.spent or not np.isfinite(excess):
                 return False
             units = work.units_on(host)
-            units = units[work.units.cpu_usage[units] > 0]
+            units = units[self._goal.usage[units] > 0]
             units = units[~np.isin(units, list(refused))]
-            usage = work.units.cpu_usage[units]
-            units = units[work.worth.relieving(units, usage, excess)]
+            units = units[self._goal.worthy(host, units, excess)]
             if not len(units):
                 return False
             if not self._move_one(host, units, excess, refused):
@@ -136,9 +138,8 @@ class Relief:
         candidates = self._candidates(units, excess)
         for hosts in cold.chunks(self._cold.zone_of(host).hosts):
             hosts = hosts[hosts != host]
-            usage = work.units.cpu_usage[candidates]
-            idle = self._limit[hosts] - work.state.cores[hosts]
-            fits = usage[:, None] <= idle[None, :] + _SLACK
+            fits = self._ceilings.fit(candidates, hosts)
+            fits &= self._goal.leaves_more(host, candidates, hosts)
             fits &= work.allowed(candidates, hosts)
             placeable = np.flatnonzero(fits.any(axis=1))
             for row in placeable.tolist():
@@ -156,7 +157,7 @@ class Relief:
         covers it together with the k - 1 largest others. Where even all do
         not cover it, the largest goes first.
         """
-        usage = self.work.units.cpu_usage[units]
+        usage = self._goal.usage[units]
         order = np.argsort(-usage, kind='stable')
         units, usage = units[order], usage[order]
         covered = np.cumsum(usage)
@@ -182,24 +183,25 @@ class Relief:
 
 def relieve(
     work: workspace.Workspace,
-    aim: float,
+    goal: goals.Goal,
+    ceilings: goals.Ceilings,
     hosts: collections.abc.Sequence[int],
     least: int | None,
 ) -> list[int]:
-    """Bring *hosts* down to a load; return those that stay over it.
+    """Bring *hosts* down to a goal; return those that stay over it.
 
-    :param aim: CPU load that they are brought to, and nobody over
+    :param ceilings: that nobody is brought over
     :param least: moves that it takes at least; None where that is not known
     """
     first, moves = len(work.steps), work.moves
     tried: list[tuple[tuple[float, ...], list[sequence.Way], list[int]]] = []
     for largest_first in (False, True):
         work.rewind(first)
-        stuck = Relief(work, aim, largest_first).run(hosts)
+        stuck = Relief(work, goal, ceilings, largest_first).run(hosts)
         done = work.moves - moves
         if not tried and not stuck and done == least:
             return stuck
-        over = work.state.cpu_load[stuck].sum() - aim * len(stuck)
+        over = goal.load()[stuck].sum() - goal.limit.aim * len(stuck)
         rank: tuple[float, ...] = (
             float(len(stuck)),
             float(over),

@@ -18,6 +18,7 @@ from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import admission
 from kvm_balancer.planner import dispatch
+from kvm_balancer.planner import gauges
 from kvm_balancer.planner import rules
 
 #: Loads are never quite what they were when the plan was made.
@@ -54,6 +55,13 @@ class Review(dispatch.Review):
         self._running = list(in_flight)
         self._held_back = held_back
         self._promised: list[plans.Move] = []
+        self._gauges: dict[plans.Reading, gauges.Gauge] = {}
+
+    def _gauge(self, reading: plans.Reading) -> gauges.Gauge:
+        """Return a reading of the hosts; made when first asked for."""
+        if reading not in self._gauges:
+            self._gauges[reading] = gauges.Gauge(self._fleet, reading)
+        return self._gauges[reading]
 
     @functools.cached_property
     def _state(self) -> placement.Placement:
@@ -197,18 +205,28 @@ class Review(dispatch.Review):
         elif hosts.state[row] == columns.HostState.DRAINING:
             # What has to go, goes whatever the loads are.
             return ''
-        elif cause.kind is plans.CauseKind.SOURCE_LOAD:
-            load = float(state.cpu_load[row])
-            if load <= cause.load:
-                return (
-                    f'{source} is at {load:.2f} CPU by now, and was to be '
-                    f'brought to {cause.load:.2f}'
-                )
         else:
-            zone = (hosts.zone == hosts.zone[row]) & ~hosts.silent
-            if float(state.cpu_load[zone].max(initial=0.0)) <= cause.load:
-                return f'no host is over {cause.load:.2f} CPU by now'
+            return self._relieved(cause, row)
         return ''
+
+    def _relieved(self, cause: plans.Cause, source: int) -> str:
+        """Say so where the load is gone that the moves were to take away."""
+        hosts, name = self._fleet.hosts, cause.reading.words
+        loads = self._gauge(cause.reading).load(self._state)
+        if cause.kind is plans.CauseKind.ZONE_LOAD:
+            zone = (hosts.zone == hosts.zone[source]) & ~hosts.silent
+            if (loads[zone] > cause.load).any():
+                return ''
+            return f'no host is over {cause.load:.2f} {name} by now'
+        load = float(loads[source])
+        if np.isnan(load):
+            return f'{hosts.name[source]} does not tell its {name} any more'
+        if load > cause.load:
+            return ''
+        return (
+            f'{hosts.name[source]} is at {load:.2f} {name} by now, and was to '
+            f'be brought to {cause.load:.2f}'
+        )
 
     def _uphill(self, moves: Moves) -> str:
         """Say so where the destination would end hotter than the source is.
@@ -231,10 +249,36 @@ class Review(dispatch.Review):
         if move.load_gap is not None and move.load_gap > 0.0:
             meant = move.load_gap + _DRIFT
         if after - before <= meant:
-            return ''
+            return self._worse_off(moves, source, destination)
         return (
             f'{move.destination} would be at {after:.2f} CPU, and '
             f'{move.source} is at {before:.2f} by now'
+        )
+
+    def _worse_off(self, moves: Moves, source: int, destination: int) -> str:
+        """Say the same of what the moves relieve, where that is not CPU.
+
+        A host that does not tell is no worse than any.
+        """
+        cause = moves[0].cause
+        if (
+            cause is None
+            or cause.kind is not plans.CauseKind.SOURCE_LOAD
+            or cause.reading is plans.Reading.CPU
+        ):
+            return ''
+        gauge = self._gauge(cause.reading)
+        loads = gauge.load(self._state)
+        before, after = float(loads[source]), float(loads[destination])
+        if gauge.adds_up:
+            usage = float(gauge.usage[self._members(moves)].sum())
+            after += usage * float(gauge.slope[destination])
+        if not after > before:
+            return ''
+        return (
+            f'{moves[0].destination} would be at {after:.2f} '
+            f'{cause.reading.words}, and {moves[0].source} is at '
+            f'{before:.2f} by now'
         )
 
 

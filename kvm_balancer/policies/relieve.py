@@ -1,5 +1,12 @@
-"""Relieve: bring every host under its CPU limit, and do nothing else."""
+"""Relieve: bring every host under its limits, and do nothing else.
 
+Limits of CPU, of memory in use and allocated, of steal and of pressure: what
+each of them reads, and how moves change it, is in
+:mod:`kvm_balancer.planner.gauges`. They are relieved one after the other, CPU
+first, and what relieves one keeps to all of them where it arrives.
+"""
+
+import collections.abc
 import dataclasses
 
 import numpy as np
@@ -8,139 +15,282 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
+from kvm_balancer.planner import gauges
+from kvm_balancer.planner import goals
 from kvm_balancer.planner import reach
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import relief
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
 
-#: CPU load of a host that has no core left
+#: reading of a host that has no core left, or no memory
 _FULL = 1.0
+
+_Reading = plan.Reading
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelieveParams(base.Params):
-    """Options of the policy.
+    """Options of the policy; but for CPU, a limit of 0 is none.
 
     :ivar limit: CPU load over which a host is relieved
     :ivar margin: how far under the limit it is brought, and destinations
         stay, so that the slightest change does not make them hot again
+    :ivar memory_limit: share of its memory in use over which it is
+    :ivar allocation_limit: the same of what may be allocated of its memory
+    :ivar steal_limit: cores that its instances wait for, by its cores
+    :ivar cpu_pressure_limit: share of time in which something on it waits
+        for a core; *memory_pressure_limit* and *io_pressure_limit* likewise
     """
 
     limit: float = 0.8
     margin: float = 0.05
+    memory_limit: float = 0.97
+    allocation_limit: float = 1.0
+    steal_limit: float = 0.1
+    cpu_pressure_limit: float = 0.8
+    memory_pressure_limit: float = 0.2
+    io_pressure_limit: float = 0.8
+
+    @property
+    def limits(self) -> tuple[gauges.Limit, ...]:
+        """The limits that there are, in the order of their turn.
+
+        Of shares of what a host has, the margin is a share as well; of
+        waiting it is as much of the limit as it is of that of CPU. Memory is
+        allocated up to its limit by whoever starts instances: relief has no
+        margin there.
+        """
+        part = self.margin / self.limit if self.limit else 0.0
+        listed = (
+            (_Reading.CPU, self.limit, self.margin),
+            (_Reading.MEMORY, self.memory_limit, self.margin),
+            (_Reading.ALLOCATION, self.allocation_limit, 0.0),
+            (_Reading.STEAL, self.steal_limit, part * self.steal_limit),
+            *(
+                (reading, most, part * most)
+                for reading, most in (
+                    (_Reading.CPU_PRESSURE, self.cpu_pressure_limit),
+                    (_Reading.MEMORY_PRESSURE, self.memory_pressure_limit),
+                    (_Reading.IO_PRESSURE, self.io_pressure_limit),
+                )
+            ),
+        )
+        return tuple(
+            gauges.Limit(reading, most, most - margin)
+            for reading, most, margin in listed
+            if most > 0.0 or reading is _Reading.CPU
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of the hosts over one limit.
+
+    :ivar hot: how many there were
+    """
+
+    goal: goals.Goal
+    hot: int
+    still_hot: tuple[plan.StillHot, ...]
 
 
 class Relieve(base.Policy):
-    """Takes the fewest, cheapest instances off hosts over their limit."""
+    """Takes the fewest, cheapest instances off hosts over a limit."""
 
     name = 'relieve'
     params_class = RelieveParams
     params: RelieveParams
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
-        limit = self.params.limit
-        load = np.where(fleet.hosts.silent, 0.0, fleet.cpu_load)
-        level = float(load.max(initial=0.0))
-        hot = int(np.count_nonzero(load > limit))
-        text = f'{hot} of {len(load)} hosts are over {limit:.2f} CPU'
-        if hot:
-            name = fleet.hosts.name[int(load.argmax())]
-            text = f'{text}; {name} is the hottest at {level:.2f}'
-        near = np.flatnonzero(load > limit - self.params.margin)
+        """Say how hot the hottest host is, as if all limits were of CPU."""
+        start, margin = self.params.limit, self.params.margin
+        levels = np.zeros(len(fleet.hosts))
+        parts: list[str] = []
+        for limit in self.params.limits:
+            load = gauges.Gauge(fleet, limit.reading).read
+            load = np.where(fleet.hosts.silent | np.isnan(load), 0.0, load)
+            level = load
+            if limit.reading is not _Reading.CPU:
+                level = start * load / limit.most
+            levels = np.maximum(levels, level)
+            hot = int(np.count_nonzero(load > limit.most))
+            if hot or limit.reading is _Reading.CPU:
+                parts.append(_hottest(fleet, limit, load, hot))
+        near = np.flatnonzero(levels > start - margin)
         return base.Trigger(
-            level,
-            start=limit,
-            stop=limit,
-            text=text,
-            near={fleet.hosts.name[row]: float(load[row]) for row in near},
+            float(levels.max(initial=0.0)),
+            start=start,
+            stop=start,
+            text='; '.join(parts),
+            near={fleet.hosts.name[row]: float(levels[row]) for row in near},
         )
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
-        limit = self.params.limit
-        proven = bounds.moves_to_limit(
-            work.state, work.free_instances, limit, work.scope
-        )
-        aim = limit - self.params.margin
-        work.cause = plan.Cause(plan.CauseKind.SOURCE_LOAD, aim)
-        over = np.flatnonzero((work.state.cpu_load > limit) & work.scope)
+        limits = self.params.limits
+        every = [goals.Goal(work, limit) for limit in limits]
+        proven = self._proven(work, every)
         done = work.moves
-        hot = [
-            one for one in relief.Relief(work, aim).hot_hosts() if one in over
+        found = [
+            self._under(work, goal, goals.Ceilings(work, limits))
+            for goal in every
+            if goal.gauge.known
         ]
-        held = reach.fixed(work, aim)
-        stuck = self._relieve(work, aim, hot, held)
-        load = work.state.cpu_load
-        still_hot = tuple(
-            plan.StillHot(
-                host=work.fleet.hosts.name[host],
-                load=float(load[host]),
-                reason=self._why(work, host),
-            )
-            for host in stuck
-            if load[host] > limit
-        )
+        found = [
+            one
+            for one in found
+            if one.hot or one.goal.limit.reading is _Reading.CPU
+        ]
         return assembly.Findings(
-            summary=self._summary(hot, still_hot, work.moves - done),
+            summary=self._summary(found, work.moves - done),
             moves_bound=proven,
-            still_hot=still_hot,
+            still_hot=tuple(hot for one in found for hot in one.still_hot),
+        )
+
+    def _proven(
+        self,
+        work: workspace.Workspace,
+        every: collections.abc.Iterable[goals.Goal],
+    ) -> int | None:
+        """Return the moves that it takes at least; None where unknown.
+
+        One move may help a host with several readings: of those that add up
+        the one that takes most moves counts.
+        """
+        most = np.zeros(len(work.fleet.hosts), np.int32)
+        for goal in every:
+            if not (goal.gauge.adds_up and goal.gauge.known):
+                continue
+            over = goal.over() & work.scope
+            if goal.limit.reading is not _Reading.CPU and not over.any():
+                continue
+            limit = goal.limit.most
+            excess = np.where(work.scope, goal.excess(limit), 0.0)
+            excess = np.where(excess > 1e-6 * goal.gauge.size, excess, 0.0)
+            least = bounds.moves_off(
+                work.state, work.free_instances, goal.gauge.usage, excess
+            )
+            if least is None:
+                return None
+            most = np.maximum(most, least)
+        return int(most.sum())
+
+    def _under(
+        self,
+        work: workspace.Workspace,
+        goal: goals.Goal,
+        ceilings: goals.Ceilings,
+    ) -> _Outcome:
+        """Bring hosts under one limit."""
+        limit = goal.limit
+        work.cause = plan.Cause(
+            plan.CauseKind.SOURCE_LOAD, limit.aim, limit.reading
+        )
+        over = goal.over() & work.scope
+        hot = [
+            one
+            for one in relief.Relief(work, goal, ceilings).hot_hosts()
+            if over[one]
+        ]
+        if not hot:
+            return _Outcome(goal, 0, ())
+        stuck = self._relieve(work, goal, ceilings, hot)
+        load = goal.load()
+        return _Outcome(
+            goal,
+            len(hot),
+            tuple(
+                plan.StillHot(
+                    host=work.fleet.hosts.name[host],
+                    load=float(load[host]),
+                    reason=self._why(work, host, goal),
+                    reading=limit.reading,
+                )
+                for host in stuck
+                if load[host] > limit.most
+            ),
         )
 
     def _relieve(
         self,
         work: workspace.Workspace,
-        aim: float,
+        goal: goals.Goal,
+        ceilings: goals.Ceilings,
         hot: list[int],
-        held: columns.Floats,
     ) -> list[int]:
         """Relieve *hot* hosts; return those that stay over the limit.
 
         Those that are over it by what no move takes off them come last, and
-        only as far as they have no core left: that is all that moves do for
+        only as far as they have nothing left: that is all that moves do for
         them. One that is over that, too, is left alone: nothing helps it, or
         its samples are bad.
-
-        :param held: CPU load that stays on each host
         """
-        limit = self.params.limit
+        limit = goal.limit.most
+        held = goal.held()
+        if goal.limit.reading is _Reading.CPU:
+            held = reach.fixed(work, goal.limit.aim)
         within = [host for host in hot if held[host] <= limit]
-        among = np.zeros(len(held), np.bool_)
-        among[within] = True
-        least = bounds.moves_to_limit(
-            work.state, work.free_instances, limit, among
+        excess = np.zeros(len(held))
+        excess[within] = goal.excess(limit)[within]
+        least = bounds.moves_off(
+            work.state, work.free_instances, goal.gauge.usage, excess
         )
-        stuck = relief.relieve(work, aim, within, least)
-        easing = relief.Relief(work, aim, goal=_FULL)
+        stuck = relief.relieve(
+            work,
+            goal,
+            ceilings,
+            within,
+            None if least is None else int(least.sum()),
+        )
+        easing = relief.Relief(work, goal, ceilings, aim=_FULL)
         for host in hot:
-            if limit < held[host] < _FULL:
+            if goal.gauge.adds_up and limit < held[host] < _FULL:
                 easing.relieve(host)
         return [host for host in hot if host in stuck or host not in within]
 
-    def _why(self, work: workspace.Workspace, host: int) -> str:
-        units = work.units_on(host)
-        leaving = float(work.units.cpu_usage[units].sum())
-        cpus = float(work.fleet.hosts.cpus[host])
-        stays = (float(work.state.cores[host]) - leaving) / cpus
-        if len(units) and stays > self.params.limit:
-            return f'what may not leave it keeps it at {stays:.2f} CPU'
-        return reasons.stuck(work, host, self.params.limit)
+    def _why(
+        self, work: workspace.Workspace, host: int, goal: goals.Goal
+    ) -> str:
+        stays = float(goal.held()[host])
+        if len(work.units_on(host)) and stays > goal.limit.most:
+            return f'what may not leave it keeps it at {stays:.2f} {goal.name}'
+        return reasons.stuck(work, host, goal)
 
     def _summary(
-        self,
-        hot: list[int],
-        still_hot: tuple[plan.StillHot, ...],
-        moves: int,
+        self, found: collections.abc.Sequence[_Outcome], moves: int
     ) -> str:
-        limit = self.params.limit
+        hot = [one for one in found if one.hot]
         if not hot:
+            limit = self.params.limit
             return f'no host is over {limit:.2f} CPU: nothing to do'
+        parts = [
+            f'{one.hot - len(one.still_hot)} of {one.hot} hosts over '
+            f'{one.goal.limit.most:.2f} {one.goal.name}'
+            for one in hot
+        ]
         text = (
-            f'{len(hot) - len(still_hot)} of {len(hot)} hosts over '
-            f'{limit:.2f} CPU are brought under it in {base.moves(moves)}'
+            f'{", ".join(parts)} are brought under it in {base.moves(moves)}'
         )
-        if not still_hot:
+        names = list(
+            dict.fromkeys(one.host for each in hot for one in each.still_hot)
+        )
+        if not names:
             return text
-        names = ', '.join(one.host for one in still_hot[:5])
-        more = ', ...' if len(still_hot) > 5 else ''
-        stay = 'stays' if len(still_hot) == 1 else 'stay'
-        return f'{text}; {names}{more} {stay} hot'
+        more = ', ...' if len(names) > 5 else ''
+        stay = 'stays' if len(names) == 1 else 'stay'
+        return f'{text}; {", ".join(names[:5])}{more} {stay} hot'
+
+
+def _hottest(
+    fleet: columns.Fleet, limit: gauges.Limit, load: columns.Floats, hot: int
+) -> str:
+    """Say how many hosts are over a limit, and which is most."""
+    name = limit.reading.words
+    text = f'{hot} of {len(load)} hosts are over {limit.most:.2f} {name}'
+    if not hot:
+        return text
+    worst = int(load.argmax())
+    return (
+        f'{text}; {fleet.hosts.name[worst]} is the hottest at '
+        f'{load[worst]:.2f}'
+    )

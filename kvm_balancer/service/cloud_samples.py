@@ -224,6 +224,9 @@ class CloudSamples:
                     else free
                 ),
                 memory_allocated_mib=allocated,
+                memory_used_mib=(
+                    None if free is None else max(memory.total - free, 0.0)
+                ),
             ),
             instances=instances,
         )

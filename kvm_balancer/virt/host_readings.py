@@ -75,6 +75,7 @@ def host_usage(
     if overhead is None:
         overhead = max(0.0, (reading.cpu_usage or 0.0) - by_instances)
     free = reading.memory_free_mib
+    used = None if free is None else max(0.0, reading.memory_mib - free)
     if free is None:
         free = max(0.0, reading.memory_mib - allocated)
     return sample.HostUsage(
@@ -87,6 +88,7 @@ def host_usage(
         block_read_mib_s=reading.block_read_mib_s,
         block_write_mib_s=reading.block_write_mib_s,
         pressure=reading.pressure,
+        memory_used_mib=used,
     )
 
 

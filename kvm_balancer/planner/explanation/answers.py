@@ -11,6 +11,7 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import gauges
 from kvm_balancer.planner import workspace
 from kvm_balancer.planner.explanation import judgement
 from kvm_balancer.planner.explanation import moves
@@ -76,7 +77,8 @@ class Answers:
             (
                 'Stay hot',
                 [
-                    f'{one.host}, {one.load:.2f} CPU: {one.reason}'
+                    f'{one.host}, {one.load:.2f} {one.reading.words}: '
+                    f'{one.reason}'
                     for one in self._made.still_hot
                 ],
             ),
@@ -245,7 +247,22 @@ class Answers:
             f'{fleet.memory_load[row]:.2f}, '
             f'{words.count(running, "instance")}; {colder} of {len(hosts)} '
             'hosts have a lower CPU load',
+            *self._measured(row),
         )
+
+    def _measured(self, row: int) -> tuple[str, ...]:
+        """Tell what else there is a limit of, where it was measured."""
+        figures = [
+            (one, float(gauges.Gauge(self._fleet, one).read[row]))
+            for one in plans.Reading
+            if one not in (plans.Reading.CPU, plans.Reading.ALLOCATION)
+        ]
+        told = [
+            f'{load:.2f} {one.words}'
+            for one, load in figures
+            if np.isfinite(load) and (load or one is not plans.Reading.STEAL)
+        ]
+        return (', '.join(told),) if told else ()
 
     def _staying(self, judge: judgement.Judge, row: int) -> tuple[str, ...]:
         """Say what keeps the instances that the plan leaves on a host."""

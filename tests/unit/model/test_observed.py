@@ -14,10 +14,18 @@ from kvm_balancer.messages import sample as messages
 from kvm_balancer.model import interned
 from kvm_balancer.model import observed
 from kvm_balancer.model import refusal
+from kvm_balancer.model import sample
 from tests.unit.messages import readings
 
 Cause = refusal.Cause
 NOW = 1000.0
+#: columns that are NaN where nobody has told
+MEASURED = (
+    'memory_used_mib',
+    'cpu_pressure',
+    'memory_pressure',
+    'io_pressure',
+)
 
 
 def assert_sane(case, seen, now):
@@ -31,6 +39,8 @@ def assert_sane(case, seen, now):
             column = getattr(table, field.name)
             case.assertEqual(len(table), len(column), field.name)
             if getattr(column, 'dtype', None) == np.float64:
+                if field.name in MEASURED:
+                    column = column[~np.isnan(column)]
                 case.assertTrue(np.isfinite(column).all(), field.name)
                 case.assertTrue((column >= 0).all(), field.name)
     case.assertTrue((instances.host >= 0).all())
@@ -107,6 +117,31 @@ class TestApply(unittest.TestCase):
         self.assertEqual([1.5, 1.5], fleet.instances.cpu_usage.tolist())
         self.assertEqual([True, True], fleet.instances.movable.tolist())
         self.assertAlmostEqual(3.5 / 16, fleet.cpu_load[0])
+
+    def test_what_was_measured_of_hosts_and_instances_is_in_the_fleet(self):
+        """What nobody measured is missing, and not zero."""
+        told = readings.reading()
+        usage = dataclasses.replace(
+            told.usage,
+            memory_used_mib=4096.0,
+            pressure=sample.Pressure(cpu_some=12.5, io_some=3.0),
+        )
+        instances = dataclasses.replace(
+            told.instances,
+            cpu_steal=(0.25, 0.0),
+            block_read_mib_s=(1.0, 0.0),
+            block_write_mib_s=(2.0, 0.0),
+        )
+        self.seen.apply(
+            [dataclasses.replace(told, usage=usage, instances=instances)], NOW
+        )
+        fleet = assert_sane(self, self.seen, NOW)
+        self.assertEqual([4096.0], fleet.hosts.memory_used_mib.tolist())
+        self.assertEqual([0.125], fleet.hosts.cpu_pressure.tolist())
+        self.assertEqual([0.03], fleet.hosts.io_pressure.tolist())
+        self.assertTrue(np.isnan(fleet.hosts.memory_pressure).all())
+        self.assertEqual([0.25, 0.0], fleet.instances.cpu_steal.tolist())
+        self.assertEqual([3.0, 0.0], fleet.instances.io_mib_s.tolist())
 
     def test_only_our_running_instances_are_movable(self):
         """Others count as load."""
