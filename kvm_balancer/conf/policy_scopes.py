@@ -57,7 +57,7 @@ def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
     """Return which policies run where.
 
     :raises ConfigurationError: when a group is not of a zone or an
-        aggregate, or says nothing
+        aggregate, or says nothing, or a policy is named twice
     """
     # Arithmetic starts threads, which have to know of signals first.
     from kvm_balancer.policies import assignment
@@ -75,11 +75,18 @@ def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
                 'run = relieve,spread, or run = for none'
             )
         found[kind][name] = tuple(one for one in names if one)
-    return assignment.Assignment(
+    read_in = assignment.Assignment(
         default=tuple(conf[agent.GROUP.name].policies),
         zones=found['zone'],
         aggregates=found['aggregate'],
     )
+    for option, named in options(read_in):
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise errors.ConfigurationError(
+                f'{option} names {twice[0]} {named.count(twice[0])} times: once is enough'
+            )
+    return read_in
 
 
 def options(

@@ -43,6 +43,14 @@ class PolicyScopesTest(unittest.TestCase):
             ('[policies]\nrun = spread\n', r'\[policies\] is of neither'),
             ('[policies:zone:]\nrun = spread\n', 'of neither a zone nor'),
             ('[policies:zone:az1]\nruns = x\n', 'does not say which'),
+            (
+                '[agent]\npolicies = spread,relieve,spread\n',
+                r'\[agent\] policies names spread 2 times: once is enough',
+            ),
+            (
+                '[policies:zone:az1]\nrun = spread,spread\n',
+                r'\[policies:zone:az1\] run names spread 2 times',
+            ),
         ):
             with (
                 self.subTest(text),
