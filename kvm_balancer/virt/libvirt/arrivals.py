@@ -27,6 +27,11 @@ ARRIVING = frozenset(
 _KIB_PER_MIB = 1024.0
 
 
+def is_arriving(domain: Any) -> bool:
+    """Say whether a domain arrives, and answers little before it has."""
+    return tuple(domain.state()) in ARRIVING
+
+
 def arriving_mib(handle: connection.Handle) -> dict[str, float]:
     """Return names and memory of the instances that are arriving.
 

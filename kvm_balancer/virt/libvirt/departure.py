@@ -4,6 +4,7 @@ import dataclasses
 
 from kvm_balancer.migration import events
 from kvm_balancer.virt import ownership
+from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import ends
@@ -33,7 +34,9 @@ def read_subject(handle: connection.Handle, uuid: str) -> Subject:
     """Ask the source about one of its domains."""
     domain = handle.lookupByUUIDString(uuid)
     facts = documents.read_domain(domain.XMLDesc(0))
-    disks = facts.disks if domain.isActive() else ()
+    # One that arrives does not answer, and is refused for that.
+    answers = domain.isActive() and not arrivals.is_arriving(domain)
+    disks = facts.disks if answers else ()
     return Subject(
         facts=facts,
         end=ends.read_end(domain),

@@ -18,6 +18,7 @@ import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
@@ -82,8 +83,12 @@ def local_mib(
 ) -> float:
     """Return what would be copied of the disks of a domain, at most.
 
+    Nothing of one that arrives: it would not answer before it has.
+
     :param local: this process sees the file systems of its host
     """
+    if arrivals.is_arriving(domain):
+        return 0.0
     mounts = filesystems.mounts() if local else ''
     stored = 0
     for disk in facts.disks:
@@ -91,7 +96,7 @@ def local_mib(
             continue
         if mounts and filesystems.is_shared(disk.source, mounts):
             continue
-        # Whoever arrives just now does not tell.
+        # One that has ended meanwhile has nothing to be copied.
         with contextlib.suppress(libvirt.libvirtError):
             stored += domain.blockInfo(disk.target)[1]
     return stored / _MIB

@@ -233,3 +233,22 @@ class CopyTest(unittest.TestCase):
             beside=(dataclasses.replace(_LOCAL, target='vdb', backing=local),),
         )
         self.assertIn('of vdb it has not', reason)
+
+
+class LocalTest(unittest.TestCase):
+    def test_whoever_arrives_is_not_asked_for_its_disks(self):
+        arrives = (
+            libvirt.VIR_DOMAIN_PAUSED,
+            libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+        )
+        runs = libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED
+        for state, asked, mib in ((arrives, False, 0.0), (runs, True, 3.0)):
+            domain = mock.Mock()
+            domain.state.return_value = list(state)
+            domain.blockInfo.return_value = [4 * _MIB, 3 * _MIB, 4 * _MIB]
+            found = storage.local_mib(
+                domain,
+                dataclasses.replace(facts.WEB, disks=(_LOCAL,)),
+                local=False,
+            )
+            self.assertEqual((mib, asked), (found, domain.blockInfo.called))
