@@ -146,9 +146,12 @@ class Unmark(Instruction):
 
     :ivar clean: it failed and is ours: images that it made on the
         destination go as well, where the instance is seen to have stayed
+    :ivar never_left: the guest was never stopped on the source: where it has
+        ended, it ended there
     """
 
     clean: bool = False
+    never_left: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Mark:
     :ivar accepted_at: seconds since the epoch
     :ivar images: that were made on the destination for its disks, each where
         there was no file before
+    :ivar planned: images that are about to be made: what is found of them is
+        empty, as nothing is copied before they count as made
     :ivar limits: as they were before this migration; None where not noted
     :ivar cards: of which bridges of the source can tell
     """
@@ -47,6 +49,7 @@ class Mark:
     destination_uri: str
     accepted_at: float = 0.0
     images: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
     limits: Limits | None = None
     cards: tuple[Card, ...] = ()
 
@@ -65,12 +68,14 @@ class Marked:
 def of(
     wanted: request.Request,
     images: tuple[str, ...] = (),
+    planned: tuple[str, ...] = (),
     limits: Limits | None = None,
     cards: tuple[Card, ...] = (),
 ) -> Mark:
     """Return the mark of a migration.
 
     :param images: made on the destination for its disks
+    :param planned: about to be made there
     :param limits: as they were before it
     :param cards: where they were before it
     """
@@ -81,6 +86,7 @@ def of(
         destination_uri=wanted.destination_uri,
         accepted_at=wanted.accepted_at,
         images=images,
+        planned=planned,
         limits=limits,
         cards=cards,
     )

@@ -23,12 +23,15 @@ class Known:
         source has is older than that
     :ivar watched: the destination was looked at ever since the guest may have
         been stopped: where it was not seen to run there, it did not
+    :ivar copies_disks: images were made for it on the destination: worth
+        waiting for, so that nothing of them stays behind
     """
 
     switched: bool = True
     across: bool = False
     ran_there: bool = False
     watched: bool = True
+    copies_disks: bool = False
 
 
 _Case = verdicts.Case
@@ -121,6 +124,8 @@ def judge(
         and not known.switched
         and not source.job_active
     ):
+        if known.copies_disks:
+            return _Case.NEVER_SWITCHED_WITH_DISKS.value
         return _Case.NEVER_SWITCHED.value
     return verdict
 

@@ -102,6 +102,7 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
             after.across,
             after.ran_there,
             watched=not after.unwatched,
+            copies_disks=bool(life.disks),
         ),
     )
     if after.take(verdict):
@@ -298,7 +299,12 @@ def _say(
     life.after.settled = aftermath.Settled(end, reason, event.at)
     if life.marked:
         stayed = end is not states.State.COMPLETED
-        return (instructions.Unmark(clean=stayed and life.after.owned),)
+        return (
+            instructions.Unmark(
+                clean=stayed and life.after.owned,
+                never_left=not (life.switched or life.after.ran_there),
+            ),
+        )
     return _conclude(life, event)
 
 

@@ -303,3 +303,12 @@ class Case(enum.Enum):
         ' destination cannot be asked',
         'look for an unstarted copy on the destination when it is back',
     )
+    NEVER_SWITCHED_WITH_DISKS = Verdict(
+        _FAILED,
+        Action.NONE,
+        _PATIENT,
+        'the instance runs on the source and was never stopped there; the'
+        ' destination cannot be asked',
+        'look for an unstarted copy, and for images of its disks, on the'
+        ' destination when it is back',
+    )

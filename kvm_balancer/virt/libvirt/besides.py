@@ -71,12 +71,13 @@ class Besides:
             for (bridge, mac), port in self._cards.ports.items()
         )
 
-    def make_images(self) -> None:
+    def make_images(self, mark: collections.abc.Callable[[], None]) -> None:
         """Make images on the destination for the disks that are copied.
 
-        :raises MigrationError: when they cannot be made
+        :param mark: writes the mark of the instance anew
+        :raises KVMBalancerError: when they cannot be made
         """
-        self.disks.prepare(self._links.destination)
+        self.disks.prepare(self._links.destination, mark)
 
     def see_to(self, source: events.End, destination: events.End) -> None:
         """Do what has to be done, now that both ends were looked at."""
@@ -104,18 +105,25 @@ class Besides:
         if told:
             self._note('the disks', told)
 
-    def clean(self) -> None:
-        """Remove images of an earlier run of this migration, if it stayed.
+    def clean(self, never_left: bool) -> None:
+        """Remove images that are left of this migration, if it stayed.
 
-        Those of this run are seen to while its ends are looked at.
+        Those of this run are seen to while its ends are looked at, unless
+        the instance has ended.
+
+        :param never_left: it was never stopped on the source
         """
-        if self.disks.made:
+        if self.disks.settled:
             return
         told = leftovers.remove(
             self._links.source,
             self._links.destination,
-            self._instance,
-            self._migration_id,
+            leftovers.Failed(
+                self._instance,
+                self._migration_id,
+                self.disks.made,
+                never_left,
+            ),
         )
         if told:
             self._note('the disks', told)

@@ -127,8 +127,8 @@ class LibvirtCarrier(driver.Carrier):
                 return lambda: self._look_at_ends(delay)
             case instructions.Mend():
                 return lambda: self._mend(instruction)
-            case instructions.Unmark(clean=clean):
-                return lambda: self._unmark(clean)
+            case instructions.Unmark():
+                return lambda: self._unmark(instruction)
             case _:
                 return None
 
@@ -211,7 +211,7 @@ class LibvirtCarrier(driver.Carrier):
 
     def _start(self, settled: request.Options | None) -> None:
         options = settled or self._wanted.options
-        self._besides.make_images()
+        self._besides.make_images(lambda: self._domain(self._mark))
         if not self._downtime_set:
             limit = min(_USUAL_DOWNTIME_MS, options.max_downtime_ms)
             # What hinders this hinders the call as well, and it says so.
@@ -314,10 +314,16 @@ class LibvirtCarrier(driver.Carrier):
 
     def _mark(self, domain: connection.Handle) -> None:
         """Have the domain tell all that another run has to know."""
-        made = self._besides.disks.made
-        cards = self._besides.cards
+        disks = self._besides.disks
         marking.write(
-            domain, marks.of(self._wanted, made, self._limits.before, cards)
+            domain,
+            marks.of(
+                self._wanted,
+                disks.made,
+                disks.planned,
+                self._limits.before,
+                self._besides.cards,
+            ),
         )
 
     def _note_limits(self, domain: connection.Handle) -> None:
@@ -384,12 +390,12 @@ class LibvirtCarrier(driver.Carrier):
         text = self._mender.mend(wish)
         self._tell(events.Mended(at=self._clock(), cause='mended', text=text))
 
-    def _unmark(self, clean: bool) -> None:
+    def _unmark(self, wish: instructions.Unmark) -> None:
         # Where the instance has gone, there is nothing to put back.
         with contextlib.suppress(errors.KVMBalancerError):
             self._domain(self._limits.restore)
-        if clean:
-            self._besides.clean()
+        if wish.clean:
+            self._besides.clean(wish.never_left)
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 

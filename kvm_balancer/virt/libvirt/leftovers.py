@@ -1,14 +1,18 @@
-"""Images that an executor left on the destination when it ended.
+"""Images that a migration which failed has left on the destination.
 
-Which it made for a migration, the mark of the instance tells: each where there
-was no file before. They are removed when that migration has failed, and right
-then both hosts say that the instance is on the source alone, without a job;
-and of them only what no domain of the destination has as a disk.
+Which an earlier run of the executor made, the mark of the instance tells: each
+where there was no file before; and which it was about to make, of which those
+are its own that are empty. They are removed when right then both hosts say
+that the instance is on the source alone, without a job, or has ended there and
+was never stopped to go; and of them only what no domain of the destination has
+as a disk.
 """
 
+import dataclasses
 import functools
 
 from kvm_balancer import errors
+from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import ends
@@ -17,36 +21,55 @@ from kvm_balancer.virt.libvirt import marking
 from kvm_balancer.virt.libvirt import pools
 from kvm_balancer.virt.libvirt import transfer
 
+#: What the header of an image without content takes, at most.
+_EMPTY_BYTES = 2**20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """A migration that failed.
+
+    :ivar instance: uuid of the domain
+    :ivar made: images that this run made; empty where the mark is to tell
+    :ivar never_left: the instance was never stopped on the source
+    """
+
+    instance: str
+    migration_id: str
+    made: tuple[str, ...] = ()
+    never_left: bool = False
+
 
 def remove(
-    here: connection.Connection,
-    there: connection.Connection,
-    instance: str,
-    migration_id: str,
+    here: connection.Connection, there: connection.Connection, failed: Failed
 ) -> str:
     """Remove what a migration that failed has left on the destination.
 
-    :param instance: uuid of the domain
     :returns: what was done, or why not, for the story; empty for nothing
     """
+    instance = failed.instance
     with locks.holding(instance):
         try:
-            images = here.call(
-                functools.partial(
-                    _made, instance=instance, migration_id=migration_id
-                )
-            )
+            made, planned = failed.made, tuple[str, ...]()
+            if not made:
+                mark = here.call(functools.partial(_mark, failed=failed))
+                made, planned = mark.images, mark.planned
+            images = (*made, *planned)
             if not images:
                 return ''
-            if not transfer.stayed(
-                ends.look(here, instance), ends.look(there, instance)
+            seen = ends.look(here, instance), ends.look(there, instance)
+            if not (
+                transfer.stayed(*seen)
+                or (failed.never_left and transfer.ended(*seen))
             ):
                 return (
                     f'on the destination, {", ".join(images)} may be left: '
                     "see whose it is, and delete it if it is nobody's"
                 )
             used = there.call(_used)
-            left = there.call(functools.partial(_existing, paths=images))
+            left = there.call(
+                functools.partial(_existing, made=made, planned=planned)
+            )
         except errors.KVMBalancerError as error:
             return f'what is left on the destination is not known: {error}'
         told = [
@@ -60,14 +83,12 @@ def remove(
         return f'on the destination, {"; ".join(told)}' if told else ''
 
 
-def _made(
-    handle: connection.Handle, instance: str, migration_id: str
-) -> tuple[str, ...]:
-    """Return what the migration made, as the instance tells."""
-    mark = marking.read(handle.lookupByUUIDString(instance))
-    if mark is None or mark.migration_id != migration_id:
-        return ()
-    return mark.images
+def _mark(handle: connection.Handle, failed: Failed) -> marks.Mark:
+    """Return the mark of the migration; one that tells nothing for none."""
+    mark = marking.read(handle.lookupByUUIDString(failed.instance))
+    if mark is None or mark.migration_id != failed.migration_id:
+        return marks.Mark(failed.migration_id, '', '', '')
+    return mark
 
 
 def _used(handle: connection.Handle) -> frozenset[str]:
@@ -80,12 +101,21 @@ def _used(handle: connection.Handle) -> frozenset[str]:
 
 
 def _existing(
-    handle: connection.Handle, paths: tuple[str, ...]
+    handle: connection.Handle,
+    made: tuple[str, ...],
+    planned: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """Return those that are there; all of a pool that is not active."""
+    """Return those that are there; all that were made of a missing pool."""
     found = []
-    for path in paths:
+    for path in (*made, *planned):
         pool = pools.pool(handle, pools.directory(path))
-        if pool is None or pools.volume(pool, path) is not None:
+        image = None if pool is None else pools.volume(pool, path)
+        if path in made:
+            is_left = pool is None or image is not None
+        else:
+            is_left = (
+                image is not None and pools.stored_bytes(image) <= _EMPTY_BYTES
+            )
+        if is_left:
             found.append(path)
     return tuple(found)

@@ -38,8 +38,9 @@ def write(domain: connection.Handle, mark: marks.Mark) -> None:
             'accepted': repr(mark.accepted_at),
         },
     )
-    for path in mark.images:
-        ElementTree.SubElement(element, 'image', {'path': path})
+    for name, paths in (('image', mark.images), ('planned', mark.planned)):
+        for path in paths:
+            ElementTree.SubElement(element, name, {'path': path})
     if mark.limits is not None:
         ElementTree.SubElement(
             element, 'limits', _texts(dataclasses.asdict(mark.limits))
@@ -107,14 +108,19 @@ def _read(element: ElementTree.Element, accepted: float) -> marks.Mark:
         destination=element.get('destination') or '',
         destination_uri=element.get('uri') or '',
         accepted_at=accepted,
-        images=tuple(
-            path for one in _parts(element, 'image') if (path := one['path'])
-        ),
+        images=_paths(element, 'image'),
+        planned=_paths(element, 'planned'),
         limits=_limits(element),
         cards=tuple(
             marks.Card(one['bridge'], one['mac'], one['port'])
             for one in _parts(element, 'card')
         ),
+    )
+
+
+def _paths(element: ElementTree.Element, name: str) -> tuple[str, ...]:
+    return tuple(
+        path for one in _parts(element, name) if (path := one['path'])
     )
 
 

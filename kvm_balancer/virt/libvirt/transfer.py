@@ -2,8 +2,10 @@
 
 Their images are made on the destination right before the migration starts,
 each where there was no file before; so what is removed after a migration
-that failed is this one's own. The source's images are kept when it has
-succeeded, unless the operator wants them removed.
+that failed is this one's own. That they are about to be made is written down
+first: whoever is killed in between leaves nothing that nobody knows of. The
+source's images are kept when it has succeeded, unless the operator wants them
+removed.
 """
 
 import collections.abc
@@ -40,6 +42,8 @@ class Transfer:
         self._copies = tuple(copies)
         self._keep = keep
         self._made: list[str] = []
+        #: images about to be made, by their paths
+        self.planned: tuple[str, ...] = ()
         self._succeeded: bool | None = None
         #: nothing is left to be done
         self.settled = False
@@ -87,22 +91,36 @@ class Transfer:
         over = any(one.backing is not None for one in self._copies)
         return jobs.TOP_OF_DISKS if over else jobs.ALL_OF_DISKS
 
-    def prepare(self, there: connection.Connection) -> None:
+    def prepare(
+        self,
+        there: connection.Connection,
+        write_down: collections.abc.Callable[[], None],
+    ) -> None:
         """Make the images on the destination.
 
+        :param write_down: which are planned and made
         :raises MigrationError: when one cannot be made; none is left then
+        :raises KVMBalancerError: when that cannot be written down; none was
+            made then
         """
+        if not self._copies:
+            return
+        self.planned = tuple(one.path for one in self._copies)
+        write_down()
         for one in self._copies:
             try:
                 there.call(functools.partial(_create, one=one))
             except errors.KVMBalancerError as error:
                 remove(there, self._made)
-                self._made = []
+                self._made, self.planned = [], ()
+                # What was in the way is not this migration's.
+                write_down()
                 raise errors.MigrationError(
                     f'no image for {one.target} could be made on the '
                     f'destination: {error}'
                 ) from error
             self._made.append(one.path)
+        self.planned = ()
 
     def returned(self, error: str) -> None:
         """Take note that the call is over.
@@ -161,6 +179,15 @@ def stayed(source: events.End, destination: events.End) -> bool:
     """Say whether the instance is on the source alone, and nothing moves."""
     return (
         source.state in _HERE
+        and not source.job_active
+        and destination.state is events.EndState.ABSENT
+    )
+
+
+def ended(source: events.End, destination: events.End) -> bool:
+    """Say whether the instance is shut off on the source, and only there."""
+    return (
+        source.state is events.EndState.SHUT_OFF
         and not source.job_active
         and destination.state is events.EndState.ABSENT
     )

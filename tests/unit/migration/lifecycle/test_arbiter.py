@@ -232,6 +232,12 @@ class TestAllPairs(unittest.TestCase):
                 self.assertTrue(verdict.advice)
 
     def test_a_guest_that_never_stopped_is_where_it_was(self):
+        self.assertGreater(
+            judge(
+                S.RUNNING, S.UNREACHABLE, switched=False, copies_disks=True
+            ).looks,
+            judge(S.RUNNING, S.UNREACHABLE, switched=False).looks,
+        )
         verdict = judge(S.RUNNING, S.UNREACHABLE, switched=False)
         self.assertEqual(Kind.FAILED, verdict.outcome)
         for source in set(S) - {S.RUNNING}:

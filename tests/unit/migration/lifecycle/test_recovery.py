@@ -590,6 +590,23 @@ class UnknownTest(unittest.TestCase):
             life.tell(kind, **fields)
             self.assertEqual([Kind.COMPLETED], told(life))
 
+    def test_an_instance_that_ended_before_it_was_stopped_never_left(self):
+        for stopped in (False, True):
+            life = lives.Life()
+            life.copying()
+            if stopped:
+                life.tell(events.SourceStopped)
+            life.returned('it ended')
+            for _ in range(2):
+                life.ends(End.SHUT_OFF, End.ABSENT)
+            (wish,) = (
+                one
+                for one in life.wishes
+                if isinstance(one, instructions.Unmark)
+            )
+            self.assertTrue(wish.clean)
+            self.assertEqual(not stopped, wish.never_left)
+
     def test_a_story_without_end_has_an_end(self):
         life = adopted()
         for number in range(2000):

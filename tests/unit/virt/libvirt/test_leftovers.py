@@ -61,13 +61,20 @@ class LeftoversTest(unittest.TestCase):
         destination=_S.ABSENT,
         job=False,
         migration_id='m',
+        planned=(),
+        **failed,
     ):
         here = _Link()
         self.patch(
             marking,
             'read',
             lambda domain: marks.Mark(
-                'm', 'a', 'b', 'uri', images=(_PATH, _OTHER)
+                'm',
+                'a',
+                'b',
+                'uri',
+                images=() if planned else (_PATH, _OTHER),
+                planned=planned,
             ),
         )
         self.patch(
@@ -79,7 +86,9 @@ class LeftoversTest(unittest.TestCase):
                 else events.End(destination)
             ),
         )
-        return leftovers.remove(here, there, 'u', migration_id)
+        return leftovers.remove(
+            here, there, leftovers.Failed('u', migration_id, **failed)
+        )
 
     def test_what_it_made_goes_and_nothing_else(self):
         there = _Link((_PATH, '/var/img/else.raw'))
@@ -98,6 +107,36 @@ class LeftoversTest(unittest.TestCase):
             told = self.remove(there, source, destination, job)
             self.assertIn('may be left', told)
             self.assertEqual([_PATH], there.files)
+
+    def test_one_that_ended_before_it_was_stopped_to_go_ended_there(self):
+        for source, destination in itertools.product(_S, _S):
+            over = (source, destination) == (_S.SHUT_OFF, _S.ABSENT)
+            stays = (
+                source in (_S.RUNNING, _S.PAUSED) and destination is _S.ABSENT
+            )
+            there = _Link((_PATH,))
+            told = self.remove(there, source, destination, never_left=True)
+            self.assertIn(
+                'was removed' if over or stays else 'may be left', told
+            )
+            self.assertEqual([] if over or stays else [_PATH], there.files)
+
+    def test_what_it_was_about_to_make_goes_while_it_is_empty(self):
+        sizes = {_PATH: 200_000, _OTHER: 2**21}
+        self.patch(
+            pools, 'volume', lambda link, path: path in link.files and path
+        )
+        self.patch(pools, 'stored_bytes', sizes.get)
+        there = _Link((_PATH, _OTHER))
+        told = self.remove(there, planned=(_PATH, _OTHER))
+        self.assertIn(f'{_PATH} was removed', told)
+        self.assertEqual([_OTHER], there.files)
+
+    def test_what_this_run_made_needs_no_mark(self):
+        there = _Link((_PATH, _OTHER))
+        told = self.remove(there, migration_id='another', made=(_PATH,))
+        self.assertIn(f'{_PATH} was removed', told)
+        self.assertEqual([_OTHER], there.files)
 
     def test_the_mark_of_another_migration_tells_nothing(self):
         there = _Link((_PATH,))

@@ -16,6 +16,7 @@ MARK = marks.Mark(
     'qemu+tls://c/system?x=1&y=2',
     1.5,
     ('/a & b', '/c'),
+    ('/"d"',),
     marks.Limits(300, 8796093022207, 0),
     (marks.Card('br"0', '52:54:00:00:00:01', 'vnet<1'),),
 )

@@ -30,7 +30,7 @@ class TransferTest(unittest.TestCase):
     def setUp(self):
         super().setUp()
         self.here, self.there = _Link(), _Link()
-        self.deleted = []
+        self.deleted, self.written = [], []
         self.created = []
         self.patch('pool', lambda handle, place: handle)
         self.patch('create', self.create)
@@ -46,12 +46,15 @@ class TransferTest(unittest.TestCase):
             raise failures.Refused('it is there', 90, 18)
         self.created.append(path)
 
+    def write_down(self, made):
+        self.written.append((list(self.created), made.planned, made.made))
+
     def delete(self, handle, path):
         self.deleted.append((handle, path))
 
     def prepared(self, keep=True, error=None, copies=(_COPY,)):
         made = transfer.Transfer(copies, keep)
-        made.prepare(self.there)
+        made.prepare(self.there, lambda: None)
         if error is not None:
             made.returned(error)
         return made
@@ -74,11 +77,32 @@ class TransferTest(unittest.TestCase):
     def test_what_was_made_goes_when_another_cannot_be_made(self):
         self.created.append(_SECOND.path)
         made = transfer.Transfer((_COPY, _SECOND), True)
-        self.assertRaises(errors.MigrationError, made.prepare, self.there)
+        self.assertRaises(
+            errors.MigrationError,
+            made.prepare,
+            self.there,
+            lambda: self.write_down(made),
+        )
         self.assertEqual([(self.there, _COPY.path)], self.deleted)
+        self.assertEqual(((), ()), self.written[-1][1:])
         # and what was there before is nobody's to remove
         made.returned('refused')
         self.assertEqual('', self.settle(made, _S.RUNNING, _S.ABSENT))
+
+    def test_what_is_to_be_made_is_written_down_before_it_is(self):
+        made = transfer.Transfer((_COPY, _SECOND), True)
+        made.prepare(self.there, lambda: self.write_down(made))
+        both = (_COPY.path, _SECOND.path)
+        self.assertEqual([([], both, ())], self.written)
+        self.assertEqual(((), both), (made.planned, made.made))
+
+    def test_what_cannot_be_written_down_is_not_made(self):
+        made = transfer.Transfer((_COPY,), True)
+        refuse = mock.Mock(side_effect=errors.HypervisorError('gone'))
+        self.assertRaises(
+            errors.HypervisorError, made.prepare, self.there, refuse
+        )
+        self.assertEqual(([], ()), (self.created, made.made))
 
     def test_after_a_failure_the_copies_go(self):
         made = self.prepared(error='aborted')
