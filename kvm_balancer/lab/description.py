@@ -66,6 +66,8 @@ Lab.set_load`
     :ivar monitored: its QEMU has a second monitor (see
         :mod:`kvm_balancer.lab.monitor`)
     :ivar writes_disk: it writes its rounds to its disk, and reads them back
+    :ivar local_disk: its disk is a file that only its host has; otherwise
+        it is served to all
     """
 
     name: str
@@ -76,6 +78,7 @@ Lab.set_load`
     storage_port: int
     monitored: bool = False
     writes_disk: bool = False
+    local_disk: bool = False
 
 
 class LinuxGuest(msgspec.Struct, frozen=True):

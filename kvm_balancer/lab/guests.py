@@ -70,18 +70,28 @@ class Guest:
 
     @property
     def disk(self) -> pathlib.Path:
-        """What its disk is kept in."""
+        """What its disk is kept in, where it is served."""
         return storage.disk(self.lab, self.name)
 
+    def disk_at(self, host: hosts.Host) -> pathlib.Path:
+        """What its disk is kept in while it is on *host*."""
+        if self.description.local_disk:
+            return storage.raw_disk(host.images, self.name)
+        return self.disk
+
     def start(self, host: hosts.Host) -> None:
-        """Serve its disk and start it on *host*.
+        """Make or serve its disk, and start it on *host*.
 
         :raises LabError: when libvirt refuses
         """
         guest = self.description
         wanted = bootsector.values(guest.load, self.lab.turns_per_core)
         content = bootsector.program(wanted, guest.writes_disk)
-        storage.serve(self.lab, guest, content)
+        if guest.local_disk:
+            storage.make_raw(host.images, guest.name, content)
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            storage.serve(self.lab, guest, content)
         with contextlib.closing(host.connect()) as connection:
             try:
                 connection.defineXML(self.xml()).create()
@@ -111,19 +121,25 @@ class Guest:
                 connection.lookupByUUIDString(self.uuid)
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    self._forget_disk(host)
                     return
                 refused = str(error)
         raise errors.LabError(f'{self.name} on {host.name}: {refused}')
 
+    def _forget_disk(self, host: hosts.Host) -> None:
+        if self.description.local_disk:
+            self.disk_at(host).unlink(missing_ok=True)
+
     def xml(self) -> str:
         """Return its domain, for libvirt."""
-        monitored = self.description.monitored
+        guest = self.description
+        monitored = guest.monitored
         return _DOMAIN.format(
             kind=self.lab.virtualisation,
-            guest=self.description,
-            disk=storage.network_xml(
-                self.lab, self.description, ide=self.description.writes_disk
-            ),
+            guest=guest,
+            disk=storage.local_xml(self.lab, guest, raw=True)
+            if guest.local_disk
+            else storage.network_xml(self.lab, guest, ide=guest.writes_disk),
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
             runtime=_RUNTIME,
             namespace=monitor.NAMESPACE if monitored else '',

@@ -160,13 +160,17 @@ class Host:
     def offer_images(self) -> None:
         """Let libvirtd keep images of its own, also new ones that arrive.
 
+        It does so again whenever the host boots.
+
         :raises LabError: when it refuses
         """
         self.images.mkdir(parents=True, exist_ok=True)
         pool = _POOL.format(path=storage.IMAGES)
         with contextlib.closing(self.connect()) as connection:
             try:
-                connection.storagePoolCreateXML(pool)
+                made = connection.storagePoolDefineXML(pool)
+                made.setAutostart(1)
+                made.create()
             except libvirt.libvirtError as error:
                 raise errors.LabError(
                     f'images of {self.name}: {error}'

@@ -7,6 +7,8 @@ guest holds it, and gives it up while the guest stands still to be switched
 over.
 """
 
+import hashlib
+import os
 import pathlib
 from xml.sax import saxutils
 
@@ -51,6 +53,28 @@ def xml(lab: description.Lab, guest: str) -> str:
     """Return a guest's lease, for libvirt."""
     folder = saxutils.escape(str(_folder(lab)), {"'": '&apos;'})
     return _LEASE.format(space=SPACE, guest=guest, folder=folder)
+
+
+def held(lab: description.Lab, name: str) -> list[int]:
+    """Return the processes that hold a lease, virtlockds all of them.
+
+    :param name: of the guest; or the path of a local disk, of which virtlockd
+        makes the lease itself
+    """
+    key = name
+    if name.startswith('/'):
+        key = hashlib.sha256(name.encode()).hexdigest()
+    try:
+        there = (_folder(lab) / SPACE / key).stat()
+    except FileNotFoundError:
+        return []
+    device = f'{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}'
+    file = f'{device}:{there.st_ino}'
+    return [
+        int(words[4])
+        for line in pathlib.Path('/proc/locks').read_text().splitlines()
+        if (words := line.split())[1] == 'POSIX' and words[5] == file
+    ]
 
 
 def _folder(lab: description.Lab) -> pathlib.Path:

@@ -33,6 +33,8 @@ class Look:
         ``postmigrate``...), ``absent`` or ``silent``
     :ivar copying: QEMU's word for the migration; empty for none
     :ivar passes: begun over the memory
+    :ivar disks: QEMU's word for the copying of the disks (``running``,
+        ``ready``...); empty for none
     """
 
     at: float
@@ -40,6 +42,7 @@ class Look:
     state: str
     copying: str = ''
     passes: int = 0
+    disks: str = ''
 
 
 def ran_twice(looks: collections.abc.Iterable[Look]) -> list[float]:
@@ -131,10 +134,7 @@ class Watch:
                     self._now[name] = look
                     self.count += 1
                     self.twice += ran_twice(last)
-                    if before is None or (before.state, before.copying) != (
-                        look.state,
-                        look.copying,
-                    ):
+                    if before is None or _differ(before, look):
                         self.looks.append(look)
                     self._seen.notify_all()
             self._leaving.wait(_PAUSE_SECONDS)
@@ -148,6 +148,7 @@ class _End:
     def __init__(self, host: hosts.Host, guest: guests.Guest) -> None:
         self._host = host
         self._name = monitor.EYES.format(guest=guest.name)
+        self._has_disk = guest.description.local_disk
         self._monitor: monitor.Monitor | None = None
 
     def look(self, at: float) -> Look:
@@ -160,15 +161,28 @@ class _End:
                 self._monitor = monitor.Monitor(path)
             state = self._monitor.ask('query-status')['status']
             told = self._monitor.ask('query-migrate')
+            disks = self._disks(self._monitor)
         except (monitor.Gone, errors.LabError):
             self.close()
             return Look(at, name, ABSENT)
         except monitor.Silent:
             return Look(at, name, SILENT)
         passes = told.get('ram', {}).get('dirty-sync-count', 0)
-        return Look(at, name, state, told.get('status', ''), passes)
+        return Look(at, name, state, told.get('status', ''), passes, disks)
+
+    def _disks(self, asked: monitor.Monitor) -> str:
+        jobs = asked.ask('query-block-jobs') if self._has_disk else ()
+        return jobs[0]['status'] if jobs else ''
 
     def close(self) -> None:
         if self._monitor is not None:
             self._monitor.close()
         self._monitor = None
+
+
+def _differ(one: Look, other: Look) -> bool:
+    return (one.state, one.copying, one.disks) != (
+        other.state,
+        other.copying,
+        other.disks,
+    )

@@ -6,6 +6,7 @@ to be copied along.
 """
 
 import pathlib
+import random
 import shutil
 import xml.sax.saxutils
 
@@ -17,6 +18,7 @@ from kvm_balancer.lab import waiting
 
 _DISK_BYTES = 1024 * 1024
 _LOCAL_DISK_BYTES = 40 * _DISK_BYTES
+_RAW_DISK_BYTES = 8 * _DISK_BYTES
 
 #: Where a host keeps images of its own, as it sees it.
 IMAGES = pathlib.PurePosixPath('/var/lib/libvirt/images')
@@ -35,9 +37,9 @@ _IDE = "dev='hda' bus='ide'"
 
 _LOCAL_DISK = """\
 <disk type='file' device='disk'>
-  <driver name='qemu' type='qcow2' cache='none'/>
+  <driver name='qemu' type='{kind}' cache='none'/>
   <source file='{path}'/>
-  <target dev='vda' bus='virtio'/>
+  <target {target}/>
 </disk>"""
 
 #: Who has a disk.
@@ -91,10 +93,18 @@ def network_xml(lab: description.Lab, guest: Guest, ide: bool = False) -> str:
     return f'{made}\n{leases.xml(lab, guest.name)}' if lab.leases else made
 
 
-def local_xml(lab: description.Lab, guest: Guest) -> str:
-    """Return a guest's disk that its host alone has, for libvirt."""
-    path = str(IMAGES / f'{guest.name}.qcow2')
-    return _LOCAL_DISK.format(path=xml.sax.saxutils.escape(path))
+def local_xml(lab: description.Lab, guest: Guest, raw: bool = False) -> str:
+    """Return a guest's disk that its host alone has, for libvirt.
+
+    :param raw: an older disk, without a format
+    """
+    kind = 'raw' if raw else 'qcow2'
+    path = str(IMAGES / f'{guest.name}.{kind}')
+    return _LOCAL_DISK.format(
+        path=xml.sax.saxutils.escape(path),
+        kind=kind,
+        target=_IDE if raw else _VIRTIO,
+    )
 
 
 def make_local(images: pathlib.Path, guest: str) -> None:
@@ -110,6 +120,40 @@ def make_local(images: pathlib.Path, guest: str) -> None:
     # Behind what the guest writes to, so that there is something to copy.
     fill = f'write -q -P 171 {_DISK_BYTES} {_LOCAL_DISK_BYTES - _DISK_BYTES}'
     programs.run(['qemu-io', '-f', 'qcow2', '-c', fill, str(path)])
+
+
+def make_raw(images: pathlib.Path, guest: str, content: bytes) -> None:
+    """Make a raw disk that begins with *content* among a host's images.
+
+    :param images: that folder, as the machine sees it
+    """
+    images.mkdir(parents=True, exist_ok=True)
+    with raw_disk(images, guest).open('wb') as stream:
+        stream.write(content)
+        stream.seek(_DISK_BYTES)
+        stream.write(rest_of_raw(guest))
+
+
+def raw_disk(images: pathlib.Path, guest: str) -> pathlib.Path:
+    """Return a guest's raw disk among a host's images."""
+    return images / f'{guest}.raw'
+
+
+def rest_of_raw(guest: str) -> bytes:
+    """Return what a raw disk holds behind what its guest writes to.
+
+    No two guests have the same.
+    """
+    # to be told from others, not to be kept from anybody
+    chance = random.Random(guest)  # noqa: S311
+    return chance.randbytes(_RAW_DISK_BYTES - _DISK_BYTES)
+
+
+def is_whole(image: pathlib.Path, guest: str) -> bool:
+    """Say whether a raw disk holds all that its guest never writes to."""
+    with image.open('rb') as stream:
+        stream.seek(_DISK_BYTES)
+        return stream.read() == rest_of_raw(guest)
 
 
 def _wait(

@@ -28,27 +28,48 @@ from tests.faults import run as runs
 
 _RUNS = 200
 _LABS = 2
+#: What of, it matters who holds the lease: they strike once more, from the
+#: moment on when it may change hands, with a lock manager on both hosts.
+_GUARDED = (
+    'source-libvirtd-killed',
+    'destination-libvirtd-killed',
+    'both-libvirtd-killed',
+    'source-host-lost',
+    'destination-host-lost',
+    'source-management-network-cut',
+    'destination-management-network-cut',
+    'network-cut',
+)
 
 
 def cases(only=()):
-    """Return all pairs of a fault's name and a phase, or those of *only*.
+    """Return all cases, or those of *only*.
 
     :param only: names, phases after a colon, or both with a colon between
+    :returns: the name of a fault, a phase, and whether a lock manager runs
     """
     wanted = [
-        (name, phase)
+        (name, phase, guarded)
         for name in catalogue.FAULTS
         for phase in contract.Phase
-        if not only
-        or any(
-            one in (name, f'{name}:{phase.value}', f':{phase.value}')
-            for one in only
+        for guarded in (False, True)
+        if (not guarded or _is_guarded(name, phase))
+        and (
+            not only
+            or any(
+                one in (name, f'{name}:{phase.value}', f':{phase.value}')
+                for one in only
+            )
         )
     ]
     if not wanted:
         known = ', '.join(catalogue.FAULTS)
         raise errors.LabError(f'no such fault; there are: {known}')
     return wanted
+
+
+def _is_guarded(name, phase):
+    return name in _GUARDED and phase is not contract.Phase.STORAGE
 
 
 def plan(wanted, number, seed):
@@ -66,7 +87,7 @@ def plan(wanted, number, seed):
 def main():
     chosen = _arguments()
     try:
-        prerequisites.check(services=True, faults=True)
+        prerequisites.check(services=True, faults=True, leases=True)
         wanted = cases(chosen.only)
     except errors.LabError as error:
         print(error, file=sys.stderr)
@@ -105,9 +126,13 @@ def _arguments():
 def _carry_out(todo, chosen):
     """Let the laboratories take runs until there are none left."""
     context = multiprocessing.get_context('spawn')
-    waiting, done = context.Queue(), context.Queue()
-    for one in [*todo, *[None] * chosen.labs]:
-        waiting.put(one)
+    done = context.Queue()
+    waiting = {guarded: context.Queue() for guarded in (False, True)}
+    for name, phase, guarded, seed in todo:
+        waiting[guarded].put((name, phase, seed))
+    for queue in waiting.values():
+        for _ in range(chosen.labs):
+            queue.put(None)
     labs = [
         context.Process(
             target=_work,
@@ -165,29 +190,38 @@ def _kind(result):
 def _work(waiting, done, kept):
     """Run what is waiting in a laboratory, or in another if that breaks."""
     _heed_signals()
-    while not _work_in_one(waiting, done, kept):
-        pass
+    for guarded, queue in waiting.items():
+        while (one := queue.get()) is not None:
+            if not _work_in_one(one, queue, guarded, done, kept):
+                break
     done.put(None)
 
 
-def _work_in_one(waiting, done, kept):
-    """Bring a laboratory up, and run what is waiting; say if nothing is."""
+def _work_in_one(one, waiting, guarded, done, kept):
+    """Bring a laboratory up, and run *one* and what is waiting.
+
+    :returns: whether there may be more for another laboratory
+    """
     place = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-'))
-    one = None
+    is_up = False
     try:
-        with grounds.Ground(place / f'f{os.getpid() % 10**6}') as ground:
-            while (one := waiting.get()) is not None:
+        with grounds.Ground(
+            place / f'f{os.getpid() % 10**6}', guarded
+        ) as ground:
+            is_up = True
+            while one is not None:
                 result = runs.run(ground, *one)
                 done.put(result)
                 if kept and not result.passed:
                     _keep(ground, kept, result)
+                one = waiting.get()
     except Exception as error:
         done.put(f'a lab has broken down: {type(error).__name__}: {error}')
         # One that did not even come up would not do so the next time.
-        return one is None
+        return is_up
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return True
+    return False
 
 
 def _heed_signals():

@@ -9,6 +9,7 @@ import dataclasses
 from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import sight
+from kvm_balancer.lab import storage
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.model import outcome
 from tests.faults import ground as grounds
@@ -55,6 +56,18 @@ class Case:
             and bool(told)
             and told[-1].outcome is _UNKNOWN
         )
+
+    def disk_host(self):
+        """Return the host that has the disk as it was written last."""
+        source, destination = self.ground.lab.hosts
+        running = [
+            host
+            for host in (source, destination)
+            if self.copies().get(host.name) == sight.RUNNING
+        ]
+        if len(running) == 1:
+            return running[0]
+        return destination if self.has_arrived() else source
 
     def copies(self):
         """Return the hosts with a QEMU of the guest, by its state."""
@@ -181,7 +194,7 @@ def content_problems(case):
     if len(running) == 1 and case.fate is not Fate.BROKEN:
         found += _go_round(case, case.ground.lab.host(running[0]))
     before = _report(case)
-    disk = case.guest.disk.read_bytes()
+    disk = case.guest.disk_at(case.disk_host()).read_bytes()
     report = _report(case)
     if report.damaged:
         found.append(f'{report.damaged} pages or sectors are damaged')
@@ -193,7 +206,19 @@ def content_problems(case):
     lost = bootsector.lost_rounds(disk, before.rounds, report.rounds)
     if lost:
         found.append(f'its disk has lost the rounds {lost}')
-    return found
+    return found + _of_disks(case)
+
+
+def _of_disks(case):
+    """Both disks hold what no guest writes to, where there are two."""
+    if not case.guest.description.local_disk:
+        return []
+    hosts = dict.fromkeys((case.ground.lab.hosts[0], case.disk_host()))
+    return [
+        f'the disk at {host.name} is not whole'
+        for host in hosts
+        if not storage.is_whole(case.guest.disk_at(host), case.guest.name)
+    ]
 
 
 def _go_round(case, host):

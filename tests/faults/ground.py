@@ -42,16 +42,24 @@ class Ground:
     """The laboratory, up, and the bus, listened to.
 
     :param directory: is made; its name is that of the laboratory
+    :param guarded: libvirt's lock manager runs, and guests have leases
     :param tell: takes a line of what happens while it comes up
     """
 
-    def __init__(self, directory: pathlib.Path, tell=lambda line: None):
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        guarded: bool = False,
+        tell=lambda line: None,
+    ):
+        self.guarded = guarded
         wanted = description.describe(
             directory,
             directory.name,
             hosts=2,
             services=True,
             keepalive_seconds=1,
+            leases=guarded,
         )
         self.lab = fleet.Lab(wanted, tell)
         self.outcomes = outcomes.Outcomes()
@@ -81,6 +89,8 @@ class Ground:
             )  # fmt: skip
             self._cleanup.callback(_run, 'umount', '-l', str(host.state))
         self.lab.make('advise')
+        for host in self.lab.hosts:
+            host.offer_images()
         self.lab.calibrate()
         self._override()
         self._listen()
@@ -135,10 +145,12 @@ class Ground:
             else:
                 return
 
-    def add_guest(self, load: bootsector.Load):
+    def add_guest(self, load: bootsector.Load, local_disk: bool):
         """Start a guest that has not been there before, on the first host.
 
         It goes over its memory fast once, and then does as *load* says.
+
+        :param local_disk: its disk is a file that only its host has
         """
         self._number += 1
         fast = dataclasses.replace(load, dirty_mib_s=FAST_MIB_S)
@@ -152,6 +164,7 @@ class Ground:
                 storage_port=description.storage_port(self._number % 1000),
                 monitored=True,
                 writes_disk=True,
+                local_disk=local_disk,
             )
         )
         self.lab.set_load(guest, self.lab.hosts[0], load)

@@ -5,8 +5,10 @@ import pathlib
 
 import libvirt
 
+from kvm_balancer.lab import leases
 from kvm_balancer.lab import monitor
 from kvm_balancer.lab import processes
+from kvm_balancer.lab import storage
 from kvm_balancer.migration.lifecycle import states
 
 #: Where QEMU listens for memory and disks.
@@ -16,6 +18,8 @@ _LISTENS = '0A'
 _NO_LIMIT = 2**43 - 1
 #: An instance has it in its metadata while it is on its way.
 _MARK = 'kvm-balancer-migration'
+#: What libvirt names the parts of QEMU that reach the other host's disks.
+_MIGRATION_NODE = 'migration-'
 
 
 def of_journals(case):
@@ -43,8 +47,11 @@ def of_journals(case):
 def of_hosts(case):
     """Nothing of the instance is left where it is not."""
     copies = case.copies()
+    defined = {}
     found = [
-        *_of_domains(case, copies),
+        *_of_domains(case, copies, defined),
+        *_of_images(case, defined),
+        *_of_leases(case, copies),
         *(line for name in copies for line in _of_qemu(case, name)),
     ]
     for host in case.ground.lab.hosts:
@@ -62,9 +69,12 @@ def of_hosts(case):
     return found
 
 
-def _of_domains(case, copies):
-    """A definition where it is, and only there; no limit on what is next."""
-    found, defined = [], {}
+def _of_domains(case, copies, defined):
+    """A definition where it is, and only there; no limit on what is next.
+
+    :param defined: takes the hosts that know it, by whether it is active
+    """
+    found = []
     for host in case.ground.lab.hosts:
         with contextlib.closing(host.connect()) as connection:
             for domain in connection.listAllDomains():
@@ -87,6 +97,64 @@ def _of_domains(case, copies):
     if lacks:
         found.append(f'libvirt does not know it at {lacks}')
     return found
+
+
+def _of_images(case, defined):
+    """The source keeps its disk; the destination has one if it has it."""
+    if not case.guest.description.local_disk:
+        return []
+    source, destination = case.ground.lab.hosts
+    found = []
+    if not case.guest.disk_at(source).exists():
+        found.append(f'{source.name} has lost its disk')
+    image = case.guest.disk_at(destination)
+    if destination.name in defined and not image.exists():
+        found.append(f'{destination.name} has no disk of it')
+    if (
+        destination.name not in defined
+        and image.exists()
+        and not _is_told(case, image.name)
+    ):
+        found.append(f'{destination.name} still has a disk of it')
+    return found
+
+
+def _is_told(case, image):
+    """Say whether a person was told to look after an image.
+
+    Of an instance that has ended, when nobody watched where: whether it ran
+    on the destination before, and wrote to it, nobody can know. And of a
+    destination that was not waited for any longer.
+    """
+    told = case.ground.outcomes.of(case.migration_id)
+    if case.copies() and 'cannot be asked' not in told[-1].reason:
+        return False
+    return any(
+        image in line.text and 'may be left' in line.text
+        for one in told
+        for line in one.story
+    )
+
+
+def _of_leases(case, copies):
+    """Whoever runs it holds its lease, and nobody else does."""
+    if not case.ground.guarded:
+        return []
+    lab, guest = case.ground.lab, case.guest
+    name = guest.name
+    if guest.description.local_disk:
+        name = str(storage.IMAGES / guest.disk_at(lab.hosts[0]).name)
+    found = leases.held(lab.description, name)
+    holders = [
+        host.name
+        for host in lab.hosts
+        for pid in found
+        if host.processes.find('virtlockd').pid == pid
+    ]
+    running = [one for one, state in copies.items() if state == 'running']
+    if holders == running and len(found) == len(holders):
+        return []
+    return [f'its lease is held at {holders} by {found}, it runs at {running}']
 
 
 def limits(domain):
@@ -112,6 +180,16 @@ def _of_qemu(case, name):
             found = {
                 'exports': asked.ask('query-block-exports'),
                 'block jobs': asked.ask('query-block-jobs'),
+                'parts of a copy': [
+                    name
+                    for node in asked.ask('query-named-block-nodes')
+                    if (name := node['node-name']).startswith(_MIGRATION_NODE)
+                ],
+                'bitmaps': [
+                    bitmap['name']
+                    for node in asked.ask('query-named-block-nodes')
+                    for bitmap in node.get('dirty-bitmaps', ())
+                ],
             }
         except (monitor.Gone, monitor.Silent) as error:
             return [f'its QEMU at {name} does not answer {error}']

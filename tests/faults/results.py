@@ -8,6 +8,8 @@ import json
 class Result:
     """What came of one run.
 
+    :ivar copies_disk: its disk was one that only its host has
+    :ivar guarded: a lock manager ran on both hosts
     :ivar struck: whether the fault came in the phase that was asked for
     :ivar missed: why it did not
     :ivar struck_in: how the ends were then
@@ -22,6 +24,8 @@ class Result:
     fault: str
     phase: str
     seed: int
+    copies_disk: bool = False
+    guarded: bool = False
     struck: bool = False
     missed: str = ''
     struck_in: str = ''
@@ -40,7 +44,16 @@ class Result:
     @property
     def title(self):
         """What was run, in a line."""
-        return f'{self.fault} {self.phase} {self.seed}'
+        more = [
+            word
+            for word, holds in (
+                ('disk', self.copies_disk),
+                ('guarded', self.guarded),
+            )
+            if holds
+        ]
+        phase = self.phase.replace(' ', '-')
+        return ' '.join([self.fault, phase, str(self.seed), *more])
 
     def verdict(self):
         """Return what to say of it, in a line."""

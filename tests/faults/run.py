@@ -30,6 +30,8 @@ _PAUSE_SECONDS = 0.3
 #: A phase that went by before the fault came is tried again.
 _TRIES = 4
 _ANOTHER_SEED = 10_000
+#: Of the runs in phases in which no disk is copied any more.
+_SHARE_WITH_DISK = 1 / 3
 
 
 def run(ground, fault_name, phase, seed):
@@ -55,7 +57,16 @@ class _Run:
         self._phase = phase
         self._setting = phases.SETTINGS[phase]
         self._chance = random.Random(f'{fault_name}/{phase}/{seed}')
-        self._result = results.Result(fault_name, str(phase), seed)
+        self._result = results.Result(
+            fault_name,
+            str(phase),
+            seed,
+            copies_disk=(
+                self._chance.random() < _SHARE_WITH_DISK
+                or phase is contract.Phase.STORAGE
+            ),
+            guarded=ground.guarded,
+        )
         self._others = []
 
     def carry_out(self):
@@ -63,7 +74,9 @@ class _Run:
         result, lab = self._result, self._ground.lab
         with self._timed('guest'):
             self._free_wires(self._setting.wire_mib_s)
-            guest = self._ground.add_guest(self._setting.load)
+            guest = self._ground.add_guest(
+                self._setting.load, result.copies_disk
+            )
         scene = self._scene(guest)
         try:
             with self._timed('preparation'):
@@ -116,7 +129,9 @@ class _Run:
             destination_uri=destination.uri,
             migration_address=destination.address,
             accepted_at=time.time(),
-            options=self._setting.options,
+            options=dataclasses.replace(
+                self._setting.options, copy_storage=self._result.copies_disk
+            ),
         )
         self._wanted = wanted
         executors = self._ground.executors
@@ -190,7 +205,8 @@ class _Run:
             )
         now = case.watch.now()
         self._result.struck_in = ', '.join(
-            f'{name} {look.state} {look.copying} pass {look.passes}'
+            f'{name} {look.state} {look.copying} pass {look.passes} '
+            f'{look.disks}'.strip()
             for name, look in now.items()
         )
         self._result.missed = f'the ends were {self._result.struck_in}'

@@ -60,10 +60,14 @@ class Summary:
     """A campaign.
 
     :ivar runs: that struck, and were as they had to be
+    :ivar copied: of these, those that copied a disk
+    :ivar guarded: of these, those with a lock manager on both hosts
     :ivar looks: at the two ends of a migration
     """
 
     runs: int
+    copied: int
+    guarded: int
     looks: int
     cases: tuple
 
@@ -89,6 +93,8 @@ def summarise(results):
         raise ValueError('\n'.join(['never struck:', *missing]))
     return Summary(
         runs=len(results),
+        copied=sum(result.copies_disk for result in results),
+        guarded=sum(result.guarded for result in results),
         looks=sum(result.samples for result in results),
         cases=tuple(_case(*case, by_case[case]) for case in wanted),
     )
@@ -156,6 +162,8 @@ def load(text):
         raise ValueError(f'this is no {SCHEMA}')
     return Summary(
         document['runs'],
+        document['copied'],
+        document['guarded'],
         document['looks'],
         tuple(
             Case(

@@ -22,7 +22,8 @@ TABLE = _USER / 'faults-table.inc'
 _HEAD = """\
 .. The table is written by ``tests/faults/table.py``.
 
-{runs} runs, in which both ends were looked at {looks} times.
+{runs} runs, in which both ends were looked at {looks} times. {copied} of them
+copied a disk, and in {guarded} a lock manager ran on both hosts.
 
 .. list-table::
    :header-rows: 1
@@ -39,7 +40,14 @@ _WIDTH = 79
 
 def rst(summary):
     """Return the table."""
-    lines = [_HEAD.format(runs=summary.runs, looks=f'{summary.looks:,}')]
+    lines = [
+        _HEAD.format(
+            runs=summary.runs,
+            looks=f'{summary.looks:,}',
+            copied=summary.copied,
+            guarded=summary.guarded,
+        )
+    ]
     before = ''
     for case in summary.cases:
         title = catalogue.FAULTS[case.fault].title

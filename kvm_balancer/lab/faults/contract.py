@@ -15,6 +15,7 @@ from kvm_balancer.lab import waiting
 class Phase(enum.StrEnum):
     """Where a migration is when a fault strikes."""
 
+    STORAGE = 'copying storage'
     PRE_COPY = 'pre-copy'
     SWITCHOVER = 'switchover'
     POST_COPY = 'post-copy'
@@ -39,12 +40,14 @@ class Fate(enum.StrEnum):
 
 #: A loss of what the source has: it is all there is before the switch.
 SOURCE_LOST = {
+    Phase.STORAGE: Fate.ENDS,
     Phase.PRE_COPY: Fate.ENDS,
     Phase.SWITCHOVER: Fate.EITHER,
     Phase.POST_COPY: Fate.BROKEN,
 }
 #: A loss of what the destination has: nothing before the switch.
 DESTINATION_LOST = {
+    Phase.STORAGE: Fate.LIVES,
     Phase.PRE_COPY: Fate.LIVES,
     Phase.SWITCHOVER: Fate.LIVES_UNLESS_IT_RAN,
     Phase.POST_COPY: Fate.BROKEN,

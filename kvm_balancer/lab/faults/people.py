@@ -72,6 +72,7 @@ class ShutDown(_OnInstance):
     name = 'guest-shut-off'
     title = 'Someone turns the guest off'
     fates = {
+        contract.Phase.STORAGE: contract.Fate.ENDS,
         contract.Phase.PRE_COPY: contract.Fate.ENDS,
         contract.Phase.SWITCHOVER: contract.Fate.EITHER,
         # What the source still has is older than the disk.

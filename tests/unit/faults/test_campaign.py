@@ -18,10 +18,11 @@ Phase = contract.Phase
 class PlanTest(unittest.TestCase):
     def test_all_cases_come_equally_often_and_no_seed_comes_twice(self):
         wanted = campaign.cases()
-        self.assertEqual(3 * len(catalogue.FAULTS), len(wanted))
+        alone = [case for case in wanted if not case[2]]
+        self.assertEqual(len(Phase) * len(catalogue.FAULTS), len(alone))
         chosen = campaign.plan(wanted, 200, seed=7)
         self.assertEqual(200, len(chosen))
-        counted = collections.Counter(case[:2] for case in chosen)
+        counted = collections.Counter(case[:3] for case in chosen)
         self.assertEqual(set(wanted), set(counted))
         self.assertLessEqual(max(counted.values()) - min(counted.values()), 1)
         self.assertEqual(200, len({seed for *_, seed in chosen}))
@@ -32,13 +33,25 @@ class PlanTest(unittest.TestCase):
             campaign.plan(wanted, 100, seed) for seed in (1, 1, 2)
         )
         self.assertEqual(one, two)
-        self.assertNotEqual([c[:2] for c in one], [c[:2] for c in other])
+        self.assertNotEqual([c[:3] for c in one], [c[:3] for c in other])
+
+    def test_where_leases_may_change_hands_a_lock_manager_runs_as_well(self):
+        wanted = campaign.cases(['source-host-lost', 'agent-killed'])
+        guarded = [(name, phase) for name, phase, yes in wanted if yes]
+        self.assertEqual(
+            [
+                ('source-host-lost', phase)
+                for phase in Phase
+                if phase is not Phase.STORAGE
+            ],
+            guarded,
+        )
 
     def test_cases_are_chosen_by_name_phase_or_both(self):
         for only, number in (
-            (['agent-killed'], 3),
-            ([':post-copy'], len(catalogue.FAULTS)),
-            (['agent-killed:post-copy', 'cancelled'], 4),
+            (['agent-killed'], 4),
+            ([':copying storage'], len(catalogue.FAULTS)),
+            (['agent-killed:post-copy', 'cancelled'], 5),
         ):
             self.assertEqual(number, len(campaign.cases(only)))
         with self.assertRaisesRegex(errors.LabError, 'there are: source-exe'):
@@ -60,6 +73,8 @@ class PhasesTest(unittest.TestCase):
         waiting = ('inmigrate', 'active', 0)
         for here, there, reached in (
             (('running', 'setup', 0), waiting, None),
+            (('running', '', 0, 'running'), waiting, Phase.STORAGE),
+            (('running', 'setup', 0, 'ready'), waiting, None),
             (running, waiting, Phase.PRE_COPY),
             ((stopped[0], 'active', 3), waiting, Phase.SWITCHOVER),
             ((stopped[0], 'device', 3), waiting, Phase.SWITCHOVER),

@@ -24,6 +24,7 @@ def result(fault, phase, where='host-1', told=('failed',), reason='a reason'):
         fault,
         phase,
         1,
+        copies_disk=True,
         struck=True,
         outcomes=[(kind, reason) for kind in told],
         where={where: 'running'} if where else {},
@@ -44,6 +45,7 @@ class SummaryTest(unittest.TestCase):
         )
         self.assertEqual(len(ALL) + 3, found.runs)
         self.assertEqual(10 * (len(ALL) + 3), found.looks)
+        self.assertEqual((len(ALL) + 3, 0), (found.copied, found.guarded))
         self.assertEqual(
             (
                 summaries.End('stays', ('failed',), 'SOURCE after 2.5 s', 2),
