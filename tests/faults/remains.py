@@ -51,7 +51,7 @@ def of_hosts(case):
     found = [
         *_of_domains(case, copies, defined),
         *_of_images(case, defined),
-        *_of_leases(case, copies),
+        *(of_leases(case) if not _lacks_lease(case) else ()),
         *(line for name in copies for line in _of_qemu(case, name)),
     ]
     for host in case.ground.lab.hosts:
@@ -136,10 +136,21 @@ def _is_told(case, image):
     )
 
 
-def _of_leases(case, copies):
+def _lacks_lease(case):
+    """Say whether it was told that nobody holds the lease any more."""
+    told = case.ground.outcomes.of(case.migration_id)
+    return any(
+        line.text.startswith('virtlockd does not hold')
+        for one in told
+        for line in one.story
+    )
+
+
+def of_leases(case):
     """Whoever runs it holds its lease, and nobody else does."""
     if not case.ground.guarded:
         return []
+    copies = case.copies()
     lab, guest = case.ground.lab, case.guest
     name = guest.name
     if guest.description.local_disk:

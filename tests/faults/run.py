@@ -257,6 +257,8 @@ class _Run:
             if case.fate is contract.Fate.PAUSED and not result.problems:
                 _resume(case)
             result.problems += expectations.content_problems(case)
+            if not result.problems and case.fate is not contract.Fate.BROKEN:
+                result.problems += _lease_problems(case)
         told = self._ground.outcomes.of(case.migration_id)
         result.outcomes = [(str(one.outcome), one.reason) for one in told]
         if told:
@@ -275,6 +277,24 @@ class _Run:
 def _limits(guest, host):
     with contextlib.closing(host.connect()) as connection:
         return remains.limits(connection.lookupByUUIDString(guest.uuid))
+
+
+def _lease_problems(case):
+    """Take back a lease that was told to be lost, as the story says how."""
+    lost = remains.of_leases(case)
+    running = [x for x, state in case.copies().items() if state == 'running']
+    if lost and running:
+        host = case.ground.lab.host(running[0])
+        with contextlib.closing(host.connect()) as there:
+            domain = there.lookupByUUIDString(case.guest.uuid)
+            domain.suspend()
+            domain.resume()
+        case.watch.wait(
+            lambda looks: sight.RUNNING in {x.state for x in looks.values()},
+            10.0,
+        )
+        lost = remains.of_leases(case)
+    return lost
 
 
 def _resume(case):

@@ -5,6 +5,7 @@ for the story.
 """
 
 import collections.abc
+import contextlib
 import logging
 
 from kvm_balancer import errors
@@ -12,7 +13,9 @@ from kvm_balancer.migration import events
 from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import announcing
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import leases
 from kvm_balancer.virt.libvirt import leftovers
 from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import locks
@@ -127,6 +130,30 @@ class Besides:
         )
         if told:
             self._note('the disks', told)
+
+    def see_locks(self) -> None:
+        """Tell of locks that the instance, which stayed, has lost.
+
+        Of use on the source host itself alone.
+        """
+
+        def look(handle: connection.Handle) -> tuple[str, ...]:
+            domain = handle.lookupByUUIDString(self._instance)
+            if ends.read_end(domain).state is not events.EndState.RUNNING:
+                return ()
+            facts = documents.read_domain(domain.XMLDesc(0))
+            return leases.given_up(facts)
+
+        lost: tuple[str, ...] = ()
+        with contextlib.suppress(errors.KVMBalancerError):
+            lost = self._links.source.call(look)
+        if lost:
+            self._note(
+                'the locks',
+                f'virtlockd does not hold {", ".join(lost)} any more: libvirt '
+                'gave it up when the instance was stopped to go, and did not '
+                'take it back; let it do so by virsh suspend and virsh resume',
+            )
 
     def confirm_place(self) -> None:
         """See, once, that the network knows where the guest is now."""

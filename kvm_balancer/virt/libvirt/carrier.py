@@ -396,6 +396,8 @@ class LibvirtCarrier(driver.Carrier):
             self._domain(self._limits.restore)
         if wish.clean:
             self._besides.clean(wish.never_left)
+            if self._local:
+                self._besides.see_locks()
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 

@@ -1,4 +1,4 @@
-"""Pre-flight on the source: does a lock manager guard the instance?
+"""Does a lock manager guard an instance, before it leaves and if it stays?
 
 libvirt has one window of its own in which a migration can leave two copies
 running: the destination starts the guest, and its word of that gets lost on
@@ -11,6 +11,7 @@ manager it has: that is read off its configuration, and a lease off the locks
 of the kernel.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -26,6 +27,9 @@ _LOCKD_CONF = 'etc/libvirt/qemu-lockd.conf'
 _LOCKS = 'proc/locks'
 
 _MANAGER = re.compile(r'^\s*lock_manager\s*=\s*"(\w+)"', re.MULTILINE)
+_LOCKSPACE = re.compile(
+    r'^\s*file_lockspace_dir\s*=\s*"([^"]+)"', re.MULTILINE
+)
 _NO_DISKS = re.compile(r'^\s*auto_disk_leases\s*=\s*0', re.MULTILINE)
 #: What libvirt has where nothing is said: a manager that locks nothing.
 _NONE = 'nop'
@@ -106,6 +110,41 @@ def there(root: pathlib.Path = pathlib.Path('/')) -> events.Check:
     )
 
 
+def given_up(
+    facts: documents.DomainFacts, root: pathlib.Path = pathlib.Path('/')
+) -> tuple[str, ...]:
+    """Return what virtlockd is to hold of an instance that runs, and does not.
+
+    libvirt gives the locks up when the instance is stopped to go. Where the
+    migration then fails and QEMU itself lets the instance run again, it does
+    not take them back (seen with libvirt 9.0, QEMU 7.2).
+
+    :param root: where the file systems of this host are
+    :returns: keys of leases, or paths of disks
+    """
+    try:
+        if _manager(root) != _LOCKD:
+            return ()
+        held = _held(root)
+        if facts.leases:
+            return tuple(
+                one.key for one in facts.leases if _file(one, root) not in held
+            )
+        if _locks_no_disks(root):
+            return ()
+        return tuple(
+            one.source
+            for one in facts.disks
+            if one.kind == 'file'
+            and one.source
+            and not (one.read_only or one.shareable)
+            and _identity(_lock_of(one.source, root)) not in held
+        )
+    except OSError:
+        # Before the next migration it is looked at anew.
+        return ()
+
+
 def _check_lockd(
     facts: documents.DomainFacts, end: events.End, root: pathlib.Path
 ) -> events.Check:
@@ -183,7 +222,20 @@ def _file(
     lease: documents.Lease, root: pathlib.Path
 ) -> tuple[int, int, int] | None:
     """Return device numbers and inode of a lease; None where it is not."""
-    path = root / lease.path.lstrip('/') / lease.space / lease.key
+    return _identity(root / lease.path.lstrip('/') / lease.space / lease.key)
+
+
+def _lock_of(source: str, root: pathlib.Path) -> pathlib.Path:
+    """Return the file that virtlockd locks for a disk in a file."""
+    spaces = _LOCKSPACE.findall(_text(root / _LOCKD_CONF))
+    if not spaces:
+        return root / source.lstrip('/')
+    name = hashlib.sha256(source.encode()).hexdigest()
+    return root / spaces[-1].lstrip('/') / name
+
+
+def _identity(path: pathlib.Path) -> tuple[int, int, int] | None:
+    """Return device numbers and inode of a file; None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

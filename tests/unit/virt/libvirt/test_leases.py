@@ -1,6 +1,7 @@
 """Whether a lock manager guards an instance is seen on its own host only."""
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import tempfile
@@ -67,6 +68,31 @@ class LocksTest(unittest.TestCase):
     def test_from_another_host_it_cannot_be_told(self):
         self.write(_QEMU_CONF, _LOCKD)
         self.assertIn('cannot be seen', self.check(local=False).reason)
+
+    def given_up(self, **facts):
+        return leases.given_up(dataclasses.replace(_FACTS, **facts), self.root)
+
+    def test_what_an_instance_that_stayed_has_lost_is_named(self):
+        guarded = {'leases': (_LEASE,), 'disks': (_NETWORK, _FILE)}
+        self.assertEqual((), self.given_up(**guarded))
+        self.write(_QEMU_CONF, _LOCKD)
+        self.assertEqual(('web-1',), self.given_up(**guarded))
+        self.hold(self.write('srv/leases/guests/web-1'))
+        self.assertEqual((), self.given_up(**guarded))
+
+    def test_disks_in_files_are_locked_themselves_or_by_their_hash(self):
+        self.write(_QEMU_CONF, _LOCKD)
+        disks = (_NETWORK, _FILE)
+        self.assertEqual((_FILE.source,), self.given_up(disks=disks))
+        self.hold(self.write('srv/web-1.qcow2'))
+        self.assertEqual((), self.given_up(disks=disks))
+        self.write(_LOCKD_CONF, 'file_lockspace_dir = "/srv/locks"\n')
+        self.assertEqual((_FILE.source,), self.given_up(disks=disks))
+        name = hashlib.sha256(_FILE.source.encode()).hexdigest()
+        self.hold(self.write(f'srv/locks/{name}'))
+        self.assertEqual((), self.given_up(disks=disks))
+        self.write(_LOCKD_CONF, 'auto_disk_leases = 0\n')
+        self.assertEqual((), self.given_up(disks=(_FILE,)))
 
     def test_a_lease_guards_when_it_is_held(self):
         self.write(_QEMU_CONF, _LOCKD)
