@@ -227,7 +227,7 @@ def _file(
 
 def _lock_of(source: str, root: pathlib.Path) -> pathlib.Path:
     """Return the file that virtlockd locks for a disk in a file."""
-    spaces = _LOCKSPACE.findall(_text(root / _LOCKD_CONF))
+    spaces: list[str] = _LOCKSPACE.findall(_text(root / _LOCKD_CONF))
     if not spaces:
         return root / source.lstrip('/')
     name = hashlib.sha256(source.encode()).hexdigest()
