@@ -1,11 +1,12 @@
 """A proxy in front of Nova's API, through which everything can go wrong."""
 
 import contextlib
-import dataclasses
 import http.client
 import http.server
 import re
 import threading
+
+from tests.fixtures import http_faults
 
 #: Longer than any client here waits.
 _HANG_SECONDS = 60.0
@@ -14,33 +15,13 @@ _PATIENCE_SECONDS = 300.0
 _HOP = {'connection', 'keep-alive', 'transfer-encoding', 'content-length'}
 
 
-@dataclasses.dataclass
-class Fault:
-    """What goes wrong with requests that match, so many times.
-
-    :ivar kind: ``status`` instead of asking, ``drop`` before it is asked,
-        ``lose`` the answer, ``hang`` after it was asked, ``expire`` the
-        token
-    """
-
-    method: str
-    path: str
-    kind: str
-    status: int = 503
-    times: int = 1
-
-    def hits(self, method, path):
-        return (
-            self.times > 0
-            and self.method == method
-            and re.search(self.path, path) is not None
-        )
-
-
 class Proxy:
     """Passes requests on to an API, and remembers them.
 
     :param address: host and port of the API
+    :ivar faults: of the kinds ``status`` instead of asking, ``drop`` before it
+        is asked, ``lose`` the answer, ``hang`` after it was asked, and
+        ``expire`` the token
     """
 
     def __init__(self, address):
@@ -83,12 +64,7 @@ class Proxy:
     def fault_for(self, method, path):
         with self.lock:
             self.asked.append((method, path))
-            found = next(
-                (one for one in self.faults if one.hits(method, path)), None
-            )
-            if found is not None:
-                found.times -= 1
-            return found
+            return http_faults.take(self.faults, method, path)
 
     def pass_on(self, method, path, headers, body):
         """Ask the API; return status, headers and body of its answer."""

@@ -15,6 +15,7 @@ from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
 from kvm_balancer.virt.nova import driver
+from tests.fixtures import http_faults
 from tests.openstack import ground
 from tests.openstack import proxy
 
@@ -55,7 +56,9 @@ class FaultCase(ground.CloudCase):
         return made
 
     def fault(self, method, path, kind, **details):
-        self.proxy.faults.append(proxy.Fault(method, path, kind, **details))
+        self.proxy.faults.append(
+            http_faults.Fault(method, path, kind, **{'status': 503, **details})
+        )
 
     def begin(self, uid, destination='cmp2', **options):
         """Begin a migration; return who runs it."""

@@ -11,6 +11,7 @@ from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.service import migrations
 from kvm_balancer.virt.nova import driver
+from tests.fixtures import http_faults
 from tests.fixtures import nova as fakes
 
 TIMEOUT_SECONDS = 120.0
@@ -36,7 +37,7 @@ class NovaCase(unittest.TestCase):
         return made
 
     def fault(self, method, path, kind='status', **details):
-        found = fakes.Fault(method, path, kind, **details)
+        found = http_faults.Fault(method, path, kind, **details)
         self.nova.faults.append(found)
         return found
 
