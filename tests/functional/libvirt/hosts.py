@@ -34,6 +34,9 @@ BUSY_DELAY = 10
 #: Less than usual: one test waits until libvirt has lost its patience.
 _KEEPALIVE_SECONDS = 2
 
+#: A libvirtd that is there answers, however busy the machine is.
+_TIMING = connection.Timing(open_seconds=ground.PATIENCE_SECONDS)
+
 #: What a busy guest writes to, and what a calm one that is filled has.
 _WORKING_SET_MIB = 32
 
@@ -78,7 +81,10 @@ def _clear(found: fleet.Lab, folder: pathlib.Path) -> None:
 
 
 class LibvirtGround(ground.Ground):
-    """Two hosts with their libvirtd, and a driver for each."""
+    """Two hosts with their libvirtd, and a driver for each.
+
+    :param timing: how long its drivers wait for a libvirt
+    """
 
     bandwidth_mib_s = 16
 
@@ -86,8 +92,10 @@ class LibvirtGround(ground.Ground):
         self,
         manage: ownership.Manage = ownership.BY_HAND,
         tls: bool = False,
+        timing: connection.Timing = _TIMING,
     ) -> None:
         self.lab = lab(tls)
+        self._timing = timing
         self.here, self.there = self.lab.hosts
         self._drivers: list[driver.LibvirtDriver] = []
         self.source = self._driver(self.here.uri, manage)
@@ -238,7 +246,7 @@ class LibvirtGround(ground.Ground):
             driver.Params(
                 uri=uri,
                 manage=manage,
-                timing=connection.Timing(open_seconds=ground.PATIENCE_SECONDS),
+                timing=self._timing,
                 poll_seconds=0.1,
             )
         )
