@@ -1,5 +1,6 @@
 """Executors of real hosts reserve memory at each other, over RabbitMQ."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -77,6 +78,8 @@ class ReservationTest(base.BrokerCase):
         )
         listener.start()
         self.addCleanup(listener.stop)
+        self.executors = []
+        self.addCleanup(self.stop_executors)
         for host in self.lab.hosts:
             self.start_executor(host)
         self.commands = executor_client.ExecutorClient(
@@ -116,8 +119,14 @@ class ReservationTest(base.BrokerCase):
             libvirt={'uri': host.uri, 'poll_interval_seconds': 0.1},
         )
         service = executor_service.ExecutorService(conf)
-        self.addCleanup(service.stop)
+        self.executors.append(service)
         self.assertTrue(service.start())
+
+    def stop_executors(self):
+        """Stop them at once: each waits for seconds until all is idle."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for stopped in [pool.submit(one.stop) for one in self.executors]:
+                stopped.result()
 
     def start_guest(
         self, host, memory_mib, working_set_mib, delay, devices=''
