@@ -13,22 +13,19 @@ from tests.functional.cmd import checking
 from tests.functional.libvirt import hosts
 
 #: What the network is said to carry, and what is sent over it.
-_CARRIES_MIB_S = 8
+_CARRIES_MIB_S, _SENDS_MIB_S = 8, 32
 _PORT = 49000
 
-#: Sends more than that to an address, evenly, until it is killed; says so
-#: when it has begun.
+#: Sends to an address until it is killed; says so when it has begun. The
+#: cable sets the pace: each turn waits until the one before has left.
 _FLOOD = f"""
-import socket, sys, time
+import socket, sys
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-where, said = (sys.argv[1], {_PORT}), False
+where = (sys.argv[1], {_PORT})
+out.sendto(bytes(16384), where)
+print('begun', flush=True)
 while True:
-    for _ in range(64):
-        out.sendto(bytes(16384), where)
-    if not said:
-        print('begun', flush=True)
-        said = True
-    time.sleep(0.02)
+    out.sendto(bytes(16384), where)
 """
 
 #: Asks the reception of a host, as the executor of a source does by RPC.
@@ -71,6 +68,7 @@ class HeadroomTest(unittest.TestCase):
     @contextlib.contextmanager
     def flooded(self):
         """Fill the way from one host to the other."""
+        self.here.limit_bandwidth(_SENDS_MIB_S)
         process = subprocess.Popen(
             [
                 *('nsenter', '-t', str(self.here.holder), '-n'),
@@ -85,6 +83,7 @@ class HeadroomTest(unittest.TestCase):
         finally:
             process.kill()
             process.communicate()
+            self.here.limit_bandwidth(None)
 
     def at_source(self, uid):
         """Return what a person on the source is told."""
