@@ -81,7 +81,11 @@ class MigrationTest(unittest.TestCase):
 
     def test_it_gives_up_on_one_that_does_not_converge(self):
         uid = self.ground.busy()
-        ended = self.run_to_the_end(uid)
+        # It is given up after so many passes: short ones, in which it still
+        # writes far more than a stop of a millisecond carries.
+        ended = self.run_to_the_end(
+            uid, options={'bandwidth_mib_s': 48, 'max_downtime_ms': 1}
+        )
         self.assertEqual(_Kind.FAILED, ended.outcome, ended)
         self.assertTrue(ended.reason)
         self.assert_runs_on(0, uid)
