@@ -10,6 +10,7 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.conf import migration
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.service import convergence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,9 +151,6 @@ def load_convergence(
     :returns: what makes one for a migration
     :raises PluginError: when there is none, or it does not load
     """
-    # It knows the planner as well, which --help has no use for.
-    from kvm_balancer.service import plugins
-
-    return plugins.load_convergence(
+    return convergence.load(
         conf, asked.convergence or conf[migration.GROUP].convergence
     )

@@ -174,13 +174,14 @@ def planned(
     # Arithmetic and plugins take a third of a second to load.
     from kvm_balancer.policies import assignment
     from kvm_balancer.policies import composition
+    from kvm_balancer.service import convergence
     from kvm_balancer.service import planning
     from kvm_balancer.service import plugins
     from kvm_balancer.service import restraint
 
     wanted = planning.Wanted(**asked(parsed_args))
     wanted.check(conf)
-    context = plugins.make_context(conf, plugins.read_migration(conf))
+    context = plugins.make_context(conf, convergence.read_migration(conf))
     if whole is None:
         whole = fleet(parsed_args.fleet)
     began = time.monotonic()

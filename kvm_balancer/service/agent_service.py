@@ -28,6 +28,7 @@ from kvm_balancer.service import announcing
 from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import cloud_service
 from kvm_balancer.service import commands
+from kvm_balancer.service import convergence
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import drain_api
 from kvm_balancer.service import drains
@@ -55,7 +56,7 @@ class AgentService:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._stopping = threading.Event()
-        rules = plugins.read_migration(conf)
+        rules = convergence.read_migration(conf)
         context = plugins.make_context(conf, rules)
         assigned = policy_scopes.read(conf)
         watches = [

@@ -21,6 +21,7 @@ from kvm_balancer.service import cloud_executor
 from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import cloud_watch
 from kvm_balancer.service import computes
+from kvm_balancer.service import convergence
 from kvm_balancer.service import plugins
 from kvm_balancer.service import watch
 
@@ -49,12 +50,12 @@ class CloudService:
         from kvm_balancer.virt.nova import inventory
 
         nova = _load(conf)
-        convergence = plugins.load_convergence(
+        converge = convergence.load(
             conf, conf[migration_options.GROUP].convergence
         )
 
         def make_machine(wanted: request.Request) -> machine.Machine:
-            return machine.Machine(wanted, convergence())
+            return machine.Machine(wanted, converge())
 
         self.driver = nova
         self.watch = cloud_watch.CloudWatch(

@@ -71,3 +71,15 @@ def load(
     for problem in problems.values():
         LOG.warning('%s', problem)
     return classes, problems
+
+
+def load_class(kind: str, name: str, base: type[Any]) -> type[Any]:
+    """Load one plugin that nothing can stand in for.
+
+    :param kind: the last part of its entry point group, as ``drivers``
+    :raises PluginError: when it is not known, or does not load
+    """
+    classes, problems = load(kind, [name], base)
+    if name in problems:
+        raise errors.PluginError(problems[name])
+    return classes[name]

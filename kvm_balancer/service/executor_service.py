@@ -28,13 +28,13 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import sample
 from kvm_balancer.service import collector
+from kvm_balancer.service import convergence
 from kvm_balancer.service import courier
 from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import executor
 from kvm_balancer.service import hypervisor
 from kvm_balancer.service import network
 from kvm_balancer.service import peers
-from kvm_balancer.service import plugins
 from kvm_balancer.service import reception
 from kvm_balancer.service import reservations
 from kvm_balancer.service import sharing
@@ -62,7 +62,7 @@ class ExecutorService:
         self.host: str = conf.host.name
         self._stopping = threading.Event()
         self._driver = hypervisor_driver or hypervisor.load_driver(conf)
-        self._convergence = plugins.load_convergence(
+        self._convergence = convergence.load(
             conf, conf[migration_options.GROUP].convergence
         )
         self._memory = outbox.Outbox(conf.executor.state_path)

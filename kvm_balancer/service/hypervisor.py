@@ -7,7 +7,7 @@ says of the host; nothing else reads those groups.
 from oslo_config import cfg
 
 from kvm_balancer.model import sample
-from kvm_balancer.service import plugins
+from kvm_balancer.service import entry_points
 from kvm_balancer.virt import driver
 
 
@@ -17,7 +17,9 @@ def load_driver(conf: cfg.ConfigOpts) -> driver.Driver:
     :raises PluginError: when there is none of that name, or it does not load
     :raises ConfigurationError: when its options do not fit
     """
-    kind = plugins.load_class('drivers', conf.executor.driver, driver.Driver)
+    kind = entry_points.load_class(
+        'drivers', conf.executor.driver, driver.Driver
+    )
     made: driver.Driver = kind.from_conf(conf)
     return made
 

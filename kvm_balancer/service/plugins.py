@@ -11,19 +11,13 @@ filter refuses everything, for to leave a rule out is not safe.
 """
 
 import collections.abc
-import dataclasses
-import typing
-from typing import Any
 
 from oslo_config import cfg
 
 from kvm_balancer import errors
-from kvm_balancer.conf import migration as migration_options
-from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.metrics import base as metric_base
-from kvm_balancer.migration.convergence import contract as convergence_base
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
@@ -32,16 +26,11 @@ from kvm_balancer.planner import worth
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base as policy_base
 from kvm_balancer.service import entry_points
+from kvm_balancer.service import plugin_options
 from kvm_balancer.weighers import base as weigher_base
 
 #: how long a policy of others waits before it acts, if nothing else is said
 _HOLD_SECONDS = 300.0
-_OPTION_TYPES: dict[Any, type[cfg.Opt]] = {
-    bool: cfg.BoolOpt,
-    float: cfg.FloatOpt,
-    int: cfg.IntOpt,
-    str: cfg.StrOpt,
-}
 
 
 class ClosedFilter(filter_base.Filter):
@@ -89,7 +78,9 @@ def load_policies(
     )
     found = [
         classes[name](
-            _params(conf, name, classes[name].params_class, implied | wanted)
+            plugin_options.read(
+                conf, name, classes[name].params_class, implied | wanted
+            )
         )
         for name in names
         if name in classes
@@ -138,7 +129,9 @@ def load_filters(conf: cfg.ConfigOpts) -> list[filter_base.Filter]:
         if name in problems:
             found.append(ClosedFilter(name, problems[name]))
             continue
-        params = _params(conf, f'{name}_filter', classes[name].params_class)
+        params = plugin_options.read(
+            conf, f'{name}_filter', classes[name].params_class
+        )
         found.append(classes[name](params))
     return found
 
@@ -161,53 +154,15 @@ def load_weighers(conf: cfg.ConfigOpts) -> list[weigher_base.Weighted]:
     return [
         weigher_base.Weighted(
             classes[name](
-                _params(conf, f'{name}_weigher', classes[name].params_class)
+                plugin_options.read(
+                    conf, f'{name}_weigher', classes[name].params_class
+                )
             ),
             multipliers.get(name, 1.0),
         )
         for name in names
         if name in classes
     ]
-
-
-def load_class(kind: str, name: str, base: type[Any]) -> type[Any]:
-    """Load one plugin that nothing can stand in for.
-
-    :param kind: the last part of its entry point group, as ``drivers``
-    :raises PluginError: when it is not known, or does not load
-    """
-    classes, problems = entry_points.load(kind, [name], base)
-    if name in problems:
-        raise errors.PluginError(problems[name])
-    return classes[name]
-
-
-def load_convergence(
-    conf: cfg.ConfigOpts, name: str
-) -> collections.abc.Callable[[], convergence_base.Convergence]:
-    """Load a convergence policy; return what makes one for a migration.
-
-    :raises PluginError: when it is not known, or does not load
-    :raises ConfigurationError: when its options have values that they must
-        not have
-    """
-    found = load_class('convergence', name, convergence_base.Convergence)
-    params = _params(conf, f'{name}_convergence', found.params_class)
-    return lambda: found(params)
-
-
-def read_migration(conf: cfg.ConfigOpts) -> scopes.Scopes:
-    """Return what holds of migrations where, for who predicts them.
-
-    :raises ConfigurationError: as :func:`migration_scopes.read` raises it
-    :raises PluginError: when the policy that decides on convergence is not
-        known, or does not load
-    """
-    found = migration_scopes.read(conf)
-    convergence = load_convergence(
-        conf, conf[migration_options.GROUP].convergence
-    )
-    return dataclasses.replace(found, manner=convergence().manner)
 
 
 def load_sources(conf: cfg.ConfigOpts) -> list[metric_base.MetricSource]:
@@ -218,9 +173,9 @@ def load_sources(conf: cfg.ConfigOpts) -> list[metric_base.MetricSource]:
     :raises ConfigurationError: when its options do not fit
     """
     return [
-        load_class('metric_sources', name, metric_base.MetricSource).from_conf(
-            conf
-        )
+        entry_points.load_class(
+            'metric_sources', name, metric_base.MetricSource
+        ).from_conf(conf)
         for name in conf.metrics.sources
     ]
 
@@ -273,53 +228,3 @@ def make_context(
 def _at_least_one(names: collections.abc.Sequence[str]) -> None:
     if not names:
         raise errors.ConfigurationError('no policy is named: nothing to do')
-
-
-def _params(
-    conf: cfg.ConfigOpts,
-    group: str,
-    kind: type[Any],
-    overrides: collections.abc.Mapping[str, float] | None = None,
-) -> Any:
-    """Make the parameters of a plugin of the options in *group*.
-
-    :raises ConfigurationError: when they refuse a value
-    """
-    fields = dataclasses.fields(kind)
-    if not fields:
-        return kind()
-    known = set(conf[group]) if group in conf else set()
-    types = typing.get_type_hints(kind)
-    for field in fields:
-        if field.name not in known:
-            option = _option(field, types[field.name])
-            conf.register_opts([option], group=group)
-    values = {field.name: conf[group][field.name] for field in fields}
-    for name, value in (overrides or {}).items():
-        if name in values:
-            values[name] = value
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise errors.ConfigurationError(f'[{group}] {error}') from error
-
-
-def _option(field: dataclasses.Field[Any], kind: Any) -> cfg.Opt:
-    """Make the option of a field that no module of ``conf`` describes."""
-    option = _OPTION_TYPES.get(kind)
-    if option is None or field.default is dataclasses.MISSING:
-        raise errors.PluginError(
-            f'option {field.name} of a plugin is neither a number, a string '
-            f'nor a boolean with a default'
-        )
-    bounds = {
-        name: field.metadata[name]
-        for name in ('min', 'max')
-        if name in field.metadata
-    }
-    return option(
-        field.name,
-        default=field.default,
-        help=field.metadata.get('help', ''),
-        **bounds,
-    )

@@ -19,6 +19,7 @@ from kvm_balancer.model import traces
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import decision
+from kvm_balancer.service import convergence
 from kvm_balancer.service import plugins
 from kvm_balancer.service import restraint
 from kvm_balancer.service import watch
@@ -107,7 +108,7 @@ def _agent(conf: Any, policies: list[str] | None) -> mind.Agent:
             for one in loaded
         ),
         assigned=assigned,
-        template=plugins.make_context(conf, plugins.read_migration(conf)),
+        template=plugins.make_context(conf, convergence.read_migration(conf)),
         ingest=watch.params(conf),
         cooldowns=cooldown.Params(
             conf.agent.instance_cooldown_seconds,

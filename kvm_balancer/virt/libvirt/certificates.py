@@ -3,17 +3,21 @@
 QEMU reads them when a migration starts, and refuses it where they do not do,
 before anything is copied: the destination is the server, the source its
 client. Which folder that is, libvirt's configuration says.
+
+What reads certificates is loaded with the first that is looked at: it takes
+9 MiB, and most hosts encrypt nothing.
 """
 
 import datetime
 import pathlib
 import re
-
-from cryptography import x509
-from cryptography.x509 import oid
+import typing
 
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import verdicts
+
+if typing.TYPE_CHECKING:
+    from cryptography import x509
 
 #: Names of the check: at the source, and at the destination.
 SOURCE, DESTINATION = 'tls here', 'tls'
@@ -109,7 +113,7 @@ def _trouble(path: pathlib.Path, now: datetime.datetime) -> list[str]:
     :raises OSError: when it cannot be read
     """
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
+        found = _read(path)
     except ValueError:
         return [f'{path.name} is no certificate']
     told = []
@@ -137,22 +141,35 @@ def _misnamed(path: pathlib.Path, host: str, root: pathlib.Path) -> list[str]:
     """
     if 'migrate_host' in _settings(root):
         return []
-    names = _names(x509.load_pem_x509_certificates(path.read_bytes())[0])
+    names = _names(_read(path)[0])
     if any(_is_for(name, host) for name in names):
         return []
     told = ', '.join(names) or 'nothing'
     return [f'{path.name} is for {told}, and not for {host}']
 
 
-def _names(certificate: x509.Certificate) -> list[str]:
+def _read(path: pathlib.Path) -> 'list[x509.Certificate]':
+    """Return the certificates in a file, at least one.
+
+    :raises OSError: when it cannot be read
+    :raises ValueError: when there is none in it
+    """
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificates(path.read_bytes())
+
+
+def _names(certificate: 'x509.Certificate') -> list[str]:
     """Return whom a certificate is for; its common name for want of others."""
+    from cryptography import x509
+
     try:
         names = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value
     except x509.ExtensionNotFound:
         common = certificate.subject.get_attributes_for_oid(
-            oid.NameOID.COMMON_NAME
+            x509.NameOID.COMMON_NAME
         )
         return [str(one.value) for one in common]
     return [

@@ -29,6 +29,17 @@ backend.get_backend()
 print(backend.get_backend_type().value)
 """
 
+# All that an executor loads before it takes its first command.
+_EXECUTOR = """
+import sys
+import kvm_balancer.cmd.executor
+import kvm_balancer.service.executor_service
+import kvm_balancer.migration.convergence.adaptive
+import kvm_balancer.virt.libvirt.driver
+heavy = {'cryptography', 'eventlet', 'numpy', 'sqlalchemy', 'rich'}
+print(*sorted(heavy & {name for name, one in sys.modules.items() if one}))
+"""
+
 
 def _raise(error: BaseException) -> None:
     raise error
@@ -45,6 +56,16 @@ class StartTest(unittest.TestCase):
         )
         self.assertEqual('', done.stderr)
         self.assertEqual('threading', done.stdout.strip())
+
+    def test_an_executor_does_without_what_plans_and_certificates_take(self):
+        """It runs on every host: 20 MiB of it would be for nothing."""
+        done = subprocess.run(
+            [sys.executable, '-c', _EXECUTOR],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual('', done.stdout.strip())
 
 
 class EndTest(unittest.TestCase):

@@ -13,7 +13,7 @@ from kvm_balancer.migration.convergence import vdsm
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.planner import cost
 from kvm_balancer.planner import terms
-from kvm_balancer.service import plugins
+from kvm_balancer.service import convergence
 from tests.fixtures import fleets
 
 
@@ -29,7 +29,7 @@ class LoadConvergenceTest(unittest.TestCase):
             ('nova', nova.Nova),
             ('vdsm', vdsm.Vdsm),
         ):
-            make = plugins.load_convergence(self.conf, name)
+            make = convergence.load(self.conf, name)
             one, other = make(), make()
             self.assertIs(kind, type(one))
             self.assertIsNot(one, other)
@@ -40,21 +40,21 @@ class LoadConvergenceTest(unittest.TestCase):
         self.conf.set_override('schedule', 'suspend', 'vdsm_convergence')
         self.assertEqual(
             nova.Params(steps=5),
-            plugins.load_convergence(self.conf, 'nova')().params,
+            convergence.load(self.conf, 'nova')().params,
         )
         self.assertEqual(
             vdsm.Params('suspend'),
-            plugins.load_convergence(self.conf, 'vdsm')().params,
+            convergence.load(self.conf, 'vdsm')().params,
         )
 
     def test_plans_are_told_of_the_one_that_is_configured(self):
         self.assertEqual(
-            manner.ADAPTIVE, plugins.read_migration(self.conf).manner
+            manner.ADAPTIVE, convergence.read_migration(self.conf).manner
         )
         self.conf.set_override('convergence', 'nova', 'migration')
         self.conf.set_override('auto_converge', False, 'migration')
         self.conf.set_override('timeout_seconds', 20.0, 'nova_convergence')
-        rules = plugins.read_migration(self.conf)
+        rules = convergence.read_migration(self.conf)
         busy = fleets.instance('i', 'a', dirty_rate_mib_s=50_000.0)
         fleet = fleets.build([fleets.host('a'), fleets.host('b')], [busy])
         (found,) = cost.predict(
@@ -70,4 +70,4 @@ class LoadConvergenceTest(unittest.TestCase):
         with self.assertRaisesRegex(
             errors.PluginError, "'hopeful'; known are adaptive, nova, vdsm"
         ):
-            plugins.load_convergence(self.conf, 'hopeful')
+            convergence.load(self.conf, 'hopeful')
