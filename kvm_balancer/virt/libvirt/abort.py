@@ -22,6 +22,8 @@ class Abort:
         self._link = link
         self._instance = instance
         self._tried_at = 0.0
+        #: one that hangs holds up those after it: no more are sent
+        self._telling = threading.Lock()
 
     def tell(self) -> None:
         """Tell libvirt, now.
@@ -45,5 +47,10 @@ class Abort:
             threading.Thread(target=self._quietly, daemon=True).start()
 
     def _quietly(self) -> None:
-        with contextlib.suppress(errors.KVMBalancerError):
-            self.tell()
+        if not self._telling.acquire(blocking=False):
+            return
+        try:
+            with contextlib.suppress(errors.KVMBalancerError):
+                self.tell()
+        finally:
+            self._telling.release()

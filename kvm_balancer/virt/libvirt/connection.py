@@ -8,13 +8,21 @@ runs in a thread that is left behind when it takes too long, at most one at a
 time.
 
 A lost connection costs the call that finds it lost; the next one tries anew.
+
+Keepalive tells of a libvirt that is silent, not of a QEMU that is: libvirt
+answers, and holds the one question about that domain up for as long as it
+lasts. Who only reads asks by :meth:`Connection.ask`, which does not wait for
+ever; what is done to a domain is waited for, in a thread that nobody else
+needs.
 """
 
 import collections.abc
 import contextlib
 import dataclasses
 import logging
+import queue
 import threading
+import typing
 from typing import Any
 from typing import TypeVar
 
@@ -43,11 +51,14 @@ class Timing:
     :ivar open_seconds: for opening a connection
     :ivar keepalive_seconds: between two keepalive messages; 0 for none
     :ivar keepalive_count: this many unanswered ones close the connection
+    :ivar answer_seconds: for a question about a domain, once the connection
+        is open; libvirt itself waits for 30 s where another one holds it
     """
 
     open_seconds: float = 10.0
     keepalive_seconds: int = 5
     keepalive_count: int = 3
+    answer_seconds: float = 40.0
 
 
 class Connection:
@@ -87,6 +98,40 @@ class Connection:
             if not alive:
                 self._drop(opened)
             raise failures.translate(error, self.uri, alive) from None
+
+    def ask(
+        self, function: collections.abc.Callable[[Handle], Answer]
+    ) -> Answer:
+        """Call *function*, which only reads, but do not wait for ever.
+
+        One that does not come back is left behind, in a thread of its own.
+
+        :raises HypervisorUnreachable: when there is no answer in time, too;
+            else as :meth:`call`
+        """
+        answers: queue.SimpleQueue[
+            tuple[Answer, None] | tuple[None, Exception]
+        ] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                answers.put((self.call(function), None))
+            except Exception as error:
+                answers.put((None, error))
+
+        threading.Thread(target=work, name='libvirt-ask', daemon=True).start()
+        patience = self._timing.open_seconds + self._timing.answer_seconds
+        try:
+            answer, error = answers.get(timeout=patience)
+        except queue.Empty:
+            raise failures.unreachable(
+                self.uri,
+                f'no answer within {patience:g} s, as where the QEMU of a '
+                'domain hangs',
+            ) from None
+        if error is not None:
+            raise error
+        return typing.cast(Answer, answer)
 
     def close(self) -> None:
         """Let go of the connection; a later call is refused."""

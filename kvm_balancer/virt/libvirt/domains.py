@@ -180,7 +180,7 @@ class DomainBook:
     ) -> connection.Answer:
         if self._link is None:
             raise errors.HypervisorUnreachable('The book was not opened.')
-        return self._link.call(function)
+        return self._link.ask(function)
 
     def _stays(self, uuid: str) -> None:
         with self._changed:

@@ -113,7 +113,7 @@ class LibvirtDriver(driver.Driver):
 
     def view(self, instance: str) -> driver.InstanceView:
         try:
-            return self._link.call(lambda handle: self._view(handle, instance))
+            return self._link.ask(lambda handle: self._view(handle, instance))
         except errors.NotFound:
             uri = self._params.uri
             where = urllib.parse.urlsplit(uri).hostname or uri
@@ -128,7 +128,7 @@ class LibvirtDriver(driver.Driver):
         if self._params.readings_file:
             reading = self._source().read()
         leaving = self._book.leaving()
-        found = self._link.call(
+        found = self._link.ask(
             lambda handle: occupancy.read(
                 handle, identity.identify(handle), leaving, reading
             )
@@ -136,7 +136,7 @@ class LibvirtDriver(driver.Driver):
         if not directories:
             return found
         local = self._is_local()
-        room = self._link.call(
+        room = self._link.ask(
             lambda handle: image_rooms.read(handle, directories, local)
         )
         return dataclasses.replace(found, directories=room)
@@ -146,7 +146,7 @@ class LibvirtDriver(driver.Driver):
             return ()
         if not (options.post_copy or options.tls):
             return (leases.there(),)
-        told = self._link.call(
+        told = self._link.ask(
             lambda handle: (
                 handle.getCapabilities(),
                 handle.getVersion(),
@@ -164,7 +164,7 @@ class LibvirtDriver(driver.Driver):
             return dataclasses.replace(seen, migrations=len(leaving))
         seen = self._links.incoming(address)
         try:
-            arriving = self._link.call(arrivals.arriving_mib)
+            arriving = self._link.ask(arrivals.arriving_mib)
         except errors.KVMBalancerError as error:
             return headroom.Traffic(seen.interface, trouble=str(error))
         return dataclasses.replace(seen, migrations=len(arriving))
@@ -174,15 +174,16 @@ class LibvirtDriver(driver.Driver):
         return not urllib.parse.urlsplit(self._params.uri).hostname
 
     def begin_measuring(self, instance: str, window_seconds: int) -> bool:
-        return self._link.call(
+        # A window that begins late, as it was left behind, does no harm.
+        return self._link.ask(
             lambda handle: dirtied.begin(handle, instance, window_seconds)
         )
 
     def dirtied_mib(self, instance: str) -> float | None:
-        return self._link.call(lambda handle: dirtied.told(handle, instance))
+        return self._link.ask(lambda handle: dirtied.told(handle, instance))
 
     def marked(self) -> tuple[marks.Marked, ...]:
-        return self._link.call(_marked)
+        return self._link.ask(_marked)
 
     def carrier(
         self,

@@ -87,7 +87,7 @@ def read_end(domain: connection.Handle) -> events.End:
 def look(link: connection.Connection, uuid: str) -> events.End:
     """Look at one end; what does not answer is not absent."""
     try:
-        return link.call(
+        return link.ask(
             lambda handle: read_end(handle.lookupByUUIDString(uuid))
         )
     except errors.NotFound as error:

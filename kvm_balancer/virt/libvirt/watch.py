@@ -279,7 +279,7 @@ class Watch:
         recovery that goes well sends none.
         """
         try:
-            end = self._links.eyes.call(
+            end = self._links.eyes.ask(
                 lambda handle: ends.read_end(
                     handle.lookupByUUIDString(self._instance)
                 )
@@ -313,7 +313,7 @@ class Watch:
     def _read(self) -> bool:
         """Ask for the statistics; tell whether there is a job."""
         try:
-            fields = self._links.eyes.call(
+            fields = self._links.eyes.ask(
                 lambda handle: handle.lookupByUUIDString(
                     self._instance
                 ).jobStats()

@@ -62,6 +62,28 @@ class ConnectionTest(unittest.TestCase):
                 link.call(lambda handle: handle.getHostname())
         self.assertEqual(1, len(opening))
 
+    def test_an_answer_that_does_not_come_is_not_waited_for(self):
+        """Who asks next is answered."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        link = self.link(
+            timing=connection.Timing(answer_seconds=0.1, open_seconds=0.1)
+        )
+        link.call(lambda handle: handle.getHostname())
+        with self.assertRaisesRegex(
+            errors.HypervisorUnreachable, 'the QEMU of a domain hangs'
+        ):
+            link.ask(lambda handle: go_on.wait())
+
+    def test_an_answer_and_an_error_are_those_of_the_call(self):
+        link = self.link()
+        self.assertEqual(
+            link.call(lambda handle: handle.getHostname()),
+            link.ask(lambda handle: handle.getHostname()),
+        )
+        with self.assertRaises(errors.NotFound):
+            link.ask(lambda handle: handle.lookupByName('nobody'))
+
     def test_threads_share_one_connection(self):
         opened = []
         link = self.link(on_open=lambda handle: opened.append(handle) or [])

@@ -38,7 +38,7 @@ class LookTest(unittest.TestCase):
             def __init__(self, error):
                 self.error = error
 
-            def call(self, _function):
+            def ask(self, _function):
                 raise self.error
 
         for error, expected in (
