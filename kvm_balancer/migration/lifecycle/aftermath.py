@@ -56,7 +56,8 @@ class Aftermath:
     :ivar ran_there: the guest was seen to run on the destination
     :ivar unwatched: it may have run there unseen since it was stopped
     :ivar at_risk: a copy runs, and the other end may have another one run
-    :ivar seen: what both ends said last: of source and destination
+    :ivar seen: what both ends said last: of source and destination,
+    :ivar seen_at: and when
     :ivar settled: None while the ends do not agree
     """
 
@@ -87,6 +88,7 @@ class Aftermath:
     unwatched: bool = False
     at_risk: bool = False
     seen: tuple[events.EndState, events.EndState] | None = None
+    seen_at: float = 0.0
     settled: Settled | None = None
 
     def objection(self, completed: bool) -> str:

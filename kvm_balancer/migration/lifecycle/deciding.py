@@ -41,6 +41,11 @@ LONGEST_AT_RISK_SECONDS = 5.0
 MENDS_AT_MOST = 3
 RECOVERIES_AT_MOST = 5
 
+#: A look whose answer does not come, though a silent host is given up by its
+#: connection long before this: something else that is done to the instance
+#: holds it up.
+LOOK_SECONDS = 300.0
+
 #: Marks that cannot be taken off hold up no outcome for longer.
 UNMARK_SECONDS = 15.0
 
@@ -150,6 +155,7 @@ def _take_note(life: course.Course, event: events.EndsSeen) -> None:
     here, there = event.source.state, event.destination.state
     after = life.after
     after.seen = here, there
+    after.seen_at = event.at
     after.at_risk = {here, there} == {state.RUNNING, state.UNREACHABLE}
     after.across |= event.source.migrated
     if there is state.PAUSED_MIGRATION:
@@ -258,7 +264,26 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
         life.tell(event, f'{after.mending.value}: no word of it')
         after.mending, after.refused = None, 'the hypervisor did not answer'
         return _look_again(life)
+    elif life.state is states.State.VERIFYING:
+        return _limit_look(life, event)
     return ()
+
+
+def _limit_look(life: course.Course, event: events.Ticked) -> course.Wishes:
+    """Say that it is unknown where no look comes to an end.
+
+    One was asked for, and is taken in whenever it comes.
+    """
+    since = max(life.after.seen_at, life.entered_at)
+    if event.at - since < LOOK_SECONDS:
+        return ()
+    reason = (
+        f'no look at both ends came to an end within {LOOK_SECONDS:g} s, as '
+        'where a QEMU hangs; see whether it answers: virsh '
+        'qemu-monitor-command DOMAIN --hmp info status'
+    )
+    life.enter(states.State.UNKNOWN, event, reason)
+    return life.tell_unknown(event, reason, reason)
 
 
 def settle_by_hand(

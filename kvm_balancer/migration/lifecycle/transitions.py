@@ -246,7 +246,9 @@ def _looking(state: states.State) -> _Row:
         events.Refused: Rule(
             deciding.refuse, tuple(dict.fromkeys((state, *_DECIDED)))
         ),
-        events.Ticked: Rule(deciding.limit, (state, *_OVER)),
+        events.Ticked: Rule(
+            deciding.limit, tuple(dict.fromkeys((state, *_OVER, _S.UNKNOWN)))
+        ),
         events.JobSettled: Rule(switching.settle, (state,)),
         events.BandwidthShared: Rule(copying.share_late, (state,)),
         events.CallReturned: Rule(ending.return_late, (state,)),

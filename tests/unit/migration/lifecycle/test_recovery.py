@@ -5,6 +5,7 @@ import unittest
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import verdicts
@@ -265,6 +266,27 @@ class MendTest(unittest.TestCase):
             instructions.LookAtEnds,
             [type(one) for one in life.tell(events.Ticked, after=60.0)],
         )
+
+    def test_a_look_that_does_not_come_back_is_told_once(self):
+        """It is taken in when it comes."""
+        life = adopted()
+        life.tell(events.Ticked, after=deciding.LOOK_SECONDS - 1.0)
+        self.assertEqual([], told(life))
+        for _ in range(3):
+            life.tell(events.Ticked, after=deciding.LOOK_SECONDS)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        self.assertIn('QEMU hangs', life.machine.outcome.reason)
+        self.assertEqual(1, life.names.count('LookAtEnds'))
+        while life.machine.state is State.UNKNOWN:
+            life.ends(End.RUNNING, End.ABSENT)
+        self.assertEqual([Kind.UNKNOWN, Kind.FAILED], told(life))
+
+    def test_looks_that_come_back_are_no_silence(self):
+        life = adopted()
+        for _ in range(3):
+            life.tell(events.Ticked, after=deciding.LOOK_SECONDS - 1.0)
+            life.ends(End.UNREACHABLE, End.ABSENT)
+        self.assertEqual([], told(life))
 
     def test_two_that_run_are_suspended_and_a_person_is_called(self):
         life, action = self.mend(End.RUNNING, End.RUNNING)
