@@ -244,7 +244,7 @@ class MigrationRunner:
 
     def _run(self, beginning: Beginning) -> None:
         try:
-            self._carry_out(beginning(self._clock()))
+            self._carry_out(self._set_out(beginning))
             while not self._life.state.ended:
                 event = self._next_event()
                 if event is None:
@@ -261,6 +261,21 @@ class MigrationRunner:
             self._reservation.leave()
             self._carrier.close()
             self._ended.set()
+
+    def _set_out(
+        self, beginning: Beginning
+    ) -> tuple[instructions.Instruction, ...]:
+        """Let the machine begin; one that cannot is unknown, as any other."""
+        at = self._clock()
+        try:
+            return beginning(at)
+        except Exception:
+            LOG.exception(
+                'Migration %s could not begin', self.request.migration_id
+            )
+        return self._life.doubt(
+            at, events.Accepted(at=at, cause='its beginning')
+        )
 
     def _next_event(self) -> events.Event | None:
         try:

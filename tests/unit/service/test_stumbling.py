@@ -84,6 +84,25 @@ class StumblingTest(unittest.TestCase):
         runner.start()
         self.assertTrue(runner.wait(TIMEOUT_SECONDS))
 
+    def test_one_that_cannot_even_begin_is_looked_after_all_the_same(self):
+        with (
+            mock.patch.object(
+                machine.Machine,
+                'begin',
+                autospec=True,
+                side_effect=ZeroDivisionError('a defect'),
+            ),
+            self.assertLogs('kvm_balancer.service.migrations') as logs,
+        ):
+            self.migrate(adaptive.Adaptive(), lambda *_: None)
+        self.assertEqual(
+            [outcome.OutcomeKind.UNKNOWN, outcome.OutcomeKind.FAILED],
+            [one.outcome for one in self.told],
+        )
+        self.assertIn('Accepted could not be answered', self.told[0].reason)
+        self.assertIn('ZeroDivisionError', ''.join(logs.output))
+        self.assertNotIn('Start', self.driver.asked)
+
     def inject(self, kind):
         """Return what tells an impossible event once, while it copies."""
         once = threading.Event()
