@@ -13,120 +13,166 @@ from kvm_balancer.migration.convergence import contract
 from kvm_balancer.service import convergence
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what goes before the options of group ``[migration]``."""
-    parser.add_argument(
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Switch:
+    """Something that is on or off.
+
+    :ivar flag: as it is typed
+    """
+
+    flag: str
+    help: str
+
+    def add(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            self.flag, action=argparse.BooleanOptionalAction, help=self.help
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Value:
+    """Something that has a value.
+
+    :ivar flag: as it is typed
+    :ivar field: of :class:`.request.Options`; None for one named as the flag
+    :ivar metavar: what stands for the value; None where it is one of
+        *choices*
+    """
+
+    flag: str
+    help: str
+    field: str | None = None
+    metavar: str | None = None
+    parse: collections.abc.Callable[[str], float] | None = None
+    choices: tuple[str, ...] | None = None
+
+    def add(self, parser: argparse.ArgumentParser) -> None:
+        named = self.flag.removeprefix('--').replace('-', '_')
+        parser.add_argument(
+            self.flag,
+            dest=self.field or named,
+            type=self.parse or str,
+            metavar=self.metavar,
+            choices=self.choices,
+            help=self.help,
+        )
+
+
+_ARGUMENTS = (
+    _Switch(
         '--post-copy',
-        action=argparse.BooleanOptionalAction,
-        help='Let the instance run on the destination before all of its '
+        'Let the instance run on the destination before all of its '
         'memory is there, when it does not converge otherwise.',
-    )
-    parser.add_argument(
+    ),
+    _Value(
         '--post-copy-patience',
-        type=arguments.factor(1000.0),
-        metavar='TIMES',
-        help='How many times as long as one full pass and post-copy after it '
+        'How many times as long as one full pass and post-copy after it '
         'pre-copy may take, before post-copy is chosen where it is allowed.',
-    )
-    parser.add_argument(
+        metavar='TIMES',
+        parse=arguments.factor(1000.0),
+    ),
+    _Switch(
         '--auto-converge',
-        action=argparse.BooleanOptionalAction,
-        help='Slow the instance down when it does not converge.',
-    )
-    parser.add_argument(
+        'Slow the instance down when it does not converge.',
+    ),
+    _Value(
         '--auto-converge-initial',
-        dest='auto_converge_initial_percent',
-        type=arguments.whole_number(0, 99),
-        metavar='PERCENT',
-        help='By how much it is slowed down at first, in percent of its CPU '
+        'By how much it is slowed down at first, in percent of its CPU '
         "time, and by no more than --max-throttle; 0 for the hypervisor's "
         'own, 20 on QEMU.',
-    )
-    parser.add_argument(
+        field='auto_converge_initial_percent',
+        metavar='PERCENT',
+        parse=arguments.whole_number(0, 99),
+    ),
+    _Value(
         '--auto-converge-increment',
-        dest='auto_converge_increment_percent',
-        type=arguments.whole_number(0, 99),
-        metavar='PERCENT',
-        help='By how much more with each further step, made smaller to keep '
+        'By how much more with each further step, made smaller to keep '
         "to --max-throttle; 0 for the hypervisor's own, 10 on QEMU.",
-    )
-    parser.add_argument(
-        '--bandwidth',
-        dest='bandwidth_mib_s',
-        type=arguments.whole_number(0, 1_000_000),
-        metavar='MIB_S',
-        help='Limit of the memory stream in MiB per second; 0 for none.',
-    )
-    parser.add_argument(
-        '--max-downtime',
-        dest='max_downtime_ms',
-        type=arguments.whole_number(1, 2_000_000),
-        metavar='MS',
-        help='Longest stop that the instance is allowed, in milliseconds.',
-    )
-    parser.add_argument(
-        '--max-throttle',
-        dest='max_throttle_percent',
-        type=arguments.whole_number(0, 99),
+        field='auto_converge_increment_percent',
         metavar='PERCENT',
-        help='The most the instance may be slowed down, in percent of its '
+        parse=arguments.whole_number(0, 99),
+    ),
+    _Value(
+        '--bandwidth',
+        'Limit of the memory stream in MiB per second; 0 for none.',
+        field='bandwidth_mib_s',
+        metavar='MIB_S',
+        parse=arguments.whole_number(0, 1000000),
+    ),
+    _Value(
+        '--max-downtime',
+        'Longest stop that the instance is allowed, in milliseconds.',
+        field='max_downtime_ms',
+        metavar='MS',
+        parse=arguments.whole_number(1, 2000000),
+    ),
+    _Value(
+        '--max-throttle',
+        'The most the instance may be slowed down, in percent of its '
         'CPU time; 0 for not at all.',
-    )
-    parser.add_argument(
+        field='max_throttle_percent',
+        metavar='PERCENT',
+        parse=arguments.whole_number(0, 99),
+    ),
+    _Value(
         '--time-limit',
-        dest='time_limit_seconds',
-        type=arguments.whole_number(0, 10_000_000),
-        metavar='SECONDS',
-        help='End it after so long, by post-copy where allowed, by a stop '
+        'End it after so long, by post-copy where allowed, by a stop '
         'that fits --max-downtime, or by giving up; 0 for no limit. Time in '
         'which disks are copied does not count.',
-    )
-    parser.add_argument(
-        '--parallel-connections',
-        type=arguments.whole_number(0, 255),
-        metavar='N',
-        help='Streams that carry the memory; 0 or 1 for a single one.',
-    )
-    parser.add_argument(
-        '--compression',
-        metavar='METHOD',
-        help='Method that compresses the stream, as xbzrle.',
-    )
-    parser.add_argument(
-        '--tls',
-        action=argparse.BooleanOptionalAction,
-        help='Encrypt the stream.',
-    )
-    parser.add_argument(
-        '--copy-storage',
-        action=argparse.BooleanOptionalAction,
-        help='Copy disks along that are files which only the source has.',
-    )
-    parser.add_argument(
-        '--storage-time-limit',
-        dest='storage_time_limit_seconds',
-        type=arguments.whole_number(0, 10_000_000),
+        field='time_limit_seconds',
         metavar='SECONDS',
-        help='Give up when the disks take longer; 0 for no limit.',
-    )
-    parser.add_argument(
+        parse=arguments.whole_number(0, 10000000),
+    ),
+    _Value(
+        '--parallel-connections',
+        'Streams that carry the memory; 0 or 1 for a single one.',
+        metavar='N',
+        parse=arguments.whole_number(0, 255),
+    ),
+    _Value(
+        '--compression',
+        'Method that compresses the stream, as xbzrle.',
+        metavar='METHOD',
+    ),
+    _Switch(
+        '--tls',
+        'Encrypt the stream.',
+    ),
+    _Switch(
+        '--copy-storage',
+        'Copy disks along that are files which only the source has.',
+    ),
+    _Value(
+        '--storage-time-limit',
+        'Give up when the disks take longer; 0 for no limit.',
+        field='storage_time_limit_seconds',
+        metavar='SECONDS',
+        parse=arguments.whole_number(0, 10000000),
+    ),
+    _Switch(
         '--keep-source-disks',
-        action=argparse.BooleanOptionalAction,
-        help='Leave what was copied on the source as well.',
-    )
-    parser.add_argument(
+        'Leave what was copied on the source as well.',
+    ),
+    _Value(
         '--profile',
-        choices=tuple(str(one) for one in request.Profile),
-        help='How much is tried before it is given up: balance, as another '
+        'How much is tried before it is given up: balance, as another '
         'instance would do; drain, as it must go.',
-    )
-    parser.add_argument(
+        choices=tuple(str(one) for one in request.Profile),
+    ),
+    _Value(
         '--convergence',
-        metavar='NAME',
-        help='Plugin that decides whether the copy converges, and what to do '
+        'Plugin that decides whether the copy converges, and what to do '
         'where it does not (default: [migration] convergence); '
         "'kvm-balancer plugins' lists them.",
-    )
+        metavar='NAME',
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what goes before the options of group ``[migration]``."""
+    for one in _ARGUMENTS:
+        one.add(parser)
 
 
 def options(
