@@ -6,8 +6,15 @@ purpose is neither, nor is one that others have come to share. While the fault
 lasts the peak stands: what the network cannot carry now is no measure of what
 it could. A fault can be put up with, for want of another link, but it is one
 until the link is sound again.
+
+Neither is one sample of much: a hypervisor reckons its figure over a tenth of
+a second, in which a slow link takes a handful of pieces, one more or less. So
+a fall has to show in what was sent between two looks as well; and the peak is
+what was sustained, half of the time at least, as no burst is, nor what fills
+the buffers of a stream that begins.
 """
 
+import collections
 import math
 import statistics
 
@@ -16,8 +23,10 @@ ALPHA = 0.4
 #: The peak of a sound link is forgotten by half in this time, so that a
 #: burst at the start is no measure for ever.
 PEAK_HALF_LIFE_SECONDS = 120.0
-#: Samples before the peak is taken: the first ones are of a stream that
-#: starts. Their median is not lowered by a fault that came with the last.
+#: The peak is the highest median of so many samples in a row,
+PEAK_SAMPLES = 5
+#: and of so many at first: it is not lowered by a fault that came with the
+#: last of them.
 WARM_UP_SAMPLES = 3
 #: Less than this share of the peak is a fault,
 FAULT_SHARE = 0.5
@@ -44,7 +53,9 @@ class Link:
         self._lone_mib_s = 0.0
         self._now_mib_s = 0.0
         self._samples = 0
-        self._first_mib_s: list[float] = []
+        self._newest_mib_s: collections.deque[float] = collections.deque(
+            maxlen=PEAK_SAMPLES
+        )
         self._sampled_at = 0.0
         # the next sample is of a link that nothing is known of,
         self._anew = True
@@ -53,8 +64,14 @@ class Link:
         self._raised = False
         self._put_up_with = False
 
-    def sample(self, bandwidth_mib_s: float, at: float) -> None:
-        """Take in what was measured; nothing is a measure once it flowed."""
+    def sample(
+        self, bandwidth_mib_s: float, at: float, sent_mib_s: float = 0.0
+    ) -> None:
+        """Take in what was measured; nothing is a measure once it flowed.
+
+        :param sent_mib_s: what went across for a while before it, where that
+            is known: without, one sample is enough of a fall
+        """
         if bandwidth_mib_s <= 0.0 and not self._samples:
             return
         aged = max(0.0, at - self._sampled_at) if self._samples else 0.0
@@ -67,7 +84,9 @@ class Link:
         self.bandwidth_mib_s += weight * (
             bandwidth_mib_s - self.bandwidth_mib_s
         )
-        self._now_mib_s = min(bandwidth_mib_s, self.bandwidth_mib_s)
+        self._now_mib_s = min(
+            max(bandwidth_mib_s, sent_mib_s), self.bandwidth_mib_s
+        )
         if self._raised:
             # partly of a lower limit: neither a fault nor the end of one
             return
@@ -84,12 +103,11 @@ class Link:
             self._heal()
             self.bandwidth_mib_s = bandwidth_mib_s
         self._peak_mib_s *= 0.5 ** (aged / PEAK_HALF_LIFE_SECONDS)
-        carried = self.bandwidth_mib_s
-        if self._samples <= WARM_UP_SAMPLES:
-            self._first_mib_s.append(bandwidth_mib_s)
-            carried = max(carried, statistics.median(self._first_mib_s))
+        self._newest_mib_s.append(bandwidth_mib_s)
         if self._samples >= WARM_UP_SAMPLES:
-            carried = min(carried, self._limit_mib_s)
+            carried = min(
+                statistics.median(self._newest_mib_s), self._limit_mib_s
+            )
             self._peak_mib_s = max(self._peak_mib_s, carried)
 
     @property

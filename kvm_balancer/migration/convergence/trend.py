@@ -85,14 +85,14 @@ class Trend:
             if not self.link.known:
                 self.link.sample(told, at)
             return
-        sent = self.pulse.sent_mib_s
+        sent = self.pulse.sustained_mib_s
         seen = told if 0.0 < BELIED * told <= sent else sent
         half = self.bandwidth_mib_s / 2.0
         if seen < half <= self.pulse.cleared_mib_s:
             # pages of zeros, or of little news: the link waits for them
             self.link.wait(at)
             return
-        self.link.sample(seen, at)
+        self.link.sample(seen, at, sent)
 
     def _late_mib(self, statistics: events.Statistics, at: float) -> float:
         """Return what was sent between a boundary and its statistics."""

@@ -7,8 +7,13 @@ one before showed, the time of the job included, is none: it is repeated
 while the hypervisor does not answer.
 """
 
+import collections
+
 from kvm_balancer.migration import events
 from kvm_balancer.migration import qemu
+
+#: Over so long at least a stream is looked at before it is said to be slow.
+SUSTAINED_SECONDS = 0.5
 
 
 class Pulse:
@@ -17,7 +22,6 @@ class Pulse:
     :ivar seen_at: when something new was last seen, seconds since the epoch
     :ivar beat_at: when it last showed that something had gone across
     :ivar beats: the newest of these looks showed it
-    :ivar sent_mib_s: what went over the network before it
     :ivar cleared_mib_s: by how much less memory was left to be sent, in the
         same pass: far more than was sent where its pages are zeros
     """
@@ -26,16 +30,29 @@ class Pulse:
         self.seen_at = 0.0
         self.beat_at = 0.0
         self.beats = False
-        self.sent_mib_s = 0.0
         self.cleared_mib_s = 0.0
         self._last: events.Statistics | None = None
         self._since: events.Statistics | None = None
         self._since_at = 0.0
+        #: what had been transferred when, oldest first
+        self._carried: collections.deque[tuple[float, float]] = (
+            collections.deque()
+        )
 
     @property
     def quiet_seconds(self) -> float:
         """How long nothing has gone across, as far as was seen."""
         return self.seen_at - self.beat_at
+
+    @property
+    def sustained_mib_s(self) -> float:
+        """What went over the network for half a second at least.
+
+        Between two looks that follow each other closely a hypervisor may not
+        have had its turn.
+        """
+        (began, before), (ended, now) = self._carried[0], self._carried[-1]
+        return (now - before) / (ended - began) if ended > began else 0.0
 
     def is_new(self, seen: events.Statistics) -> bool:
         """Say whether *seen* tells anything that was not told before."""
@@ -54,6 +71,8 @@ class Pulse:
         before = self._since
         if before is None or seen.transferred_mib < before.transferred_mib:
             self._begin(seen, at)
+            self._carried.clear()
+            self._carried.append((0.0, seen.transferred_mib))
             self.beat_at = self.seen_at
             return False
         seconds = self._seconds(before, seen, at)
@@ -63,12 +82,20 @@ class Pulse:
         cleared = 0.0
         if seen.iteration == before.iteration:
             cleared = max(0.0, before.remaining_mib - seen.remaining_mib)
-        self.sent_mib_s, self.cleared_mib_s = sent / seconds, cleared / seconds
+        self.cleared_mib_s = cleared / seconds
+        self._keep(seen.transferred_mib, seconds)
         self.beats = sent > 0.0
         if self.beats:
             self.beat_at = self.seen_at
         self._begin(seen, at)
         return True
+
+    def _keep(self, transferred_mib: float, seconds: float) -> None:
+        carried = self._carried
+        ended = carried[-1][0] + seconds
+        carried.append((ended, transferred_mib))
+        while ended - carried[1][0] >= SUSTAINED_SECONDS:
+            carried.popleft()
 
     def _begin(self, seen: events.Statistics, at: float) -> None:
         self._since, self._since_at = seen, at

@@ -2,7 +2,12 @@
 
 import unittest
 
+import hypothesis
+from hypothesis import strategies
+
+from kvm_balancer.migration import events
 from kvm_balancer.migration.convergence import link
+from kvm_balancer.migration.convergence import trend
 
 
 def seen(*samples):
@@ -13,7 +18,84 @@ def seen(*samples):
     return found
 
 
+def looks(mib_s):
+    """Return statistics of a steady stream, and when they are of.
+
+    The hypervisor has its turn now and then, and tells of a tenth of a second
+    in which it had more of them, or fewer.
+    """
+    each = strategies.tuples(
+        strategies.floats(0.1, 0.6),
+        strategies.floats(0.0, 0.15),
+        strategies.floats(0.4, 1.2),
+    )
+
+    def shown(drawn):
+        at = 0.0
+        for after, behind, told in drawn:
+            at += after
+            sent = mib_s * (at - min(behind, after / 2.0))
+            yield (
+                at,
+                events.Statistics(
+                    elapsed_ms=1000.0 * at,
+                    total_mib=1e6,
+                    transferred_mib=sent,
+                    remaining_mib=1e6 - sent,
+                    bandwidth_mib_s=told * mib_s,
+                    iteration=1,
+                ),
+            )
+
+    return strategies.lists(each).map(shown)
+
+
+class TrendTest(unittest.TestCase):
+    @hypothesis.given(
+        strategies.sampled_from((0.5, 4.0, 100.0)).flatmap(looks)
+    )
+    def test_a_steady_stream_has_no_fault_however_it_is_looked_at(self, shown):
+        found = trend.Trend()
+        for at, statistics in shown:
+            found.measure(statistics, at, False)
+            self.assertIsNone(found.link.collapsed_since, at)
+
+
+_MIB_S = strategies.floats(0.1, 5000.0)
+
+
 class LinkTest(unittest.TestCase):
+    @hypothesis.given(
+        _MIB_S,
+        strategies.floats(1.0, 100.0),
+        strategies.lists(
+            strategies.tuples(
+                strategies.floats(0.4, 1.3), strategies.floats(0.8, 1.2)
+            )
+        ),
+    )
+    def test_a_steady_link_has_no_fault(self, mib_s, burst, seen):
+        """Buffers fill at first; what is told comes in pieces."""
+        found = link.Link()
+        found.sample(burst * mib_s, 0.0, burst * mib_s)
+        for number, (told, sent) in enumerate(seen, start=1):
+            # as often too high as too low, by less than half of it all
+            rate = mib_s if number % 2 else told * mib_s
+            found.sample(rate, number / 2.0, sent * mib_s)
+            self.assertIsNone(found.collapsed_since, number)
+
+    @hypothesis.given(
+        _MIB_S,
+        strategies.floats(0.001, 0.95 * link.FAULT_SHARE),
+        strategies.integers(link.WARM_UP_SAMPLES, 100),
+    )
+    def test_a_fault_is_seen_with_the_first_sample_of_it(
+        self, mib_s, level, sound
+    ):
+        found = seen(*[mib_s] * sound)
+        found.sample(level * mib_s, sound / 2.0, level * mib_s)
+        self.assertEqual(sound / 2.0, found.collapsed_since)
+
     def test_a_fault_that_comes_while_it_starts_is_seen(self):
         for samples in ((100.0, 100.0), (100.0, 100.0, 5.0)):
             with self.subTest(samples):

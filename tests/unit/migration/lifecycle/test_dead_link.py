@@ -331,7 +331,7 @@ class PulseTest(unittest.TestCase):
         for at in (1.0, 1.5, 1.501):
             seen.take(stream.look(at, 0.0 if at > 1.5 else 10.0), at)
         self.assertTrue(seen.beats)
-        self.assertAlmostEqual(10.0, seen.sent_mib_s)
+        self.assertAlmostEqual(10.0, seen.sustained_mib_s)
 
     def test_stale_looks_are_no_samples(self):
         found = trend.Trend()
