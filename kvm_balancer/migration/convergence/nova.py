@@ -63,6 +63,7 @@ class Nova(contract.Convergence):
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         self._options = request.Options()
+        self._network = familiar.Network(self._options)
         self._post_copy = False
         self._begun_at: float | None = None
         self._memory_at = 0.0
@@ -89,6 +90,7 @@ class Nova(contract.Convergence):
         at: float,
     ) -> contract.Settings:
         self._options = familiar.settle_throttle(options)
+        self._network = familiar.Network(options)
         if options.post_copy:
             # Nova takes one of the two.
             self._options = dataclasses.replace(
@@ -101,10 +103,22 @@ class Nova(contract.Convergence):
         self._limit_ms = self.downtime_ms(self._step(self._elapsed(at)))
         return contract.Settings(self._options, self._limit_ms)
 
+    def bandwidth_limited(self, mib_s: int, at: float) -> None:
+        self._network.limit(mib_s)
+
+    def link_shared(self, streams: int, at: float) -> None:
+        self._network.share(streams)
+
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
 
     def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> contract.Decision:
+        self._network.take(statistics, at, boundary)
+        return self._network.heed(self._decide(statistics, at, boundary), at)
+
+    def _decide(
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:
         self._memory_mib = max(self._memory_mib, statistics.total_mib)

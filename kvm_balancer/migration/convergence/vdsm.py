@@ -76,6 +76,7 @@ class Vdsm(contract.Convergence):
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         self._options = request.Options()
+        self._network = familiar.Network(self._options)
         self._post_copy = False
         self._begun_at = 0.0
         self._limit_ms = 0
@@ -95,6 +96,7 @@ class Vdsm(contract.Convergence):
         at: float,
     ) -> contract.Settings:
         self._options = familiar.settle_throttle(options)
+        self._network = familiar.Network(options)
         self._post_copy = options.post_copy
         self._begun_at = at
         name = self.params.schedule
@@ -104,10 +106,22 @@ class Vdsm(contract.Convergence):
         self._limit_ms = min(FIRST_DOWNTIME_MS, options.max_downtime_ms)
         return contract.Settings(self._options, self._limit_ms)
 
+    def bandwidth_limited(self, mib_s: int, at: float) -> None:
+        self._network.limit(mib_s)
+
+    def link_shared(self, streams: int, at: float) -> None:
+        self._network.share(streams)
+
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
 
     def judge(
+        self, statistics: events.Statistics, at: float, boundary: bool
+    ) -> contract.Decision:
+        self._network.take(statistics, at, boundary)
+        return self._network.heed(self._decide(statistics, at, boundary), at)
+
+    def _decide(
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:
         limit = self._options.time_limit_seconds

@@ -10,6 +10,8 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import link
+from kvm_balancer.migration.convergence import nova
+from kvm_balancer.migration.convergence import vdsm
 from tests.unit.migration import streams
 
 _LOOK_SECONDS = 0.5
@@ -29,10 +31,10 @@ _PATIENCE = (
 class _Copy:
     """A policy that is shown a copy, twice a second."""
 
-    def __init__(self, **options):
+    def __init__(self, policy=None, **options):
         options.setdefault('post_copy', True)
         options.setdefault('auto_converge', False)
-        self.policy = adaptive.Adaptive()
+        self.policy = policy or adaptive.Adaptive()
         self.policy.begin(request.Options(**options), None, 0.0)
         self.stream = streams.Stream()
         self.iteration = 1
@@ -245,3 +247,50 @@ class TraceTest(unittest.TestCase):
         for seconds, mib_s, pass_seconds, left in trace:
             copy.flow(seconds, mib_s, pass_seconds, left)
         self.assertNotIn(contract.StartPostCopy, copy.kinds)
+
+
+#: What they would begin post-copy by within seconds.
+_FORCED = nova.Params(timeout_seconds=2.0, timeout_action=nova.FORCE_COMPLETE)
+_FAMILIAR = (lambda: nova.Nova(_FORCED), vdsm.Vdsm)
+_LEVELS = st.floats(0.0, 0.95 * link.FAULT_SHARE)
+
+
+class TestFamiliar(unittest.TestCase):
+    """The policies that are taken over from others."""
+
+    def begin(self, make, **options):
+        copy = _Copy(make(), **options)
+        copy.flow(3.0, 100.0, 1.4)
+        self.assertFalse(copy.ended)
+        return copy
+
+    @hypothesis.settings(max_examples=30)
+    @hypothesis.given(
+        st.sampled_from(_FAMILIAR), st.sampled_from(_PATIENCE), _LEVELS
+    )
+    def test_no_post_copy_over_a_link_that_fell(self, make, profile, level):
+        name, seconds = profile
+        copy = self.begin(make, profile=name)
+        copy.flow(seconds - 2.0, 100.0 * level, 2.0)
+        self.assertFalse(copy.ended, copy.decision)
+        self.assertTrue(
+            any('is put off' in one.reason for one in copy.decided)
+        )
+        copy.flow(10.0, 100.0 * level, 2.0)
+        self.assertIsInstance(copy.decision, contract.GiveUp)
+        self.assertIn('a fault of the network', copy.decision.reason)
+
+    @hypothesis.given(st.sampled_from(_FAMILIAR), _LEVELS)
+    def test_it_begins_once_the_link_is_sound_again(self, make, level):
+        copy = self.begin(make)
+        copy.flow(20.0, 100.0 * level, 2.0)
+        copy.flow(20.0, 100.0, 2.0)
+        self.assertIsInstance(copy.decision, contract.StartPostCopy)
+
+    @hypothesis.given(st.sampled_from(_FAMILIAR), st.integers(2, 8))
+    def test_one_that_is_shared_or_limited_has_no_fault(self, make, streams):
+        copy = self.begin(make)
+        copy.policy.link_shared(streams, copy.stream.at)
+        copy.policy.bandwidth_limited(100 // streams, copy.stream.at)
+        copy.flow(30.0, 100.0 / streams, 2.0)
+        self.assertIsInstance(copy.decision, contract.StartPostCopy)
