@@ -29,6 +29,7 @@ from kvm_balancer.service import forecast
 from kvm_balancer.service import measuring
 from kvm_balancer.service import migrations as service
 from kvm_balancer.service import network
+from kvm_balancer.service import reserved
 from kvm_balancer.virt import driver
 
 _WAKE_SECONDS = 0.5
@@ -136,7 +137,7 @@ class Errand:
                 *found,
                 *looked,
                 network.Network(hypervisor, self._network).outgoing(wanted),
-                service.UNRESERVED,
+                reserved.UNRESERVED,
                 preflight.foresee(
                     forecast.predict(
                         seen,

@@ -25,6 +25,7 @@ from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
+from kvm_balancer.service import reserved
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady
 
@@ -52,7 +53,7 @@ class Claimed:
         self._clock = clock
 
     def reserve(
-        self, tell: migrations.Tell, images: tuple[image_room.Need, ...] = ()
+        self, tell: reserved.Tell, images: tuple[image_room.Need, ...] = ()
     ) -> None:
         tell(
             events.Reserved(
@@ -68,7 +69,7 @@ class Claimed:
             )
         )
 
-    def share(self, tell: migrations.Tell) -> None:
+    def share(self, tell: reserved.Tell) -> None:
         """Do nothing: Nova shares its bandwidth out by itself."""
 
     def release(self) -> None:

@@ -11,17 +11,15 @@ import dataclasses
 import logging
 import queue
 import threading
-import time
-from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
-from kvm_balancer.migration import image_room
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
+from kvm_balancer.service import reserved
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady
 
@@ -38,9 +36,6 @@ OnOutcome = collections.abc.Callable[[outcome.Outcome], None]
 #: StoreError: to be told again.
 OnSeen = collections.abc.Callable[[request.Request, knowledge.Knowledge], None]
 
-#: Where events of one migration are put; returns at once.
-Tell = collections.abc.Callable[[events.Event], None]
-
 #: How the machine is set going, at a time.
 Beginning = collections.abc.Callable[
     [float], tuple[instructions.Instruction, ...]
@@ -48,72 +43,6 @@ Beginning = collections.abc.Callable[
 
 #: How often a migration looks at its limits in time when nothing happens.
 TICK_SECONDS = 1.0
-
-
-class Reservation(Protocol):
-    """What one migration has reserved at its destination."""
-
-    def reserve(
-        self, tell: Tell, images: tuple[image_room.Need, ...] = ()
-    ) -> None:
-        """Begin to ask for it: ``Reserved`` is told once.
-
-        It is kept until it is released or left, and ``BandwidthShared``
-        told meanwhile, from any thread.
-
-        :param images: what the disks need that are copied along
-        """
-
-    def share(self, tell: Tell) -> None:
-        """Share the bandwidth again, for a job that is followed."""
-
-    def release(self) -> None:
-        """Give it back, if there is any; take no long time over it."""
-
-    def leave(self) -> None:
-        """Care for it no longer; it lapses unless it was released."""
-
-
-#: What is said of it where there is nobody to ask.
-UNRESERVED = events.Check(
-    'reservation',
-    events.Verdict.UNKNOWN,
-    'none is reserved, as no executor is asked; what the destination has free '
-    'may be promised to others',
-    'see who is on the way there: kvm-balancer migrations list',
-)
-
-
-class Unreserved:
-    """No reservation: there is nobody who could make it.
-
-    The hypervisor's own look at what is free has to do.
-    """
-
-    def __init__(
-        self, clock: collections.abc.Callable[[], float] = time.time
-    ) -> None:
-        self._clock = clock
-
-    def reserve(
-        self, tell: Tell, images: tuple[image_room.Need, ...] = ()
-    ) -> None:
-        tell(
-            events.Reserved(
-                at=self._clock(),
-                cause='a migration by hand',
-                checks=(UNRESERVED,),
-            )
-        )
-
-    def share(self, tell: Tell) -> None:
-        """Do nothing: nobody shares it out."""
-
-    def release(self) -> None:
-        """Do nothing: nothing was promised."""
-
-    def leave(self) -> None:
-        """Do nothing: nothing was promised."""
 
 
 class MigrationRunner:
@@ -138,7 +67,7 @@ class MigrationRunner:
         on_progress: OnProgress,
         on_outcome: OnOutcome,
         clock: steady.Clock | None = None,
-        reservation: Reservation | None = None,
+        reservation: reserved.Reservation | None = None,
         on_seen: OnSeen = lambda _wanted, _known: None,
     ) -> None:
         self._life = life
@@ -151,7 +80,9 @@ class MigrationRunner:
         self._on_outcome = on_outcome
         self._clock = clock or steady.SteadyClock()
         self._reservation = (
-            Unreserved(self._clock) if reservation is None else reservation
+            reserved.Unreserved(self._clock)
+            if reservation is None
+            else reservation
         )
         #: None tells the thread that it is to leave
         self._events: queue.SimpleQueue[events.Event | None] = (

@@ -19,8 +19,8 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import image_room
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
-from kvm_balancer.service import migrations
 from kvm_balancer.service import network as networks
+from kvm_balancer.service import reserved
 from kvm_balancer.service import sharing
 from kvm_balancer.virt import driver
 
@@ -106,7 +106,7 @@ class Reservations:
         return made
 
 
-class Reservation(migrations.Reservation):
+class Reservation(reserved.Reservation):
     """The lease of one migration.
 
     :param claim: None for that of an earlier run: see :meth:`keep`
@@ -137,14 +137,14 @@ class Reservation(migrations.Reservation):
 
     def reserve(
         self,
-        tell: migrations.Tell,
+        tell: reserved.Tell,
         images: tuple[image_room.Need, ...] = (),
     ) -> None:
         if self._claim is not None:
             self._claim = dataclasses.replace(self._claim, images=images)
         self._spawn(lambda: self._run(tell))
 
-    def share(self, tell: migrations.Tell) -> None:
+    def share(self, tell: reserved.Tell) -> None:
         if self._adopted:
             self._join(0.0, tell)
 
@@ -182,7 +182,7 @@ class Reservation(migrations.Reservation):
             self._thread = made
         return made
 
-    def _run(self, tell: migrations.Tell) -> None:
+    def _run(self, tell: reserved.Tell) -> None:
         try:
             seconds = self._ask_first(tell)
             while seconds and not self._over.wait(_pause(seconds)):
@@ -252,7 +252,7 @@ class Reservation(migrations.Reservation):
             ),
         )
 
-    def _ask_first(self, tell: migrations.Tell) -> float:
+    def _ask_first(self, tell: reserved.Tell) -> float:
         """Ask for a lease, and tell; return how long it is kept.
 
         Whatever goes wrong is told as well: the migration waits for a word.
@@ -296,7 +296,7 @@ class Reservation(migrations.Reservation):
             'destination',
         )
 
-    def _join(self, left_mib_s: float, tell: migrations.Tell) -> None:
+    def _join(self, left_mib_s: float, tell: reserved.Tell) -> None:
         self._shared.join(
             self._wanted.migration_id,
             self._wanted.options.bandwidth_mib_s,
