@@ -41,11 +41,14 @@ class Answer:
     :ivar lease_seconds: the lease holds so long; 0 where it was refused
     :ivar bandwidth_mib_s: what its network leaves to the stream, MiB/s; 0
         for all of it
+    :ivar streams: how many come to it at a time, this one among them; 1 from
+        an executor that does not tell
     """
 
     checks: tuple[events.Check, ...]
     lease_seconds: float = 0.0
     bandwidth_mib_s: float = 0.0
+    streams: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,6 +103,11 @@ def decode_answer(payload: object) -> Answer:
         raise errors.DocumentError(
             f'{ANSWER_SCHEMA}: {answer.lease_seconds:g} s and '
             f'{answer.bandwidth_mib_s:g} MiB/s: neither can be less than 0'
+        )
+    if answer.streams < 1:
+        raise errors.DocumentError(
+            f'{ANSWER_SCHEMA}: {answer.streams} streams, which do not count '
+            'the one that is answered'
         )
     if not (_refuses(answer) or _grants(answer)):
         raise errors.DocumentError(

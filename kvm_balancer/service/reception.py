@@ -323,4 +323,5 @@ class Reception:
             ),
             lease_seconds=self._params.lease_seconds,
             bandwidth_mib_s=share,
+            streams=max(1, len(caps)),
         )

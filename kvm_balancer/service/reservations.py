@@ -146,7 +146,7 @@ class Reservation(reserved.Reservation):
 
     def share(self, tell: reserved.Tell) -> None:
         if self._adopted:
-            self._join(0.0, tell)
+            self._join(messages.Answer(()), tell)
 
     def keep(self, look: Look) -> None:
         """Renew the lease of an earlier run, until it is released or left.
@@ -263,7 +263,7 @@ class Reservation(reserved.Reservation):
             answer = self._ask()
             if answer.lease_seconds > 0:
                 # Before the start is: it begins with its limit.
-                self._join(answer.bandwidth_mib_s, tell)
+                self._join(answer, tell)
         except errors.KVMBalancerError as error:
             answer = messages.Answer((self._silent(error),))
         except Exception as error:
@@ -296,11 +296,11 @@ class Reservation(reserved.Reservation):
             'destination',
         )
 
-    def _join(self, left_mib_s: float, tell: reserved.Tell) -> None:
+    def _join(self, answer: messages.Answer, tell: reserved.Tell) -> None:
         self._shared.join(
             self._wanted.migration_id,
             self._wanted.options.bandwidth_mib_s,
-            left_mib_s,
+            answer.bandwidth_mib_s,
             self._wanted.destination,
             lambda limit, streams, why: tell(
                 events.BandwidthShared(
@@ -308,6 +308,7 @@ class Reservation(reserved.Reservation):
                 )
             ),
             self._carries(),
+            answer.streams,
         )
 
     def _carries(self) -> float | None:
@@ -330,7 +331,9 @@ class Reservation(reserved.Reservation):
                 self._note('; '.join(one.reason for one in answer.checks))
                 return before
             self._shared.leave_to(
-                self._wanted.migration_id, answer.bandwidth_mib_s
+                self._wanted.migration_id,
+                answer.bandwidth_mib_s,
+                answer.streams,
             )
         except errors.KVMBalancerError as error:
             self._note(str(error))

@@ -24,6 +24,7 @@ class _Stream:
 
     :ivar own_mib_s: limit of its request; 0 for none
     :ivar left_mib_s: what its destination leaves to it; 0 for all
+    :ivar left_streams: how many come in there, and itself
     :ivar told_mib_s: the limit that it was last told
     :ivar told_streams: how many it was last told to share with, and itself
     :ivar carries_mib_s: what the interface carries by which it leaves; None
@@ -37,6 +38,7 @@ class _Stream:
     tell: Tell
     carries_mib_s: float | None = None
     told_streams: int = 1
+    left_streams: int = 1
 
     @property
     def cap_mib_s(self) -> float:
@@ -71,12 +73,14 @@ class Sharing:
         destination: str,
         tell: Tell,
         carries_mib_s: float | None = None,
+        left_streams: int = 1,
     ) -> None:
         """Let a migration share; it and the others are told what changes.
 
         :param tell: told under a lock, so that no word overtakes another
         :param carries_mib_s: the interface by which it leaves, MiB/s; None
             where that is not known
+        :param left_streams: how many come in at its destination, and itself
         """
         with self._lock:
             self._streams[migration_id] = _Stream(
@@ -86,15 +90,22 @@ class Sharing:
                 destination,
                 tell,
                 carries_mib_s,
+                left_streams=left_streams,
             )
             self._share()
 
-    def leave_to(self, migration_id: str, left_mib_s: float) -> None:
-        """Take note of what a migration's destination leaves to it now."""
+    def leave_to(
+        self, migration_id: str, left_mib_s: float, left_streams: int = 1
+    ) -> None:
+        """Take note of what a migration's destination leaves to it now.
+
+        :param left_streams: how many come in there, and itself
+        """
         with self._lock:
             stream = self._streams.get(migration_id)
-            if stream is not None and stream.left_mib_s != left_mib_s:
+            if stream is not None:
                 stream.left_mib_s = left_mib_s
+                stream.left_streams = left_streams
                 self._share()
 
     def leave(self, migration_id: str) -> None:
@@ -145,9 +156,10 @@ class Sharing:
     def _share(self) -> None:
         caps = {name: one.cap_mib_s for name, one in self._streams.items()}
         limits = bandwidth.limits(self._carries_mib_s, caps)
-        count = len(caps)
         for name, stream in self._streams.items():
             limit = limits[name]
+            # The end that more streams share leaves less to each.
+            count = max(len(caps), stream.left_streams)
             if (limit, count) != (stream.told_mib_s, stream.told_streams):
                 stream.told_mib_s, stream.told_streams = limit, count
                 stream.tell(limit, count, self._why(stream, limit))

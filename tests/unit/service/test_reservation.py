@@ -289,17 +289,16 @@ class ReceptionTest(Ground):
         )
 
     def test_those_that_come_share_the_network(self):
-        first = self.reception.reserve(ask('a'))
-        self.assertEqual(0.0, first.bandwidth_mib_s)
-        self.assertEqual(
-            50.0, self.reception.reserve(ask('b')).bandwidth_mib_s
-        )
+        def left(name):
+            answer = self.reception.reserve(ask(name))
+            return answer.bandwidth_mib_s, answer.streams
+
+        self.assertEqual((0.0, 1), left('a'))
+        self.assertEqual((50.0, 2), left('b'))
         # who was there first learns it when its lease is renewed
-        self.assertEqual(
-            50.0, self.reception.reserve(ask('a')).bandwidth_mib_s
-        )
+        self.assertEqual((50.0, 2), left('a'))
         self.reception.release('m-b')
-        self.assertEqual(0.0, self.reception.reserve(ask('a')).bandwidth_mib_s)
+        self.assertEqual((0.0, 1), left('a'))
 
     def test_who_lapsed_has_no_share_of_the_network(self):
         self.reception.reserve(ask('gone'))
@@ -692,6 +691,23 @@ class SharingTest(unittest.TestCase):
         self.join('c')
         self.shared.leave('b')
         self.assertEqual([(20, 2), (20, 3), (20, 2)], told)
+
+    def test_who_shares_what_comes_in_hears_how_many_do(self):
+        """The end that more share counts, and both may be left."""
+        told = []
+        self.shared.join(
+            'a',
+            20.0,
+            0.0,
+            'there',
+            lambda *said: told.append(said[:2]),
+            left_streams=3,
+        )
+        self.join('b')
+        self.shared.leave_to('a', 0.0, 4)
+        self.shared.leave_to('a', 0.0, 1)
+        self.shared.leave('b')
+        self.assertEqual([(20, 3), (20, 4), (20, 2), (20, 1)], told)
 
     def test_what_a_destination_leaves_goes_to_the_others(self):
         self.join('a')
