@@ -146,7 +146,7 @@ class Besides:
 
         lost: tuple[str, ...] = ()
         with contextlib.suppress(errors.KVMBalancerError):
-            lost = self._links.source.call(look)
+            lost = self._links.source.ask(look)
         if lost:
             self._note(
                 'the locks',
