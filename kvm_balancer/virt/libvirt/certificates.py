@@ -5,7 +5,7 @@ before anything is copied: the destination is the server, the source its
 client. Which folder that is, libvirt's configuration says.
 
 What reads certificates is loaded with the first that is looked at: it takes
-9 MiB, and most hosts encrypt nothing.
+7 MiB, and most hosts encrypt nothing.
 """
 
 import datetime
