@@ -122,6 +122,13 @@ class Filter(abc.ABC):
             if gone:
                 state.take_back(unit[:gone], home)
 
+    def idle(self, fleet: columns.Fleet) -> bool:
+        """Say whether it has nothing to say of *fleet*, whatever is moved.
+
+        It is not asked at all then. By default it never is idle.
+        """
+        return False
+
     def nearest(
         self,
         state: placement.Placement,

@@ -21,6 +21,9 @@ class GroupsFilter(base.Filter):
     dynamic = True
     local = True
 
+    def idle(self, fleet: columns.Fleet) -> bool:
+        return not (fleet.groups.policy == _ANTI_AFFINITY).any()
+
     def passes(
         self,
         state: placement.Placement,
@@ -31,9 +34,10 @@ class GroupsFilter(base.Filter):
         if not len(rows):
             return base.ALL
         passed = np.ones((len(instances), len(hosts)), np.bool_)
-        for group in np.unique(groups).tolist():
+        place = _places(state.fleet, hosts)
+        for group in set(groups.tolist()):
             mine = rows[groups == group]
-            _shut(passed, state, group, mine, hosts)
+            _shut(passed, state, group, mine, place)
         return passed
 
     def passes_together(
@@ -47,6 +51,7 @@ class GroupsFilter(base.Filter):
         if not len(rows):
             return base.ALL
         passed = np.ones((len(first), len(hosts)), np.bool_)
+        place = _places(state.fleet, hosts)
         units = np.searchsorted(first, rows, side='right') - 1
         for group in np.unique(groups).tolist():
             mine, together = np.unique(
@@ -54,7 +59,7 @@ class GroupsFilter(base.Filter):
             )
             for coming in np.unique(together).tolist():
                 those = mine[together == coming]
-                _shut(passed, state, group, those, hosts, coming)
+                _shut(passed, state, group, those, place, coming)
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
@@ -102,23 +107,29 @@ def _memberships(
     return found[:, 0], found[:, 1]
 
 
+def _places(fleet: columns.Fleet, hosts: columns.Ints) -> columns.Ints:
+    """Return the place of each host among *hosts*; -1 for none."""
+    place = np.full(len(fleet.hosts), -1, np.int32)
+    place[hosts] = np.arange(len(hosts))
+    return place
+
+
 def _shut(
     passed: columns.Bools,
     state: placement.Placement,
     group: int,
     rows: columns.Ints,
-    hosts: columns.Ints,
+    place: columns.Ints,
     coming: int = 1,
 ) -> None:
     """Refuse to *rows* the hosts that may not take *coming* more of a group.
 
-    :param passed: the answer so far, shape ``(n, len(hosts))``
+    :param passed: the answer so far, shape ``(n, hosts that are asked for)``
+    :param place: of every host among those; -1 for none
     """
     if coming > int(state.fleet.groups.max_per_host[group]):
         passed[rows] = False
         return
-    place = np.full(len(state.fleet.hosts), -1, np.int32)
-    place[hosts] = np.arange(len(hosts))
     full = place[_full_hosts(state, group, coming)]
     full = full[full >= 0]
     if len(full):

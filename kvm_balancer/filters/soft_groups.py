@@ -27,6 +27,9 @@ class SoftGroupsFilter(base.Filter):
     local = True
     wish = True
 
+    def idle(self, fleet: columns.Fleet) -> bool:
+        return not np.isin(fleet.groups.policy, _SOFT).any()
+
     def passes(
         self,
         state: placement.Placement,
@@ -43,8 +46,6 @@ class SoftGroupsFilter(base.Filter):
         first: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        if not np.isin(state.fleet.groups.policy, _SOFT).any():
-            return base.ALL
         passed = np.ones((len(first), len(hosts)), np.bool_)
         for unit, group, size in _memberships(state, members, first):
             home = int(state.host[members[first[unit]]])

@@ -38,6 +38,8 @@ class Admission(inquiry.Inquiry):
         found = np.zeros(len(fleet.instances), np.int64)
         for one in self.filters:
             keys = None
+            if self.idle(one):
+                continue
             if not one.dynamic:
                 try:
                     keys = one.classes(fleet)

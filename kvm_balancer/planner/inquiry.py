@@ -39,6 +39,14 @@ class Inquiry:
             f'{type(error).__name__}: {error}',
         )
 
+    def idle(self, one: base.Filter) -> bool:
+        """Say whether a filter need not be asked about this fleet at all."""
+        try:
+            return one.idle(self.state.fleet)
+        except Exception as error:
+            self.note(one, error)
+            return False
+
     def ask(
         self,
         one: base.Filter,
@@ -162,6 +170,6 @@ def _checked(answer: columns.Bools, shape: tuple[int, int]) -> columns.Bools:
     """
     found: columns.Bools
     found = np.asarray(answer, np.bool_)
-    if found.shape != shape:
+    if found.shape != shape and found is not base.ALL:
         np.broadcast_to(found, shape)
     return found
