@@ -82,6 +82,14 @@ class Admission(inquiry.Inquiry):
         kinds = self._class_of[instances]
         if not self._known[kinds].all():
             self._masks(kinds, instances)
+        return self._masks_of(kinds, hosts)
+
+    def _masks_of(
+        self, kinds: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Return the masks of *kinds*; the fewer of both are picked first."""
+        if len(kinds) < len(self._known):
+            return self._mask[kinds][:, hosts]
         return self._mask[:, hosts][kinds]
 
     def besides(
@@ -112,7 +120,7 @@ class Admission(inquiry.Inquiry):
         kinds = self._class_of[instances]
         if not self._known[kinds].all():
             self._masks(kinds, instances)
-        passed = self._mask[:, hosts][kinds]
+        passed = self._masks_of(kinds, hosts)
         for one in self._asked:
             if wishes or not one.wish:
                 answer = self.answer(one, instances, hosts)

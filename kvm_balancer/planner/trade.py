@@ -95,6 +95,11 @@ class Trade:
         self._cells_within = _CELLS + _CELLS_A_HOST * len(work.fleet.hosts)
         self._cells = _CELLS_BEYOND if self._beyond else self._cells_within
         self._loose = np.flatnonzero(self._now.loose).astype(np.int32)
+        # nothing leaves its zone, so what is there need be told once
+        zone = work.fleet.hosts.zone[self._now.home[self._loose]]
+        self._loose_in = [
+            self._loose[zone == one] for one in range(len(work.fleet.zones))
+        ]
         self._price = self._first_price()
 
     def run(self) -> layout.Snapshot:
@@ -196,7 +201,8 @@ class Trade:
         self, hosts: columns.Ints
     ) -> tuple[columns.Ints, columns.Ints]:
         """Return the units of *hosts* to look at, and which make room."""
-        now, loose = self._now, self._loose
+        now = self._now
+        loose = self._loose_in[int(self._work.fleet.hosts.zone[hosts[0]])]
         inside = np.zeros(len(now.away), np.bool_)
         inside[hosts] = True
         units = loose[inside[now.at[loose]]]
