@@ -56,56 +56,84 @@ class Failover:
             the last time, shape ``(hosts,)``
         """
         hosts = np.flatnonzero(active).astype(np.int32)
-        room = self._offered - used
         home = self._work.state.host
-        order = np.argsort(home, kind='stable').astype(np.int32)
-        ends = np.searchsorted(home[order], hosts, side='right')
-        begins = np.searchsorted(home[order], hosts, side='left')
+        room = self._offered - used + _SLACK
         goes = self._goes.copy()
         gone = ~active[goes] | (goes == home) | (goes < 0)
         # rules of groups are about who has come
         gone |= self._work.fleet.grouped & touched[goes]
         goes[gone] = -1
-        asked = list(
-            zip(hosts.tolist(), begins.tolist(), ends.tolist(), strict=True)
-        )
+        rows = np.flatnonzero(active[home]).astype(np.int32)
+        rows = rows[np.argsort(home[rows], kind='stable')]
+        self._forget_full(rows, goes, room)
+        lost = rows[goes[rows] < 0]
+        allowed = self._allowed(lost, hosts)
+        asked = np.unique(home[lost])
         # who had no way the last time most likely has none now
-        asked.sort(key=lambda one: one[0] != self._hardest)
-        for host, begin, end in asked:
-            rows = order[begin:end]
-            there = self._stands(rows, goes[rows], room)
-            if (there < 0).any():
-                others = hosts[hosts != host]
-                found = self._search(rows, there, others, room, tight=False)
-                if found is None:
-                    nowhere = np.full_like(there, -1)
-                    found = self._search(rows, nowhere, others, room)
-                if found is None:
-                    self._hardest = host
-                    return False
-                there = found
-            goes[rows] = there
+        asked = asked[np.argsort(asked != self._hardest, kind='stable')]
+        begins = np.searchsorted(home[rows], asked, side='left')
+        ends = np.searchsorted(home[rows], asked, side='right')
+        first = np.searchsorted(home[lost], asked, side='left')
+        last = np.searchsorted(home[lost], asked, side='right')
+        for place, host in enumerate(asked.tolist()):
+            mine = rows[begins[place] : ends[place]]
+            found = self._search(
+                mine,
+                goes[mine],
+                hosts,
+                room,
+                allowed[first[place] : last[place]],
+            )
+            if found is None:
+                nowhere = np.full_like(mine, -1)
+                every = self._allowed(mine, hosts)
+                found = self._search(mine, nowhere, hosts, room, every, True)
+            if found is None:
+                self._hardest = host
+                self._keep(goes)
+                return False
+            goes[mine] = found
         self._goes = goes
         return True
 
-    def _stands(
+    def _allowed(
+        self, rows: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say where rules let *rows* be among *hosts*, but for at home."""
+        admission = self._work.admission
+        allowed = admission.static(rows, hosts)
+        for one in self._rules:
+            allowed = allowed & admission.ask(one, rows, hosts)
+        return allowed & (self._work.state.host[rows][:, None] != hosts)
+
+    def _keep(self, goes: columns.Ints) -> None:
+        """Keep what was found before it turned out that a host may not fail.
+
+        Whoever asked takes back what it did. Whether there is still room is
+        looked at anew in any case; but what rules of groups say may change
+        with that, and what was found for their members is forgotten.
+        """
+        grouped = self._work.fleet.grouped
+        self._goes = np.where(grouped, self._goes, goes).astype(np.int32)
+
+    def _forget_full(
         self, rows: columns.Ints, goes: columns.Ints, room: columns.Floats
-    ) -> columns.Ints:
-        """Return where *rows* would go still; -1 where there is no room."""
-        placed = goes >= 0
-        if not placed.any():
-            return goes
-        hosts, place = np.unique(goes[placed], return_inverse=True)
-        coming = np.zeros((len(self._need), len(hosts)))
-        for resource, need in enumerate(self._need[:, rows[placed]]):
-            coming[resource] = np.bincount(place, need, len(hosts))
-        enough = (coming <= room[:, hosts] + _SLACK).all(axis=0)
-        if enough.all():
-            return goes
-        kept: columns.Ints = np.where(
-            np.isin(goes, hosts[enough]), goes, -1
-        ).astype(np.int32)
-        return kept
+    ) -> None:
+        """Take those out of *goes* for whom there is no room any more.
+
+        That is all of those of one host that would go to the same other one.
+
+        :param room: of every host, shape ``(4, hosts)``
+        """
+        placed = rows[goes[rows] >= 0]
+        pair = self._work.state.host[placed].astype(np.int64) * room.shape[1]
+        pairs, place = np.unique(pair + goes[placed], return_inverse=True)
+        full = np.zeros(len(pairs), np.bool_)
+        there = pairs % room.shape[1]
+        for resource, need in enumerate(self._need):
+            coming = np.bincount(place, need[placed], len(pairs))
+            full |= coming > room[resource, there]
+        goes[placed[full[place]]] = -1
 
     def _search(
         self,
@@ -113,35 +141,36 @@ class Failover:
         goes: columns.Ints,
         hosts: columns.Ints,
         room: columns.Floats,
-        tight: bool = True,
+        allowed: columns.Bools,
+        tight: bool = False,
     ) -> columns.Ints | None:
         """Find where those of *rows* go that go nowhere yet.
 
+        :param rows: instances of one host
+        :param allowed: where rules let those go, ``(those, hosts)``
         :param tight: where least memory is left; else where half of the
             hosts have less, which are neither filled nor emptied next
         :returns: where all of them go; None where there may be no way
         """
         goes = goes.copy()
         left = room[:, hosts]
-        for index in np.flatnonzero(goes >= 0).tolist():
-            place = int(np.searchsorted(hosts, goes[index]))
-            left[:, place] -= self._need[:, rows[index]]
-        lost = np.flatnonzero(goes < 0)
-        memory = self._need[placement.MEMORY_MIB, rows[lost]]
-        lost = lost[np.argsort(-memory, kind='stable')]
-        admission = self._work.admission
-        allowed = admission.static(rows[lost], hosts)
-        for one in self._rules:
-            allowed = allowed & admission.ask(one, rows[lost], hosts)
-        for index, may_go in zip(lost.tolist(), allowed, strict=True):
-            need = self._need[:, rows[index]]
-            fits = may_go & (need[:, None] <= left + _SLACK).all(axis=0)
-            if not fits.any():
+        placed = goes >= 0
+        if placed.any():
+            there = np.searchsorted(hosts, goes[placed])
+            for resource, need in enumerate(self._need[:, rows[placed]]):
+                left[resource] -= np.bincount(there, need, len(hosts))
+        lost = np.flatnonzero(~placed)
+        needs = self._need[:, rows[lost]]
+        memory = needs[placement.MEMORY_MIB]
+        for one in np.argsort(-memory, kind='stable').tolist():
+            need = needs[:, one]
+            fits = allowed[one] & (need[:, None] <= left).all(axis=0)
+            open_hosts = fits.nonzero()[0]
+            if not len(open_hosts):
                 return None
-            open_hosts = np.flatnonzero(fits)
             free = left[placement.MEMORY_MIB, open_hosts]
             rank = 0 if tight else len(free) // 2
-            place = int(open_hosts[np.argpartition(free, rank)[rank]])
+            place = int(open_hosts[free.argpartition(rank)[rank]])
             left[:, place] -= need
-            goes[index] = hosts[place]
+            goes[lost[one]] = hosts[place]
         return goes
