@@ -17,6 +17,8 @@ from kvm_balancer.planner import workspace
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
+#: of an instance's row: a large prime, so that neighbours go far apart
+_STRIDE = 7919
 
 
 class Failover:
@@ -62,7 +64,8 @@ class Failover:
         gone = ~active[goes] | (goes == home) | (goes < 0)
         # rules of groups are about who has come
         gone |= self._work.fleet.grouped & touched[goes]
-        goes[gone] = -1
+        # what was found in other zones stands
+        goes[gone & active[home]] = -1
         rows = np.flatnonzero(active[home]).astype(np.int32)
         rows = rows[np.argsort(home[rows], kind='stable')]
         self._forget_full(rows, goes, room)
@@ -148,8 +151,9 @@ class Failover:
 
         :param rows: instances of one host
         :param allowed: where rules let those go, ``(those, hosts)``
-        :param tight: where least memory is left; else where half of the
-            hosts have less, which are neither filled nor emptied next
+        :param tight: where least memory is left; else on any of those that
+            have neither least nor most of it, which are neither filled nor
+            emptied next, each on another: what loses one place is little
         :returns: where all of them go; None where there may be no way
         """
         goes = goes.copy()
@@ -169,7 +173,10 @@ class Failover:
             if not len(open_hosts):
                 return None
             free = left[placement.MEMORY_MIB, open_hosts]
-            rank = 0 if tight else len(free) // 2
+            rank = 0
+            if not tight:
+                span = (len(free) + 1) // 2
+                rank = len(free) // 4 + int(rows[lost[one]]) * _STRIDE % span
             place = int(open_hosts[free.argpartition(rank)[rank]])
             left[:, place] -= need
             goes[lost[one]] = hosts[place]
