@@ -153,6 +153,12 @@ _ARGUMENTS = (
         '--keep-source-disks',
         'Leave what was copied on the source as well.',
     ),
+    _Switch(
+        '--trust-disk-paths',
+        'Take block devices, and images that others are laid over, for '
+        'the same ones where both hosts have them under one path and nothing '
+        'says whether they are.',
+    ),
     _Value(
         '--profile',
         'How much is tried before it is given up: balance, as another '

@@ -196,6 +196,19 @@ Turned off, they are deleted once the instance runs on the destination, and
 the source has let go of it.
 """,
     ),
+    cfg.BoolOpt(
+        'trust_disk_paths',
+        default=False,
+        help="""
+Take a block device, and an image that others are laid over, for the same one
+where both hosts have one of that path and nothing says whether it is.
+Otherwise such an instance stays where it is: libvirt would migrate it onto
+whatever disk has that path on the destination. Turn it on where all paths
+mean the same on all hosts, as of volume groups that they share, and where
+images of one name are copies of each other. What is seen to be another disk is
+refused all the same.
+""",
+    ),
     cfg.StrOpt(
         'profile',
         default=request.Profile.BALANCE.value,
@@ -247,4 +260,5 @@ def options(conf: cfg.ConfigOpts) -> request.Options:
         copy_storage=group.copy_storage,
         storage_time_limit_seconds=group.storage_time_limit_seconds,
         keep_source_disks=group.keep_source_disks,
+        trust_disk_paths=group.trust_disk_paths,
     )

@@ -30,6 +30,8 @@ class Options:
     :ivar storage_time_limit_seconds: give up when they take longer; 0 for
         none
     :ivar keep_source_disks: what was copied stays on the source as well
+    :ivar trust_disk_paths: a disk of the same path on both hosts is taken for
+        the same one, where that cannot be told
     """
 
     auto_converge: bool = True
@@ -49,6 +51,7 @@ class Options:
     copy_storage: bool = False
     storage_time_limit_seconds: float = 0.0
     keep_source_disks: bool = True
+    trust_disk_paths: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -70,4 +70,5 @@ STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
     'copy_storage': both,
     'storage_time_limit_seconds': lower_limit,
     'keep_source_disks': either,
+    'trust_disk_paths': both,
 }

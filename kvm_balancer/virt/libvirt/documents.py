@@ -22,6 +22,7 @@ class Disk:
     :ivar source: its path or name; empty for an empty drive
     :ivar format: of the image, as ``qcow2``
     :ivar backing: what its image is laid over; None for nothing
+    :ivar pool: storage pool of which it is a volume; empty for none
     """
 
     target: str
@@ -31,6 +32,7 @@ class Disk:
     shareable: bool = False
     format: str = 'raw'
     backing: 'Backing | None' = None
+    pool: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Backing:
     """An image that others are laid over, and that nobody writes to.
 
     :ivar kind: where it lives, as of a disk
+    :ivar backing: what it is laid over itself; None for nothing
     """
 
     kind: str
     source: str
     format: str
+    backing: 'Backing | None' = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -273,6 +277,7 @@ def _disk(element: ElementTree.Element) -> Disk:
         shareable=element.find('shareable') is not None,
         format=_attribute(element, 'driver', 'type') or 'raw',
         backing=_backing(element.find('backingStore')),
+        pool=_attribute(element, 'source', 'pool'),
     )
 
 
@@ -284,6 +289,7 @@ def _backing(element: ElementTree.Element | None) -> Backing | None:
         kind=element.get('type', ''),
         source=_place(element),
         format=_attribute(element, 'format', 'type') or 'raw',
+        backing=_backing(element.find('backingStore')),
     )
 
 

@@ -5,6 +5,7 @@ of nothing else; so it is asked for the pool whose target is the directory.
 """
 
 import contextlib
+import dataclasses
 import pathlib
 import uuid
 from xml.sax import saxutils
@@ -26,6 +27,13 @@ _PROBE = """\
 #: Of what ``virStoragePoolGetInfo`` and ``virStorageVolGetInfo`` tell.
 _AVAILABLE = 3
 _CAPACITY, _ALLOCATION = 1, 2
+
+#: Of ``virStorageVolType``, the kinds that disks are of.
+_KINDS = {
+    libvirt.VIR_STORAGE_VOL_FILE: 'file',
+    libvirt.VIR_STORAGE_VOL_BLOCK: 'block',
+    libvirt.VIR_STORAGE_VOL_NETWORK: 'network',
+}
 
 
 def directory(path: str) -> str:
@@ -61,6 +69,36 @@ def volume(found: connection.Handle, path: str) -> connection.Handle | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
             return None
         raise
+
+
+def resolve(
+    here: connection.Connection,
+    there: connection.Connection,
+    disk: documents.Disk,
+) -> documents.Disk:
+    """Return what a disk is that is given as a volume of a pool.
+
+    The destination looks the volume up in its own pool of that name.
+
+    :returns: the disk as it was where the pools do not tell, or do not agree
+    :raises HypervisorUnreachable: when one does not answer
+    """
+
+    def look(handle: connection.Handle) -> tuple[str, str]:
+        found = handle.storagePoolLookupByName(disk.pool)
+        image = found.storageVolLookupByName(disk.source)
+        return _KINDS.get(image.info()[0], disk.kind), image.path()
+
+    try:
+        ours, theirs = here.call(look), there.call(look)
+    except errors.HypervisorUnreachable:
+        raise
+    except errors.KVMBalancerError:
+        return disk
+    if ours != theirs:
+        return disk
+    kind, path = ours
+    return dataclasses.replace(disk, kind=kind, source=path)
 
 
 def is_same(

@@ -22,6 +22,7 @@ from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
+from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import means
 from kvm_balancer.virt.libvirt import storage
 from kvm_balancer.virt.libvirt import verdicts
@@ -50,7 +51,7 @@ class Findings:
     """
 
     checks: tuple[events.Check, ...]
-    copies: tuple[storage.Copy, ...] = ()
+    copies: tuple[images.Copy, ...] = ()
     cards: announcing.Cards = dataclasses.field(
         default_factory=announcing.Cards
     )
@@ -85,7 +86,7 @@ def check(asked: Situation) -> Findings:
             asked.source,
             asked.destination,
             subject,
-            wanted.options.copy_storage,
+            wanted.options,
             asked.local,
         )
     except errors.HypervisorUnreachable as error:

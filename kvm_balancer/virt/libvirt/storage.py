@@ -3,7 +3,9 @@
 Network disks are reached by both. Whether a file is the same one on both
 hosts is tried out, with a probe beside it (:mod:`.pools`); where that cannot
 be, the kind of the file system that it is on says whether it may be. libvirt
-looks again when the migration starts, and refuses what is unsafe.
+looks again at files when the migration starts, and refuses what is unsafe.
+Block devices, at which it does not look, have rules of their own
+(:mod:`.devices`).
 
 What was not found to be another file is never copied: a disk would be copied
 onto itself.
@@ -18,12 +20,14 @@ import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.migration import request
 from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
+from kvm_balancer.virt.libvirt import devices
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import filesystems
-from kvm_balancer.virt.libvirt import image_rooms
+from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import pools
 from kvm_balancer.virt.libvirt import verdicts
 
@@ -35,43 +39,26 @@ _FIXED = ('nvme', 'vhostuser', 'vhostvdpa')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Copy:
-    """A disk that is copied along with the memory.
-
-    :ivar backing: what both ends have of it already; None where all of it
-        is copied
-    """
-
-    target: str
-    path: str
-    format: str
-    capacity_bytes: int
-    allocated_bytes: int
-    backing: documents.Backing | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Survey:
     """What was found out about the disks of one instance."""
 
     checks: tuple[events.Check, ...]
-    copies: tuple[Copy, ...] = ()
+    copies: tuple[images.Copy, ...] = ()
 
 
 def survey(
     here: connection.Connection,
     there: connection.Connection,
     subject: departure.Subject,
-    copying: bool,
+    options: request.Options,
     local: bool,
 ) -> Survey:
     """Look at the disks on both ends.
 
-    :param copying: local disks may be copied
     :param local: this process sees the file systems of the source host
     :raises HypervisorUnreachable: when an end stops answering
     """
-    look = _Look(here, there, subject, copying, local)
+    look = _Look(here, there, subject, options, local)
     for disk in subject.facts.disks:
         if disk.source:
             look.at(disk)
@@ -110,25 +97,34 @@ class _Look:
         here: connection.Connection,
         there: connection.Connection,
         subject: departure.Subject,
-        copying: bool,
+        options: request.Options,
         local: bool,
     ) -> None:
+        self._here = here
         self._there = there
         self._subject = subject
-        self._copying = copying
+        self._copying = options.copy_storage
+        self._trust = options.trust_disk_paths
         self._mounts = filesystems.mounts() if local else ''
         self._failed: list[tuple[str, str]] = []
         self._unknown: list[tuple[str, str]] = []
-        self._copies: list[Copy] = []
+        self._copies: list[images.Copy] = []
+        #: block devices, in words, and their paths
+        self._devices: list[tuple[str, str]] = []
         self._is_same = functools.cache(
             lambda place: pools.is_same(here, there, place)
         )
 
     def at(self, disk: documents.Disk) -> None:
         """Look at a disk that has a source."""
+        if disk.kind == 'volume':
+            disk = pools.resolve(self._here, self._there, disk)
         if disk.kind == 'network':
             return
         named = f'{disk.target} ({disk.source})'
+        if disk.kind in ('block', 'volume'):
+            self._devices.append((named, disk.source))
+            return
         same = None
         if disk.kind == 'file':
             same = self._is_same(pools.directory(disk.source))
@@ -145,7 +141,7 @@ class _Look:
                     'seen from here',
                     _pool_remedy(disk)
                     if disk.kind == 'file'
-                    else 'see to it there; libvirt refuses what is unsafe',
+                    else 'see to it there',
                 )
             )
 
@@ -213,7 +209,7 @@ class _Look:
             self._unknown.append((f'how large {named} is was not told', ''))
         else:
             self._copies.append(
-                Copy(
+                images.Copy(
                     disk.target,
                     disk.source,
                     disk.format,
@@ -255,15 +251,23 @@ class _Look:
     def survey(self) -> Survey:
         """Return what was found."""
         self._refuse_mixture()
+        found = []
+        if self._devices:
+            found.append(
+                devices.check(
+                    self._here, self._there, self._devices, self._trust
+                )
+            )
         if self._failed:
-            return Survey((_verdict(verdicts.failed, self._failed),))
-        found = [
+            return Survey((_verdict(verdicts.failed, self._failed), *found))
+        found.insert(
+            0,
             _verdict(verdicts.unknown, self._unknown)
             if self._unknown
-            else verdicts.passed(NAME, _told(self._copies))
-        ]
+            else verdicts.passed(NAME, images.words(self._copies)),
+        )
         if self._copies:
-            found.append(_space_check(self._there, self._copies))
+            found.append(images.space_check(self._there, self._copies))
         return Survey(tuple(found), tuple(self._copies))
 
     def _refuse_mixture(self) -> None:
@@ -299,57 +303,9 @@ def _verdict(
     )
 
 
-def _told(copies: list[Copy]) -> str:
-    return ', '.join(
-        f'{one.target} ({one.allocated_bytes / _MIB:,.0f} of '
-        f'{one.capacity_bytes / _MIB:,.0f} MiB) is copied'
-        + (f' over {one.backing.source}' if one.backing else '')
-        for one in copies
-    )
-
-
 def _pool_remedy(disk: documents.Disk) -> str:
     place = pools.directory(disk.source)
     return (
         f'have an active storage pool for {place} on both hosts: virsh '
         f'pool-create-as NAME dir --target {place}'
     )
-
-
-def _space_check(
-    there: connection.Connection, copies: list[Copy]
-) -> events.Check:
-    """Say whether the images fit, with those that arrive already."""
-    name = 'disk space'
-    short, tight = [], []
-    for place in dict.fromkeys(pools.directory(one.path) for one in copies):
-        mine = [one for one in copies if pools.directory(one.path) == place]
-        free, promised = there.call(
-            functools.partial(_free_and_promised, place=place)
-        )
-        left = max(0.0, free - promised)
-        now = sum(one.allocated_bytes for one in mine) / _MIB
-        grown = sum(one.capacity_bytes for one in mine) / _MIB
-        told = f'{left:,.0f} MiB are left in {place}'
-        if promised:
-            told += f', besides {promised:,.0f} for disks that arrive'
-        if now > left:
-            short.append(f'the disks need {now:,.0f} MiB, and {told}')
-        elif grown > left:
-            tight.append(f'the disks may grow to {grown:,.0f} MiB, and {told}')
-    remedy = 'choose another destination, or make room there first'
-    if short:
-        return verdicts.failed(name, '; '.join(short), remedy)
-    if tight:
-        return verdicts.unknown(name, '; '.join(tight), remedy)
-    return verdicts.passed(name)
-
-
-def _free_and_promised(
-    handle: connection.Handle, place: str
-) -> tuple[float, float]:
-    """Return what is free in a directory, and for whom arrives, in MiB."""
-    found = image_rooms.read(handle, [place], local=False).get(place)
-    if found is None:
-        return 0.0, 0.0
-    return found.free_mib, sum(one.most_mib for one in found.arriving.values())

@@ -19,9 +19,9 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import image_room
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import pools
-from kvm_balancer.virt.libvirt import storage
 
 LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Transfer:
     """
 
     def __init__(
-        self, copies: collections.abc.Sequence[storage.Copy], keep: bool
+        self, copies: collections.abc.Sequence[images.Copy], keep: bool
     ) -> None:
         self._copies = tuple(copies)
         self._keep = keep
@@ -198,7 +198,7 @@ def moved(source: events.End, destination: events.End) -> bool:
     return source.state in _GONE and destination.state in _HERE
 
 
-def _create(handle: connection.Handle, one: storage.Copy) -> None:
+def _create(handle: connection.Handle, one: images.Copy) -> None:
     found = pools.pool(handle, pools.directory(one.path))
     if found is None:
         raise failures.Refused(

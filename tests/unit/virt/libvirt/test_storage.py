@@ -9,6 +9,7 @@ from unittest import mock
 import libvirt
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import request
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
@@ -108,7 +109,11 @@ def _survey(
             mock.patch.object(filesystems, 'mounts', lambda: mounts)
         )
         return storage.survey(
-            _Host(here), _Host(there, free), subject, copying, bool(mounts)
+            _Host(here),
+            _Host(there, free),
+            subject,
+            request.Options(copy_storage=copying),
+            bool(mounts),
         )
 
 
@@ -139,7 +144,6 @@ class SharedTest(unittest.TestCase):
             (shared, _SHARED_MOUNTS, _UNKNOWN),
             (shared, _MOUNTS, _FAILED),
             (shared, '', _UNKNOWN),
-            (documents.Disk('vda', 'block', '/dev/sdb'), _MOUNTS, _UNKNOWN),
             (documents.Disk('vda', 'nvme', 'x'), _MOUNTS, _FAILED),
             (documents.Disk('vda', 'nvme', 'x'), '', _FAILED),
         ):

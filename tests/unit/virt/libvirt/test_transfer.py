@@ -8,14 +8,14 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import failures
+from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import pools
-from kvm_balancer.virt.libvirt import storage
 from kvm_balancer.virt.libvirt import transfer
 
 _S = events.EndState
-_COPY = storage.Copy('vda', '/var/img/web.qcow2', 'qcow2', 100, 40)
-_SECOND = storage.Copy('vdb', '/var/img/data.raw', 'raw', 100, 40)
+_COPY = images.Copy('vda', '/var/img/web.qcow2', 'qcow2', 100, 40)
+_SECOND = images.Copy('vdb', '/var/img/data.raw', 'raw', 100, 40)
 
 
 class _Link(connection.Connection):
