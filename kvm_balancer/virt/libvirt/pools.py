@@ -199,6 +199,11 @@ def delete(handle: connection.Handle, path: str) -> None:
         image.delete(0)
 
 
+def capacity_bytes(image: connection.Handle) -> int:
+    """Return what an image holds for a guest, in bytes."""
+    return int(image.info()[_CAPACITY])
+
+
 def stored_bytes(image: connection.Handle) -> int:
     """Return what an image takes, in bytes."""
     return int(image.info()[_ALLOCATION])

@@ -4,8 +4,8 @@ Network disks are reached by both. Whether a file is the same one on both
 hosts is tried out, with a probe beside it (:mod:`.pools`); where that cannot
 be, the kind of the file system that it is on says whether it may be. libvirt
 looks again at files when the migration starts, and refuses what is unsafe.
-Block devices, at which it does not look, have rules of their own
-(:mod:`.devices`).
+Block devices, and what images are laid over, at which it does not look, have
+rules of their own (:mod:`.devices`, :mod:`.layers`).
 
 What was not found to be another file is never copied: a disk would be copied
 onto itself.
@@ -28,6 +28,7 @@ from kvm_balancer.virt.libvirt import devices
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import filesystems
 from kvm_balancer.virt.libvirt import images
+from kvm_balancer.virt.libvirt import layers
 from kvm_balancer.virt.libvirt import pools
 from kvm_balancer.virt.libvirt import verdicts
 
@@ -114,41 +115,56 @@ class _Look:
         self._is_same = functools.cache(
             lambda place: pools.is_same(here, there, place)
         )
+        self._layers = layers.Layers(here, there, self._mounts, self._is_same)
 
     def at(self, disk: documents.Disk) -> None:
-        """Look at a disk that has a source."""
+        """Look at a disk that has a source, and at what it is laid over."""
         if disk.kind == 'volume':
             disk = pools.resolve(self._here, self._there, disk)
-        if disk.kind == 'network':
+        if self._is_only_here(disk):
+            self._at_local(disk, _named(disk))
             return
-        named = f'{disk.target} ({disk.source})'
+        self._layers.at(disk)
+        self._devices += [
+            (f'{one.source} of {disk.target}', one.source)
+            for one in layers.chain(disk)
+            if one.kind == 'block'
+        ]
         if disk.kind in ('block', 'volume'):
-            self._devices.append((named, disk.source))
+            self._devices.append((_named(disk), disk.source))
+        elif disk.kind != 'network':
+            self._at_own(disk, _named(disk))
+
+    def _is_only_here(self, disk: documents.Disk) -> bool:
+        """Say whether it is a disk of the source alone."""
+        if disk.kind != 'file':
+            return disk.kind in _FIXED
+        if disk.read_only:
+            return False
+        same = self._is_same(pools.directory(disk.source))
+        return same is False or (same is None and self._is_local(disk))
+
+    def _at_own(self, disk: documents.Disk, named: str) -> None:
+        """Look at a disk that the destination may have."""
+        if disk.kind != 'file':
+            told = 'see to it there'
+        elif self._is_same(pools.directory(disk.source)):
             return
-        same = None
-        if disk.kind == 'file':
-            same = self._is_same(pools.directory(disk.source))
-        if same:
-            return
-        if disk.kind == 'file' and disk.read_only:
+        elif disk.read_only:
             self._at_read_only(disk, named)
-        elif same is False or self._is_local(disk):
-            self._at_local(disk, named)
+            return
         else:
-            self._unknown.append(
-                (
-                    f'whether the destination has the same {named} cannot be '
-                    'seen from here',
-                    _pool_remedy(disk)
-                    if disk.kind == 'file'
-                    else 'see to it there',
-                )
+            told = _pool_remedy(disk)
+        self._unknown.append(
+            (
+                f'whether the destination has the same {named} cannot be '
+                'seen from here',
+                told,
             )
+        )
 
     def _is_local(self, disk: documents.Disk) -> bool:
-        if disk.kind in _FIXED:
-            return True
-        if disk.kind != 'file' or not self._mounts:
+        if not self._mounts:
             return False
         return not filesystems.is_shared(disk.source, self._mounts)
 
@@ -221,16 +237,8 @@ class _Look:
     def _shared_backing(
         self, disk: documents.Disk
     ) -> documents.Backing | None:
-        backing = disk.backing
-        if backing is None:
-            return None
-        if backing.kind == 'network':
-            return backing
-        if backing.kind == 'file' and self._is_same(
-            pools.directory(backing.source)
-        ):
-            return backing
-        return None
+        shared = layers.are_shared(disk, self._is_same)
+        return disk.backing if shared else None
 
     def _destination_has(self, path: str) -> bool | None:
         """Say whether there is such a file; None where that is not told."""
@@ -258,6 +266,7 @@ class _Look:
                     self._here, self._there, self._devices, self._trust
                 )
             )
+        found += self._layers.checks(self._trust)
         if self._failed:
             return Survey((_verdict(verdicts.failed, self._failed), *found))
         found.insert(
@@ -289,6 +298,10 @@ class _Look:
                     'have all backing files on shared storage, or none',
                 )
             )
+
+
+def _named(disk: documents.Disk) -> str:
+    return f'{disk.target} ({disk.source})'
 
 
 def _verdict(

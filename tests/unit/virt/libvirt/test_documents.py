@@ -101,6 +101,24 @@ class ReadDomainTest(unittest.TestCase):
         self.assertEqual(('br0', 'eth1'), facts.bridges)
         self.assertEqual(('default',), facts.networks)
 
+    def test_every_image_that_a_disk_is_laid_over(self):
+        found = documents.read_domain(
+            "<domain><devices><disk type='network'>"
+            "<driver type='qcow2'/><source protocol='rbd' name='pool/x'/>"
+            "<backingStore type='file'><format type='qcow2'/>"
+            "<source file='/base/web.qcow2'/>"
+            "<backingStore type='block'><format type='raw'/>"
+            "<source dev='/dev/vg/base'/><backingStore/></backingStore>"
+            "</backingStore><target dev='vda'/></disk>"
+            "<disk type='volume'><source pool='images' volume='y'/>"
+            "<target dev='vdb'/></disk></devices></domain>"
+        )
+        base = documents.Backing('block', '/dev/vg/base', 'raw')
+        over = documents.Backing('file', '/base/web.qcow2', 'qcow2', base)
+        disk, volume = found.disks
+        self.assertEqual(over, disk.backing)
+        self.assertEqual(('images', 'y'), (volume.pool, volume.source))
+
     def test_what_its_memory_is_made_of(self):
         huge = "<hugepages><page size='2' unit='MiB'{}/></hugepages>"
         nvdimm = "<devices><memory model='nvdimm'/></devices>"

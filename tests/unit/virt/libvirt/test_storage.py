@@ -35,12 +35,21 @@ def _error(code):
 
 
 class _Volume:
+    """An image; those of one name hold the same unless they are sized."""
+
     def __init__(self, files, name):
         self._files = files
         self._name = name
 
+    def info(self):
+        sized = isinstance(self._files, dict)
+        return [0, self._files[self._name] if sized else _MIB, 0]
+
     def delete(self, _):
-        self._files.remove(self._name)
+        if isinstance(self._files, dict):
+            del self._files[self._name]
+        else:
+            self._files.remove(self._name)
 
 
 class _Pool:
@@ -55,7 +64,11 @@ class _Pool:
         return [2, 0, 0, self._free]
 
     def createXML(self, xml, _):
-        self._files.add(re.search('<name>(.*)</name>', xml).group(1))
+        name = re.search('<name>(.*)</name>', xml).group(1)
+        if isinstance(self._files, dict):
+            self._files[name] = 0
+        else:
+            self._files.add(name)
 
     def storageVolLookupByName(self, name):
         if name not in self._files:
@@ -86,6 +99,8 @@ class _Host(connection.Connection):
 
     def storageVolLookupByPath(self, path):
         place, _, name = path.rpartition('/')
+        if place not in self._pools:
+            raise _error(libvirt.VIR_ERR_NO_STORAGE_VOL)
         return _Volume(self._pools[place], name)
 
     def getAllDomainStats(self, *_):
@@ -95,6 +110,7 @@ class _Host(connection.Connection):
 def _survey(
     disk, here=None, there=None, copying=False, mounts='', free=2**40, **more
 ):
+    trust = more.pop('trust', False)
     disks = (disk, *more.pop('beside', ()))
     subject = departure.Subject(
         facts=dataclasses.replace(facts.WEB, disks=disks),
@@ -112,7 +128,7 @@ def _survey(
             _Host(here),
             _Host(there, free),
             subject,
-            request.Options(copy_storage=copying),
+            request.Options(copy_storage=copying, trust_disk_paths=trust),
             bool(mounts),
         )
 
@@ -156,6 +172,64 @@ class SharedTest(unittest.TestCase):
             there = {'/iso': files}
             self.assertEqual(expected, self.verdict(disk, None, there))
         self.assertEqual(_UNKNOWN, self.verdict(disk, mounts=_MOUNTS))
+
+
+class LayerTest(unittest.TestCase):
+    """What an image is laid over that both hosts reach."""
+
+    base = documents.Backing('file', '/base/debian.img', 'raw')
+
+    def survey(self, backing, here=None, there=None, trust=False, **options):
+        disk = documents.Disk('vda', 'network', 'pool/x', backing=backing)
+        found = _survey(disk, here, there, trust=trust, **options)
+        return {one.name: one.verdict for one in found.checks}
+
+    def verdict(self, *arguments, **options):
+        return self.survey(*arguments, **options)['backing files']
+
+    def test_nothing_is_asked_of_what_is_laid_over_nothing(self):
+        self.assertEqual({'storage': _PASSED}, self.survey(None))
+
+    def test_a_layer_that_both_have_passes(self):
+        both = {'/base': {'debian.img'}}
+        self.assertEqual(_PASSED, self.verdict(self.base, both, both))
+        served = documents.Backing('network', 'pool/debian', 'raw')
+        self.assertEqual(_PASSED, self.verdict(served))
+
+    def test_a_layer_of_each_host_is_not_taken_for_the_same(self):
+        """By the sizes of the two, and whether paths are trusted."""
+        ours = {'/base': {'debian.img': 4}}
+        for there, plain, trusted in (
+            ({'/base': {'debian.img': 4}}, _FAILED, _UNKNOWN),
+            ({'/base': {'debian.img': 5}}, _FAILED, _FAILED),
+            ({'/base': {}}, _FAILED, _FAILED),
+            ({}, _FAILED, _UNKNOWN),
+        ):
+            for trust, expected in ((False, plain), (True, trusted)):
+                with self.subTest(there=there, trust=trust):
+                    found = self.verdict(self.base, ours, there, trust)
+                    self.assertEqual(expected, found)
+
+    def test_every_layer_is_looked_at(self):
+        over = documents.Backing('network', 'pool/top', 'qcow2', self.base)
+        apart = {'/base': {'debian.img': 4}}, {'/base': {'debian.img': 4}}
+        self.assertEqual(_FAILED, self.verdict(over, *apart))
+        device = documents.Backing('block', '/dev/vg/base', 'raw')
+        found = self.survey(dataclasses.replace(over, backing=device))
+        self.assertEqual(_FAILED, found['block devices'])
+
+    def test_a_layer_on_a_shared_file_system_is_as_a_disk_there(self):
+        served = documents.Backing('file', '/srv/debian.img', 'raw')
+        found = self.verdict(served, mounts=_SHARED_MOUNTS)
+        self.assertEqual(_UNKNOWN, found)
+
+    def test_a_layer_that_is_not_known_to_be_shared_is_copied_along(self):
+        over = documents.Backing('network', 'pool/top', 'qcow2', self.base)
+        disk = dataclasses.replace(_LOCAL, backing=over)
+        here = {'/var/img': {'web.qcow2'}, '/base': {'debian.img'}}
+        there = {'/var/img': set(), '/base': {'debian.img'}}
+        (copy,) = _survey(disk, here, there, True).copies
+        self.assertIsNone(copy.backing)
 
 
 class CopyTest(unittest.TestCase):
