@@ -7,6 +7,7 @@ in :mod:`.arrival`; here is their order, and the way between the two. Where
 an end does not answer at all, what would have been asked there is left out.
 """
 
+import collections.abc
 import dataclasses
 import uuid as uuids
 
@@ -23,9 +24,26 @@ from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import images
+from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import means
 from kvm_balancer.virt.libvirt import storage
+from kvm_balancer.virt.libvirt import transfer
 from kvm_balancer.virt.libvirt import verdicts
+
+_TAKE_AWAY = 'see to what it names'
+
+#: Refusals that the migration itself would meet as well, and what to do.
+_NEVER = {
+    libvirt.VIR_ERR_MIGRATE_UNSAFE: (
+        'have its disks on a file system that libvirt knows to be shared, as '
+        'NFS, or listed as shared_filesystems in qemu.conf, where libvirt has '
+        'that option'
+    ),
+    libvirt.VIR_ERR_OPERATION_INVALID: _TAKE_AWAY,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED: _TAKE_AWAY,
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: _TAKE_AWAY,
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: _TAKE_AWAY,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,32 +121,42 @@ def check(asked: Situation) -> Findings:
         )
     found += disks.checks
     if all(one.verdict != events.Verdict.FAILED for one in found):
-        found.append(_path_check(asked))
+        found.append(_path_check(asked, subject.end, disks.copies))
     cards = announcing.Cards()
     if asked.local:
         cards = announcing.read_cards(subject.facts)
     return Findings(tuple(found), disks.copies, cards)
 
 
-def _path_check(asked: Situation) -> events.Check:
-    """See whether the source's own libvirt reaches the destination's.
+def _path_check(
+    asked: Situation,
+    seen: events.End,
+    copies: collections.abc.Sequence[images.Copy],
+) -> events.Check:
+    """See whether the source's own libvirt would migrate to the destination's.
 
-    It is asked to migrate to there with a definition of which no libvirt
-    could make anything: it connects first and reads the definition after
-    that, so what it complains about tells how far it came. The guest is not
-    touched (seen with libvirt 9.0).
+    It is asked to, as it is going to be, but with a definition of which no
+    libvirt could make anything: it connects first, looks at the instance by
+    rules of its own, and reads the definition after that, so what it
+    complains about tells how far it came. The guest is not touched (seen with
+    libvirt 9.0).
     """
     name = 'path'
-    nothing = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: f'<none-{uuids.uuid4()}'}
+    options = asked.wanted.options
+    disks = transfer.Transfer(copies, keep=True)
+    probe = jobs.parameters(options, '', 0, disks.targets)
+    probe[libvirt.VIR_MIGRATE_PARAM_DEST_XML] = f'<none-{uuids.uuid4()}'
+    flags = jobs.flags(
+        options,
+        persistent=False,
+        paused=seen.state is events.EndState.PAUSED,
+        storage=disks.flag,
+    )
     try:
         asked.source.call(
             lambda handle: handle.lookupByUUIDString(
                 asked.wanted.instance
-            ).migrateToURI3(
-                asked.wanted.destination_uri,
-                nothing,
-                libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_LIVE,
-            )
+            ).migrateToURI3(asked.wanted.destination_uri, probe, flags)
         )
     except failures.Refused as error:
         if error.domain in (libvirt.VIR_FROM_XML, libvirt.VIR_FROM_DOMAIN):
@@ -140,6 +168,12 @@ def _path_check(asked: Situation) -> events.Check:
                 f'{asked.wanted.destination_uri}: {error}',
                 'let the hosts reach each other, with credentials for '
                 "libvirt's own user",
+            )
+        if error.code in _NEVER:
+            return verdicts.failed(
+                name,
+                f"the source's libvirt refuses to migrate it: {error}",
+                _NEVER[error.code],
             )
         return verdicts.unknown(name, str(error))
     except errors.KVMBalancerError as error:

@@ -179,6 +179,26 @@ class BlockersTest(unittest.TestCase):
         self.assertEqual({'path'}, set(found))
         self.assertIn('does not reach', found['path']['reason'])
 
+    def test_disks_that_libvirt_itself_holds_for_local(self):
+        """On a file system that both hosts see, and libvirt does not know."""
+        place = self.ground.lab.directory / f'{uuid.uuid4()}'
+        place.mkdir()
+        path = place / 'web.raw'
+        path.write_bytes(bytes(2**20))
+        for host in (self.ground.here, self.ground.there):
+            handle = libvirt.open(host.uri)
+            self.addCleanup(handle.close)
+            pool = handle.storagePoolCreateXML(
+                f"<pool type='dir'><name>{place.name}</name>"
+                f'<target><path>{place}</path></target></pool>'
+            )
+            self.addCleanup(pool.destroy)
+        uid = self.ground.start('calm', devices=_disk(path, 'raw'))
+        found = self.check(uid)
+        self.assertEqual({'path'}, set(found))
+        self.assertIn('unsafe', found['path']['reason'])
+        self.assertIn('shared_filesystems', found['path']['remedy'])
+
 
 def _disk(path, kind):
     return f"""
