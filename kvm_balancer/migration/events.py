@@ -38,12 +38,14 @@ class End:
     :ivar job_active: a migration job still holds the instance there
     :ivar detail: the hypervisor's own words
     :ivar migrated: it is shut off because all of it went elsewhere
+    :ivar trouble: what has paused it, where nobody wanted that
     """
 
     state: EndState
     job_active: bool = False
     detail: str = ''
     migrated: bool = False
+    trouble: str = ''
 
 
 class Verdict(enum.StrEnum):

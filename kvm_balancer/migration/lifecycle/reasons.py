@@ -15,12 +15,14 @@ def end(verdict: verdicts.Verdict) -> states.State:
 
 
 def end_of(
-    life: course.Course, verdict: verdicts.Verdict
+    life: course.Course,
+    verdict: verdicts.Verdict,
+    destination: events.End,
 ) -> tuple[states.State, str]:
     """Say how it ended, and why so."""
     state = end(verdict)
     after = life.after
-    parts = [verdict.reason, *after.mended]
+    parts = [verdict.reason, *_paused_by(destination), *after.mended]
     if state is states.State.FAILED:
         if life.stop is not None:
             state = life.stop.end
@@ -34,6 +36,17 @@ def end_of(
     if verdict.advice:
         parts.append(verdict.advice)
     return state, '; '.join(parts)
+
+
+def _paused_by(destination: events.End) -> list[str]:
+    if destination.state is not events.EndState.PAUSED:
+        return []
+    if not destination.trouble:
+        return ['someone has paused it']
+    return [
+        f'{destination.trouble} has paused it: see to that, then resume it '
+        'where it is'
+    ]
 
 
 def unknown(life: course.Course, verdict: verdicts.Verdict) -> str:

@@ -80,7 +80,7 @@ class Case(enum.Enum):
         _COMPLETED,
         Action.NONE,
         1,
-        'the instance is on the destination, paused by someone',
+        'the instance is on the destination, and paused there',
     )
     ARRIVED_OFF = Verdict(
         _COMPLETED,
@@ -125,7 +125,7 @@ class Case(enum.Enum):
         _COMPLETED,
         Action.DESTROY_SOURCE,
         _QUICK,
-        'the instance is on the destination, paused by someone, and its'
+        'the instance is on the destination, paused there, and its'
         ' definition is left on the source',
         'see whose the definition on the source is, and never start it there',
     )

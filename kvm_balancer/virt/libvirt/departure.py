@@ -86,6 +86,12 @@ def _state_check(end: events.End) -> events.Check:
             f'the instance is not running: {end.detail}',
             'start it, or wait until what is done to it is over',
         )
+    if end.trouble == ends.IO_ERROR:
+        return verdicts.failed(
+            'state',
+            f'{end.trouble} has paused it, and libvirt does not migrate it so',
+            'see to its disks, then resume it: virsh resume',
+        )
     if end.job_active:
         return verdicts.failed(
             'state',

@@ -51,6 +51,15 @@ _REASONS = {
     ): _State.POST_COPY_FAILED,
 }
 
+#: What libvirt does not migrate, as the guest has yet to see its answer.
+IO_ERROR = 'an I/O error'
+
+_TROUBLES = {
+    libvirt.VIR_DOMAIN_PAUSED_IOERROR: IO_ERROR,
+    libvirt.VIR_DOMAIN_PAUSED_WATCHDOG: 'its watchdog',
+    libvirt.VIR_DOMAIN_PAUSED_CRASHED: 'a crash of its system',
+}
+
 _MIGRATED = (
     libvirt.VIR_DOMAIN_SHUTOFF,
     libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED,
@@ -81,6 +90,7 @@ def read_end(domain: connection.Handle) -> events.End:
         job_active=state not in _INACTIVE and _has_job(domain),
         detail=_detail(state, reason),
         migrated=(state, reason) == _MIGRATED,
+        trouble=_trouble(state, reason),
     )
 
 
@@ -94,6 +104,12 @@ def look(link: connection.Connection, uuid: str) -> events.End:
         return events.End(_State.ABSENT, detail=str(error))
     except errors.KVMBalancerError as error:
         return events.End(_State.UNREACHABLE, detail=str(error))
+
+
+def _trouble(state: int, reason: int) -> str:
+    if state != libvirt.VIR_DOMAIN_PAUSED:
+        return ''
+    return _TROUBLES.get(reason, '')
 
 
 def _has_job(domain: connection.Handle) -> bool:

@@ -68,6 +68,25 @@ class TestPlainCases(unittest.TestCase):
             list(dict.fromkeys(line.state for line in ended.story)),
         )
 
+    def test_what_has_paused_it_on_the_destination_is_told(self):
+        for trouble, told in (
+            ('an I/O error', 'an I/O error has paused it'),
+            ('', 'someone has paused it'),
+        ):
+            life = lives.Life()
+            life.copying()
+            life.returned()
+            life.tell(
+                events.EndsSeen,
+                source=events.End(End.ABSENT),
+                destination=events.End(End.PAUSED, trouble=trouble),
+            )
+            life.tell(events.Unmarked)
+            ended = life.machine.outcome
+            with self.subTest(trouble):
+                self.assertEqual(Kind.COMPLETED, ended.outcome)
+                self.assertIn(told, ended.reason)
+
     def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
         life = lives.Life()
         life.copying()

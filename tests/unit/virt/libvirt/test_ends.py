@@ -1,5 +1,7 @@
 import unittest
 
+import libvirt
+
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import ends
@@ -30,6 +32,25 @@ class EndStateTest(unittest.TestCase):
         for state, reason, expected in cases:
             with self.subTest(state=state, reason=reason):
                 self.assertEqual(expected, ends.end_state(state, reason))
+
+    def test_what_paused_a_guest_that_nobody_wanted_paused(self):
+        class Domain:
+            def __init__(self, *state):
+                self.state = lambda: state
+
+            def jobInfo(self):
+                return [libvirt.VIR_DOMAIN_JOB_NONE]
+
+        for state, expected in (
+            ((3, libvirt.VIR_DOMAIN_PAUSED_IOERROR), ends.IO_ERROR),
+            ((3, libvirt.VIR_DOMAIN_PAUSED_WATCHDOG), 'its watchdog'),
+            ((3, libvirt.VIR_DOMAIN_PAUSED_USER), ''),
+            # the same number, of a domain that runs
+            ((1, libvirt.VIR_DOMAIN_PAUSED_IOERROR), ''),
+        ):
+            with self.subTest(state=state):
+                end = ends.read_end(Domain(*state))
+                self.assertEqual(expected, end.trouble)
 
 
 class LookTest(unittest.TestCase):

@@ -13,10 +13,12 @@ from kvm_balancer.virt.libvirt import arrival
 from kvm_balancer.virt.libvirt import backing
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
+from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import means
 
+_IO_ERROR = ends.IO_ERROR
 _CPU = '<cpu mode="custom"><model>Skylake-Server</model></cpu>'
 
 _FACTS = documents.DomainFacts(
@@ -263,6 +265,11 @@ class DepartureTest(unittest.TestCase):
                 ['state'],
             ),
             ({}, {'end': events.End(events.EndState.PAUSED)}, []),
+            (
+                {},
+                {'end': events.End(events.EndState.PAUSED, trouble=_IO_ERROR)},
+                ['state'],
+            ),
         )
         for facts, changes, expected in cases:
             with self.subTest(facts=facts, changes=changes):
