@@ -29,10 +29,12 @@ class Entry:
     """What the XML of a domain says that a sample tells.
 
     :ivar asks: of its migrations
+    :ivar huge_pages: its memory is in huge pages, at least in part
     """
 
     marks: ownership.Marks
     asks: wishes.Wishes = ()
+    huge_pages: bool = False
 
 
 class DomainBook:
@@ -218,4 +220,4 @@ class DomainBook:
 
 def _entry(handle: connection.Handle, uuid: str) -> Entry:
     facts = documents.read_domain(handle.lookupByUUIDString(uuid).XMLDesc(0))
-    return Entry(facts.marks, wishes.brief(facts.asks))
+    return Entry(facts.marks, wishes.brief(facts.asks), facts.memory.huge)

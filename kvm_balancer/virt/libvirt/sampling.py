@@ -161,13 +161,22 @@ class Sampler:
             disk_gib=told.disk_gib or 0.0,
             cpu_usage=rate('cpu_seconds'),
             cpu_steal=rate('steal_seconds'),
-            memory_usage_mib=told.memory_used_mib or told.memory_mib or 0.0,
+            memory_usage_mib=statistics.memory_in_use_mib(
+                told, entry is not None and entry.huge_pages
+            ),
             network_rx_mib_s=rate('network_rx_mib'),
             network_tx_mib_s=rate('network_tx_mib'),
             block_read_mib_s=rate('block_read_mib'),
             block_write_mib_s=rate('block_write_mib'),
             asks=entry.asks if entry is not None else (),
         )
+
+
+#: What an answer may be silent about, and stays as it was.
+_SIZES = (
+    *('vcpus', 'memory_mib', 'memory_used_mib', 'memory_reported'),
+    'disk_gib',
+)
 
 
 def _filled(
@@ -182,7 +191,7 @@ def _filled(
         return now
     missing = {
         name: getattr(before, name)
-        for name in ('vcpus', 'memory_mib', 'memory_used_mib', 'disk_gib')
+        for name in _SIZES
         if getattr(now, name) is None
     }
     return dataclasses.replace(now, **missing)

@@ -46,6 +46,7 @@ class DomainStatistics:
         to wait for a core
     :ivar memory_used_mib: what the guest has in use, caches included, where
         it reports; else what its process holds for it
+    :ivar memory_reported: whether it reports that; None where neither is told
     """
 
     state: int
@@ -53,6 +54,7 @@ class DomainStatistics:
     vcpus: float | None = None
     memory_mib: float | None = None
     memory_used_mib: float | None = None
+    memory_reported: bool | None = None
     disk_gib: float | None = None
     dirty_rate_mib_s: float | None = None
     cpu_seconds: float | None = None
@@ -66,12 +68,14 @@ class DomainStatistics:
 def read_domain(fields: Fields) -> DomainStatistics:
     """Read one record of the bulk call."""
     memory = _scaled(fields.get('balloon.current'), 1 / _KIB_A_MIB)
+    used, reported = _memory_used(fields, memory)
     return DomainStatistics(
         state=int(fields.get('state.state', 0)),
         reason=int(fields.get('state.reason', 0)),
         vcpus=_scaled(fields.get('vcpu.current'), 1.0),
         memory_mib=memory,
-        memory_used_mib=_memory_used(fields, memory),
+        memory_used_mib=used,
+        memory_reported=reported,
         disk_gib=_total(fields, 'block', 'capacity', 1 / _GIB),
         dirty_rate_mib_s=_dirty_rate(fields),
         cpu_seconds=_cpu_seconds(fields),
@@ -120,17 +124,33 @@ def _cpu_seconds(fields: Fields) -> float | None:
     return _total(fields, 'vcpu', 'time', _NANOSECOND)
 
 
-def _memory_used(fields: Fields, memory_mib: float | None) -> float | None:
-    reported = bool(fields.get('balloon.last-update'))
+def memory_in_use_mib(read: DomainStatistics, huge_pages: bool) -> float:
+    """Return what a guest has in use, or all that it has where it is not told.
+
+    :param huge_pages: its memory is in huge pages, at least in part: these the
+        kernel does not count among what a process holds
+    """
+    if huge_pages and not read.memory_reported:
+        return read.memory_mib or 0.0
+    return read.memory_used_mib or read.memory_mib or 0.0
+
+
+def _memory_used(
+    fields: Fields, memory_mib: float | None
+) -> tuple[float | None, bool | None]:
+    """Return what is in use, and whether the guest says so."""
     available = fields.get('balloon.available')
     unused = fields.get('balloon.unused')
+    reported = bool(fields.get('balloon.last-update'))
     if reported and available is not None and unused is not None:
         used = (float(available) - float(unused)) / _KIB_A_MIB
     elif (rss := fields.get('balloon.rss')) is not None:
+        reported = False
         used = max(float(rss) / _KIB_A_MIB - _PROCESS_MIB, 1.0)
     else:
-        return None
-    return max(0.0, used if memory_mib is None else min(used, memory_mib))
+        return None, None
+    most = used if memory_mib is None else min(used, memory_mib)
+    return max(0.0, most), reported
 
 
 #: ``VIR_DOMAIN_DIRTYRATE_MEASURED``.

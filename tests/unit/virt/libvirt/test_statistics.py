@@ -51,6 +51,7 @@ class ReadDomainTest(unittest.TestCase):
                 vcpus=2.0,
                 memory_mib=128.0,
                 memory_used_mib=52.0,
+                memory_reported=False,
                 disk_gib=2.0,
                 dirty_rate_mib_s=42.0,
                 cpu_seconds=2.0,
@@ -99,6 +100,25 @@ class ReadDomainTest(unittest.TestCase):
         for what, changes, expected in cases:
             with self.subTest(what):
                 self.assertEqual(expected, _read(**changes).memory_used_mib)
+
+    def test_memory_in_huge_pages_is_all_in_use_unless_the_guest_reports(self):
+        report = {
+            'balloon__available': 126976,
+            'balloon__unused': 65536,
+            'balloon__last-update': 9,
+        }
+        for huge, changes, expected in (
+            (False, {}, 52.0),
+            (True, {}, 128.0),
+            (True, report, 60.0),
+            (True, {'balloon__rss': None}, 128.0),
+            (False, {'balloon__rss': None}, 128.0),
+        ):
+            with self.subTest(huge=huge, changes=changes):
+                read = _read(**changes)
+                self.assertEqual(
+                    expected, statistics.memory_in_use_mib(read, huge)
+                )
 
     def test_a_dirty_rate_counts_once_it_was_measured(self):
         for status, expected in ((0, None), (1, None), (2, 42.0)):
