@@ -42,7 +42,6 @@ class Errand:
     def __init__(
         self, conf: cfg.ConfigOpts, asked: argparse.Namespace
     ) -> None:
-        self._accepted_at = time.time()
         self._asked = asked
         self._bandwidth_mib_s: float = conf.host.migration_mib_s
         self._network = network.terms(conf)
@@ -204,7 +203,8 @@ class Errand:
             source=host_of(asked.source),
             destination=host_of(asked.destination),
             destination_uri=asked.destination,
-            accepted_at=self._accepted_at,
+            # what was measured before is no part of it
+            accepted_at=time.time(),
             migration_address=asked.migration_address,
             options=granted,
             predicted=predicted,

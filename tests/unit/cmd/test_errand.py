@@ -1,0 +1,62 @@
+"""One migration by hand, with a hypervisor of paper."""
+
+from unittest import mock
+
+from kvm_balancer import errors
+from kvm_balancer.cmd import errand
+from kvm_balancer.migration import events
+from kvm_balancer.migration.foresight import hot_set
+from kvm_balancer.model import sample
+from kvm_balancer.service import measuring
+from kvm_balancer.service import migrations
+from kvm_balancer.virt import driver
+from tests.unit.cmd import base
+
+_VIEW = driver.InstanceView(
+    id='9f1c6b52-4d0e-4b7a-8a3f-2f6e8d1c7b90',
+    name='web-1',
+    owner='balancer',
+    owner_reason='',
+    end=events.End(events.EndState.RUNNING),
+    vcpus=1.0,
+    memory_mib=1024.0,
+)
+
+
+class _Clock:
+    """Stands still but for what is measured."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def time(self):
+        return self.now
+
+    def measure(self, _hypervisor, _instance, _memory_mib, seconds):
+        self.now += seconds
+        return hot_set.HotSet(10.0, 10.0, 0.0)
+
+
+class MeasureTest(base.CommandCase):
+    def test_a_migration_begins_after_what_was_measured_for_it(self):
+        clock, accepted = _Clock(), []
+        hypervisor = mock.create_autospec(driver.Driver, instance=True)
+        hypervisor.view.return_value = _VIEW
+        hypervisor.read.return_value.instances = sample.InstanceUsages()
+
+        def run(_hypervisor, life, *_):
+            accepted.append(life.request.accepted_at)
+            raise errors.MigrationError('far enough')
+
+        with (
+            mock.patch.object(errand, 'time', clock),
+            mock.patch.object(errand, 'open_driver', lambda _: hypervisor),
+            mock.patch.object(measuring, 'measure', clock.measure),
+            mock.patch.object(migrations, 'MigrationRunner', run),
+        ):
+            ran = self.run_cli(
+                *('migrate', 'web-1', '--measure', '6'),
+                *('--source', 'qemu:///a', '--destination', 'qemu:///b'),
+            )
+        self.assertIn('far enough', ran.err)
+        self.assertEqual([1006.0], accepted)
