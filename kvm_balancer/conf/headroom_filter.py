@@ -13,9 +13,12 @@ OPTS: list[cfg.Opt] = [
         min=0,
         help="""
 Hosts of every zone for whose failure room is left: what runs on the enabled
-hosts of a zone fits on them without so many of the largest. Used where
-``headroom`` is among ``[planner] filters``. Raised, drains may have to stop
-half-way, and say so. Related: ``[consolidate] failures``.
+hosts of a zone fits on them without so many of the largest, in memory, virtual
+CPUs and disk as a whole. That an instance finds no single host large enough is
+only looked at by ``consolidate``, the one policy that fills hosts and so takes
+such places away on purpose. Used where ``headroom`` is among ``[planner]
+filters``. Raised, drains may have to stop half-way, and say so. Related:
+``[consolidate] failures``.
 """,
     ),
 ]

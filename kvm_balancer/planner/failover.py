@@ -107,7 +107,8 @@ class Failover:
         allowed = admission.static(rows, hosts)
         for one in self._rules:
             allowed = allowed & admission.ask(one, rows, hosts)
-        return allowed & (self._work.state.host[rows][:, None] != hosts)
+        away: columns.Bools = self._work.state.host[rows][:, None] != hosts
+        return allowed & away
 
     def _keep(self, goes: columns.Ints) -> None:
         """Keep what was found before it turned out that a host may not fail.

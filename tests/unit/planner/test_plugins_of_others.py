@@ -31,6 +31,36 @@ from tests.unit.planner import plans
 Ways = dict[str, str]
 
 
+class Idle(filters.OneByOne):
+    """Would refuse everything, and says that it has nothing to say."""
+
+    name = 'idle'
+    dynamic = True
+
+    def idle(self, fleet):
+        return True
+
+    def host_passes(self, state, instance, host):
+        return False
+
+    def reason(self, state, instance):
+        return 'are never asked for'
+
+
+class TestIdle(unittest.TestCase):
+    """A filter that has nothing to say of a fleet is not asked."""
+
+    def test_it_refuses_nothing(self):
+        fleet = fleets.build(
+            [fleets.host('a', cpu_overhead=8), fleets.host('b')],
+            [fleets.instance('x', 'a')],
+        )
+        context = plans.full_context(filters=(*plans.FILTERS, Idle()))
+        made = relieve.Relieve().propose(fleet, context)
+        self.assertEqual(['x'], [move.instance for move in made.moves])
+        self.assertEqual((), made.warnings)
+
+
 def proposed(policy):
     """Return what lets a policy make a plan."""
 

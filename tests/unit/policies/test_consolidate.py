@@ -3,9 +3,12 @@
 import unittest
 
 import hypothesis
+import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import failover
 from kvm_balancer.planner import packing
+from kvm_balancer.planner import workspace
 from kvm_balancer.policies import consolidate
 from tests.fixtures import fleets
 from tests.fixtures import judge
@@ -74,6 +77,20 @@ def homeless(fleet, made):
                 continue
             left[min(fits, key=left.__getitem__)] -= memory[row]
     return found
+
+
+#: hosts, by the letter of their zone
+ZONED = ('a1', 'a2', 'a3', 'b1', 'b2', 'b3')
+
+
+class Counting(failover.Failover):
+    """Counts how often places are searched for."""
+
+    searched = 0
+
+    def _search(self, *asked):
+        self.searched += 1
+        return super()._search(*asked)
 
 
 class TestConsolidate(unittest.TestCase):
@@ -174,6 +191,25 @@ class TestConsolidate(unittest.TestCase):
         loads = zip(*judge.loads(fleet, made.moves), strict=True)
         for before, after in loads:
             self.assertLessEqual(after, max(0.6, before) + 1e-9)
+
+    def test_what_was_found_in_other_zones_is_kept(self):
+        """Each zone is searched once, whichever is looked at in between."""
+        fleet = fleets.build(
+            [fleets.host(name, zone=name[0]) for name in ZONED],
+            [fleets.instance(name, name) for name in ZONED],
+        )
+        work = workspace.Workspace(fleet, plans.full_context())
+        offered = packing.capacities(fleet, 1.0)
+        asked = Counting(work, offered)
+        nobody = np.zeros(len(fleet.hosts), np.bool_)
+        counts = []
+        for zone in (0, 1, 0, 1):
+            inside = fleet.hosts.zone == zone
+            used = packing.used(work.state)
+            self.assertTrue(asked.holds(inside, used, nobody))
+            counts.append(asked.searched)
+        self.assertGreater(counts[1], counts[0])
+        self.assertEqual([counts[1]] * 2, counts[2:])
 
     def test_larger_fleets_come_near_the_bound(self):
         fleet = fleets.skewed(60, 600)
