@@ -1,6 +1,6 @@
 """Every fault strikes once, in a phase that a seed has drawn.
 
-The faults are dealt to two laboratories, so that two can be struck at a time.
+The faults are dealt to laboratories, so that several can be struck at a time.
 On one of them, which takes turns, libvirt's lock manager runs.
 The seed is another one every day; ``FAULTS_SEED`` chooses one.
 """
@@ -59,12 +59,24 @@ class _Laboratory(testtools.TestCase):
 
 class FirstLaboratoryTest(_Laboratory):
     letter = 'f'
-    guarded = not _SEED % 2
+    guarded = _SEED % 3 == 0
 
 
 class SecondLaboratoryTest(_Laboratory):
     letter = 's'
-    guarded = bool(_SEED % 2)
+    guarded = _SEED % 3 == 1
+
+
+class ThirdLaboratoryTest(_Laboratory):
+    letter = 't'
+    guarded = _SEED % 3 == 2
+
+
+_LABORATORIES = (
+    FirstLaboratoryTest,
+    SecondLaboratoryTest,
+    ThirdLaboratoryTest,
+)
 
 
 def _deal(fault, to):
@@ -78,4 +90,4 @@ def _deal(fault, to):
 
 
 for _number, _fault in enumerate(catalogue.FAULTS):
-    _deal(_fault, (FirstLaboratoryTest, SecondLaboratoryTest)[_number % 2])
+    _deal(_fault, _LABORATORIES[_number % len(_LABORATORIES)])
