@@ -5,8 +5,8 @@
 
 Each group is a folder below tests/ with a stestr repository of its own in
 .test-results/. Unit tests run on all cores. Those on real daemons run as root
-where sudo lets them, two at a time: they wait more than they compute, and a
-busy guest takes a core.
+where sudo lets them, three at a time: they wait more than they compute. Who
+gets which is a matter of how long they take (durations.py).
 The totals are what the runners recorded in their subunit streams, with one
 failure more for a runner that could not load its tests; they are printed,
 and kept in .test-results/totals. Every failure is told once more before
@@ -23,22 +23,26 @@ import subprocess
 import sys
 import time
 
+import durations
 import subunit
 import testtools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / '.test-results'
+DURATIONS = ROOT / 'tests' / 'durations.json'
 
-_TWO = ['--concurrency', '2']
+_THREE = ['--concurrency', '3']
+# Some of them wait: for a port, a thread or a program.
+_ONE_MORE = ['--concurrency', str((os.cpu_count() or 1) + 1)]
 # Name, and how stestr runs it.
 GROUPS = {
     'style': ['--serial'],
-    'unit': [],
+    'unit': _ONE_MORE,
     'contract': ['--serial'],
-    'functional': _TWO,
-    'lab': _TWO,
+    'functional': _THREE,
+    'lab': _THREE,
     # A laboratory each.
-    'faults': _TWO,
+    'faults': _THREE,
 }
 # Those that are run only where they are named: they fetch what they run.
 ON_DEMAND = {'openstack': ['--serial']}
@@ -118,9 +122,8 @@ def tell(stories: list[str], test: dict) -> None:
     stories.append(f'FAILED {test["id"]} ({test["status"]})\n{shown}')
 
 
-def recorded(group: str) -> Totals:
-    """Return the totals of the last run of a group, from its stream."""
-    last = stestr(group, 'last', '--subunit', stdout=subprocess.PIPE)
+def recorded(stream: bytes) -> Totals:
+    """Return the totals of a run, from its stream."""
     summary = testtools.StreamSummary()
     ended = {'success': 0, 'uxsuccess': 0, 'xfail': 0, 'skip': 0, 'fail': 0}
 
@@ -139,7 +142,7 @@ def recorded(group: str) -> Totals:
     )
     result.startTestRun()
     subunit.ByteStreamToStreamResult(
-        io.BytesIO(last.stdout), non_subunit_name='stdout'
+        io.BytesIO(stream), non_subunit_name='stdout'
     ).run(result)
     # Ending the run turns tests that began and never ended into errors.
     result.stopTestRun()
@@ -161,6 +164,23 @@ def give_back(*places: pathlib.Path) -> None:
     subprocess.run([AS_ROOT, 'chown', '-R', owner, *there], check=False)
 
 
+def of(group: str, seconds: dict[str, int]) -> dict[str, int]:
+    """Return those of the tests of a group."""
+    return {
+        test: took
+        for test, took in seconds.items()
+        if test.startswith(f'tests.{group}.')
+    }
+
+
+def renew(group: str, seconds: dict[str, int]) -> None:
+    """Keep what the tests of a group took, beside what others did."""
+    kept = RESULTS / 'durations.json'
+    known = durations.read(kept if kept.exists() else DURATIONS)
+    others = known.keys() - of(group, known).keys()
+    durations.write(kept, {test: known[test] for test in others} | seconds)
+
+
 def run(group: str) -> Totals:
     """Run one group, and return its totals."""
     print(f'--- {group}', flush=True)
@@ -168,10 +188,13 @@ def run(group: str) -> Totals:
     (RESULTS / group).mkdir(parents=True)
     started = time.monotonic()
     options = (GROUPS | ON_DEMAND)[group]
+    durations.teach(RESULTS / group, of(group, durations.read(DURATIONS)))
     code = stestr(group, 'run', *options).returncode
-    totals = recorded(group)
+    stream = stestr(group, 'last', '--subunit', stdout=subprocess.PIPE).stdout
+    totals = recorded(stream)
     if group in NEED_ROOT and becomes_root():
         give_back(RESULTS / group, ROOT / '.hypothesis')
+    renew(group, durations.learned(stream))
     if code and not totals.failed:
         totals += Totals(failed=1)
     seconds = time.monotonic() - started

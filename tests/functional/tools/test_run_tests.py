@@ -1,5 +1,6 @@
 """The script that runs the groups of tests and adds their totals up."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -41,7 +42,8 @@ class RunTestsTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / 'tools').mkdir()
-        shutil.copy(_TOOLS / 'run_tests.py', self.root / 'tools')
+        for script in ('run_tests.py', 'durations.py'):
+            shutil.copy(_TOOLS / script, self.root / 'tools')
         (self.root / '.stestr.conf').write_text('[DEFAULT]\ntop_dir=./\n')
 
     def _write(self, group, source):
@@ -111,6 +113,19 @@ class RunTestsTest(unittest.TestCase):
         self.assertEqual(
             (1, '0 passed, 1 failed, 0 skipped'), self._run('unit')
         )
+
+    def test_what_tests_took_before_is_no_result(self):
+        """It is forgotten with the test, and that of others is kept."""
+        lab = {'tests.lab.test_it.T.test_a': 7}
+        self._write('unit', 'import no_such_module\n')
+        (self.root / 'tests' / 'durations.json').write_text(
+            json.dumps({'tests.unit.test_it.T.test_a': 9, **lab})
+        )
+        self.assertEqual(
+            (1, '0 passed, 1 failed, 0 skipped'), self._run('unit')
+        )
+        kept = self.root / '.test-results' / 'durations.json'
+        self.assertEqual(lab, json.loads(kept.read_text()))
 
     def test_what_runs_on_demand_runs_where_it_is_named(self):
         self._write('openstack', _PASSING)
