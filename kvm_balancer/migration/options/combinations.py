@@ -45,6 +45,8 @@ _SINGLE = frozenset({'xbzrle', 'mt'})
 _SEVERAL = frozenset({'zlib', 'zstd'})
 
 _LIBVIRT_SEVERAL = 9_004_000
+#: Of post-copy whose stream broke, over another one.
+_LIBVIRT_RECOVERY = 8_005_000
 _QEMU_WITHOUT_MT = 9_001_000
 _QEMU_MT_POST_COPY = 5_000_000
 _QEMU_PARALLEL_TLS = 6_000_000
@@ -117,6 +119,16 @@ TABLE: tuple[tuple[_Applies, Refusal], ...] = (
         Refusal(
             'this QEMU has no post-copy of an mt stream (since 5.0)',
             _ONE_OF_THE_TWO,
+        ),
+    ),
+    (
+        lambda options, versions: (
+            options.post_copy and _before(versions.library, _LIBVIRT_RECOVERY)
+        ),
+        Refusal(
+            'this libvirt cannot take post-copy up again whose stream broke'
+            ' (since 8.5): the instance would be lost',
+            'ask for no post-copy, or bring libvirt up to 8.5 on both hosts',
         ),
     ),
     (

@@ -19,8 +19,8 @@ _MIB = 2.0**20
 #: limit that someone set before stays with the domain otherwise.
 UNLIMITED_MIB_S = (2**63 - 1) // 2**20
 
-#: Newer than the oldest libvirt that is supported, which refuses them; the
-#: numbers are part of its interface.
+#: Of libvirt 8.5, and so newer than the oldest that is supported, which is 7.2
+#: and refuses them; the numbers are part of its interface.
 ABORT_POST_COPY = getattr(libvirt, 'VIR_DOMAIN_ABORT_JOB_POSTCOPY', 1)
 RESUME_POST_COPY = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 1 << 19)
 #: What is copied of disks: everything, or what lies over a backing file

@@ -8,6 +8,7 @@ OLD = combinations.Versions(hypervisor=7_002_022, library=9_000_000)
 NEW = combinations.Versions(hypervisor=10_001_000, library=11_003_000)
 ANCIENT = combinations.Versions(hypervisor=5_002_000, library=9_000_000)
 OLDEST = combinations.Versions(hypervisor=4_002_000, library=9_000_000)
+LIBVIRT_7 = combinations.Versions(hypervisor=7_002_022, library=7_002_000)
 UNKNOWN = combinations.Versions()
 
 #: means, versions, words of the refusal (none where it is well)
@@ -35,6 +36,9 @@ CASES = (
     ({'parallel_connections': 2, 'tls': True}, OLD, ''),
     ({'parallel_connections': 2, 'tls': True}, ANCIENT, 'TLS'),
     ({'tls': True, 'post_copy': True, 'auto_converge': True}, OLD, ''),
+    ({'auto_converge': True}, LIBVIRT_7, ''),
+    ({'post_copy': True}, LIBVIRT_7, '8.5'),
+    ({'post_copy': True}, UNKNOWN, ''),
 )
 
 
