@@ -151,11 +151,15 @@ def _told(
             ),
             ours.origin or theirs.origin,
         )
-        return f'{name} is {value}, as {origin} says, and not {default}'
+        return (
+            f'{name} is {strictness.said(name, value)}, as {origin} says, and '
+            f'not {strictness.said(name, default)}'
+        )
     for one in (ours, theirs):
         if one.value != default and name in strictness.STRICTER:
             return (
-                f'{name} stays {default}: {one.origin} says {one.value}, the '
-                'other end does not'
+                f'{name} stays {strictness.said(name, default)}: {one.origin} '
+                f'says {strictness.said(name, one.value)}, the other end does '
+                'not'
             )
     return ''

@@ -72,3 +72,20 @@ STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
     'keep_source_disks': either,
     'trust_disk_paths': both,
 }
+
+
+def said(name: str, value: Value) -> str:
+    """Say a value of an option to a person.
+
+    0 is said for what it means there, and so is an empty word.
+    """
+    if value == '':
+        return 'none'
+    if value or isinstance(value, bool):
+        return str(value)
+    rule = STRICTER.get(name)
+    if rule is lower_limit:
+        return 'unlimited'
+    if name.startswith('auto_converge_'):
+        return "the hypervisor's own"
+    return str(value)

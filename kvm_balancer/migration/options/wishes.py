@@ -65,11 +65,13 @@ def merge(options: request.Options, wishes: Wishes) -> Merged:
         if after != before:
             merged = dataclasses.replace(merged, **{name: after})
             changes.append(
-                f'{name} is {after}, as its metadata asks, and not {before}'
+                f'{name} is {strictness.said(name, after)}, as its metadata '
+                f'asks, and not {strictness.said(name, before)}'
             )
         elif wish != before:
             changes.append(
-                f'{name} stays {before}, although its metadata asks for {wish}'
+                f'{name} stays {strictness.said(name, before)}, although its '
+                f'metadata asks for {strictness.said(name, wish)}'
             )
     return Merged(merged, tuple(changes))
 

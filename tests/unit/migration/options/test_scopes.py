@@ -106,6 +106,18 @@ class ScopesTest(unittest.TestCase):
             resolved.changes,
         )
 
+    def test_no_limit_and_no_method_are_told_as_that(self):
+        said = {'time_limit_seconds': 60.0, 'compression': 'xbzrle'}
+        found = scopes.Scopes(aggregates={'db': said})
+        self.assertEqual(
+            (
+                'time_limit_seconds is 60.0, as aggregate db says, and not '
+                'unlimited',
+                'compression is xbzrle, as aggregate db says, and not none',
+            ),
+            found.between(_at('db'), _at()).changes,
+        )
+
     def test_the_source_says_how_the_stream_is_carried(self):
         found = scopes.Scopes(
             aggregates={

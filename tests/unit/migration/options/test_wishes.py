@@ -74,6 +74,27 @@ BAD = (
 
 
 class TestMerge(unittest.TestCase):
+    def test_no_limit_and_no_method_are_told_as_that(self):
+        for asked, expected in (
+            (
+                ('bandwidth_mib_s', '100'),
+                'bandwidth_mib_s is 100, as its metadata asks, and not '
+                'unlimited',
+            ),
+            (
+                ('compression', 'xbzrle'),
+                'compression is xbzrle, as its metadata asks, and not none',
+            ),
+            (
+                ('auto_converge_initial_percent', '5'),
+                'auto_converge_initial_percent is 5, as its metadata asks, '
+                "and not the hypervisor's own",
+            ),
+        ):
+            with self.subTest(asked=asked):
+                merged = wishes.merge(request.Options(), (asked,))
+                self.assertEqual((expected,), merged.changes)
+
     def test_the_stricter_wins_where_safety_is_concerned(self):
         for name, ours, text, expected in CASES:
             with self.subTest(name=name, ours=ours, text=text):
