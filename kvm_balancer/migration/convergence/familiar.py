@@ -21,6 +21,10 @@ from kvm_balancer.migration.convergence import trend
 
 ALL_OF_IT = 99
 
+#: Options by which neither decides: a profile is heeded for a network with a
+#: fault only.
+UNHEEDED = ('profile', 'post_copy_patience')
+
 
 def settle_throttle(options: request.Options) -> request.Options:
     """Turn auto-converge off where its end would have to be watched."""

@@ -21,6 +21,7 @@ class Manner:
     :ivar seconds_per_gib: of memory, which it has where the request has no
         limit in time; 0 for what the profile grants
     :ivar least_gib: that a memory is taken for
+    :ivar unheeded: names of options by which it does not decide
     """
 
     least_throttle_percent: int = 0
@@ -29,6 +30,7 @@ class Manner:
     by_clock: bool = False
     seconds_per_gib: float = 0.0
     least_gib: float = 0.0
+    unheeded: tuple[str, ...] = ()
 
     def settle(self, options: request.Options) -> request.Options:
         """Return *options* without the means that it makes no use of."""
@@ -41,6 +43,25 @@ class Manner:
             options,
             auto_converge=throttles,
             post_copy=options.post_copy and self.post_copy,
+        )
+
+    def dropped(self, options: request.Options) -> tuple[str, ...]:
+        """Return what was asked for and does not count, by its names.
+
+        What is as it always is was not asked for.
+        """
+        settled, plain = self.settle(options), request.Options()
+        return (
+            *(
+                name
+                for name in ('auto_converge', 'post_copy')
+                if getattr(settled, name) != getattr(options, name)
+            ),
+            *(
+                name
+                for name in self.unheeded
+                if getattr(options, name) != getattr(plain, name)
+            ),
         )
 
 

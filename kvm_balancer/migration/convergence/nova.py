@@ -81,6 +81,7 @@ class Nova(contract.Convergence):
             by_clock=True,
             seconds_per_gib=self.params.timeout_seconds,
             least_gib=_LEAST_GIB,
+            unheeded=familiar.UNHEEDED,
         )
 
     def begin(

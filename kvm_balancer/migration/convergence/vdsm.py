@@ -87,6 +87,7 @@ class Vdsm(contract.Convergence):
         return manners.Manner(
             familiar.ALL_OF_IT,
             post_copy=self.params.schedule in (AUTO, POST_COPY),
+            unheeded=familiar.UNHEEDED,
         )
 
     def begin(

@@ -73,6 +73,8 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
         return _refuse(life, event, checks)
     _tell_open(life, event, checks)
     settings = life.begin_policy(event.at)
+    if dropped := life.policy.manner.dropped(life.request.options):
+        life.tell(event, f'its policy decides without {", ".join(dropped)}')
     life.marked = True
     ready = f'downtime limit {life.downtime_ms} ms to begin with'
     life.enter(states.State.PREPARING, event, ready)

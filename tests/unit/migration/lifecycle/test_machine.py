@@ -3,7 +3,11 @@ import unittest
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration import request
+from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import nova
+from kvm_balancer.migration.convergence import vdsm
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
@@ -86,6 +90,37 @@ class TestPlainCases(unittest.TestCase):
             with self.subTest(trouble):
                 self.assertEqual(Kind.COMPLETED, ended.outcome)
                 self.assertIn(told, ended.reason)
+
+    def test_what_its_policy_makes_no_use_of_is_told(self):
+        drain = request.Profile.DRAIN
+        line = 'its policy decides without '
+        for policy, options, expected in (
+            (nova.Nova(), {}, ''),
+            (vdsm.Vdsm(), {}, ''),
+            (adaptive.Adaptive(), {'profile': drain, 'post_copy': True}, ''),
+            (nova.Nova(), {'profile': drain}, f'{line}profile'),
+            (
+                nova.Nova(),
+                {'post_copy': True},
+                f'{line}auto_converge, post_copy',
+            ),
+            (
+                vdsm.Vdsm(),
+                {'max_throttle_percent': 50, 'post_copy_patience': 2.0},
+                f'{line}auto_converge, post_copy_patience',
+            ),
+        ):
+            with self.subTest(policy=policy, options=options):
+                life = lives.Life(**options)
+                life.machine = machine.Machine(lives.wanted(**options), policy)
+                life.checked()
+                told = [
+                    one.text
+                    for one in life.machine.story
+                    if one.text.startswith(line)
+                ]
+                shown = [f'{expected} (test)'] if expected else []
+                self.assertEqual(shown, told)
 
     def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
         life = lives.Life()
