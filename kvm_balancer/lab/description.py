@@ -68,6 +68,7 @@ Lab.set_load`
     :ivar writes_disk: it writes its rounds to its disk, and reads them back
     :ivar local_disk: its disk is a file that only its host has; otherwise
         it is served to all
+    :ivar mac: of a network card, for which it has no driver; empty for none
     """
 
     name: str
@@ -79,6 +80,7 @@ Lab.set_load`
     monitored: bool = False
     writes_disk: bool = False
     local_disk: bool = False
+    mac: str = ''
 
 
 class LinuxGuest(msgspec.Struct, frozen=True):
@@ -285,6 +287,11 @@ def with_linux_guests(
             )
         )
     return msgspec.structs.replace(lab, linux_guests=tuple(guests))
+
+
+def silent_mac(index: int) -> str:
+    """Return the address of a card that says nothing by itself."""
+    return _SILENT_MAC_PREFIX + index.to_bytes(3).hex(':')
 
 
 def storage_ports() -> str:

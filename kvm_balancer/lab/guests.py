@@ -12,6 +12,7 @@ from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import monitor
+from kvm_balancer.lab import network
 from kvm_balancer.lab import processes
 from kvm_balancer.lab import storage
 from kvm_balancer.lab import waiting
@@ -36,7 +37,7 @@ _DOMAIN = """\
   <devices>
     <controller type='usb' model='none'/>
     {disk}
-    <serial type='file'>
+{card}    <serial type='file'>
       <source path='{log}' append='on'/>
       <target port='0'/>
     </serial>
@@ -47,6 +48,15 @@ _DOMAIN = """\
     <video><model type='none'/></video>
   </devices>
 {monitor}</domain>
+"""
+
+_CARD = """\
+    <interface type='bridge'>
+      <mac address='{mac}'/>
+      <source bridge='{bridge}'/>
+      <model type='e1000'/>
+      <rom enabled='no'/>
+    </interface>
 """
 
 
@@ -140,6 +150,9 @@ class Guest:
             disk=storage.local_xml(self.lab, guest, raw=True)
             if guest.local_disk
             else storage.network_xml(self.lab, guest, ide=guest.writes_disk),
+            card=_CARD.format(mac=guest.mac, bridge=network.BRIDGE)
+            if guest.mac
+            else '',
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
             runtime=_RUNTIME,
             namespace=monitor.NAMESPACE if monitored else '',

@@ -145,12 +145,18 @@ class Ground:
             else:
                 return
 
-    def add_guest(self, load: bootsector.Load, local_disk: bool):
+    def add_guest(
+        self,
+        load: bootsector.Load,
+        local_disk: bool = False,
+        has_card: bool = False,
+    ):
         """Start a guest that has not been there before, on the first host.
 
         It goes over its memory fast once, and then does as *load* says.
 
         :param local_disk: its disk is a file that only its host has
+        :param has_card: it has a network card
         """
         self._number += 1
         fast = dataclasses.replace(load, dirty_mib_s=FAST_MIB_S)
@@ -165,6 +171,7 @@ class Ground:
                 monitored=True,
                 writes_disk=True,
                 local_disk=local_disk,
+                mac=description.silent_mac(self._number) if has_card else '',
             )
         )
         self.lab.set_load(guest, self.lab.hosts[0], load)

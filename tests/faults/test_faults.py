@@ -7,16 +7,11 @@ The seed is another one every day; ``FAULTS_SEED`` chooses one.
 
 import datetime
 import os
-import pathlib
 import random
-import tempfile
 
-import testtools
-
-from kvm_balancer.lab import prerequisites
 from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
-from tests.faults import ground as grounds
+from tests.faults import laboratory
 from tests.faults import run as runs
 
 _SEED = int(
@@ -25,24 +20,7 @@ _SEED = int(
 )
 
 
-class _Laboratory(testtools.TestCase):
-    """The tests of one laboratory: it comes up once for all of them."""
-
-    letter = ''
-    guarded = False
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        # A machine that cannot run them fails here, with the reason.
-        prerequisites.check(services=True, faults=True, leases=True)
-        temporary = tempfile.TemporaryDirectory(prefix='kvm-balancer-')
-        cls.addClassCleanup(temporary.cleanup)
-        name = f'{cls.letter}{os.getpid() % 10**7}'
-        cls.ground = cls.enterClassContext(
-            grounds.Ground(pathlib.Path(temporary.name) / name, cls.guarded)
-        )
-
+class _Laboratory(laboratory.LaboratoryTestCase):
     def strike(self, fault):
         chance = random.Random(f'{_SEED}/{fault}')
         phase = chance.choice(list(contract.Phase))

@@ -1,0 +1,217 @@
+"""What no random moment brings about, arranged on real hosts."""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import time
+import uuid
+
+from testtools import content
+
+from kvm_balancer import errors
+from kvm_balancer.lab import network
+from kvm_balancer.lab import sight
+from kvm_balancer.lab import waiting
+from kvm_balancer.lab.faults import contract
+from kvm_balancer.migration import request
+from kvm_balancer.model import outcome
+from tests.faults import laboratory
+from tests.faults import phases
+
+_PATIENCE_SECONDS = 150.0
+_PROGRAM = str(pathlib.Path(sys.executable).with_name('kvm-balancer'))
+_LIBVIRT_PORT = 16509
+_SETTING = phases.SETTINGS[contract.Phase.SWITCHOVER]
+_Kind = outcome.OutcomeKind
+
+
+class ArrangedTest(laboratory.LaboratoryTestCase):
+    letter = 'a'
+
+    def setUp(self):
+        super().setUp()
+        self.here, self.there = self.ground.lab.hosts
+        self.guest = self.ground.add_guest(_SETTING.load, has_card=True)
+        self.addCleanup(self._take_away)
+        self._limit_wires(_SETTING.wire_mib_s)
+        self.addOnException(self._tell_of_executor)
+        self.watch = self.enterContext(
+            sight.Watch(self.guest, self.ground.lab.hosts)
+        )
+
+    def _tell_of_executor(self, _):
+        log = self.here.processes.log('executor')
+        self.addDetail('executor', content.content_from_file(str(log)))
+
+    def _take_away(self):
+        for host in self.ground.lab.hosts:
+            network.unblock(host.holder)
+        self._limit_wires(None)
+        self.ground.lab.remove_guest(self.guest)
+
+    def _limit_wires(self, mib_s):
+        for host in self.ground.lab.hosts:
+            host.limit_bandwidth(mib_s)
+
+    def _migrate(self, phase):
+        """Have the executor begin, until a phase; return the request."""
+        wanted = request.Request(
+            migration_id=str(uuid.uuid4()),
+            instance=self.guest.uuid,
+            source=self.here.name,
+            destination=self.there.name,
+            destination_uri=self.there.uri,
+            migration_address=self.there.address,
+            accepted_at=time.time(),
+            options=_SETTING.options,
+        )
+        self.ground.executors.migrate(wanted)
+        ends = self.here.name, self.there.name
+        self._until(
+            lambda looks: phases.reached(phase, looks, *ends), str(phase)
+        )
+        return wanted
+
+    def _until(self, wanted, what):
+        self.assertTrue(
+            self.watch.wait(wanted, _PATIENCE_SECONDS),
+            f'{what}: {self.watch.looks}',
+        )
+
+    def _until_both_are(self, state):
+        self._until(
+            lambda looks: {look.state for look in looks.values()} == {state},
+            f'both to be {state}',
+        )
+
+    def _last_told(self, migration_id, holds, what):
+        """Return what was told of it last, once that is as wanted."""
+        waiting.until(
+            lambda: any(
+                map(holds, self.ground.outcomes.of(migration_id)[-1:])
+            ),
+            f'{what} to be told',
+            _PATIENCE_SECONDS,
+            said=lambda: str(self.ground.outcomes.of(migration_id)),
+        )
+        return self.ground.outcomes.of(migration_id)[-1]
+
+    def _command(self, *words):
+        """Run a command of the operator's; return how it ended."""
+        conf = self.ground.lab.services.agent_configuration
+        return subprocess.run(
+            [_PROGRAM, f'--config-file={conf}', *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _unknown(self):
+        """Return what an operator sees of what is unknown, by id."""
+        said = self._command('migrations', 'list', '--unknown', '-f', 'json')
+        self.assertEqual(0, said.returncode, said.stderr)
+        return {row['id']: row for row in json.loads(said.stdout)}
+
+    @contextlib.contextmanager
+    def _domain(self, host):
+        with contextlib.closing(host.connect()) as connection:
+            yield connection.lookupByUUIDString(self.guest.uuid)
+
+    def test_two_copies_that_run_are_suspended_and_a_person_decides(self):
+        wanted = self._migrate(contract.Phase.SWITCHOVER)
+        name = wanted.migration_id
+        # The destination starts it, and the source never hears of that.
+        network.mute(self.there.holder, _LIBVIRT_PORT, self.here.address)
+        self._limit_wires(None)
+        self._until_both_are(sight.RUNNING)
+        # As libvirt has it, once it takes the destination for lost.
+        waiting.until(
+            lambda: bool(self.watch.twice),
+            'both copies to be seen to run',
+            _PATIENCE_SECONDS,
+        )
+        network.unblock(self.there.holder)
+        self._until_both_are('paused')
+        told = self._last_told(
+            name, lambda one: 'ran on both ends' in one.reason, 'the two'
+        )
+        self.assertEqual(_Kind.UNKNOWN, told.outcome)
+        self.assertIn('decide which copy stays', told.reason)
+        waiting.until(
+            lambda: (
+                'ran on both ends'
+                in self._unknown().get(name, {}).get('reason', '')
+            ),
+            'the operator to be told',
+            _PATIENCE_SECONDS,
+        )
+
+        # Nobody moves it on meanwhile.
+        again = {'migration_id': str(uuid.uuid4())}
+        for source, destination in (
+            (self.here, self.there),
+            (self.there, self.here),
+        ):
+            error = self.assertRaises(
+                errors.KVMBalancerError,
+                self.ground.executors.migrate,
+                request.Request(
+                    instance=self.guest.uuid,
+                    source=source.name,
+                    destination=destination.name,
+                    destination_uri=destination.uri,
+                    accepted_at=time.time(),
+                    **again,
+                ),
+            )
+            self.assertIn('migrations list --unknown', str(error))
+
+        said = self._command(
+            *('migrations', 'settle', name, '--as', 'completed'),
+            *('--reason', 'its console says so'),
+        )
+        self.assertEqual(0, said.returncode, said.stderr)
+        told = self._last_told(
+            name, lambda one: one.outcome is not _Kind.UNKNOWN, 'the end'
+        )
+        self.assertEqual(_Kind.COMPLETED, told.outcome)
+        self.assertIn('its console says so', told.reason)
+        waiting.until(
+            lambda: name not in self._unknown(),
+            'it to be unknown no more',
+            _PATIENCE_SECONDS,
+        )
+        # Neither copy was touched; the person does that, and it goes on.
+        self._until_both_are('paused')
+        with self._domain(self.here) as domain:
+            domain.destroy()
+            domain.undefine()
+        with self._domain(self.there) as domain:
+            domain.resume()
+        self.guest.wait_for_rounds()
+
+    def test_where_it_is_is_announced_by_an_executor_that_was_restarted(self):
+        wanted = self._migrate(contract.Phase.PRE_COPY)
+        self.here.kill('executor')
+        self._limit_wires(None)
+        self._until(
+            lambda looks: looks[self.there.name].state == sight.RUNNING,
+            'it to arrive',
+        )
+        self.ground.lab.services.start_executor(self.here)
+        ended = self._last_told(
+            wanted.migration_id, lambda one: True, 'its end'
+        )
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        story = [line.text for line in ended.story]
+        (told,) = (line for line in story if '(the announcement)' in line)
+        mac = self.guest.description.mac
+        self.assertIn(
+            f'{mac} is behind {network.INSIDE} of {network.BRIDGE} now', told
+        )
+        # Of the run before nothing is known any more but the mark.
+        self.assertIn('the executor ended', story[0])
+        cables = network.forwarding(self.ground.lab.description.bridge)
+        self.assertEqual(self.there.description.interface, cables[mac])
