@@ -117,8 +117,13 @@ def agent(**changes: object) -> mind.Agent:
 
 
 def undamped() -> mind.Agent:
-    """Return one that acts at first sight, and lets nobody cool down."""
+    """Return one that acts at first sight, and lets nobody cool down.
+
+    By the average alone: there it moves the least, and is the hardest to
+    keep up with.
+    """
     return agent(
+        ingest=observation.Params(lasting_seconds=0.0),
         watches=(
             decision.Watch(relieve.Relieve(), 0.0),
             decision.Watch(spread.Spread(), 0.0),
@@ -237,6 +242,28 @@ def noise(size: Size) -> collections.abc.Iterator[Finding]:
     )
     late = sum(one.began > _HOUR for one in record.migrations)
     yield _below('moves after the first hour of noise', late, 0.5, 'aim 0')
+
+
+def burst(size: Size) -> collections.abc.Iterator[Finding]:
+    """Let a tenth of the hosts be hot for a minute, again and again."""
+    fleet = even_fleet(size, 0.6)
+    busy = np.flatnonzero(fleet.instances.host < size.hosts // 10)
+    begins = [_HOUR + 907.0 * number for number in range(12)]
+    record = engine.run(
+        fleet,
+        lambda one: loads.Stepped(
+            loads.synthetic(one, 1, swing=0.0, weekend=1.0, noise=0.02),
+            busy,
+            1.7,
+            [(begin, begin + 60.0) for begin in begins],
+            one.vcpus,
+        ),
+        agent(),
+        scenarios.Scenario(hours=4.0, step_seconds=10.0),
+    )
+    yield _below(
+        'moves by bursts of a minute', len(record.migrations), 0.5, 'aim 0'
+    )
 
 
 def peak(size: Size) -> collections.abc.Iterator[Finding]:
@@ -381,7 +408,7 @@ CASES: dict[
     str, collections.abc.Callable[[Size], collections.abc.Iterator[Finding]]
 ] = {
     one.__name__: one
-    for one in (week, noise, peak, step, samples, history, speed)
+    for one in (week, noise, burst, peak, step, samples, history, speed)
 }
 
 

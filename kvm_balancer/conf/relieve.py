@@ -104,9 +104,10 @@ where storage is shared, moving them may not help: raise it there.
         min=0.0,
         help="""
 Seconds for which a host that is over a limit must have been so, or within
-``margin`` of it, before the policy acts. Each host waits by itself. Raised,
+``margin`` of it, before the policy acts. Each host waits by itself, and two
+thirds of it where every single sample had its CPU over ``limit``. Raised,
 short bursts move nothing; 0 acts at first sight. Related: ``margin``,
-``[samples] ewma_seconds``.
+``[samples] ewma_seconds``, ``[samples] lasting_seconds``.
 """,
     ),
 ]

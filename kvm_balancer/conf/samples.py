@@ -103,6 +103,20 @@ slower.
 """,
     ),
     cfg.FloatOpt(
+        'lasting_seconds',
+        default=80.0,
+        min=0.0,
+        max=3600.0,
+        help="""
+What every sample of so many seconds shows counts at once and as a whole,
+before the moving average has followed: so a lasting step is answered soon,
+while a burst shows in none. 0 for not at all. Keep it over the longest burst
+that is to move nothing by two times [executor] sample_interval_seconds;
+window_samples have to cover it. Raised, steps are answered later. Related:
+``estimate``, ``[relieve] hold_seconds``.
+""",
+    ),
+    cfg.FloatOpt(
         'percentile',
         default=90.0,
         min=0.0,
@@ -115,9 +129,9 @@ Which percentile of the window is kept beside the average. 100 is the peak.
         'estimate',
         default='ewma',
         choices=[
-            ('ewma', 'the moving average'),
+            ('ewma', 'the moving average, or more where more has lasted'),
             ('percentile', 'the percentile of the window'),
-            ('highest', 'the higher of both'),
+            ('highest', 'the highest of them'),
             ('last', 'the last sample, as it is'),
         ],
         help="""

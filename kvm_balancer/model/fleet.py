@@ -91,6 +91,9 @@ class Hosts:
     cpu_pressure: Floats
     memory_pressure: Floats
     io_pressure: Floats
+    #: CPU load that the host has had all through the last while
+    #: (``Fleet.lasting_seconds``), as far as is known; 0 where nothing is
+    cpu_lasting: Floats
 
     def __len__(self) -> int:
         return len(self.name)
@@ -214,6 +217,7 @@ class Fleet:
         ``(sets, len(aggregates))``; row 0 requires nothing
     :ivar wishes: distinct sets of wishes; number 0 asks for nothing
     :ivar transits: who is on two hosts; nobody in a fleet from a file
+    :ivar lasting_seconds: how long ``hosts.cpu_lasting`` has lasted
     """
 
     hosts: Hosts
@@ -226,6 +230,7 @@ class Fleet:
     requirements: Bools
     wishes: tuple[Wishes, ...] = ((),)
     transits: Transits = dataclasses.field(default_factory=Transits)
+    lasting_seconds: float = 0.0
 
     @functools.cached_property
     def host_row(self) -> dict[str, int]:

@@ -30,6 +30,8 @@ class Params:
     :ivar window_samples: readings kept for the percentile
     :ivar ewma_seconds: time constant of the moving average
     :ivar percentile: 0 to 100
+    :ivar lasting_seconds: what all readings of so long show counts, also
+        before the average has followed; 0 for not at all
     :ivar silent_after_seconds: age of the last sample from which a host is
         silent
     :ivar future_tolerance_seconds: how far a host's clock may be ahead
@@ -45,6 +47,7 @@ class Params:
     ewma_seconds: float = 60.0
     percentile: float = 90.0
     estimate: Estimate = Estimate.EWMA
+    lasting_seconds: float = 80.0
     silent_after_seconds: float = 45.0
     future_tolerance_seconds: float = 5.0
     forget_after_seconds: float = 86_400.0
@@ -123,15 +126,28 @@ def plausible(readings: fleet.Floats, vcpus: fleet.Floats) -> fleet.Floats:
     return found
 
 
+def lasting(
+    params: Params, usage: windows.Windows, rows: windows.Rows
+) -> fleet.Floats:
+    """Return what *rows* have used all through the last while; 0 for none."""
+    if not params.lasting_seconds:
+        return np.zeros(len(rows))
+    return usage.lasting(rows, params.lasting_seconds)
+
+
 def estimated(
     params: Params, usage: windows.Windows, rows: windows.Rows
 ) -> fleet.Floats:
     """Return the usage of *rows* as the parameters want it."""
     if params.estimate is Estimate.LAST:
         return usage.last[rows]
+    # A step is believed once it has lasted; an average follows it later.
+    average: fleet.Floats = np.maximum(
+        usage.average[rows], lasting(params, usage, rows)
+    )
     if params.estimate is Estimate.EWMA:
-        return usage.average[rows]
+        return average
     percentile = usage.percentile(rows, params.percentile)
     if params.estimate is Estimate.PERCENTILE:
         return percentile
-    return np.maximum(percentile, usage.average[rows])
+    return np.maximum(percentile, average)

@@ -83,11 +83,19 @@ class ObservedFleet:
         instances, wishes, transits = self._instances.columns(
             self._hosts.places(), silent, heard, now
         )
+        made = records.build_fleet(hosts, (), taken_at=now)
+        lasting = self._hosts.lasting() + self._instances.lasting(
+            self._hosts.places(), len(hosts)
+        )
         return dataclasses.replace(
-            records.build_fleet(hosts, (), taken_at=now),
+            made,
+            hosts=dataclasses.replace(
+                made.hosts, cpu_lasting=lasting / made.hosts.cpus
+            ),
             instances=instances,
             wishes=wishes,
             transits=transits,
+            lasting_seconds=self._params.lasting_seconds,
         )
 
     @property

@@ -147,6 +147,14 @@ class ObservedHosts:
             for host, load in zip(self, overhead.tolist(), strict=True)
         ]
 
+    def lasting(self) -> fleet.Floats:
+        """Return the overhead that hosts have had all through a while.
+
+        :returns: in cores, in the order of iteration
+        """
+        rows = np.array([host.row for host in self], np.intp)
+        return observation.lasting(self._params, self._overhead, rows)
+
     def places(self) -> npt.NDArray[np.int32]:
         """Return, by row, the place of each host in that order, or -1."""
         places = np.full(self.rows, -1, np.int32)

@@ -235,6 +235,23 @@ class ObservedInstances:
             arriving[heard],
         )
 
+    def lasting(
+        self, places: npt.NDArray[np.int32], hosts: int
+    ) -> fleet.Floats:
+        """Return what instances have used all through a while, by host.
+
+        :param places: by row of a host, its place in the fleet
+        :param hosts: how many there are
+        :returns: in cores, by place
+        """
+        slots = np.flatnonzero(self._where.holder >= 0)
+        total = np.bincount(
+            places[self._where.holder[slots]],
+            observation.lasting(self._params, self._cpu, slots),
+            hosts,
+        )
+        return total.astype(np.float64, copy=False)
+
     def _usage(
         self,
         slots: whereabouts.Slots,

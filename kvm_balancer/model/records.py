@@ -216,6 +216,7 @@ def _host_columns(
         cpu_pressure=floats('cpu_pressure'),
         memory_pressure=floats('memory_pressure'),
         io_pressure=floats('io_pressure'),
+        cpu_lasting=np.zeros(len(hosts)),
     )
 
 

@@ -15,6 +15,8 @@ Rows = npt.NDArray[np.intp]
 
 #: Readings of which the middle one counts for the average.
 _MEDIAN_OF = 3
+#: No sample is taken more often, whatever its clock says.
+_LEAST_SECONDS = 0.01
 
 
 class Windows:
@@ -36,6 +38,8 @@ class Windows:
         #: readings ever taken by each row
         self.count: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._ring: _Readings = np.zeros((0, length), np.float32)
+        #: over how long the last reading of each row was taken
+        self._seconds: _Readings = np.zeros(0, np.float32)
 
     def __len__(self) -> int:
         return len(self.average)
@@ -48,6 +52,9 @@ class Windows:
         self.count = np.concatenate((self.count, np.zeros(more, np.int64)))
         empty = np.zeros((more, self._length), np.float32)
         self._ring = np.concatenate((self._ring, empty))
+        self._seconds = np.concatenate(
+            (self._seconds, np.zeros(more, np.float32))
+        )
 
     def clear(self, rows: Rows) -> None:
         """Forget what *rows* have read."""
@@ -79,6 +86,7 @@ class Windows:
         self.average[rows] = before + weight * (middle - before)
         self.last[rows] = readings
         self._ring[rows, self.count[rows] % self._length] = believed
+        self._seconds[rows] = seconds
         self.count[rows] += 1
 
     def _middle(self, rows: Rows, readings: fleet.Floats) -> fleet.Floats:
@@ -97,6 +105,26 @@ class Windows:
         few = np.where(count == 1, (readings + one) / 2.0, readings)
         found: fleet.Floats = np.where(count >= 2, median, few)
         return found
+
+    def lasting(self, rows: Rows, seconds: float) -> fleet.Floats:
+        """Return what *rows* have read all through the last *seconds*.
+
+        The least of the readings that were taken in them, three at least: a
+        burst that is shorter does not show, however high it is, while a step
+        shows as a whole once it has lasted so long.
+
+        :returns: shape ``(len(rows),)``; 0 for a row that has not so many
+            readings, or does not keep them
+        """
+        taken = np.maximum(self._seconds[rows], _LEAST_SECONDS)
+        wanted = np.maximum(np.ceil(seconds / taken), _MEDIAN_OF)
+        count = self.count[rows]
+        known = wanted <= np.minimum(count, self._length)
+        least = np.where(known, np.inf, 0.0)
+        for back in range(1, int(wanted[known].max(initial=0.0)) + 1):
+            readings = self._ring[rows, (count - back) % self._length]
+            np.minimum(least, readings, out=least, where=wanted >= back)
+        return least
 
     def percentile(self, rows: Rows, percent: float) -> fleet.Floats:
         """Return a percentile of the last readings of *rows*.

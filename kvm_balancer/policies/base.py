@@ -41,6 +41,8 @@ class Trigger:
     :ivar near: where single hosts are what is bad: the level of those that
         are over *start* or not far from it, by name. Each of them waits by
         itself, and from then on
+    :ivar lasting: of the hosts, those that every single reading of the last
+        while has over *start*: for how many seconds at least, by name
     """
 
     level: float
@@ -48,6 +50,9 @@ class Trigger:
     stop: float
     text: str
     near: collections.abc.Mapping[str, float] | None = None
+    lasting: collections.abc.Mapping[str, float] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 class Policy(abc.ABC):

@@ -11,6 +11,10 @@ Where hosts are judged one by one, each waits for itself, from when it came
 near the threshold: one that has been loaded all along is over it with good
 reason, while a burst comes from further below. So the wait is over sooner for
 those, and no host that waits makes another one's burst count.
+
+A level is an average, which rises late and remembers a burst for a while
+after it. Where every single reading of so long was over the threshold,
+there has been no burst: such a host waits for a part of the time only.
 """
 
 import collections.abc
@@ -18,6 +22,10 @@ import dataclasses
 import enum
 
 from kvm_balancer.policies import base
+
+#: Part of the hold time that a host waits which all readings show over the
+#: threshold. What the rest of it is for: for the average to forget a burst.
+_LASTING_SHARE = 2.0 / 3.0
 
 
 class Mood(enum.StrEnum):
@@ -34,11 +42,15 @@ class Hysteresis:
 
     :ivar since: when the mood began, in seconds since the epoch
     :ivar waits: since when each host has been near the threshold, by name
+    :ivar lasts: since when all its readings have been over it, by name
     """
 
     mood: Mood = Mood.CONTENT
     since: float = 0.0
     waits: collections.abc.Mapping[str, float] = dataclasses.field(
+        default_factory=dict
+    )
+    lasts: collections.abc.Mapping[str, float] = dataclasses.field(
         default_factory=dict
     )
 
@@ -61,17 +73,15 @@ def step(
     :param hold_seconds: how long the level must be above the start
         threshold
     """
-    waits = {
-        host: min(now, before.waits.get(host, now))
-        for host in trigger.near or ()
-    }
+    waits = _since(before.waits, trigger.near or (), now)
+    lasts = _since(before.lasts, trigger.lasting, now)
     mood, since = before.mood, before.since
     if before.acting and trigger.level > trigger.stop:
-        return Hysteresis(mood, since, waits)
+        return Hysteresis(mood, since, waits, lasts)
     if trigger.level <= trigger.start:
         if mood is not Mood.CONTENT:
             mood, since = Mood.CONTENT, now
-        return Hysteresis(mood, since, waits)
+        return Hysteresis(mood, since, waits, lasts)
     alarmed = mood is Mood.ALARMED and since <= now
     since = since if alarmed else now
     waited = now - since
@@ -81,6 +91,19 @@ def step(
             for host, level in trigger.near.items()
             if level > trigger.start
         )
-    if waited >= hold_seconds:
-        return Hysteresis(Mood.ACTING, now, waits)
-    return Hysteresis(Mood.ALARMED, since, waits)
+    lasted = max(
+        (now - lasts[host] + old for host, old in trigger.lasting.items()),
+        default=0.0,
+    )
+    if waited >= hold_seconds or lasted >= _LASTING_SHARE * hold_seconds:
+        return Hysteresis(Mood.ACTING, now, waits, lasts)
+    return Hysteresis(Mood.ALARMED, since, waits, lasts)
+
+
+def _since(
+    before: collections.abc.Mapping[str, float],
+    hosts: collections.abc.Iterable[str],
+    now: float,
+) -> dict[str, float]:
+    """Return since when *hosts* have been what they are."""
+    return {host: min(now, before.get(host, now)) for host in hosts}

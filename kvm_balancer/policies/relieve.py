@@ -118,12 +118,21 @@ class Relieve(base.Policy):
             if hot or limit.reading is _Reading.CPU:
                 parts.append(_hottest(fleet, limit, load, hot))
         near = np.flatnonzero(levels > start - margin)
+        hosts = fleet.hosts
+        # of other readings the average alone is known
+        lasting = np.flatnonzero(
+            ~hosts.silent
+            & (np.minimum(hosts.cpu_lasting, fleet.cpu_load) > start)
+        )
         return base.Trigger(
             float(levels.max(initial=0.0)),
             start=start,
             stop=start,
             text='; '.join(parts),
-            near={fleet.hosts.name[row]: float(levels[row]) for row in near},
+            near={hosts.name[row]: float(levels[row]) for row in near},
+            lasting={
+                hosts.name[row]: fleet.lasting_seconds for row in lasting
+            },
         )
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:

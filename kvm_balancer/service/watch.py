@@ -39,6 +39,7 @@ def params(
     return observation.Params(
         window_samples=group.window_samples,
         ewma_seconds=group.ewma_seconds,
+        lasting_seconds=group.lasting_seconds,
         percentile=group.percentile,
         estimate=observation.Estimate(group.estimate),
         silent_after_seconds=group.silent_after_seconds,

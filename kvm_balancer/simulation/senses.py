@@ -108,23 +108,38 @@ class Senses:
             & ~silent[on]
         )
         fleet = self._whereabouts(rows)
+        lasting = observation.lasting(self._params, self._cpu, rows)
         return fleet.updated(
             now,
             dataclasses.replace(
                 fleet.hosts,
                 sample_age_seconds=np.where(np.isfinite(age), age, now),
                 silent=silent,
+                cpu_lasting=self._lasting(lasting, on),
             ),
             dataclasses.replace(
                 fleet.instances, host=on, cpu_usage=estimate, movable=movable
             ),
         )
 
+    def _lasting(
+        self, usage: columns.Floats, on: columns.Ints
+    ) -> columns.Floats:
+        """Return the load that hosts have had all through a while."""
+        hosts = self._world.base.hosts
+        used = hosts.cpu_overhead + np.bincount(
+            on, weights=usage, minlength=len(hosts)
+        )
+        return used / hosts.cpus
+
     def _whereabouts(self, rows: npt.NDArray[np.intp]) -> columns.Fleet:
         """Return the fleet of *rows*, made anew where others exist."""
         population = self._world.population
         if self._last is None or population != self._population:
-            self._last = selected(self._world.base, rows)
+            self._last = dataclasses.replace(
+                selected(self._world.base, rows),
+                lasting_seconds=self._params.lasting_seconds,
+            )
             self._population = population
         return self._last
 

@@ -143,6 +143,25 @@ class TestApply(unittest.TestCase):
         self.assertEqual([0.25, 0.0], fleet.instances.cpu_steal.tolist())
         self.assertEqual([3.0, 0.0], fleet.instances.io_mib_s.tolist())
 
+    def test_a_step_counts_as_a_whole_once_it_has_lasted(self):
+        """After 80 s of it; of a host, what all of its samples show."""
+        for number in range(20):
+            now = NOW + 10.0 * number
+            cpu = 0.5 if number < 12 else 2.0
+            body = readings.reading(taken_at=now, sequence=number, cpu=cpu)
+            self.assertEqual([], self.seen.apply([body], now))
+            fleet = assert_sane(self, self.seen, now)
+            lasting = fleet.hosts.cpu_lasting[0]
+            with self.subTest(number=number):
+                if number < 7:
+                    self.assertEqual(0.0, lasting)
+                elif number < 19:
+                    self.assertEqual((0.5 + 2 * 0.5) / 16, lasting)
+                    self.assertTrue((fleet.instances.cpu_usage < 1.9).all())
+        self.assertEqual((0.5 + 2 * 2.0) / 16, lasting)
+        self.assertEqual([2.0, 2.0], fleet.instances.cpu_usage.tolist())
+        self.assertEqual(80.0, fleet.lasting_seconds)
+
     def test_only_our_running_instances_are_movable(self):
         """Others count as load."""
         table = (

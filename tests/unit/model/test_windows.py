@@ -9,6 +9,7 @@ import numpy as np
 
 from kvm_balancer.model import windows
 
+ONE = np.array([1])
 READINGS = strategies.lists(
     strategies.floats(0, 1000, width=32), min_size=1, max_size=20
 )
@@ -62,6 +63,48 @@ class TestWindows(unittest.TestCase):
             with self.subTest(wrong=wrong):
                 made = fed([1.0, 1.0, *wrong, 1.0, 1.0])
                 self.assertEqual(seen, made.average[1] > 1.0)
+
+    @hypothesis.given(
+        strategies.integers(1, 30),
+        strategies.integers(0, 59),
+        strategies.floats(1.0, 60.0),
+    )
+    def test_a_burst_shorter_than_what_lasts_does_not_show(
+        self, every, begins, burst
+    ):
+        """However it falls between two readings, which are means."""
+        made = windows.Windows(120, 60.0)
+        made.grow(1)
+        row, first = np.array([0]), 300.0 + begins
+        for number in range(1, 600 // every):
+            until = number * every
+            inside = min(until, first + burst) - max(until - every, first)
+            mean = 1.0 + 8.0 * max(0.0, inside) / every
+            made.add(row, np.array([mean]), np.array([float(every)]))
+            # two readings are only partly of the burst
+            found = float(made.lasting(row, 60.0 + 2.0 * every)[0])
+            self.assertLessEqual(found, 1.0 + 1e-6)
+
+    def test_a_step_shows_as_a_whole_once_it_has_lasted(self):
+        """Of readings of ten seconds the least of six, for a minute."""
+        for since, found in ((5, 1.0), (6, 9.0), (7, 9.0)):
+            with self.subTest(since=since):
+                made = fed([1.0] * 10 + [9.0] * since, length=8)
+                self.assertEqual([found], made.lasting(ONE, 60.0).tolist())
+
+    def test_what_is_not_known_has_not_lasted(self):
+        """Too few readings, and more than are kept, are not known."""
+        for values, seconds, found in (
+            ([], 60.0, 0.0),
+            ([9.0] * 5, 60.0, 0.0),
+            ([9.0] * 6, 60.0, 9.0),
+            ([9.0] * 20, 90.0, 0.0),
+            ([9.0] * 2, 10.0, 0.0),
+            ([9.0] * 3, 10.0, 9.0),
+        ):
+            with self.subTest(values=values, seconds=seconds):
+                made = fed(values, length=8)
+                self.assertEqual([found], made.lasting(ONE, seconds).tolist())
 
     def test_a_cleared_row_knows_nothing(self):
         """Nor does what comes next remember."""

@@ -109,6 +109,48 @@ class TestHysteresis(unittest.TestCase):
                     found.append(str(state.mood))
                 self.assertEqual(expected, ' '.join(found))
 
+    LASTING = (
+        (
+            'one that has lasted waits for two thirds',
+            [(0, {'a': 0}), (39, {'a': 0}), (40, {'a': 0})],
+            'alarmed alarmed acting',
+        ),
+        ('what its readings have lasted counts', [(0, {'a': 40})], 'acting'),
+        (
+            'and what they go on to',
+            [(0, {'a': 30}), (9, {'a': 30}), (10, {'a': 30})],
+            'alarmed alarmed acting',
+        ),
+        (
+            'one that did not go on starts over',
+            [(0, {'a': 30}), (5, {}), (10, {'a': 30})],
+            'alarmed alarmed alarmed',
+        ),
+        (
+            'nobody goes on for another',
+            [(0, {'a': 30}), (10, {'b': 30})],
+            'alarmed alarmed',
+        ),
+        (
+            'a clock set back starts it over',
+            [(1000, {'a': 30}), (10, {'a': 30}), (19, {'a': 30})],
+            'alarmed alarmed alarmed',
+        ),
+    )
+
+    def test_hosts_that_all_readings_show_wait_for_less(self):
+        """All of them are over the threshold, and came from below."""
+        for name, looks, expected in self.LASTING:
+            with self.subTest(name):
+                state, found = hysteresis.Hysteresis(), []
+                for now, lasting in looks:
+                    trigger = base.Trigger(
+                        0.9, 0.8, 0.8, '', {'a': 0.9, 'b': 0.9}, lasting
+                    )
+                    state = hysteresis.step(state, trigger, now, 60)
+                    found.append(str(state.mood))
+                self.assertEqual(expected, ' '.join(found))
+
     def test_only_acting_is_acting(self):
         for mood in hysteresis.Mood:
             state = hysteresis.Hysteresis(mood)

@@ -1,5 +1,6 @@
 """What the policies decide on fleets that can be worked out by hand."""
 
+import dataclasses
 import unittest
 
 import numpy as np
@@ -49,6 +50,25 @@ class TestRelieve(unittest.TestCase):
         )
         near = relieve.Relieve().trigger(fleet).near
         self.assertEqual({'near': 0.76, 'over': 0.9}, near)
+
+    def test_the_trigger_tells_of_hosts_that_have_lasted(self):
+        """A load that has gone by, and a silent host, do not count."""
+        fleet = fleets.build(
+            [
+                fleets.host('lasts', cpu_overhead=9),
+                fleets.host('new', cpu_overhead=9),
+                fleets.host('over', cpu_overhead=7),
+                fleets.host('gone', cpu_overhead=9, silent=True),
+            ],
+            [],
+        )
+        lasting = np.array([0.85, 0.79, 0.85, 0.9])
+        fleet = dataclasses.replace(
+            fleet,
+            hosts=dataclasses.replace(fleet.hosts, cpu_lasting=lasting),
+            lasting_seconds=80.0,
+        )
+        self.assertEqual({'lasts': 80.0}, RELIEVE.trigger(fleet).lasting)
 
     def test_a_silent_host_alarms_nobody(self):
         fleet = fleets.build(

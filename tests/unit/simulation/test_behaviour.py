@@ -24,6 +24,9 @@ class BehaviourTest(unittest.TestCase):
     def test_noise_moves_nothing(self):
         self.check('noise')
 
+    def test_bursts_of_a_minute_move_nothing(self):
+        self.check('burst')
+
     def test_a_daily_peak_is_met_before_it_comes(self):
         self.check('peak')
 
