@@ -11,6 +11,7 @@ from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
+from kvm_balancer.planner import disks as local_disks
 from kvm_balancer.planner import terms as termed
 
 
@@ -60,7 +61,9 @@ def predict(
                 terms.manner,
                 rates,
             )
-            disks = _disks(fleet, rows[places], bandwidth[places], options)
+            disks = local_disks.copied(
+                fleet, rows[places], bandwidth[places], options
+            )
             made.update(
                 zip(places.tolist(), disks.added_to(group.rows()), strict=True)
             )
@@ -120,7 +123,7 @@ def outlook(
         )
         answer[rows] = found.converges
         usage = instances.cpu_usage[rows]
-        disks = _disks(fleet, rows, bandwidth, options)
+        disks = local_disks.copied(fleet, rows, bandwidth, options)
         spent[rows] = np.maximum(
             spent[rows],
             _core_seconds(found, usage) + _BUSY_CORES * disks.seconds,
@@ -175,7 +178,7 @@ def most_copied_mib(
                 mib = mib * corrections.mib_factors(
                     ids, found.post_copy, fleet.taken_at
                 )
-            disks = _disks(fleet, rows, bandwidth[rows], options)
+            disks = local_disks.copied(fleet, rows, bandwidth[rows], options)
             most[rows] = np.maximum(most[rows], mib + disks.mib)
     return most
 
@@ -260,53 +263,6 @@ def _by_profile(
     ):
         if len(part):
             yield chosen, part
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Disks:
-    """What copying disks adds to migrations, one row each."""
-
-    mib: columns.Floats
-    seconds: columns.Floats
-
-    def added_to(
-        self, predictions: collections.abc.Iterable[plan.Prediction]
-    ) -> collections.abc.Iterator[plan.Prediction]:
-        """Yield predictions with their disks."""
-        for one, mib, seconds in zip(
-            predictions, self.mib.tolist(), self.seconds.tolist(), strict=True
-        ):
-            if mib:
-                yield dataclasses.replace(
-                    one, disk_mib=mib, disk_seconds=seconds
-                )
-            else:
-                yield one
-
-
-def _disks(
-    fleet: columns.Fleet,
-    rows: columns.Ints,
-    bandwidth_mib_s: columns.Floats,
-    options: request.Options,
-) -> _Disks:
-    """Say which disks are copied along, and how long that takes at most.
-
-    A fleet tells that disks are local by the host: one that has disk of its
-    own for instances. All of their size counts: how much of it is stored is
-    known only once both ends have been looked at.
-    """
-    instances, hosts = fleet.instances, fleet.hosts
-    mib = np.zeros(len(rows))
-    if options.copy_storage:
-        local = hosts.disk_gib[instances.host[rows]] > 0.0
-        mib = np.where(local, instances.disk_gib[rows] * 1024.0, 0.0)
-    pace = bandwidth_mib_s
-    if options.bandwidth_mib_s > 0:
-        pace = np.minimum(pace, options.bandwidth_mib_s)
-    # without bandwidth the memory never arrives, and is said not to
-    seconds = np.divide(mib, pace, out=np.zeros_like(mib), where=pace > 0.0)
-    return _Disks(mib, seconds)
 
 
 def _rates(

@@ -3,7 +3,8 @@
 How long one takes is what the prediction model says of its guest at the
 bandwidth it gets: that of the slower end, shared out equally among the
 migrations there. When the share changes, the part of it that is left goes
-on at the new pace. A guest writes otherwise while it is migrated than it was
+on at the new pace. Disks that are copied along come before the memory, at
+the same bandwidth. A guest writes otherwise while it is migrated than it was
 seen to before, and that is drawn: otherwise every prediction would be right.
 """
 
@@ -17,6 +18,7 @@ from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome as outcomes
 from kvm_balancer.model import plan as plans
+from kvm_balancer.planner import disks as local_disks
 from kvm_balancer.planner import terms as termed
 from kvm_balancer.simulation import scenario as scenarios
 from kvm_balancer.simulation import world as worlds
@@ -59,7 +61,7 @@ class Flight:
         if self.expected is None:
             return math.inf
         end = max(0.0, 1.0 - self.fails_at)
-        return max(0.0, self.left - end) * self.expected.seconds
+        return max(0.0, self.left - end) * self.expected.total_seconds
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class Air:
             if expected is None:
                 continue
             over = flight.seconds_left <= passed + 1e-9
-            flight.left -= passed / max(expected.seconds, 1e-9)
+            flight.left -= passed / max(expected.total_seconds, 1e-9)
             if over:
                 landed.append(self._landed(flight, expected, now))
         gone = [one.flight for one in landed]
@@ -205,10 +207,16 @@ class Air:
     ) -> plans.Prediction:
         """Return what it did take, in the form of what it was to take."""
         done = min(1.0, max(0.0, 1.0 - flight.left))
+        taken = now - flight.began
+        disks = (
+            taken * expected.disk_seconds / max(expected.total_seconds, 1e-9)
+        )
         return dataclasses.replace(
             expected,
-            seconds=now - flight.began,
+            seconds=taken - disks,
             mib=expected.mib * done,
+            disk_seconds=disks,
+            disk_mib=expected.disk_mib * done,
             uncorrected=None,
         )
 
@@ -225,7 +233,7 @@ class Air:
         options = term.options
         if flight.move.profile is plans.Profile.DRAIN:
             options = dataclasses.replace(options, profile=plans.Profile.DRAIN)
-        return prediction.predict(
+        memory = prediction.predict(
             float(instances.memory_usage_mib[row]),
             float(instances.dirty_rate_mib_s[row]) * flight.writes,
             bandwidth_mib_s,
@@ -235,3 +243,11 @@ class Air:
             cpu_cores,
             self._terms.manner,
         )
+        disks = local_disks.copied(
+            self._world.base,
+            np.array([row], np.int32),
+            np.array([bandwidth_mib_s]),
+            options,
+            np.array([flight.source], np.int32),
+        )
+        return next(iter(disks.added_to((memory,))))

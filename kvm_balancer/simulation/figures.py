@@ -66,14 +66,15 @@ def summed_up(record: records.Record) -> Figures:
         failed=len(record.migrations) - len(done),
         dropped=record.dropped,
         moves_a_day=len(done) / max(record.instance_days, 1e-9),
-        gib=sum(one.taken.mib for one in record.migrations) / _MIB_PER_GIB,
+        gib=sum(one.taken.total_mib for one in record.migrations)
+        / _MIB_PER_GIB,
         moved_twice=_moved_twice(done),
         moved_again=sum(count > 1 for count in moves.values()),
         most_moves=max(moves.values(), default=0),
         promised=sum(one.promised for one in record.verdicts),
         seen=sum(one.seen for one in record.verdicts),
-        predicted_seconds=sum(one.predicted.seconds for one in done),
-        taken_seconds=sum(one.taken.seconds for one in done),
+        predicted_seconds=sum(one.predicted.total_seconds for one in done),
+        taken_seconds=sum(one.taken.total_seconds for one in done),
         downtime_ms_mean=float(
             np.mean([one.taken.downtime_ms for one in done] or [0.0])
         ),

@@ -44,8 +44,8 @@ def promises(found: runs.Comparison) -> list[str]:
     }
     seconds = {
         one.name: (
-            [move.predicted.seconds for move in _done(one)],
-            [move.taken.seconds for move in _done(one)],
+            [move.predicted.total_seconds for move in _done(one)],
+            [move.taken.total_seconds for move in _done(one)],
         )
         for one in found.runs
     }

@@ -120,9 +120,9 @@ def _run(one: Run, series: bool) -> dict[str, Any]:
                 'destination': move.destination,
                 'began': move.began,
                 'completed': move.completed,
-                'predicted_seconds': move.predicted.seconds,
-                'seconds': move.taken.seconds,
-                'mib': move.taken.mib,
+                'predicted_seconds': move.predicted.total_seconds,
+                'seconds': move.taken.total_seconds,
+                'mib': move.taken.total_mib,
             }
             for move in one.record.migrations
         ]
