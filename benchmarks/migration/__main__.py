@@ -15,6 +15,7 @@ from benchmarks.migration import overhead
 from benchmarks.migration import prediction
 from benchmarks.migration import ratio
 from benchmarks.migration import report
+from benchmarks.migration import simulated
 
 #: Those that share the hosts, by name: what to run, how often, and how many
 #: minutes that takes.
@@ -32,6 +33,7 @@ ON_TWO_HOSTS: dict[
     'downtime': (downtime.run, 20, 6.5),
     'means': (means.run, 2, 3.0),
     'prediction': (prediction.run, 22, 17.0),
+    'simulated': (simulated.run, 1, 8.0),
 }
 #: The one that brings hosts with services of its own.
 LOAD, LOAD_WAYS, LOAD_MINUTES = 'load', 2, 3.0

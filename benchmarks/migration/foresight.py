@@ -16,15 +16,13 @@ from kvm_balancer.service import forecast
 _AT_ONCE_SECONDS = 1e-6
 
 
-def predict(
+def measure(
     place: ground.Ground,
     uid: str,
-    options: request.Options,
-    link_mib_s: float,
     windows_seconds: tuple[int, ...] = (1, 4),
     rounds: int = 1,
-) -> plan.Prediction:
-    """Measure how a guest writes, and predict its migration.
+) -> forecast.Guest:
+    """Measure how a guest writes.
 
     :param windows_seconds: the longest that executors have refines only what
         the others say, and is left out where that does not matter
@@ -44,8 +42,22 @@ def predict(
             if not rates.measure_next():
                 raise RuntimeError('the guest cannot be measured')
         seen = rates.fill(hypervisor.read().instances)
-        return forecast.predict(
-            forecast.of_row(seen, seen.id.index(uid)), options, link_mib_s
-        )
+        return forecast.of_row(seen, seen.id.index(uid))
     finally:
         hypervisor.close()
+
+
+def predict(
+    place: ground.Ground,
+    uid: str,
+    options: request.Options,
+    link_mib_s: float,
+    windows_seconds: tuple[int, ...] = (1, 4),
+    rounds: int = 1,
+) -> plan.Prediction:
+    """Measure how a guest writes, and predict its migration.
+
+    :raises RuntimeError: when it cannot be measured
+    """
+    found = measure(place, uid, windows_seconds, rounds)
+    return forecast.predict(found, options, link_mib_s)

@@ -1,0 +1,93 @@
+"""Simulated migrations: what they take, alone and beside others."""
+
+import csv
+import dataclasses
+import math
+import pathlib
+import unittest
+
+from benchmarks.migration import flights
+from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import prediction
+
+FIXED = prediction.FIXED_SECONDS
+PRE_COPY = request.Options()
+#: Real migrations of the lab's guests: libvirt 9.0, QEMU 7.2, links limited
+#: by tc, as ``benchmarks.migration prediction`` and ``ratio`` ran them.
+RECORDED = (
+    pathlib.Path(__file__).parents[2] / 'data' / 'migrations' / 'alone.csv'
+)
+#: What those guests use, which write a byte of a page and then wait.
+CORES = 0.1
+#: What is left of a link without the frames.
+PAYLOAD = 0.957
+IDLE = flights.Guest(memory_mib=4096, memory_usage_mib=1000)
+
+
+class AirTest(unittest.TestCase):
+    def test_an_idle_guest_takes_its_memory_once(self):
+        (taken,) = flights.seconds([IDLE], 100.0, PRE_COPY)
+        self.assertAlmostEqual(10.0 + FIXED, taken, delta=0.1)
+
+    def test_two_at_once_share_the_link(self):
+        taken = flights.seconds([IDLE, IDLE], 100.0, PRE_COPY)
+        for one in taken:
+            self.assertAlmostEqual(20.0 + FIXED, one, delta=0.1)
+
+    def test_whoever_is_left_has_the_link_to_itself(self):
+        small = dataclasses.replace(IDLE, memory_usage_mib=200)
+        first, last = flights.seconds([small, IDLE], 100.0, PRE_COPY)
+        self.assertLess(first, last)
+        self.assertAlmostEqual(12.0 + FIXED, last, delta=0.1 * 12.0)
+
+    def test_local_disks_are_copied_before_the_memory(self):
+        """Where migrations copy storage, and only there."""
+        local = dataclasses.replace(IDLE, disk_gib=2.0)
+        copying = dataclasses.replace(PRE_COPY, copy_storage=True)
+        (shared,) = flights.seconds([local], 100.0, PRE_COPY)
+        (copied,) = flights.seconds([local], 100.0, copying)
+        (none,) = flights.seconds([IDLE], 100.0, copying)
+        self.assertAlmostEqual(20.48, copied - shared, delta=0.01)
+        self.assertAlmostEqual(shared, none)
+
+    def test_one_that_does_not_converge_never_arrives(self):
+        busy = dataclasses.replace(
+            IDLE, dirty_rate_mib_s=300.0, hot_set_mib=900.0
+        )
+        never = dataclasses.replace(PRE_COPY, auto_converge=False)
+        self.assertEqual([math.inf], flights.seconds([busy], 100.0, never))
+
+    def test_real_migrations_took_what_simulated_ones_take(self):
+        """Within 15 %: idle, busy, throttled, by post-copy."""
+        with RECORDED.open() as file:
+            rows = list(csv.DictReader(file))
+        modes = {(row['mode'], row['throttle_percent']) for row in rows}
+        self.assertLessEqual(
+            {('pre-copy', '0'), ('pre-copy', '90'), ('post-copy', '0')}, modes
+        )
+        for row in rows:
+            guest = flights.Guest(
+                *(
+                    float(row[name])
+                    for name in (
+                        'memory_mib',
+                        'memory_usage_mib',
+                        'dirty_rate_mib_s',
+                        'hot_set_mib',
+                    )
+                ),
+                cpu_usage=CORES,
+            )
+            (taken,) = flights.seconds(
+                [guest],
+                float(row['link_mib_s']) * PAYLOAD,
+                request.Options(post_copy=row['post_copy'] == '1'),
+            )
+            with self.subTest(row=row):
+                self.assertAlmostEqual(
+                    1.0, taken / float(row['seconds']), delta=0.15
+                )
+
+
+if __name__ == '__main__':
+    unittest.main()
