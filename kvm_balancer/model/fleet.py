@@ -247,14 +247,17 @@ class Fleet:
     ) -> 'Fleet':
         """Return the same hosts and instances at another moment.
 
-        What depends on their names alone is not worked out again.
+        What depends on their names alone is worked out once for all of
+        them, which are asked for it sooner or later.
 
         :param hosts: with the names of these, likewise *instances*
         """
         found = dataclasses.replace(
             self, taken_at=taken_at, hosts=hosts, instances=instances
         )
-        for name in ('host_row', 'instance_row', 'groups_of', 'grouped'):
+        for name in ('host_row', 'instance_row'):
+            found.__dict__[name] = getattr(self, name)
+        for name in ('groups_of', 'grouped'):
             if name in self.__dict__:
                 found.__dict__[name] = self.__dict__[name]
         return found

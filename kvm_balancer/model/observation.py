@@ -136,15 +136,21 @@ def lasting(
 
 
 def estimated(
-    params: Params, usage: windows.Windows, rows: windows.Rows
+    params: Params,
+    usage: windows.Windows,
+    rows: windows.Rows,
+    lasted: fleet.Floats | None = None,
 ) -> fleet.Floats:
-    """Return the usage of *rows* as the parameters want it."""
+    """Return the usage of *rows* as the parameters want it.
+
+    :param lasted: what :func:`lasting` returns, where that is known
+    """
     if params.estimate is Estimate.LAST:
         return usage.last[rows]
     # A step is believed once it has lasted; an average follows it later.
-    average: fleet.Floats = np.maximum(
-        usage.average[rows], lasting(params, usage, rows)
-    )
+    if lasted is None:
+        lasted = lasting(params, usage, rows)
+    average: fleet.Floats = np.maximum(usage.average[rows], lasted)
     if params.estimate is Estimate.EWMA:
         return average
     percentile = usage.percentile(rows, params.percentile)

@@ -92,7 +92,10 @@ class Senses:
         silent = age > self._silent_after
         rows = world.rows
         on = world.host[rows]
-        estimate = observation.estimated(self._params, self._cpu, rows)
+        lasting = observation.lasting(self._params, self._cpu, rows)
+        estimate = observation.estimated(
+            self._params, self._cpu, rows, lasting
+        )
         ahead = self._params.foresight_seconds
         if ahead:
             estimate = shapes.foreseen(
@@ -108,7 +111,6 @@ class Senses:
             & ~silent[on]
         )
         fleet = self._whereabouts(rows)
-        lasting = observation.lasting(self._params, self._cpu, rows)
         return fleet.updated(
             now,
             dataclasses.replace(
