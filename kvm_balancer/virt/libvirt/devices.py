@@ -15,6 +15,7 @@ import re
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import pools
 from kvm_balancer.virt.libvirt import verdicts
 
 NAME = 'block devices'
@@ -74,10 +75,15 @@ def compare(
 
 def _key(link: connection.Connection, path: str) -> str:
     """Return what a device says it is; empty where no pool knows."""
+
+    def ask(handle: connection.Handle) -> str:
+        # A volume may have been made anew since the pool was looked at.
+        if pools.pool(handle, pools.directory(path)) is None:
+            return ''
+        return str(handle.storageVolLookupByPath(path).key())
+
     try:
-        key = str(
-            link.call(lambda handle: handle.storageVolLookupByPath(path).key())
-        )
+        key = link.call(ask)
     except errors.HypervisorUnreachable:
         raise
     except errors.KVMBalancerError:

@@ -45,6 +45,8 @@ class _Host(connection.Connection):
 
     def __init__(self, *volumes):
         self._volumes = volumes
+        #: what its pools will find when they look
+        self.found = None
 
     def call(self, function):
         try:
@@ -66,6 +68,12 @@ class _Host(connection.Connection):
 
     def storagePoolLookupByName(self, _):
         return self
+
+    def storagePoolLookupByTargetPath(self, _):
+        return self
+
+    def refresh(self, _):
+        self._volumes = self._volumes if self.found is None else self.found
 
     def storageVolLookupByName(self, name):
         return self._find(lambda one: one.place.endswith(f'/{name}'))
@@ -128,6 +136,13 @@ class CheckTest(unittest.TestCase):
         ):
             with self.subTest(mark=mark, other=other):
                 self.assertEqual(expected, self.verdict(mark, other))
+
+    def test_a_volume_that_was_made_anew_is_another_one(self):
+        disk = documents.Disk('vda', 'block', _PATH)
+        here, there = (_Host(_Volume(_PATH, _LV)) for _ in range(2))
+        there.found = (_Volume(_PATH, _OTHER_LV),)
+        check = _checks(disk, here, there)['block devices']
+        self.assertIn('another device', check.reason)
 
     def test_who_trusts_paths_has_what_cannot_be_told_taken_for_the_same(
         self,
