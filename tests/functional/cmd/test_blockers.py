@@ -198,6 +198,24 @@ class BlockersTest(unittest.TestCase):
         self.assertEqual({'path'}, set(found))
         self.assertIn('unsafe', found['path']['reason'])
         self.assertIn('shared_filesystems', found['path']['remedy'])
+        # an image that both have, over one of which no pool tells
+        base = place / 'base' / 'web.raw'
+        base.parent.mkdir()
+        base.write_bytes(bytes(2**20))
+        over = place / 'over.qcow2'
+        subprocess.run(
+            [
+                *('qemu-img', 'create', '-q', '-f', 'qcow2'),
+                *('-b', base, '-F', 'raw', over),
+            ],
+            check=True,
+        )
+        uid = self.ground.start('calm', devices=_disk(over, 'qcow2'))
+        found = self.check(uid)
+        self.assertEqual({'backing files'}, set(found))
+        self.assertIn(str(base), found['backing files']['reason'])
+        found = self.check(uid, '--trust-disk-paths')
+        self.assertEqual({'path'}, set(found))
 
 
 def _disk(path, kind):
