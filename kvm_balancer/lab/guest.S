@@ -1,7 +1,7 @@
 # The guest of the laboratory: two sectors that work for ever.
 #
 # Fifty times a second it
-#   - takes commands from the second serial port,
+#   - takes commands from the second serial port, where there is one,
 #   - writes to as many pages as it was told, one after another over its
 #     working set, and before it writes a page checks that the page holds what
 #     the round before has left there: its own address plus the number of that
@@ -121,8 +121,10 @@ work:
 take:
     movw $COMMAND + 5, %dx
     inb %dx, %al
-    testb $1, %al
+    incb %al                    # all bits are set where there is no such port
     jz write
+    testb $1, %al
+    jnz write
     movw $COMMAND, %dx
     inb %dx, %al
     movl VALUE(%ebp), %edx
