@@ -52,19 +52,38 @@ def prometheus(lab):
         server.server_close()
 
 
+def _metrics(url):
+    return {
+        'metrics': {'sources': 'nova,prometheus', 'interval_seconds': 1},
+        'prometheus': {
+            'url': url,
+            'host_cpu_query': '',
+            'host_memory_query': '',
+            'instance_cpu_query': 'cores',
+        },
+    }
+
+
 class Agent:
     """An agent with a database of its own.
 
     :param name: of its files, in the directory of the laboratory
+    :param metrics_url: of a Prometheus; None where executors sample
+    :param settings: options besides, by group
+    :param user: of the project ``service``, as whom it speaks to Nova
     """
 
-    def __init__(self, lab, name, metrics_url, **agent):
+    def __init__(
+        self, lab, name, metrics_url, settings=None, user='nova', **agent
+    ):
         self.lab = lab
         self.configuration = lab.directory / 'etc' / f'{name}.conf'
+        self._user = user
         self._database = lab.directory / 'state' / f'{name}.sqlite'
-        services.write_configuration(
-            self.configuration, self._settings(metrics_url, agent)
-        )
+        made = self._settings(metrics_url, agent)
+        for group, options in (settings or {}).items():
+            made[group] = made.get(group, {}) | options
+        services.write_configuration(self.configuration, made)
 
     def start(self):
         """Start it, also again, and wait until it sees all computes."""
@@ -134,7 +153,7 @@ class Agent:
 
     def _credentials(self):
         """Return what leads to Nova: an application credential, as advised."""
-        with self.lab.connect('nova', 'service') as there:
+        with self.lab.connect(self._user, 'service') as there:
             made = there.identity.create_application_credential(
                 there.current_user_id, f'kvm-balancer-{uuid.uuid4()}'
             )
@@ -161,13 +180,7 @@ class Agent:
             },
             'relieve': {'limit': 0.8, 'margin': 0.1, 'hold_seconds': 2},
             'samples': {'silent_after_seconds': 30, 'ewma_seconds': 2},
-            'metrics': {'sources': 'nova,prometheus', 'interval_seconds': 1},
-            'prometheus': {
-                'url': metrics_url,
-                'host_cpu_query': '',
-                'host_memory_query': '',
-                'instance_cpu_query': 'cores',
-            },
+            **(_metrics(metrics_url) if metrics_url else {}),
             'nova': {
                 **self._credentials(),
                 'poll_interval_seconds': 0.5,

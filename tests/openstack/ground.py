@@ -1,43 +1,59 @@
 """A cloud for tests: servers booted, and what is true of them checked."""
 
 import atexit
-import functools
-import json
+import contextlib
 import pathlib
 import tempfile
 import unittest
 
 from kvm_balancer.lab import waiting
 from tests.openstack.lab import cloud
+from tests.openstack.lab import configuration
+from tests.openstack.lab import images
 
-#: Of the laboratory's Glance.
-IMAGE = '11111111-1111-4111-8111-111111111111'
 _FLAVOR = 'small'
 #: Nova and its computes may have to share two busy cores.
 PATIENCE_SECONDS = 600.0
 
 
-@functools.cache
-def lab():
-    """Return the laboratory of this process; it is taken down at its end."""
-    folder = tempfile.TemporaryDirectory(prefix='kvm-balancer-nova-')
-    made = cloud.NovaLab(pathlib.Path(folder.name) / 'lab')
+#: The laboratory of this process.
+_STANDING = contextlib.ExitStack()
+_THERE = []
 
-    def down():
-        made.down()
-        folder.cleanup()
 
-    atexit.register(down)
-    made.up()
-    return made
+def lab(options):
+    """Return the one laboratory of this process, made by these options.
+
+    One that was made by others is taken down before; the last at the end.
+    """
+    if not _THERE or _THERE[0].options != options:
+        _leave()
+        folder = _STANDING.enter_context(
+            tempfile.TemporaryDirectory(prefix='kvm-balancer-nova-')
+        )
+        made = cloud.NovaLab(pathlib.Path(folder) / 'lab', options)
+        _STANDING.callback(made.down)
+        made.up()
+        _THERE.append(made)
+    return _THERE[0]
+
+
+def _leave():
+    _THERE.clear()
+    _STANDING.close()
+
+
+atexit.register(_leave)
 
 
 class CloudCase(unittest.TestCase):
     """A test in a cloud that is empty when it begins, and when it ends."""
 
+    options = configuration.Options()
+
     def setUp(self):
         super().setUp()
-        self.lab = lab()
+        self.lab = lab(self.options)
         self.cloud = self.enterContext(self.lab.connect())
         self.compute = self.cloud.compute
         self.flavor = self.compute.find_flavor(_FLAVOR) or (
@@ -66,12 +82,12 @@ class CloudCase(unittest.TestCase):
         """Make a server group; return its id."""
         return self.compute.create_server_group(name=policy, policy=policy).id
 
-    def ask_for(self, host=None, group=None, **metadata):
+    def ask_for(self, host=None, group=None, image=images.EMPTY, **metadata):
         """Ask for a server; return its uuid."""
         wanted = {
             'name': f'on-{host or "any"}',
             'flavor_id': self.flavor.id,
-            'image_id': IMAGE,
+            'image_id': image,
             'networks': 'none',
             'metadata': metadata,
         }
@@ -159,5 +175,4 @@ class CloudCase(unittest.TestCase):
 
     def guests(self, host):
         """Return what the driver of a compute has."""
-        path = self.lab.directory / 'state' / host / 'guests.json'
-        return json.loads(path.read_text()) if path.exists() else {}
+        return self.lab.computes.guests(host)

@@ -1,8 +1,9 @@
 """A real Keystone, Placement and Nova on one machine.
 
-Only the guests are missing, and what Nova asks Glance and Neutron for: its
-compute driver is a small one of our own that moves records. Everything else
-is what a cloud runs, from the packages that a cloud installs, with a MariaDB
-and a RabbitMQ of the laboratory's own. SQLite would not do: Nova's services
-write at once.
+What Nova asks Glance and Neutron for is answered by a small program. Guests
+are records, moved by a small compute driver of our own; or they are QEMU's,
+moved by Nova's libvirt driver between hosts that are namespaces. Everything
+else is what a cloud runs, from the packages that a cloud installs, with a
+MariaDB and a RabbitMQ of the laboratory's own. SQLite would not do: Nova's
+services write at once.
 """

@@ -10,9 +10,14 @@ from tests.openstack.lab import cloud
 from tests.openstack.lab import configuration
 
 
-def _up(directory: pathlib.Path, hosts: int) -> None:
+def _up(directory: pathlib.Path, hosts: int, guests: str) -> None:
     names = tuple(f'cmp{number + 1}' for number in range(hosts))
-    lab = cloud.NovaLab(directory, configuration.Options(hosts=names))
+    lab = cloud.NovaLab(
+        directory,
+        configuration.Options(
+            hosts=names, guests=configuration.Guests(guests)
+        ),
+    )
     began = time.monotonic()
     lab.up()
     print(f'{", ".join(names)} are up after {time.monotonic() - began:.0f} s')
@@ -25,11 +30,16 @@ def _main() -> int:
     parser.add_argument('command', choices=('up', 'down'))
     parser.add_argument('directory', type=pathlib.Path)
     parser.add_argument('--hosts', type=int, default=3)
+    parser.add_argument(
+        '--guests',
+        choices=[str(one) for one in configuration.Guests],
+        default=str(configuration.Guests.RECORDS),
+    )
     given = parser.parse_args()
     directory = given.directory.absolute()
     try:
         if given.command == 'up':
-            _up(directory, given.hosts)
+            _up(directory, given.hosts, given.guests)
         else:
             cloud.NovaLab(directory).down()
     except errors.LabError as error:

@@ -1,6 +1,7 @@
 """The laboratory: brought up, asked, and taken away again."""
 
 import collections.abc
+import functools
 import json
 import pathlib
 import shutil
@@ -15,11 +16,16 @@ import openstack
 from kvm_balancer import errors
 from kvm_balancer.lab import broker
 from kvm_balancer.lab import processes
+from kvm_balancer.lab import programs
 from kvm_balancer.lab import waiting
+from tests.openstack.lab import computes
 from tests.openstack.lab import configuration
 from tests.openstack.lab import database
 from tests.openstack.lab import environment
 from tests.openstack.lab import foundation
+from tests.openstack.lab import images
+from tests.openstack.lab import qemu
+from tests.openstack.lab import records
 
 _PROGRAMS = pathlib.Path(__file__).with_name('programs')
 #: A thread for each of Nova's services that may ask at once.
@@ -47,13 +53,20 @@ class NovaLab:
         self.directory = directory
         self.options = options or configuration.Options()
         self.processes = processes.Processes(directory)
-        self.broker = broker.Broker(directory / 'rabbit')
-        self.database = database.Database(directory, self.processes)
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """Names of the computes."""
         return self.options.hosts
+
+    @functools.cached_property
+    def computes(self) -> computes.Computes:
+        """What nova-compute runs on."""
+        if self.options.guests is configuration.Guests.QEMU:
+            return qemu.Qemu(
+                self.directory, self.options.hosts, self.options.libvirt
+            )
+        return records.Records(self.directory, self.options.hosts, self._load)
 
     def up(self) -> None:
         """Bring everything up, and wait until all computes are known.
@@ -61,16 +74,26 @@ class NovaLab:
         :raises LabError: when something is missing, ends or is too slow
         """
         self._bin = environment.make()
+        self.computes.up()
+        address = self.computes.address
+        self.broker = broker.Broker(self.directory / 'rabbit', address)
         self.broker.begin()
+        server = database.Database(self.directory, self.processes, address)
         self.files = configuration.Configuration(
-            self.directory, self.database, self.broker.url, self.options
+            self.directory,
+            server,
+            self.broker.url,
+            self.options,
+            self.computes,
+            self._bin,
         )
         self.files.write()
         shutil.copy(
             self._bin.parent / 'etc' / 'nova' / 'api-paste.ini', self.files.etc
         )
         self.set_load({})
-        made = foundation.Foundation(self._bin, self.files, self.database)
+        images.make(self._images)
+        made = foundation.Foundation(self._bin, self.files, server)
         made.start_database()
         made.bootstrap()
         self.broker.wait()
@@ -85,8 +108,15 @@ class NovaLab:
     def down(self) -> None:
         """End everything, and remove what it kept."""
         # The computes tell their end over the broker: they come first.
-        self.stop(*(f'compute-{host}' for host in self.hosts))
+        processes.stop_all(
+            (
+                self.computes.daemons(host).find(self.computes.name(host))
+                for host in self.hosts
+            ),
+            _ENDING_SECONDS,
+        )
         self.processes.sweep(_ENDING_SECONDS)
+        qemu.clear(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # Parts of it
@@ -102,6 +132,7 @@ class NovaLab:
             'neighbours',
             str(_PROGRAMS / 'neighbours.py'),
             self.files.address('neighbours'),
+            str(self._images),
         )
         self._wait_for('keystone')
         with self.connect() as there:
@@ -162,11 +193,8 @@ class NovaLab:
 
     def start_compute(self, host: str) -> None:
         """Start the compute of a host; also again."""
-        self._run(
-            f'compute-{host}',
-            str(_PROGRAMS / 'compute.py'),
-            *self._config_files('nova.conf', f'{host}.conf'),
-            LAB_LOAD=str(self._load),
+        self.computes.start(
+            host, self._bin, self._config_files('nova.conf', f'{host}.conf')
         )
 
     def stop(self, *names: str) -> None:
@@ -188,6 +216,10 @@ class NovaLab:
             dict[str, float], json.loads(self._load.read_text())
         )
 
+    def run(self, *argv: str) -> str:
+        """Run a program of Nova's Python to its end; return what it wrote."""
+        return programs.run([str(self._bin / 'python'), *argv])
+
     def connect(
         self, user: str = 'admin', project: str = 'admin'
     ) -> openstack.connection.Connection:
@@ -205,6 +237,10 @@ class NovaLab:
             compute_default_microversion='2.96',
             placement_default_microversion='1.31',
         )
+
+    @property
+    def _images(self) -> pathlib.Path:
+        return self.directory / 'images'
 
     @property
     def _load(self) -> pathlib.Path:
@@ -259,8 +295,10 @@ class NovaLab:
 
     def _knows_computes(self, there: openstack.connection.Connection) -> bool:
         for host in self.hosts:
-            if not self.processes.is_alive(f'compute-{host}'):
-                said = self.processes.last_words(f'compute-{host}')
+            daemons = self.computes.daemons(host)
+            name = self.computes.name(host)
+            if not daemons.is_alive(name):
+                said = daemons.last_words(name)
                 raise errors.LabError(f'nova-compute of {host}: {said}')
         # Without details: those are asked of the computes themselves.
         found = {

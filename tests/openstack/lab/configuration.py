@@ -2,13 +2,13 @@
 
 import collections.abc
 import dataclasses
+import enum
 import pathlib
 
 from kvm_balancer.lab import ports
 from kvm_balancer.lab import services
+from tests.openstack.lab import computes
 from tests.openstack.lab import database
-
-Settings = dict[str, dict[str, object]]
 
 #: Of everybody in this cloud.
 PASSWORD = 'secret'
@@ -16,20 +16,31 @@ REGION = 'RegionOne'
 APIS = ('keystone', 'placement', 'nova', 'neighbours')
 
 
+class Guests(enum.StrEnum):
+    """What servers are."""
+
+    RECORDS = 'records'
+    QEMU = 'qemu'
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What a test may want otherwise.
 
     :ivar hosts: names of the computes
+    :ivar guests: what servers are
     :ivar update_seconds: between two metrics of a compute
     :ivar max_migrations: from one compute at a time
     :ivar scheduler: settings of nova-scheduler alone, by group
+    :ivar libvirt: of Nova's ``[libvirt]``, where guests are QEMU's
     """
 
     hosts: tuple[str, ...] = ('cmp1', 'cmp2', 'cmp3')
+    guests: Guests = Guests.RECORDS
     update_seconds: int = 2
     max_migrations: int = 2
-    scheduler: Settings = dataclasses.field(default_factory=dict)
+    scheduler: computes.Settings = dataclasses.field(default_factory=dict)
+    libvirt: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 class Configuration:
@@ -37,6 +48,7 @@ class Configuration:
 
     :param directory: of the laboratory
     :param bus: ``transport_url`` of its broker
+    :param programs: the directory of Nova's programs
     """
 
     def __init__(
@@ -45,22 +57,31 @@ class Configuration:
         server: database.Database,
         bus: str,
         options: Options,
+        those: computes.Computes,
+        programs: pathlib.Path,
     ) -> None:
         self._directory = directory
         self._server = server
         self._bus = bus
         self._options = options
+        self._computes = those
+        self._programs = programs
         self.etc = directory / 'etc'
-        self.ports = {name: ports.free() for name in APIS}
+        self.ports = {name: ports.free(those.address) for name in APIS}
 
     def address(self, api: str) -> str:
         """Return host and port of an API."""
-        return f'127.0.0.1:{self.ports[api]}'
+        return f'{self._computes.address}:{self.ports[api]}'
 
     @property
     def auth_url(self) -> str:
         """Return where Keystone is."""
         return f'http://{self.address("keystone")}/v3'
+
+    @property
+    def policies(self) -> pathlib.Path:
+        """Return Nova's policy file: Nova reads it whenever it changes."""
+        return self.etc / 'policy.yaml'
 
     def write(self) -> None:
         """Write all files."""
@@ -72,6 +93,7 @@ class Configuration:
             *((host, self._compute(host)) for host in self._options.hosts),
         ):
             services.write_configuration(self.etc / f'{name}.conf', settings)
+        self.policies.write_text('{}\n')
 
     def credentials(self) -> dict[str, object]:
         """Return what keystoneauth takes: the user of the services."""
@@ -92,7 +114,7 @@ class Configuration:
             **self.credentials(),
         }
 
-    def _keystone(self) -> Settings:
+    def _keystone(self) -> computes.Settings:
         return {
             'database': {'connection': self._server.url('keystone')},
             'token': {'provider': 'fernet'},
@@ -100,7 +122,7 @@ class Configuration:
             'credential': {'key_repository': self.etc / 'credential-keys'},
         }
 
-    def _placement(self) -> Settings:
+    def _placement(self) -> computes.Settings:
         return {
             'placement_database': {
                 'connection': self._server.url('placement')
@@ -109,14 +131,13 @@ class Configuration:
             'keystone_authtoken': self._checked(),
         }
 
-    def _nova(self) -> Settings:
+    def _nova(self) -> computes.Settings:
         own, neighbours = self.credentials(), self.address('neighbours')
         return {
             'DEFAULT': {
                 'state_path': self._state('nova'),
                 'transport_url': self._bus,
-                'my_ip': '127.0.0.1',
-                'compute_driver': 'lab.LabDriver',
+                'my_ip': self._computes.address,
                 'compute_monitors': 'cpu.virt_driver',
                 'update_resources_interval': self._options.update_seconds,
                 'report_interval': 5,
@@ -127,6 +148,7 @@ class Configuration:
                 'cpu_allocation_ratio': 4.0,
                 'max_concurrent_live_migrations': self._options.max_migrations,
             },
+            'oslo_policy': {'policy_file': self.policies},
             'quota': {'instances': -1, 'cores': -1, 'ram': -1},
             'api_database': {'connection': self._server.url('nova_api')},
             'database': {'connection': self._server.url('nova_cell1')},
@@ -153,9 +175,12 @@ class Configuration:
             },
         }
 
-    def _compute(self, host: str) -> Settings:
+    def _compute(self, host: str) -> computes.Settings:
+        found = self._computes.settings(host, self._programs)
+        own = {'host': host, 'state_path': self._state(host)}
         return {
-            'DEFAULT': {'host': host, 'state_path': self._state(host)},
+            **found,
+            'DEFAULT': {**found['DEFAULT'], **own},
             'oslo_concurrency': {'lock_path': self._state(host) / 'lock'},
         }
 

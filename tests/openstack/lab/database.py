@@ -15,21 +15,26 @@ _READY = b'ready for connections'
 
 
 class Database:
-    """One server, on a port of 127.0.0.1 that is free.
+    """One server, on a port that is free.
 
     :param directory: of the laboratory; keeps its data below it
+    :param address: at which it listens
     """
 
     def __init__(
-        self, directory: pathlib.Path, daemons: processes.Processes
+        self,
+        directory: pathlib.Path,
+        daemons: processes.Processes,
+        address: str,
     ) -> None:
         self._directory = directory / 'mariadb'
         self._daemons = daemons
-        self.port = ports.free()
+        self._address = address
+        self._port = ports.free(address)
 
     def url(self, schema: str) -> str:
         """Return where SQLAlchemy finds a schema."""
-        place = f'127.0.0.1:{self.port}'
+        place = f'{self._address}:{self._port}'
         return f'mysql+pymysql://{_USER}:{_PASSWORD}@{place}/{schema}'
 
     def copy(self, kept: pathlib.Path) -> None:
@@ -64,7 +69,7 @@ class Database:
             f'CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb3;'
             for name in SCHEMAS
         ]
-        account = f"'{_USER}'@'127.0.0.1'"
+        account = f"'{_USER}'@'%'"
         lines += [
             f'CREATE USER IF NOT EXISTS {account} '
             f"IDENTIFIED BY '{_PASSWORD}';",
@@ -88,8 +93,8 @@ class Database:
                 f'--datadir={self._directory}',
                 f'--socket={self._directory}/socket',
                 f'--pid-file={self._directory}/pid',
-                f'--port={self.port}',
-                '--bind-address=127.0.0.1',
+                f'--port={self._port}',
+                f'--bind-address={self._address}',
                 f'--init-file={self._first_words}',
                 '--skip-log-bin',
                 '--skip-name-resolve',

@@ -15,13 +15,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 _REQUIREMENTS = pathlib.Path(__file__).with_name('requirements.txt')
 #: Beside the checkout's other environments.
 _PLACE = ROOT / '.tox' / 'nova-lab'
+#: What makes the tables.
+_MAKERS = tuple(
+    pathlib.Path(__file__).with_name(f'{name}.py')
+    for name in ('database', 'foundation')
+)
 #: All of it may have to be fetched.
 _PATIENCE_SECONDS = 1800.0
 
 
 def schemas() -> pathlib.Path:
     """Return where a database with all tables is kept, once it is made."""
-    return _PLACE / f'schemas-{_digest()}'
+    return _PLACE / f'schemas-{_digest(*_MAKERS)}'
 
 
 def make() -> pathlib.Path:
@@ -36,7 +41,12 @@ def make() -> pathlib.Path:
     programs.run([sys.executable, '-m', 'venv', '--clear', str(_PLACE)])
     for wanted in (
         ('--requirement', str(_REQUIREMENTS)),
-        ('--constraint', str(_REQUIREMENTS), '--editable', str(ROOT)),
+        (
+            '--constraint',
+            str(_REQUIREMENTS),
+            '--editable',
+            f'{ROOT}[libvirt]',
+        ),
     ):
         programs.run(
             [
@@ -54,9 +64,12 @@ def make() -> pathlib.Path:
     return programs_directory
 
 
-def _digest() -> str:
-    """Return what changes when something else is to be installed."""
-    needed = (
-        _REQUIREMENTS.read_bytes() + (ROOT / 'requirements.txt').read_bytes()
-    )
-    return hashlib.sha256(needed).hexdigest()[:16]
+def _digest(*files: pathlib.Path) -> str:
+    """Return what changes when something else is to be made.
+
+    :param files: besides what is to be installed
+    """
+    found = hashlib.sha256()
+    for one in (_REQUIREMENTS, ROOT / 'requirements.txt', *files):
+        found.update(one.read_bytes())
+    return found.hexdigest()[:16]

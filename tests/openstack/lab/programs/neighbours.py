@@ -1,9 +1,12 @@
-"""What Nova asks Glance and Neutron for, and no more: neighbours.py HOST:PORT
+"""What Nova asks Glance and Neutron for: neighbours.py HOST:PORT IMAGES
 
-One image that is empty; no networks. Run by the interpreter of the services.
+One image that is empty, and those in the directory IMAGES, each with a file
+UUID.json of what is known of it; no networks. Run by the interpreter of the
+services.
 """
 
 import json
+import pathlib
 import re
 import sys
 
@@ -59,18 +62,27 @@ def _version(number, url):
     }
 
 
+def images():
+    """Return all images by their ids."""
+    found = {IMAGE['id']: IMAGE}
+    for path in pathlib.Path(sys.argv[2]).glob('*.json'):
+        found[path.stem] = IMAGE | json.loads(path.read_text())
+    return found
+
+
 def glance(path, host):
     """Return what Glance answers to a question; None for nothing."""
+    there = images()
     if path in ('', '/', '/versions'):
         return _version('v2.9', f'http://{host}/image/v2/')
     return {
         '/v2/schemas/image': _SCHEMA,
         '/v2/images': {
-            'images': [IMAGE],
+            'images': list(there.values()),
             'schema': '/v2/schemas/images',
             'first': '/v2/images',
         },
-        f'/v2/images/{IMAGE["id"]}': IMAGE,
+        **{f'/v2/images/{uid}': known for uid, known in there.items()},
     }.get(path)
 
 
@@ -100,9 +112,26 @@ def neutron(path, host):
     return None
 
 
+def content(path):
+    """Return what is in an image; None where another thing is asked for."""
+    asked = re.fullmatch(r'/image/v2/images/([0-9a-f-]+)/file', path)
+    file = asked and pathlib.Path(sys.argv[2], f'{asked[1]}.qcow2')
+    return file.read_bytes() if file and file.exists() else None
+
+
 def application(environment, start):
     """Answer one request."""
     path, host = environment['PATH_INFO'], environment['HTTP_HOST']
+    data = content(path)
+    if data is not None:
+        start(
+            '200 OK',
+            [
+                ('Content-Type', 'application/octet-stream'),
+                ('Content-Length', str(len(data))),
+            ],
+        )
+        return [data]
     found = None
     if environment['REQUEST_METHOD'] == 'GET':
         for prefix, ask in (('/image', glance), ('/network', neutron)):
