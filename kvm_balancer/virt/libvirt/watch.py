@@ -2,8 +2,8 @@
 
 The call blocks until the migration is over and has a thread of its own. A
 second thread watches: libvirt's events wake it, and in between it asks for
-the statistics of the job. Callbacks come from libvirt's event loop and only
-leave a note for it.
+the statistics of the job (:mod:`.sight`). Callbacks come from libvirt's event
+loop and only leave a note for it.
 """
 
 import collections.abc
@@ -17,11 +17,11 @@ from kvm_balancer.migration import events
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.libvirt import abort
 from kvm_balancer.virt.libvirt import connection
-from kvm_balancer.virt.libvirt import ends
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import lines
 from kvm_balancer.virt.libvirt import notes
+from kvm_balancer.virt.libvirt import sight
 
 LOG = logging.getLogger(__name__)
 
@@ -29,19 +29,6 @@ Tell = collections.abc.Callable[[events.Event], None]
 
 #: The call's work, given the connection of the source.
 Call = collections.abc.Callable[[connection.Handle], None]
-
-_EVENT = "libvirt's event"
-
-#: A switch makes one pass over the memory when the guest stands still. A guest
-#: that a person paused is copied on before that: libvirt tells of both as of
-#: one thing, and lets the guest run at the destination (seen with libvirt
-#: 9.0), as who migrates by pausing wants it.
-_PASSES_OF_A_PAUSE = 2
-_PAUSED = (
-    'somebody paused the guest while it was copied: libvirt takes that for '
-    'part of the migration and lets it run on the destination; pause it there '
-    'again if it is to stand still'
-)
 
 _State = events.EndState
 
@@ -77,19 +64,13 @@ class Watch:
         poll_seconds: float,
         clock: steady.Clock,
     ) -> None:
-        self._clock = clock
         self._instance = instance
         self._heard = heard
         self._links = links
         self._tell = tell
         self._poll_seconds = poll_seconds
-        self._last = events.Statistics()
+        self._sight = sight.Sight(instance, links.eyes, heard, tell, clock)
         self._abort = abort.Abort(links.hands, instance)
-        self._stopped = False
-        #: passes over the memory since the guest stopped
-        self._passes_since = 0
-        self._in_post_copy = False
-        self._settled = False
         self._listening: int | None = None
         self._watching = False
         #: a call is under way
@@ -138,7 +119,7 @@ class Watch:
         try:
             self._abort.tell()
         except failures.Refused:
-            if self._in_post_copy:
+            if self._sight.in_post_copy:
                 self._abort.wanted = False
                 raise
             # The job is not there yet, or not any more.
@@ -205,7 +186,7 @@ class Watch:
                 self._take(note)
 
     def _set_out(self, call: Call | None) -> None:
-        self._settled = False
+        self._sight.settled = False
         self._listening = self._listens()
         if self._listening is None:
             # What happened without eyes on it would be missed.
@@ -223,67 +204,25 @@ class Watch:
         self._heard.take(notes.Kind.RETURNED, _Return(error, lost))
 
     def _take(self, note: notes.Note) -> None:
-        match note.kind:
-            case notes.Kind.PASS:
-                self._end_pass(note)
-            case notes.Kind.STOPPED:
-                self._stopped = True
-                self._tell(events.SourceStopped(at=note.at, cause=_EVENT))
-            case notes.Kind.POST_COPY if not self._in_post_copy:
-                self._in_post_copy = True
-                self._recovering = False
-                self._tell(events.PostCopyBegun(at=note.at, cause=_EVENT))
-            case notes.Kind.BROKEN if self._in_post_copy:
-                self._in_post_copy = False
-                self._tell(events.PostCopyBroke(at=note.at, cause=_EVENT))
-            case notes.Kind.SETTLED:
-                self._settle(note)
-
-    def _end_pass(self, note: notes.Note) -> None:
-        # The remaining memory is accurate right now: ask at once. Where
-        # libvirt has no answer the boundary still is one.
-        self._read()
-        self._last = dataclasses.replace(self._last, iteration=note.value)
-        if self._stopped and not self._in_post_copy:
-            self._passes_since += 1
-            if self._passes_since == _PASSES_OF_A_PAUSE:
-                self._tell(
-                    events.Noted(at=note.at, cause=_EVENT, text=_PAUSED)
-                )
-        # The first begins and ends none; the last is the switch itself.
-        if note.value > 1 and not (self._stopped or self._in_post_copy):
-            self._tell(
-                events.PassEnded(
-                    at=note.at, cause=_EVENT, statistics=self._last
-                )
-            )
+        seen_before = self._sight.in_post_copy
+        if note.kind is notes.Kind.POST_COPY and not seen_before:
+            self._recovering = False
+        self._sight.take(note)
 
     def _look(self) -> None:
-        if self._abort.wanted and not self._in_post_copy:
+        if self._abort.wanted and not self._sight.in_post_copy:
             self._abort.tell_again()
         if self._following or self._recovering:
             self._look_at_source()
-        if self._read():
-            self._tell(
-                events.Progressed(
-                    at=self._clock(),
-                    cause='job statistics',
-                    statistics=self._last,
-                )
-            )
+        self._sight.look()
 
     def _look_at_source(self) -> None:
         """See in the state of the source what no event may tell.
 
-        Of a job that is followed they came before, and to somebody else; a
-        recovery that goes well sends none.
+        A recovery that goes well sends none.
         """
         try:
-            end = self._links.eyes.ask(
-                lambda handle: ends.read_end(
-                    handle.lookupByUUIDString(self._instance)
-                )
-            )
+            end = self._sight.source()
         except errors.HypervisorUnreachable as error:
             if self._following:
                 self._return(str(error), lost=True)
@@ -295,41 +234,18 @@ class Watch:
         except errors.KVMBalancerError:
             # It answers, and may be busy.
             return
-        if end.state is _State.POST_COPY:
-            self._heard.take(notes.Kind.POST_COPY)
-        elif self._following:
+        if self._following and end.state is not _State.POST_COPY:
             self._judge_followed(end)
 
     def _judge_followed(self, end: events.End) -> None:
         if end.state is _State.POST_COPY_FAILED:
-            self._in_post_copy = True
+            self._sight.in_post_copy = True
             self._heard.take(notes.Kind.BROKEN)
             self._return('the stream of post-copy broke')
         elif not end.job_active:
             self._return()
-        elif end.state is _State.PAUSED_MIGRATION and not self._stopped:
+        elif end.state is _State.PAUSED_MIGRATION and not self._sight.stopped:
             self._heard.take(notes.Kind.STOPPED)
-
-    def _read(self) -> bool:
-        """Ask for the statistics; tell whether there is a job."""
-        try:
-            fields = self._links.eyes.ask(
-                lambda handle: handle.lookupByUUIDString(
-                    self._instance
-                ).jobStats()
-            )
-        except errors.KVMBalancerError:
-            # Gone, unreachable, or "migration was active, but no RAM info
-            # was set": the call will say what became of it.
-            return False
-        if not jobs.is_migration(fields):
-            return False
-        found = jobs.read_statistics(fields)
-        if self._last.total_mib and not found.total_mib:
-            # A job that is being undone has no figures any more.
-            return False
-        self._last = found
-        return True
 
     def _listens(self) -> int | None:
         """Say which connection hears the source's events now.
@@ -343,17 +259,6 @@ class Watch:
         except errors.KVMBalancerError:
             return None
         return self._heard.openings
-
-    def _settle(self, note: notes.Note) -> None:
-        self._settled = True
-        self._tell(
-            events.JobSettled(
-                at=note.at,
-                cause=_EVENT,
-                statistics=jobs.read_statistics(note.value),
-                downtime_ms=jobs.downtime_ms(note.value),
-            )
-        )
 
     def _finish(self, returned: notes.Note) -> None:
         answer: _Return = returned.value
@@ -378,5 +283,5 @@ class Watch:
     def _awaits_word(self, answer: _Return) -> bool:
         """Tell whether libvirt has more to say about how it ended."""
         if answer.error:
-            return self._in_post_copy and not answer.lost
-        return not self._settled
+            return self._sight.in_post_copy and not answer.lost
+        return not self._sight.settled
