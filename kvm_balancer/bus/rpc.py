@@ -25,7 +25,7 @@ AGENT_TOPIC = 'kvm_balancer.agent'
 EXECUTOR_TOPIC = 'kvm_balancer.executor'
 #: Raised in its minor part when methods, arguments or payloads change. Who is
 #: asked has to be of this one or a later one; so executors are upgraded first.
-VERSION = '1.3'
+VERSION = '1.4'
 
 #: One retry: the pool's connection may be one that the broker has closed.
 _RETRIES = 1

@@ -73,6 +73,19 @@ Nova for each. Raised, ends are seen later, and Nova is asked less.
 """,
     ),
     cfg.FloatOpt(
+        'observe_interval_seconds',
+        default=0.5,
+        min=0.0,
+        max=60.0,
+        help="""
+Seconds between two questions to the executor of the source, which watches
+migrations that Nova carries out by a read-only connection to its libvirt.
+Raised, passes are judged later. 0 asks none, and goes by Nova's figures
+alone, as is done where the source has no executor. Related:
+``force_complete``, ``poll_interval_seconds``.
+""",
+    ),
+    cfg.FloatOpt(
         'appear_seconds',
         default=60.0,
         min=1.0,

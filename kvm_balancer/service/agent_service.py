@@ -64,8 +64,14 @@ class AgentService:
             for policy in plugins.load_assigned(conf, assigned)
         ]
         self.store = stores.Store(conf)
+        self._executors = executor_client.ExecutorClient(
+            conf, conf.agent.rpc_timeout_seconds
+        )
         self.cloud = cloud_service.make(
-            conf, self._conclude, self._note_progress
+            conf,
+            self._conclude,
+            self._note_progress,
+            self._executors.observe,
         )
         known = None if self.cloud is None else self.cloud.watch.rules
         self.fleet = watch.FleetWatch(
@@ -73,9 +79,6 @@ class AgentService:
         )
         if self.cloud is not None:
             self.cloud.sample(self.fleet)
-        self._executors = executor_client.ExecutorClient(
-            conf, conf.agent.rpc_timeout_seconds
-        )
         self._paths = paths.Paths(
             self._executors,
             self._is_novas,

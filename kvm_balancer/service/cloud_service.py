@@ -22,8 +22,10 @@ from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import cloud_watch
 from kvm_balancer.service import computes
 from kvm_balancer.service import convergence
+from kvm_balancer.service import lent_eyes
 from kvm_balancer.service import plugins
 from kvm_balancer.service import watch
+from kvm_balancer.virt import driver
 
 if typing.TYPE_CHECKING:
     from kvm_balancer.virt.nova import driver as nova_driver
@@ -36,6 +38,7 @@ class CloudService:
 
     :param conclude: keeps the outcome of a migration
     :param tell: takes reports of progress
+    :param look: asks the executor of a source what it sees
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class CloudService:
         conf: cfg.ConfigOpts,
         conclude: cloud_executor.Conclude,
         tell: cloud_executor.Tell,
+        look: lent_eyes.Ask,
     ) -> None:
         self._conf = conf
         self._sources = plugins.load_sources(conf)
@@ -63,7 +67,7 @@ class CloudService:
         )
         self.computes = computes.Computes(nova.api, self.watch)
         self.executor = cloud_executor.CloudExecutor(
-            nova,
+            _seen(conf, nova, look),
             make_machine,
             conclude,
             tell,
@@ -132,6 +136,7 @@ def make(
     conf: cfg.ConfigOpts,
     conclude: cloud_executor.Conclude,
     tell: cloud_executor.Tell,
+    look: lent_eyes.Ask,
 ) -> CloudService | None:
     """Return what has to do with Nova; None where it is not set up.
 
@@ -140,18 +145,26 @@ def make(
     """
     if not conf.nova.auth_type:
         return None
-    return CloudService(conf, conclude, tell)
+    return CloudService(conf, conclude, tell, look)
+
+
+def _seen(
+    conf: cfg.ConfigOpts, nova: driver.Carriers, look: lent_eyes.Ask
+) -> driver.Carriers:
+    """Return *nova*, with the eyes of executors where they are wanted."""
+    seconds = conf.nova.observe_interval_seconds
+    return lent_eyes.SeenCarriers(nova, look, seconds) if seconds else nova
 
 
 def _load(conf: cfg.ConfigOpts) -> 'nova_driver.NovaDriver':
     try:
-        from kvm_balancer.virt.nova import driver
+        from kvm_balancer.virt.nova import driver as nova_driver
     except ImportError as error:
         raise errors.PluginError(
             f'[nova] auth_type is set, and {error.name} is not installed: '
             "pip install 'kvm-balancer[nova]'"
         ) from error
-    return driver.NovaDriver.from_conf(conf)
+    return nova_driver.NovaDriver.from_conf(conf)
 
 
 def _watch_params(conf: cfg.ConfigOpts) -> cloud_watch.Params:

@@ -4,6 +4,7 @@ from oslo_config import cfg
 
 from kvm_balancer.bus import rpc
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import observation
 from kvm_balancer.migration import request
 
 
@@ -58,16 +59,26 @@ class ExecutorClient:
         """
         return self._call('state', host, migration_id=migration_id)
 
+    def observe(self, host: str, ask: observation.Ask) -> observation.Answer:
+        """Ask what is seen of a migration that somebody else carries out.
+
+        :raises KVMBalancerError: when the answer is not understood
+        """
+        return observation.decode_answer(
+            self._ask('observe', host, ask=observation.encode_ask(ask))
+        )
+
     def close(self) -> None:
         """Let go of the bus."""
         self._client.close()
 
     def _call(self, method: str, host: str, **arguments: object) -> str:
-        return str(
-            self._client.call(
-                method,
-                server=host,
-                timeout_seconds=self._timeout_seconds,
-                **arguments,
-            )
+        return str(self._ask(method, host, **arguments))
+
+    def _ask(self, method: str, host: str, **arguments: object) -> object:
+        return self._client.call(
+            method,
+            server=host,
+            timeout_seconds=self._timeout_seconds,
+            **arguments,
         )

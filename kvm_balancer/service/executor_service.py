@@ -20,6 +20,7 @@ from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
 from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import observation as observation_messages
 from kvm_balancer.messages import reservation as reservation_messages
 from kvm_balancer.messages import sample as sample_messages
 from kvm_balancer.migration import capacity
@@ -34,6 +35,7 @@ from kvm_balancer.service import dirty_rates
 from kvm_balancer.service import executor
 from kvm_balancer.service import hypervisor
 from kvm_balancer.service import network
+from kvm_balancer.service import observing
 from kvm_balancer.service import peers
 from kvm_balancer.service import reception
 from kvm_balancer.service import reservations
@@ -76,6 +78,7 @@ class ExecutorService:
         self._reception = reception.Reception(
             _reception_params(conf), self._driver, self._memory
         )
+        self._observing = observing.Observing(self._driver)
         self.executor = executor.Executor(
             self.host,
             self._driver,
@@ -120,6 +123,7 @@ class ExecutorService:
                 'status': self._status,
                 'reserve': self._reserve,
                 'release': self._release,
+                'observe': self._observe,
             },
         )
 
@@ -135,6 +139,7 @@ class ExecutorService:
         self._dirty_rates.start()
         self._reception.recover()
         self._reception.start()
+        self._observing.start()
         self.executor.recover()
         if not broker.wait(self._conf, self._stopping):
             return False
@@ -153,6 +158,7 @@ class ExecutorService:
         self._server.stop()
         self.executor.stop()
         self._reception.stop()
+        self._observing.stop()
         self._dirty_rates.stop()
         self._collector.stop()
         self._courier.stop()
@@ -218,6 +224,11 @@ class ExecutorService:
     def _release(self, wish: object) -> None:
         wanted = reservation_messages.decode_release(wish)
         self._reception.release(wanted.migration_id)
+
+    def _observe(self, ask: object) -> dict[str, Any]:
+        return observation_messages.encode_answer(
+            self._observing.ask(observation_messages.decode_ask(ask))
+        )
 
     def _status(self) -> dict[str, Any]:
         return {'host': self.host, 'running': self.executor.running()}

@@ -90,16 +90,22 @@ class Carrier(abc.ABC):
         """Let go of both ends. The migration itself is left as it is."""
 
 
+class Observer(abc.ABC):
+    """Sees a migration that others carry out, and changes nothing.
+
+    Told are the events of a job: ``Progressed``, ``PassEnded``,
+    ``SourceStopped``, ``PostCopyBegun``, ``PostCopyBroke``, ``JobSettled``,
+    ``Noted``; and one ``CallReturned`` when it is over, which says nothing of
+    how it ended. Before there is a job it is waited for.
+    """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Look away; no event comes any more."""
+
+
 class Carriers(abc.ABC):
     """Makes the carriers of migrations: what is asked of any driver."""
-
-    @classmethod
-    @abc.abstractmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
-        """Make the driver that the configuration describes.
-
-        :raises ConfigurationError: when its options do not fit
-        """
 
     @abc.abstractmethod
     def connect(self) -> None:
@@ -130,6 +136,14 @@ class Carriers(abc.ABC):
 
 class Driver(Carriers):
     """One hypervisor host, from where this process stands."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Make the driver that the configuration describes.
+
+        :raises ConfigurationError: when its options do not fit
+        """
 
     @abc.abstractmethod
     def read(self) -> Reading:
@@ -208,6 +222,20 @@ class Driver(Carriers):
         :returns: None while the window is not over, or nothing is known
         :raises NotFound: when it is not here
         :raises HypervisorUnreachable: when the hypervisor does not answer
+        """
+
+    @abc.abstractmethod
+    def observe(
+        self, instance: str, sink: Sink, clock: steady.Clock | None = None
+    ) -> Observer:
+        """Watch the next migration of an instance away from this host.
+
+        Whosever it is, and whatever the options: nothing is written, by a
+        connection that could not. Returns at once.
+
+        :param instance: its uuid
+        :param clock: what the events' times are told by; None for the
+            driver's
         """
 
     @abc.abstractmethod

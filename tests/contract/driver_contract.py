@@ -362,6 +362,54 @@ class DriverContract(_Base):
         story.until(events.CallReturned)
         self.assertEqual((_RUNNING, _ABSENT), story.ends())
 
+    # migrations of others
+
+    def observed(self, instance):
+        """Watch what others do to an instance."""
+        seen = grounds.Sights(self.ground.source, instance)
+        self.addCleanup(seen.observer.close)
+        return seen
+
+    def test_passes_stop_and_end_of_a_migration_of_others_are_seen(self):
+        instance = self.ground.busy()
+        seen = self.observed(instance)
+        story = self.story(instance)
+        story.perform(instructions.SetDowntime(50), instructions.Start())
+        boundary = seen.until(events.PassEnded)
+        self.assertGreater(boundary.statistics.remaining_mib, 0.0)
+        self.assertGreaterEqual(boundary.statistics.iteration, 2)
+        story.perform(instructions.SetDowntime(30_000))
+        seen.until(events.CallReturned)
+        self.assertTrue(seen.has(events.SourceStopped))
+        settled = seen.one(events.JobSettled)
+        self.assertIsNotNone(settled.downtime_ms)
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    def test_post_copy_of_others_is_seen(self):
+        instance = self.ground.busy()
+        story = self.story(instance, post_copy=True)
+        story.perform(instructions.SetDowntime(50), instructions.Start())
+        story.until(events.PassEnded)
+        # Who comes late sees it as well.
+        seen = self.observed(instance)
+        seen.until(events.Progressed)
+        story.perform(instructions.StartPostCopy())
+        seen.until(events.PostCopyBegun)
+        seen.until(events.CallReturned)
+        self.assertEqual((_ABSENT, _RUNNING), story.ends())
+
+    def test_who_looks_away_is_told_no_more(self):
+        instance = self.ground.busy()
+        seen = self.observed(instance)
+        story = self.story(instance)
+        story.perform(instructions.SetDowntime(50), instructions.Start())
+        seen.until(events.PassEnded)
+        seen.observer.close()
+        before = seen.count()
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
+        self.assertEqual(before, seen.count())
+
     # post-copy that broke
 
     def post_copy(self):

@@ -107,19 +107,12 @@ class Ground(abc.ABC):
         )
 
 
-class Story:
-    """A carrier driven by hand, and everything that it told."""
+class Told:
+    """Events, as they come."""
 
-    def __init__(self, source: driver.Driver, wanted: request.Request) -> None:
+    def __init__(self) -> None:
         self._events: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
         self.told: list[events.Event] = []
-        self.wanted = wanted
-        self.carrier = source.carrier(wanted, self._events.put)
-
-    def perform(self, *wishes: instructions.Instruction) -> None:
-        """Give instructions."""
-        for wish in wishes:
-            self.carrier.perform(wish)
 
     def until(
         self,
@@ -148,6 +141,40 @@ class Story:
     def has(self, kind: type[events.Event]) -> bool:
         """Tell whether an event of a kind came."""
         return any(isinstance(one, kind) for one in self.told)
+
+    def one(self, kind: type[Seen]) -> Seen:
+        """Return the only event of a kind that came.
+
+        :raises ValueError: when it is not the only one
+        """
+        (found,) = [one for one in self.told if isinstance(one, kind)]
+        return found
+
+    def count(self) -> int:
+        """Return how many have come, looked at or not."""
+        return len(self.told) + self._events.qsize()
+
+
+class Sights(Told):
+    """What is seen of the next migration of an instance."""
+
+    def __init__(self, source: driver.Driver, instance: str) -> None:
+        super().__init__()
+        self.observer = source.observe(instance, self._events.put)
+
+
+class Story(Told):
+    """A carrier driven by hand, and everything that it told."""
+
+    def __init__(self, source: driver.Driver, wanted: request.Request) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.carrier = source.carrier(wanted, self._events.put)
+
+    def perform(self, *wishes: instructions.Instruction) -> None:
+        """Give instructions."""
+        for wish in wishes:
+            self.carrier.perform(wish)
 
     def check(self) -> dict[str, events.Check]:
         """Run pre-flight, and return its checks by name."""

@@ -65,6 +65,7 @@ class Connection:
     """One libvirt, by its URI.
 
     :param on_open: called with every fresh connection, from another thread
+    :param read_only: libvirt itself refuses whatever would change something
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Connection:
         uri: str,
         timing: Timing | None = None,
         on_open: OnOpen | None = None,
+        read_only: bool = False,
     ) -> None:
         self.uri = uri
+        self._opener = libvirt.openReadOnly if read_only else libvirt.open
         self._timing = timing or Timing()
         self._on_open = on_open
         self._lock = threading.Lock()
@@ -151,7 +154,9 @@ class Connection:
                 return self._live
             lost, self._live = self._live, None
             if self._attempt is None or self._attempt.failed:
-                self._attempt = _Attempt(self.uri, self._timing, self._on_open)
+                self._attempt = _Attempt(
+                    self.uri, self._timing, self._on_open, self._opener
+                )
             attempt = self._attempt
         if lost is not None:
             lost.close()
@@ -208,9 +213,14 @@ class _Attempt:
     """One try to open a connection, in a thread of its own."""
 
     def __init__(
-        self, uri: str, timing: Timing, on_open: OnOpen | None
+        self,
+        uri: str,
+        timing: Timing,
+        on_open: OnOpen | None,
+        opener: collections.abc.Callable[[str], Handle],
     ) -> None:
         self._uri = uri
+        self._opener = opener
         self._timing = timing
         self._on_open = on_open
         self._over = threading.Event()
@@ -246,7 +256,7 @@ class _Attempt:
 
     def _open(self) -> _Opened:
         _run_event_loop()
-        handle = libvirt.open(self._uri)
+        handle = self._opener(self._uri)
         if self._timing.keepalive_seconds:
             # A driver inside this process has nothing to keep alive.
             with contextlib.suppress(libvirt.libvirtError):

@@ -32,6 +32,7 @@ from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import image_rooms
 from kvm_balancer.virt.libvirt import leases
 from kvm_balancer.virt.libvirt import marking
+from kvm_balancer.virt.libvirt import observer
 from kvm_balancer.virt.libvirt import occupancy
 from kvm_balancer.virt.libvirt import provisions
 from kvm_balancer.virt.libvirt import sampling
@@ -181,6 +182,21 @@ class LibvirtDriver(driver.Driver):
 
     def dirtied_mib(self, instance: str) -> float | None:
         return self._link.ask(lambda handle: dirtied.told(handle, instance))
+
+    def observe(
+        self,
+        instance: str,
+        sink: driver.Sink,
+        clock: steady.Clock | None = None,
+    ) -> driver.Observer:
+        return observer.LibvirtObserver(
+            instance,
+            self._params.uri,
+            self._params.timing,
+            sink,
+            self._params.poll_seconds,
+            clock or steady.SteadyClock(),
+        )
 
     def marked(self) -> tuple[marks.Marked, ...]:
         return self._link.ask(_marked)

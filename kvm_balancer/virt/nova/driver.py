@@ -53,6 +53,10 @@ class NovaDriver(driver.Carriers):
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Self:
+        """Make the driver that the configuration describes.
+
+        :raises ConfigurationError: when its options do not fit
+        """
         group = conf.nova
         return cls(
             Params(

@@ -122,6 +122,17 @@ class SimulatedDriver(driver.Driver):
 
         return self._stage.use(told)
 
+    def observe(
+        self,
+        instance: str,
+        sink: driver.Sink,
+        clock: steady.Clock | None = None,
+    ) -> driver.Observer:
+        told = sink if clock is None else _by(clock, self._stage, sink)
+        return SimulatedObserver(
+            self._stage, self._params.host, instance, told
+        )
+
     def marked(self) -> tuple[marks.Marked, ...]:
         return self._stage.use(
             lambda world: tuple(
@@ -190,6 +201,24 @@ class SimulatedDriver(driver.Driver):
             memory_mib=held.instance.guest.memory_mib,
             asks=held.instance.asks,
         )
+
+
+class SimulatedObserver(driver.Observer):
+    """Hears what the migrations of one instance are told."""
+
+    def __init__(
+        self,
+        stage: stages.Stage,
+        host: str,
+        instance: str,
+        sink: driver.Sink,
+    ) -> None:
+        self._stage = stage
+        self._sink = sink
+        stage.watch((host, instance), sink)
+
+    def close(self) -> None:
+        self._stage.unwatch(self._sink)
 
 
 class SimulatedCarrier(driver.Carrier):

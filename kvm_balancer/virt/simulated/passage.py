@@ -75,6 +75,11 @@ class Passage:
         self._ends: ends.Ends | None = None
         self._copy = memory.Copy(memory.Guest(0.0, 0.0), wanted.options)
 
+    @property
+    def instance(self) -> str:
+        """Uuid of the instance."""
+        return self._wanted.instance
+
     # -- what is asked of it -----------------------------------------------
 
     def set_downtime(self, downtime_ms: int) -> None:

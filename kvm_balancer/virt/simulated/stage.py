@@ -15,6 +15,7 @@ import weakref
 
 from kvm_balancer import errors
 from kvm_balancer.messages import fleet_document
+from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.virt import driver
@@ -28,6 +29,17 @@ Answer = TypeVar('Answer')
 
 #: A clock may be moved while the thread waits for a moment of it.
 _LONGEST_WAIT_SECONDS = 5.0
+
+#: What hypervisors tell of a job to whoever listens.
+OF_JOBS = (
+    events.Progressed,
+    events.PassEnded,
+    events.SourceStopped,
+    events.PostCopyBegun,
+    events.PostCopyBroke,
+    events.JobSettled,
+    events.CallReturned,
+)
 
 
 class Stage:
@@ -47,6 +59,8 @@ class Stage:
         self._world = world
         self._clock = clock or steady.SteadyClock()
         self._sinks: dict[str, driver.Sink] = {}
+        #: who watches what leaves a host, by host and instance
+        self._watchers: list[tuple[tuple[str, str], driver.Sink]] = []
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
         if paced:
@@ -82,6 +96,21 @@ class Stage:
             if self._sinks.get(migration_id) is sink:
                 del self._sinks[migration_id]
                 self._world.forget(migration_id)
+
+    def watch(self, leaving: tuple[str, str], sink: driver.Sink) -> None:
+        """Let a sink hear of the job that takes an instance off a host.
+
+        :param leaving: the host and the instance
+        """
+        with self._changed:
+            self._watchers.append((leaving, sink))
+
+    def unwatch(self, sink: driver.Sink) -> None:
+        """Tell it no more."""
+        with self._changed:
+            self._watchers = [
+                one for one in self._watchers if one[1] is not sink
+            ]
 
     def perform(
         self,
@@ -125,6 +154,12 @@ class Stage:
             sink = self._sinks.get(one.migration_id)
             if sink is not None:
                 sink(one.event)
+            leaving = self._world.leaving(one.migration_id)
+            if leaving is None or not isinstance(one.event, OF_JOBS):
+                continue
+            for wanted, watcher in tuple(self._watchers):
+                if wanted == leaving:
+                    watcher(one.event)
 
 
 def _follow(seen: weakref.ref[Stage], changed: threading.Condition) -> None:

@@ -263,6 +263,11 @@ class World:
             self._journeys[wanted.migration_id] = found
         return found
 
+    def leaving(self, migration_id: str) -> tuple[str, str] | None:
+        """Return host and instance that a migration began with, if it did."""
+        found = self._journeys.get(migration_id)
+        return None if found is None else (found.source, found.instance)
+
     def forget(self, migration_id: str) -> None:
         """Forget a migration of which nobody wants to be told any more.
 

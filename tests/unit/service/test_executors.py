@@ -1,5 +1,6 @@
 """Executors as they run, with all of their wires, over the in-memory bus."""
 
+import dataclasses
 import pathlib
 import queue
 import tempfile
@@ -9,13 +10,16 @@ import uuid
 
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.bus import notifications
 from kvm_balancer.bus import transport
 from kvm_balancer.conf import opts
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.messages import observation
 from kvm_balancer.messages import reservation as reservation_messages
 from kvm_balancer.migration import request
 from kvm_balancer.migration import reservation
+from kvm_balancer.service import executor_client
 from kvm_balancer.service import executor_service
 from kvm_balancer.service import peers
 from tests.unit.service import worlds
@@ -103,6 +107,35 @@ class ExecutorsTest(unittest.TestCase):
         )
         self.assertIn('288 MiB of what it gives', loser.reason)
         self.assertEqual(0.0, loser.transferred_mib)
+
+    def test_a_migration_is_seen_over_the_bus_to_its_end(self):
+        """As an agent sees what others carry out; a is only looked at."""
+        source = self.start('a', 'c')[0]
+        client = executor_client.ExecutorClient(
+            self.configure('agent'), TIMEOUT_SECONDS
+        )
+        self.addCleanup(client.close)
+        uid = self.world.start('a')
+        wanted = self.wanted(uid, 'a')
+        ask = observation.Ask(uid, wanted.migration_id)
+        self.assertEqual((), client.observe('a', ask).seen)
+        source.migrate(wanted)
+        self.outcomes.get(timeout=TIMEOUT_SECONDS)
+        told = []
+        while not told or told[-1].kind != 'CallReturned':
+            answer = client.observe('a', ask)
+            told += answer.seen
+            after = told[-1].number if told else 0
+            ask = dataclasses.replace(ask, watch=answer.watch, after=after)
+        kinds = [one.kind for one in told]
+        self.assertIn('SourceStopped', kinds)
+        self.assertIn('JobSettled', kinds)
+        self.assertEqual(
+            sorted({one.number for one in told}),
+            [one.number for one in told],
+        )
+        with self.assertRaisesRegex(errors.DocumentError, 'names nothing'):
+            client.observe('a', observation.Ask(uid, ''))
 
     def test_a_malformed_wish_for_room_is_refused_in_one_line(self):
         self.start('c')

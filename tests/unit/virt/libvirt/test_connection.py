@@ -22,6 +22,20 @@ class ConnectionTest(unittest.TestCase):
             link.call(lambda handle: handle.lookupByName('test').create())
         self.assertTrue(raised.exception.code)
 
+    def test_libvirt_itself_keeps_a_reader_from_writing(self):
+        link = self.link(read_only=True)
+        link.call(lambda handle: handle.lookupByName('test').XMLDesc())
+        for write in ('suspend', 'destroy', 'abortJob', 'undefine'):
+            with (
+                self.subTest(write),
+                self.assertRaisesRegex(failures.Refused, 'read only|forbid'),
+            ):
+                link.call(
+                    lambda handle, name=write: getattr(
+                        handle.lookupByName('test'), name
+                    )()
+                )
+
     def test_who_does_not_answer_is_told_in_one_line_with_the_uri(self):
         for uri in (
             'nonsense',
