@@ -188,6 +188,14 @@ class SourceStopped(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived(Event):
+    """The destination let the guest run that all of the memory came of.
+
+    Only a destination that is listened to tells it.
+    """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PostCopyBegun(Event):
     """The guest runs on the destination; memory still follows."""
 

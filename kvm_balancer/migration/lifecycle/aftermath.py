@@ -55,6 +55,8 @@ class Aftermath:
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
     :ivar unwatched: it may have run there unseen since it was stopped
+    :ivar destination_seen_at: when it last was, seconds since the epoch; None
+        where it never was
     :ivar at_risk: a copy runs, and the other end may have another one run
     :ivar seen: what both ends said last: of source and destination,
     :ivar seen_at: and when
@@ -86,6 +88,7 @@ class Aftermath:
     across: bool = False
     ran_there: bool = False
     unwatched: bool = False
+    destination_seen_at: float | None = None
     at_risk: bool = False
     seen: tuple[events.EndState, events.EndState] | None = None
     seen_at: float = 0.0

@@ -61,7 +61,9 @@ class Course:
     :ivar post_copy_asks: how often the hypervisor was told, since the ends
         were last looked at
     :ivar put_off: post-copy waits for something to go across
-    :ivar switched: the guest may have been stopped on the source
+    :ivar switched: the guest may have been stopped on the source,
+    :ivar switched_at: and since when; None where that was never seen to
+        begin
     :ivar marked: the instance may carry the migration's mark
     :ivar begun: the policy was told to begin
     :ivar pause_asked_at: when a dead stream was last to be given up
@@ -94,6 +96,7 @@ class Course:
         self.post_copy_asks = 0
         self.put_off = False
         self.switched = False
+        self.switched_at: float | None = None
         self.marked = False
         self.begun = False
         self.pause_asked_at: float | None = None
@@ -175,6 +178,12 @@ class Course:
                 downtime_limit_ms=self.downtime_ms,
             ),
         )
+
+    def take_switch(self, at: float) -> None:
+        """Take note that the guest was stopped on the source, or may be."""
+        self.switched = True
+        if self.switched_at is None or at > self.switched_at:
+            self.switched_at = at
 
     def take_post_copy(self, at: float) -> None:
         """Take note that the guest runs on the destination, or may."""

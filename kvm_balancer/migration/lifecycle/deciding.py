@@ -19,6 +19,7 @@ from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import ending
 from kvm_balancer.migration.lifecycle import reasons
 from kvm_balancer.migration.lifecycle import recovering
+from kvm_balancer.migration.lifecycle import sighting
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import verdicts
 
@@ -98,7 +99,7 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     if after.settled is not None or after.mending is not None:
         # somebody else asked
         return ()
-    _take_note(life, event)
+    sighting.take(life, event)
     verdict = arbiter.judge(
         event.source,
         event.destination,
@@ -149,28 +150,6 @@ def _make_haste(life: course.Course) -> None:
     after.looks = after.unknown_looks = after.mends = 0
 
 
-def _take_note(life: course.Course, event: events.EndsSeen) -> None:
-    """Keep what a later look may not show any more."""
-    state = events.EndState
-    here, there = event.source.state, event.destination.state
-    after = life.after
-    after.seen = here, there
-    after.seen_at = event.at
-    after.at_risk = {here, there} == {state.RUNNING, state.UNREACHABLE}
-    after.across |= event.source.migrated
-    if there is state.PAUSED_MIGRATION:
-        # It waits to be started for the first time.
-        after.unwatched = False
-    after.unwatched |= there is state.UNREACHABLE and life.switched
-    after.ran_there |= there in (
-        state.RUNNING,
-        state.POST_COPY,
-        state.POST_COPY_FAILED,
-    )
-    if {here, there} & {state.POST_COPY, state.POST_COPY_FAILED}:
-        life.take_post_copy(event.at)
-
-
 def _is_mended(life: course.Course, verdict: verdicts.Verdict) -> bool:
     """Say whether to try what the verdict asks for (once more)."""
     after = life.after
@@ -216,6 +195,7 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
         )
     if done is _Action.DESTROY_DESTINATION:
         after.unwatched = False
+        after.destination_seen_at = event.at
     _make_haste(life)
     return _look_again(life)
 

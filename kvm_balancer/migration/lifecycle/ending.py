@@ -18,6 +18,12 @@ DEAD_LINK_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
+_BEFORE_THE_SWITCH = (
+    states.State.PREPARING,
+    states.State.COPYING_STORAGE,
+    states.State.PRE_COPY,
+)
+
 
 def give_up(
     life: course.Course, reason: str, event: events.Event
@@ -100,6 +106,10 @@ def _doubt_post_copy(
 
 def verify(life: course.Course, event: events.CallReturned) -> course.Wishes:
     """Look at both ends, whatever the call says."""
+    if event.events_lost and life.state in _BEFORE_THE_SWITCH:
+        # It may have been stopped right after it was last seen.
+        seen = max(life.pulse.seen_at, life.entered_at)
+        life.take_switch(min(seen, event.at))
     life.switched |= event.events_lost
     life.after.lost = event.events_lost
     error = event.error

@@ -13,7 +13,7 @@ SWITCHOVER_SECONDS = 60.0
 
 def switch(life: course.Course, event: events.SourceStopped) -> course.Wishes:
     """See the guest stop on the source."""
-    life.switched = True
+    life.take_switch(event.at)
     life.enter(
         states.State.SWITCHOVER, event, 'the guest stopped on the source'
     )
@@ -77,10 +77,18 @@ def settle(life: course.Course, event: events.JobSettled) -> course.Wishes:
 
 def stop_late(life: course.Course, event: events.Event) -> course.Wishes:
     """Take in late that the guest was stopped, or ran elsewhere."""
-    life.switched = True
+    life.take_switch(event.at)
     if not isinstance(event, events.SourceStopped):
         life.take_post_copy(event.at)
     return note(life, event)
+
+
+def arrive(life: course.Course, event: events.Arrived) -> course.Wishes:
+    """Hear that the guest was let run on the destination."""
+    life.take_switch(event.at)
+    life.after.ran_there = True
+    life.tell(event, 'the guest was let run on the destination')
+    return ()
 
 
 def note(life: course.Course, event: events.Event) -> course.Wishes:

@@ -51,6 +51,7 @@ EVENTS: tuple[type[events.Event], ...] = (
     events.Progressed,
     events.PassEnded,
     events.SourceStopped,
+    events.Arrived,
     events.PostCopyBegun,
     events.PostCopyBroke,
     events.Refused,
@@ -319,6 +320,15 @@ TABLE.update(
         )
         for state in states.State
         if state is not _S.REQUESTED and not state.ended
+    }
+)
+
+#: The destination's word travels on another connection than the source's.
+TABLE.update(
+    {
+        (state, events.Arrived): Rule(switching.arrive, (state,))
+        for state in states.State
+        if state not in (_S.REQUESTED, _S.PRE_FLIGHT) and not state.ended
     }
 )
 

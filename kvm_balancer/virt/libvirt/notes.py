@@ -22,6 +22,7 @@ class Kind(enum.Enum):
     BEGUN = enum.auto()
     PASS = enum.auto()
     STOPPED = enum.auto()
+    ARRIVED = enum.auto()
     POST_COPY = enum.auto()
     BROKEN = enum.auto()
     SETTLED = enum.auto()
@@ -45,6 +46,10 @@ _LIFECYCLE = {
         libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
         libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED,
     ): Kind.STOPPED,
+    (
+        libvirt.VIR_DOMAIN_EVENT_RESUMED,
+        libvirt.VIR_DOMAIN_EVENT_RESUMED_MIGRATED,
+    ): Kind.ARRIVED,
     (
         libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
         libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY,
@@ -124,7 +129,8 @@ class Notes:
         self, _handle: Any, domain: Any, event: int, detail: int, _data: Any
     ) -> None:
         kind = _LIFECYCLE.get((event, detail))
-        if kind is not None and self._is_ours(domain):
+        # The source is "resumed after migration" where that failed.
+        if kind not in (None, Kind.ARRIVED) and self._is_ours(domain):
             self.take(kind)
 
     def _on_arrival(
@@ -132,7 +138,8 @@ class Notes:
     ) -> None:
         kind = _LIFECYCLE.get((event, detail))
         # The destination is "suspended for migration" from the start.
-        if kind in (Kind.POST_COPY, Kind.BROKEN) and self._is_ours(domain):
+        told = (Kind.ARRIVED, Kind.POST_COPY, Kind.BROKEN)
+        if kind in told and self._is_ours(domain):
             self.take(kind)
 
     def _on_pass(

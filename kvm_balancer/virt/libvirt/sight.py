@@ -71,6 +71,8 @@ class Sight:
             case notes.Kind.STOPPED:
                 self.stopped = True
                 self._tell(events.SourceStopped(at=note.at, cause=_EVENT))
+            case notes.Kind.ARRIVED:
+                self._tell(events.Arrived(at=note.at, cause=_EVENT))
             case notes.Kind.POST_COPY if not self.in_post_copy:
                 self.in_post_copy = True
                 self._tell(events.PostCopyBegun(at=note.at, cause=_EVENT))

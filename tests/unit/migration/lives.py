@@ -139,5 +139,5 @@ class Life:
                 return new
         raise AssertionError(f'no {name}: {self.machine.story[-3:]}')
 
-    def returned(self, error='', **fields):
-        return self.tell(events.CallReturned, error=error, **fields)
+    def returned(self, error='', after=1.0, **fields):
+        return self.tell(events.CallReturned, after, error=error, **fields)

@@ -201,6 +201,60 @@ class MendTest(unittest.TestCase):
             self.assertEqual([Kind.UNKNOWN], told(life))
             self.assertIn('out of sight', life.machine.outcome.reason)
 
+    def test_a_stopped_source_stays_so_where_it_was_looked_at_late(self):
+        """Between the stop and the look it may have run there, and ended."""
+        stopped, silent, awaited = lives.Life(), lives.Life(), lives.Life()
+        for life in (stopped, silent, awaited):
+            life.copying()
+        stopped.tell(events.SourceStopped)
+        stopped.returned('keepalive', after=30.0, events_lost=True)
+        # nobody told of its stop
+        silent.returned('keepalive', after=30.0, events_lost=True)
+        # it was seen to wait, and then not looked at for long
+        awaited.tell(events.SourceStopped)
+        awaited.returned('lost', after=0.1, events_lost=True)
+        awaited.ends(End.UNREACHABLE, End.PAUSED_MIGRATION, after=0.1)
+        awaited.ends(End.PAUSED_MIGRATION, End.ABSENT, after=30.0)
+        for life in (stopped, silent, awaited):
+            for there in (End.ABSENT, End.SHUT_OFF) * 30:
+                life.ends(End.PAUSED_MIGRATION, there)
+            for _ in range(60):
+                life.ends(End.PAUSED_MIGRATION, End.ABSENT)
+            self.assertNotIn('Mend', life.names)
+            self.assertEqual([Kind.UNKNOWN], told(life))
+            self.assertIn('out of sight', life.machine.outcome.reason)
+
+    def test_a_stopped_source_goes_on_where_the_other_waits_however_late(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('keepalive', after=30.0, events_lost=True)
+        life.ends(End.UNREACHABLE, End.PAUSED_MIGRATION)
+        life, action = self.mend(End.PAUSED_MIGRATION, End.ABSENT, life)
+        self.assertEqual(Action.RESUME_SOURCE, action)
+
+    def test_a_source_stays_stopped_where_the_guest_was_heard_to_run(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.tell(events.Arrived, after=0.1)
+        life.returned('lost', after=0.1, events_lost=True)
+        for _ in range(60):
+            life.ends(End.PAUSED_MIGRATION, End.ABSENT, after=0.1)
+        self.assertTrue(life.machine.known.ran_there)
+        self.assertNotIn('Mend', life.names)
+        self.assertIn('never resume', life.machine.outcome.reason)
+
+    def test_what_removed_the_copy_knows_that_it_did_not_run(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost', events_lost=True)
+        life, _ = self.mend(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION, life)
+        life.tell(events.Mended, after=30.0, text='removed')
+        life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT)
+        self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
+
     def test_what_an_earlier_run_saw_is_not_forgotten(self):
         life = lives.Life()
         life.copying()
