@@ -7,7 +7,8 @@ from kvm_balancer.migration.lifecycle import ending
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
 
-#: A switch takes milliseconds; one that takes this long hangs on something.
+#: A switch takes milliseconds, and as long as the guest may stand still; one
+#: that takes so much longer hangs on something.
 SWITCHOVER_SECONDS = 60.0
 
 
@@ -117,9 +118,11 @@ def limit_switch(life: course.Course, event: events.Event) -> course.Wishes:
             *ending.abort_if_due(life, event.at),
             *ending.limit_stop(life, event),
         )
-    if life.waited(event.at) < SWITCHOVER_SECONDS:
+    allowed_ms = life.request.options.max_downtime_ms
+    seconds = SWITCHOVER_SECONDS + allowed_ms / 1000.0
+    if life.waited(event.at) < seconds:
         return ()
-    reason = f'the switch did not end within {SWITCHOVER_SECONDS:g} s'
+    reason = f'the switch did not end within {seconds:g} s'
     if life.no_way_back:
         life.after.hung = True
         return ending.look(life, event, reason)
