@@ -181,8 +181,10 @@ of libvirt's for the directory of each file. Related: ``keep_source_disks``.
         min=0.0,
         help="""
 Give a migration up whose disks take longer than this to be copied; 0 for no
-limit. ``time_limit_seconds`` does not count while they are. Related:
-``copy_storage``.
+limit but that what is left of them has to fall: after 10 minutes without (an
+hour by the ``profile`` ``drain``) it is given up: a guest may write faster
+than they are copied. ``time_limit_seconds`` does not count while they are.
+Related: ``copy_storage``, ``profile``.
 """,
     ),
     cfg.BoolOpt(

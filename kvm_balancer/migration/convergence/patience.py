@@ -21,17 +21,20 @@ class Patience:
         time from the request
     :ivar collapse_seconds: how long a network fault is waited for, before a
         link that stays slow is gone on with, without post-copy
+    :ivar disk_seconds: how long nothing may be gained of its disks, where
+        the request does not limit the time in which they are copied
     """
 
     passes: int
     stall_seconds: float
     budget: float
     collapse_seconds: float
+    disk_seconds: float
 
 
 PATIENCE = {
-    request.Profile.BALANCE: Patience(3, 60.0, 16.0, 60.0),
-    request.Profile.DRAIN: Patience(6, 300.0, 64.0, 300.0),
+    request.Profile.BALANCE: Patience(3, 60.0, 16.0, 60.0, 600.0),
+    request.Profile.DRAIN: Patience(6, 300.0, 64.0, 300.0, 3600.0),
 }
 
 #: An estimate from few passes may be wrong by as much; before the limit in

@@ -7,6 +7,7 @@ allows: no policy can ask for more.
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import ending
 from kvm_balancer.migration.lifecycle import states
@@ -274,12 +275,31 @@ def _judge_disks(life: course.Course, event: events.Event) -> course.Wishes:
         life.state is not states.State.COPYING_STORAGE
     ):
         return ()
+    if reason := _nothing_gained(life):
+        return ending.give_up(life, reason, event)
     decision = life.policy.judge_disks(
         life.statistics, life.disk_mib, event.at
     )
     if isinstance(decision, contract.GiveUp):
         return ending.give_up(life, decision.reason, event)
     return ()
+
+
+def _nothing_gained(life: course.Course) -> str:
+    """Say that the copy of the disks gets nowhere; empty where it does.
+
+    A limit of the request's own is how long that is worth waiting for.
+    """
+    options = life.request.options
+    granted = patience.PATIENCE[options.profile].disk_seconds
+    idle = life.disk_gain.idle_seconds
+    if options.storage_time_limit_seconds > 0 or idle < granted:
+        return ''
+    return (
+        f'{life.disk_gain.left_mib:.0f} MiB of the disks were left'
+        f' {idle:.0f} s ago, and no less are now: the guest writes to them as'
+        f' fast as they are copied'
+    )
 
 
 def _limit_preparing(

@@ -14,6 +14,7 @@ from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.foresight import outlook
 from kvm_balancer.migration.lifecycle import aftermath
 from kvm_balancer.migration.lifecycle import chronicle
+from kvm_balancer.migration.lifecycle import disk_gain
 from kvm_balancer.migration.lifecycle import pulse
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
@@ -53,6 +54,7 @@ class Course:
     :ivar asked_at: when what has to be known before the start was asked for
     :ivar holds_lease: memory may be reserved for it at the destination
     :ivar pulse: whether anything goes across
+    :ivar disk_gain: whether the copy of its disks gets anywhere
     :ivar share_mib_s: its share of the bandwidth, 0 for all; None while
         nobody shares it out
     :ivar streams: how many share it, itself among them
@@ -77,6 +79,7 @@ class Course:
         self.policy = policy
         self.chronicle = chronicle.Chronicle(wanted)
         self.pulse = pulse.Pulse()
+        self.disk_gain = disk_gain.DiskGain()
         self._lookout = outlook.Lookout(wanted)
         self._now = wanted.accepted_at
         self.state = states.State.REQUESTED
@@ -119,6 +122,7 @@ class Course:
             case events.Progressed() | events.PassEnded():
                 seen = event.statistics
                 self.pulse.take(seen, event.at)
+                self.disk_gain.take(seen, event.at)
                 self.after.in_vain = False
                 self.chronicle.track.take(seen, event.at)
                 self._lookout.take(

@@ -220,6 +220,46 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(State.PRE_COPY, life.machine.state)
         self.assertEqual(1, len(life.policy.judged))
 
+    def copy_disks(self, left_mib, seconds, life, every=10.0):
+        """Look at disks for a while, of which so much is left by then."""
+        begun = life.now
+        while life.now < begun + seconds and 'Abort' not in life.names:
+            disks = events.Statistics(
+                disk_total_mib=1e7,
+                disk_remaining_mib=left_mib(life.now - begun),
+            )
+            life.tell(events.Progressed, after=every, statistics=disks)
+
+    def test_disks_that_are_written_as_fast_as_copied_are_given_up(self):
+        for options, patience in (
+            ({}, 600.0),
+            ({'profile': request.Profile.DRAIN}, 3600.0),
+        ):
+            life = lives.Life(copy_storage=True, **options)
+            life.checked()
+            self.copy_disks(lambda s: 1e6 - 100.0 * s, 5000.0, life)
+            self.assertNotIn('Abort', life.names)
+            begun = life.now
+            self.copy_disks(lambda s: 5e5 + s % 70.0, 9000.0, life)
+            self.assertEqual('Abort', life.names[-1])
+            self.assertAlmostEqual(begun + patience, life.now, delta=70.0)
+            life.returned('aborted')
+            life.ends(End.RUNNING, End.ABSENT)
+            self.assertIn('as fast as', life.machine.outcome.reason)
+
+    def test_disks_that_are_copied_slowly_or_have_a_limit_are_not(self):
+        for left_mib, options in (
+            # one after the other
+            (lambda s: 1e4 * min(s, 50.0) - 5.0 * s, {}),
+            # 10 TiB over a gigabit a second
+            (lambda s: 1e7 - 100.0 * s, {}),
+            (lambda s: 500.0, {'storage_time_limit_seconds': 9e9}),
+        ):
+            life = lives.Life(copy_storage=True, **options)
+            life.checked()
+            self.copy_disks(left_mib, 9_000.0, life)
+            self.assertNotIn('Abort', life.names)
+
     def test_a_policy_that_gives_up_on_the_disks_ends_it(self):
         """Also where the job tells nothing any more."""
         disks = events.Statistics(disk_total_mib=9.0, disk_remaining_mib=8.0)
