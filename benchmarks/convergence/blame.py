@@ -34,7 +34,7 @@ def granted(case: cases.Case, at: float) -> float:
     """Return how long it may take to converge, as known at a moment."""
     options = case.options
     lost = faults.lost_seconds(case, at)
-    budget = patience.PATIENCE[options.profile].budget * case.full_seconds
+    budget = patience.granted_seconds(options, case.full_seconds)
     limit = options.time_limit_seconds or budget + lost
     if not options.post_copy or faults.fault_at(case, at) is not None:
         return limit

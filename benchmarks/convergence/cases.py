@@ -247,7 +247,8 @@ def draw(seed: int, kind: str = '') -> Case:
     dice = random.Random(seed)
     kind = kind or list(KINDS)[seed % len(KINDS)]
     bandwidth = 50.0 * 40.0 ** dice.random()
-    made = Draft(dice, bandwidth * 4.0 * 12.0 ** dice.random(), bandwidth)
+    full_seconds = 0.2 * 240.0 ** dice.random()
+    made = Draft(dice, bandwidth * full_seconds, bandwidth)
     guest = KINDS[kind](made)
     case = Case(
         f'{kind} {seed}',

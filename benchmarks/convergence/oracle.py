@@ -135,8 +135,9 @@ def hasty(case: cases.Case) -> drive.Ran:
 def ask(case: cases.Case) -> Truth:
     """Copy the guest with all patience, and with none."""
     options = case.options
-    profile = patience.PATIENCE[options.profile]
-    granted = options.time_limit_seconds or profile.budget * case.full_seconds
+    granted = options.time_limit_seconds or patience.granted_seconds(
+        options, case.full_seconds
+    )
     patiently = patient(case, granted)
     hybrid = math.inf
     if options.post_copy:
@@ -224,11 +225,9 @@ def nearly_converges(case: cases.Case) -> bool:
     options = dataclasses.replace(
         case.options, max_downtime_ms=case.options.max_downtime_ms * 3 // 2
     )
-    budget = patience.PATIENCE[options.profile].budget
+    granted = patience.granted_seconds(options, case.full_seconds)
     easier = dataclasses.replace(case, options=options)
-    ran = drive.run(
-        _unlimited(easier, False), Patient(budget * case.full_seconds)
-    )
+    ran = drive.run(_unlimited(easier, False), Patient(granted))
     return ran.end == drive.SWITCHED
 
 

@@ -6,7 +6,9 @@ post-copy after it would take, and a little more.
 """
 
 import dataclasses
+import math
 
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import trend
 
@@ -18,7 +20,8 @@ class Patience:
     :ivar passes: that must agree in a row that nothing is gained, and
     :ivar stall_seconds: how long they must
     :ivar budget: how many times a full pass it may take, without a limit in
-        time from the request
+        time from the request; short passes have the time that the throttle
+        takes
     :ivar collapse_seconds: how long a network fault is waited for, before a
         link that stays slow is gone on with, without post-copy
     :ivar disk_seconds: how long nothing may be gained of its disks, where
@@ -37,11 +40,48 @@ PATIENCE = {
     request.Profile.DRAIN: Patience(6, 300.0, 64.0, 300.0, 3600.0),
 }
 
+#: Post-copy is not begun to save less than that, after the first pass.
+WORTH_SECONDS = 1.0
+#: Passes that show what the last step of the throttle did.
+SHOWN_PASSES = 2
+
 #: An estimate from few passes may be wrong by as much; before the limit in
 #: time is reached, it is given up only well beyond it.
 ESTIMATE_MARGIN = 1.5
 #: Of a guest that was copied faster and slower one pass may mislead.
 CONFIRMED_PASSES = 2
+
+
+def least_seconds(options: request.Options) -> float:
+    """Return what auto-converge takes up to the throttle that is allowed.
+
+    However short its passes are: for each step QEMU looks twice, each time
+    with the end of a pass that comes a second or more after the look before,
+    and a pass that takes less than that ends within another second.
+
+    :returns: 0 where no throttle is allowed
+    """
+    allowed = min(options.max_throttle_percent, qemu.HIGHEST_THROTTLE_PERCENT)
+    if not options.auto_converge or allowed <= 0:
+        return 0.0
+    first = options.auto_converge_initial_percent or (
+        qemu.FIRST_THROTTLE_PERCENT
+    )
+    step = (
+        options.auto_converge_increment_percent or qemu.THROTTLE_STEP_PERCENT
+    )
+    steps = 1 + math.ceil(max(0, allowed - first) / step)
+    look = 2.0 * qemu.THROTTLE_PERIOD_SECONDS
+    return steps * qemu.THROTTLE_LOOKS * look
+
+
+def granted_seconds(options: request.Options, pass_seconds: float) -> float:
+    """Return how long it may take where the request sets no limit.
+
+    :param pass_seconds: how long a full pass takes
+    """
+    budget = PATIENCE[options.profile].budget * pass_seconds
+    return max(budget, least_seconds(options) + SHOWN_PASSES * pass_seconds)
 
 
 class Limits:
@@ -80,11 +120,9 @@ class Limits:
         """Return how long pre-copy may take where post-copy is allowed."""
         seen, first = self._seen, self._seen.boundaries[0]
         again = seen.link.seconds(first.remaining_mib) + first.late_seconds
-        return (
-            self._options.post_copy_patience
-            * (seen.first_pass_seconds + again)
-            + seen.link.lost_seconds
-        )
+        seconds = seen.first_pass_seconds
+        granted = self._options.post_copy_patience * (seconds + again)
+        return max(granted, seconds + WORTH_SECONDS) + seen.link.lost_seconds
 
     def budget_seconds(self) -> float:
         """Return how long it may take in all; infinite before a full pass."""
@@ -92,7 +130,7 @@ class Limits:
         if limit > 0:
             return limit
         return (
-            self.patience.budget * self._seen.first_pass_seconds
+            granted_seconds(self._options, self._seen.first_pass_seconds)
             + self._seen.link.lost_seconds
         )
 

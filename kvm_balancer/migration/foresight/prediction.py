@@ -165,7 +165,11 @@ def predict_columns(
     in_time = bandwidth * np.maximum(
         np.where(limited, limit, 0.0) - SETUP_SECONDS, 0.0
     )
-    budget = patience.PATIENCE[options.profile].budget * memory_in_use_mib
+    least = patience.least_seconds(options) * bandwidth
+    budget = np.maximum(
+        patience.PATIENCE[options.profile].budget * memory_in_use_mib,
+        least + patience.SHOWN_PASSES * memory_in_use_mib,
+    )
     copied = passes.copy(
         guests,
         bandwidth,
@@ -202,7 +206,7 @@ def _choose(
         stands, copied.stopped_mib, 0.0
     )
     post_copy, hybrid = _hybrid(
-        memory, again, copied, in_time, options, manner.by_clock
+        memory, again, bandwidth, copied, in_time, options, manner.by_clock
     )
     post_copy &= some
     converges = post_copy | stands
@@ -234,6 +238,7 @@ def _choose(
 def _hybrid(
     memory: Column,
     again: Column,
+    bandwidth: Column,
     copied: passes.Copies,
     in_time: Column,
     options: request.Options,
@@ -251,7 +256,10 @@ def _hybrid(
     if not options.post_copy:
         return np.zeros(memory.shape, dtype=np.bool_), hybrid
     carried = copied.carried_mib
-    granted = options.post_copy_patience * hybrid * NEARLY
+    granted = np.maximum(
+        options.post_copy_patience * hybrid * NEARLY,
+        memory + patience.WORTH_SECONDS * bandwidth,
+    )
     due = (carried > granted) & (not by_clock)
     stopped = np.where(np.isfinite(carried), copied.stopped_mib, 0.0)
     late = carried - stopped > in_time

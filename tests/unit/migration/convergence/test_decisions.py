@@ -6,7 +6,10 @@ from benchmarks.convergence import __main__ as bench
 from benchmarks.convergence import cases
 from benchmarks.convergence import drive
 from benchmarks.convergence import oracle
+from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
+from kvm_balancer.virt.simulated import habits
+from kvm_balancer.virt.simulated import memory
 
 
 class DecisionsTest(unittest.TestCase):
@@ -19,6 +22,31 @@ class DecisionsTest(unittest.TestCase):
                 one for one in found if oracle.foreseeable(case, ran, one)
             ]
             self.assertEqual([], known, f'{case.name}: {ran.reason}')
+
+    def test_a_small_guest_has_the_time_that_the_throttle_takes(self):
+        """Its passes are short, and the throttle rises by seconds."""
+        for memory_mib, bandwidth in ((256.0, 1120.0), (2000.0, 2400.0)):
+            for ratio in (1.5, 3.0, 6.0):
+                for sweep in (False, True):
+                    region = habits.Region(
+                        memory_mib * 0.8, bandwidth * ratio, sweep
+                    )
+                    case = cases.predicted(
+                        cases.Case(
+                            f'{memory_mib} MiB {ratio} {sweep}',
+                            'even',
+                            memory.Guest(
+                                memory_mib, memory_mib, regions=(region,)
+                            ),
+                            bandwidth,
+                            request.Options(max_downtime_ms=100),
+                        )
+                    )
+                    ran = drive.run(case, adaptive.Adaptive())
+                    patient = oracle.patient(case, 120.0)
+                    self.assertEqual(patient.end, ran.end, case.name)
+                    self.assertEqual(drive.SWITCHED, ran.end, case.name)
+                    self.assertTrue(case.predicted.converges, case.name)
 
     def test_no_guest_is_slowed_down_more_than_is_allowed(self):
         for seed in range(130):
