@@ -108,7 +108,8 @@ class Adaptive(contract.Convergence):
         if len(self._trend.boundaries) > before:
             self._throttle.take(self._trend.boundaries[-1])
         if self._limits.over(at):
-            return self._at_time_limit(at, boundary, new)
+            passed = bool(self._trend.boundaries) or statistics.iteration >= 2
+            return self._at_time_limit(at, boundary, new, passed)
         fault = self._fault.decide(at)
         if fault is not None and boundary and self._may_switch(fault):
             return self._switch(at)
@@ -294,14 +295,18 @@ class Adaptive(contract.Convergence):
         return contract.GiveUp(f'{why}; post-copy is not allowed')
 
     def _at_time_limit(
-        self, at: float, boundary: bool, new: bool
+        self, at: float, boundary: bool, new: bool, passed: bool
     ) -> contract.Decision:
+        """Take what is left to take.
+
+        :param passed: a full pass is over, also one that was not seen
+        """
         seen = self._trend
         why = (
             f'the time limit of {self._options.time_limit_seconds:g} s'
             f' passed with {seen.remaining_mib:.0f} MiB left'
         )
-        if self._may_post_copy and seen.boundaries:
+        if self._may_post_copy and passed:
             if new and seen.pulse.beats:
                 return contract.StartPostCopy(why)
             if at - seen.pulse.beat_at < SILENT_SECONDS:

@@ -329,6 +329,10 @@ def _limit_silence(life: course.Course, event: events.Ticked) -> course.Wishes:
 def _limit_storage(life: course.Course, event: events.Event) -> course.Wishes:
     if life.stop is not None or not life.over_time(event.at):
         return ()
+    if life.state is states.State.PREPARING and life.after.in_vain:
+        # A job that is followed shows soon what it copies; who decides on
+        # that may have other means than to give up.
+        return ()
     limits = life.request.options
     seconds = limits.time_limit_seconds
     if life.state is states.State.COPYING_STORAGE:

@@ -297,7 +297,10 @@ class Course:
         """
         options = self.request.options
         if self.state is states.State.COPYING_STORAGE:
-            return 0 < options.storage_time_limit_seconds <= self.waited(at)
+            waited = self.waited(at)
+            if self.after.adopted:
+                waited = at - self.request.accepted_at
+            return 0 < options.storage_time_limit_seconds <= waited
         spent = at - self.request.accepted_at - self.storage_seconds
         return 0 < options.time_limit_seconds <= spent
 

@@ -65,7 +65,7 @@ def follow(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     life.after.in_vain = True
     life.after.hung = False
     if not life.begun:
-        life.begin_policy(event.at)
+        life.begin_policy(_begun_at(life, event))
     if event.source.state is _State.RUNNING and life.no_way_back:
         _doubt_post_copy(life, event)
     life.enter(
@@ -74,6 +74,17 @@ def follow(life: course.Course, event: events.EndsSeen) -> course.Wishes:
         'the job runs on, and is followed',
     )
     return (instructions.Follow(), *life.report('the job is followed'))
+
+
+def _begun_at(life: course.Course, event: events.EndsSeen) -> float:
+    """Return from when on the limits in time of a followed job count.
+
+    Its own run began it right after it was accepted. Where disks may have
+    been copied since, that time does not count, and nobody knows it.
+    """
+    if not life.after.adopted or life.request.options.copy_storage:
+        return event.at
+    return life.request.accepted_at
 
 
 def _doubt_post_copy(life: course.Course, event: events.EndsSeen) -> None:

@@ -4,8 +4,12 @@ import unittest
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
+from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
+from kvm_balancer.migration.convergence import nova
+from kvm_balancer.migration.convergence import vdsm
 from kvm_balancer.migration.lifecycle import deciding
+from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import verdicts
@@ -67,6 +71,79 @@ class FollowTest(unittest.TestCase):
         life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
         life.tell(events.Progressed, statistics=lives.seen(5))
         self.assertEqual('Abort', life.names[-1])
+
+    def follow(self, policy, back_at, ticks=False, **options):
+        """Take a busy guest of 4 GB over 100 MB/s up, and see what comes.
+
+        :returns: seconds since it was accepted, and what was done then
+        """
+        wanted = lives.wanted(auto_converge=False, **options)
+        life = machine.Machine(wanted, policy)
+        life.adopt(back_at)
+        waits = events.End(End.PAUSED_MIGRATION, True)
+        at = back_at + 0.1
+        life.handle(
+            events.EndsSeen(
+                at=at,
+                cause='look',
+                source=events.End(End.RUNNING, True),
+                destination=waits,
+            )
+        )
+        if ticks:
+            life.handle(events.Ticked(at=at, cause='clock'))
+        while at < 2000.0:
+            at += 0.5
+            sent = 100.0 * (at - 102.0)
+            passes, done = divmod(sent, 4000.0)
+            kind = events.PassEnded if done < 50.0 else events.Progressed
+            seen = events.Statistics(
+                elapsed_ms=(at - 102.0) * 1000.0,
+                total_mib=4000.0,
+                transferred_mib=sent,
+                remaining_mib=4000.0 - done,
+                bandwidth_mib_s=100.0,
+                dirty_rate_mib_s=200.0,
+                iteration=1 + int(passes),
+            )
+            for wish in life.handle(
+                kind(at=at, cause='test', statistics=seen)
+            ):
+                if isinstance(
+                    wish, (instructions.Abort, instructions.StartPostCopy)
+                ):
+                    return at - 100.0, type(wish).__name__
+        return None
+
+    def test_its_time_counts_from_when_it_was_accepted(self):
+        for policy in (adaptive.Adaptive, vdsm.Vdsm, nova.Nova):
+            at, done = self.follow(policy(), 180.0, time_limit_seconds=100.0)
+            self.assertEqual('Abort', done)
+            self.assertAlmostEqual(100.0, at, delta=2.0)
+
+    def test_time_that_is_over_ends_it_by_the_means_that_are_allowed(self):
+        for ticks in (False, True):
+            at, done = self.follow(
+                adaptive.Adaptive(),
+                400.0,
+                ticks,
+                time_limit_seconds=100.0,
+                post_copy=True,
+                post_copy_patience=1000.0,
+            )
+            self.assertEqual('StartPostCopy', done)
+            self.assertAlmostEqual(300.0, at, delta=5.0)
+
+    def test_the_limit_of_its_disks_goes_on(self):
+        life = adopted(copy_storage=True, storage_time_limit_seconds=100.0)
+        life.now = 150.0
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        disks = events.Statistics(disk_total_mib=9.0, disk_remaining_mib=8.0)
+        life.tell(events.Progressed, statistics=disks)
+        life.tell(events.Progressed, after=40.0, statistics=disks)
+        self.assertNotIn('Abort', life.names)
+        life.tell(events.Progressed, after=10.0, statistics=disks)
+        self.assertIn('Abort', life.names)
 
     def test_a_switch_or_post_copy_is_followed_where_it_stands(self):
         for source, there, state in (
