@@ -80,6 +80,9 @@ class Errand:
             merged = wishes.merge(self._options, view.asks)
             for change in merged.changes:
                 shown.note(change)
+            self._heed_interface(
+                hypervisor, self._request(view, merged.options)
+            )
             guest = self._guest(hypervisor, view, shown)
             if guest.writes is None and self._asked.measure is None:
                 shown.note(
@@ -130,6 +133,7 @@ class Errand:
                 return (preflight.no_source(error),)
             merged, found = preflight.read_wishes(self._options, view.asks)
             wanted = self._request(view, merged)
+            self._heed_interface(hypervisor, wanted)
             looked = preflight.look(hypervisor, wanted)
             seen = self._guest(hypervisor, view, shown)
             return (
@@ -150,6 +154,16 @@ class Errand:
             )
         finally:
             hypervisor.close()
+
+    def _heed_interface(
+        self, hypervisor: driver.Driver, wanted: request.Request
+    ) -> None:
+        """Expect no more of the network than the interface says of itself."""
+        told = network.Network(hypervisor, self._network).carries(
+            wanted.stream_address, incoming=False
+        )
+        if told:
+            self._bandwidth_mib_s = min(self._bandwidth_mib_s, told)
 
     def _disks(
         self, view: driver.InstanceView, options: request.Options

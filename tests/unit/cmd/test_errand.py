@@ -5,7 +5,9 @@ from unittest import mock
 from kvm_balancer import errors
 from kvm_balancer.cmd import errand
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration.foresight import hot_set
+from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import sample
 from kvm_balancer.service import measuring
 from kvm_balancer.service import migrations
@@ -38,14 +40,18 @@ class _Clock:
 
 
 class MeasureTest(base.CommandCase):
-    def test_a_migration_begins_after_what_was_measured_for_it(self):
-        clock, accepted = _Clock(), []
+    def begin(self, *arguments, speed_mib_s=None):
+        """Begin to migrate, and return what was asked for."""
+        clock, asked = _Clock(), []
         hypervisor = mock.create_autospec(driver.Driver, instance=True)
         hypervisor.view.return_value = _VIEW
         hypervisor.read.return_value.instances = sample.InstanceUsages()
+        hypervisor.traffic.return_value = headroom.Traffic(
+            speed_mib_s=speed_mib_s
+        )
 
         def run(_hypervisor, life, *_):
-            accepted.append(life.request.accepted_at)
+            asked.append(life.request)
             raise errors.MigrationError('far enough')
 
         with (
@@ -55,8 +61,23 @@ class MeasureTest(base.CommandCase):
             mock.patch.object(migrations, 'MigrationRunner', run),
         ):
             ran = self.run_cli(
-                *('migrate', 'web-1', '--measure', '6'),
+                *('migrate', 'web-1', *arguments),
                 *('--source', 'qemu:///a', '--destination', 'qemu:///b'),
             )
         self.assertIn('far enough', ran.err)
-        self.assertEqual([1006.0], accepted)
+        (wanted,) = asked
+        return wanted
+
+    def test_a_migration_begins_after_what_was_measured_for_it(self):
+        wanted = self.begin('--measure', '6')
+        self.assertEqual(1006.0, wanted.accepted_at)
+
+    def test_no_more_is_expected_than_the_interface_carries(self):
+        fixed = prediction.FIXED_SECONDS
+        for speed_mib_s, carries in ((None, 1120.0), (112.0, 112.0)):
+            wanted = self.begin(speed_mib_s=speed_mib_s)
+            self.assertAlmostEqual(
+                fixed + _VIEW.memory_mib / carries,
+                wanted.predicted.seconds,
+                places=1,
+            )
