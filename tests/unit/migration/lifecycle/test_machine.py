@@ -8,6 +8,8 @@ from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import nova
 from kvm_balancer.migration.convergence import vdsm
+from kvm_balancer.migration.lifecycle import course
+from kvm_balancer.migration.lifecycle import ending
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
@@ -550,6 +552,77 @@ class TestLimits(unittest.TestCase):
             self.assertNotIn('Abort', life.names)
             life.tell(kind, after=2.0, **fields)
             self.assertIn('Abort', life.names)
+
+    def test_the_time_limit_ends_what_was_not_started(self):
+        life = lives.Life(time_limit_seconds=30.0)
+        life.wishes.extend(life.machine.begin(life.now))
+        life.tell(events.Ticked, after=29.0)
+        self.assertIsNone(life.machine.outcome)
+        life.tell(events.Ticked)
+        self.assertEqual(Kind.FAILED, life.machine.outcome.outcome)
+        self.assertIn('before it was started', life.machine.outcome.reason)
+
+    def test_no_post_copy_before_a_full_pass_whatever_the_policy(self):
+        life = lives.Life(
+            *(contract.StartPostCopy('now') for _ in range(5)), post_copy=True
+        )
+        life.checked()
+        for second in range(1, 6):
+            self.assertNotIn('StartPostCopy', life.names)
+            life.tell(
+                events.Progressed,
+                statistics=lives.seen(
+                    1 if second < 5 else 2,
+                    transferred_mib=100.0 * second,
+                    elapsed_ms=1000.0 * second,
+                ),
+            )
+        self.assertIn('StartPostCopy', life.names)
+
+    def test_no_job_is_aborted_whose_guest_may_run_at_the_destination(self):
+        """Whatever rows of the table come to ask for it."""
+        life = course.Course(lives.wanted(), lives.Told())
+        life.stop = course.Stop(State.CANCELLED, 'cancelled', 100.0)
+        life.take_post_copy(101.0)
+        self.assertEqual((), ending.abort_if_due(life, 102.0))
+        self.assertTrue(life.stop.due)
+
+    def test_what_is_foreseen_keeps_to_another_share_at_once(self):
+        life = lives.Life()
+        life.checked()
+        for second in range(1, 4):
+            life.tell(
+                events.Progressed,
+                statistics=lives.seen(
+                    1,
+                    transferred_mib=50.0 * second,
+                    elapsed_ms=1000.0 * second,
+                    remaining_mib=500.0,
+                ),
+            )
+        life.passed(
+            2,
+            transferred_mib=200.0,
+            elapsed_ms=4000.0,
+            remaining_mib=4.0,
+            bandwidth_mib_s=50.0,
+        )
+        before = life.reports[-1].expected_downtime_ms
+        life.tell(events.BandwidthShared, mib_s=10, after=0.0)
+        life.tell(
+            events.Progressed,
+            after=0.0,
+            statistics=lives.seen(
+                2,
+                transferred_mib=200.0,
+                elapsed_ms=4000.0,
+                remaining_mib=4.0,
+                bandwidth_mib_s=50.0,
+            ),
+        )
+        self.assertGreater(
+            life.reports[-1].expected_downtime_ms, before + 50.0
+        )
 
     def test_a_switch_may_take_as_long_as_the_guest_may_stand_still(self):
         life = lives.Life(max_downtime_ms=120_000)

@@ -43,6 +43,8 @@ CASES = (
     ('copy_storage', True, 'false', False),
     ('storage_time_limit_seconds', 60.0, '0', 60),
     ('storage_time_limit_seconds', 0.0, '30', 30),
+    ('storage_time_limit_seconds', 60.0, '30', 30),
+    ('storage_time_limit_seconds', 30.0, '60', 30),
     ('keep_source_disks', False, 'true', True),
     ('keep_source_disks', True, 'false', True),
     ('parallel_connections', 2, '4', 4),

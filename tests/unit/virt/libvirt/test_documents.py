@@ -177,6 +177,7 @@ class ReadDomainTest(unittest.TestCase):
         cases = (
             ("<hostdev mode='subsystem' type='pci'/>", ('pci subsystem',)),
             ("<interface type='hostdev'/>", ('hostdev interface',)),
+            ("<interface type='vdpa'/>", ('vdpa interface',)),
             ("<interface type='bridge'/>", ()),
             (tpm.format('passthrough', device), ('TPM /dev/tpm0',)),
             (tpm.format('emulator', ''), ()),

@@ -72,6 +72,19 @@ class ParametersTest(unittest.TestCase):
             jobs.parameters(options, '10.0.0.2', 50),
         )
 
+    def test_disks_share_the_bandwidth_that_the_stream_has_afterwards(self):
+        options = request.Options(auto_converge=False, post_copy=True)
+        for limit, share in ((90, 45), (1, 1)):
+            found = jobs.parameters(options, '', limit, ('vda', 'vdb'))
+            self.assertEqual(
+                {
+                    'bandwidth': share,
+                    'bandwidth.postcopy': limit,
+                    'migrate_disks': ['vda', 'vdb'],
+                },
+                found,
+            )
+
     def test_the_certificate_is_that_of_the_host_and_not_of_the_address(self):
         for tls, address, host, expected in (
             (True, '10.0.0.2', 'host-2', 'host-2'),
@@ -134,6 +147,15 @@ class StatisticsTest(unittest.TestCase):
             ),
             found,
         )
+
+    def test_what_got_dirty_is_counted_in_pages_of_the_guest(self):
+        for fields, mib_s in (
+            ({'memory_page_size': 65536}, 32.0),
+            ({'memory_page_size': 4096}, 2.0),
+            ({}, 2.0),
+        ):
+            found = jobs.read_statistics({'memory_dirty_rate': 512, **fields})
+            self.assertEqual(mib_s, found.dirty_rate_mib_s)
 
     def test_nothing_told_is_nothing_done(self):
         self.assertEqual(events.Statistics(), jobs.read_statistics({}))
