@@ -109,6 +109,18 @@ class SlowLinkTest(unittest.TestCase):
                     copy.decision, contract.StartPostCopy, others
                 )
 
+    def test_nothing_is_decided_by_a_share_that_was_raised_just_now(self):
+        """What it carries from now on is not seen yet."""
+        copy = _Copy()
+        copy.policy.bandwidth_limited(50, 0.0)
+        copy.flow(10.0, 50.0)
+        copy.policy.bandwidth_limited(100, copy.stream.at)
+        copy.judge(50.0, boundary=True)
+        self.assertIsInstance(copy.decision, contract.CarryOn)
+        self.assertIn('raised just now', copy.decision.reason)
+        copy.flow(10.0, 100.0, pass_seconds=5.0)
+        self.assertIsInstance(copy.decision, contract.StartPostCopy)
+
     def test_who_converges_is_gone_on_with(self):
         """However long that takes: it writes 20 MiB/s to all its memory."""
         for profile, seconds in _PATIENCE:
