@@ -30,6 +30,7 @@ _WORDS = {
     events.Verdict.PASSED: 'passed',
     events.Verdict.FAILED: 'failed',
     events.Verdict.UNKNOWN: 'could not tell',
+    events.Verdict.FORGONE: 'goes without',
 }
 #: What the frame, the names and the verdicts leave to the long columns.
 _MARGIN = 42

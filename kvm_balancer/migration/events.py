@@ -55,6 +55,8 @@ class Verdict(enum.StrEnum):
     FAILED = 'failed'
     #: could not tell
     UNKNOWN = 'unknown'
+    #: the means cannot be had, and the migration goes without it
+    FORGONE = 'forgone'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from kvm_balancer.migration.lifecycle import chronicle
 from kvm_balancer.migration.lifecycle import disk_gain
 from kvm_balancer.migration.lifecycle import pulse
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.options import forgone
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
@@ -202,6 +203,13 @@ class Course:
         self.post_copy_asks = 0
         self.after.post_copy_refused = ''
         self.policy.post_copy_refused(text)
+
+    def forgo(self, checks: tuple[events.Check, ...]) -> None:
+        """Go without what *checks* say cannot be had."""
+        self.request = dataclasses.replace(
+            self.request,
+            options=forgone.settle(self.request.options, checks),
+        )
 
     def begin_policy(self, at: float) -> contract.Settings:
         """Have the policy begin, with the limits as they are."""

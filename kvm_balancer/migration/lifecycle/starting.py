@@ -72,6 +72,7 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
     if _failed(checks):
         return _refuse(life, event, checks)
     _tell_open(life, event, checks)
+    life.forgo(checks)
     settings = life.begin_policy(event.at)
     if dropped := life.policy.manner.dropped(life.request.options):
         life.tell(event, f'its policy decides without {", ".join(dropped)}')

@@ -10,6 +10,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import headroom
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import combinations
+from kvm_balancer.migration.options import forgone
 from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import certificates
 from kvm_balancer.virt.libvirt import connection
@@ -66,7 +67,7 @@ def option_check(
 
 
 def _post_copy_check(subject: departure.Subject) -> events.Check:
-    name = 'post-copy'
+    name = forgone.POST_COPY
     backing = subject.facts.memory
     if subject.end.state == events.EndState.PAUSED:
         return verdicts.passed(
@@ -74,10 +75,10 @@ def _post_copy_check(subject: departure.Subject) -> events.Check:
         )
     if backing.persistent or backing.file:
         kind = 'persistent' if backing.persistent else 'file-backed'
-        return verdicts.failed(
+        return verdicts.forgone(
             name,
             f'its memory is {kind}, and its pages cannot be fetched late',
-            'ask for no post-copy',
+            'keep its memory out of files, for it to have post-copy',
         )
     coarse = ''
     if any(size >= _GIB_KIB for size in backing.page_kib):

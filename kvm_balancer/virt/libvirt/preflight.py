@@ -16,6 +16,7 @@ import libvirt
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.options import forgone
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import announcing
 from kvm_balancer.virt.libvirt import arrival
@@ -121,7 +122,8 @@ def check(asked: Situation) -> Findings:
         )
     found += disks.checks
     if all(one.verdict != events.Verdict.FAILED for one in found):
-        found.append(_path_check(asked, subject.end, disks.copies))
+        options = forgone.settle(wanted.options, found)
+        found.append(_path_check(asked, options, subject.end, disks.copies))
     cards = announcing.Cards()
     if asked.local:
         cards = announcing.read_cards(subject.facts)
@@ -130,6 +132,7 @@ def check(asked: Situation) -> Findings:
 
 def _path_check(
     asked: Situation,
+    options: request.Options,
     seen: events.End,
     copies: collections.abc.Sequence[images.Copy],
 ) -> events.Check:
@@ -142,7 +145,6 @@ def _path_check(
     libvirt 9.0).
     """
     name = 'path'
-    options = asked.wanted.options
     disks = transfer.Transfer(copies, keep=True)
     probe = jobs.parameters(options, '', 0, disks.targets)
     probe[libvirt.VIR_MIGRATE_PARAM_DEST_XML] = f'<none-{uuids.uuid4()}'

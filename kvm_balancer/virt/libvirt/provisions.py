@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.options import forgone
 from kvm_balancer.virt.libvirt import certificates
 from kvm_balancer.virt.libvirt import verdicts
 
@@ -61,7 +62,7 @@ def _user(capabilities: str) -> int | None:
 def _post_copy(
     user: int | None, hypervisor: int, root: pathlib.Path
 ) -> events.Check:
-    name = 'post-copy'
+    name = forgone.POST_COPY
     try:
         allowed = (root / _SYSCTL).read_text().strip() == '1'
     except FileNotFoundError:
@@ -82,10 +83,10 @@ def _post_copy(
             remedy,
         )
     who = 'QEMU' if user is None else f'QEMU (user {user})'
-    return verdicts.failed(
+    return verdicts.forgone(
         name,
         f"the destination's kernel does not let {who} use userfaultfd",
-        f'{remedy}; or ask for no post-copy',
+        remedy,
     )
 
 
@@ -100,11 +101,10 @@ def _without_switch(name: str, root: pathlib.Path) -> events.Check:
         release = ''
     number = re.match(r'(\d+)\.(\d+)', release)
     if number and tuple(map(int, number.groups())) >= _KERNEL_WITH_SWITCH:
-        return verdicts.failed(
+        return verdicts.forgone(
             name,
             f"the destination's kernel ({release}) has no userfaultfd",
-            'run one there that has (CONFIG_USERFAULTFD); or ask for no '
-            'post-copy',
+            'run one there that has (CONFIG_USERFAULTFD)',
         )
     return verdicts.unknown(
         name,

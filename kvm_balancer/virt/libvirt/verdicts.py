@@ -13,6 +13,16 @@ def failed(name: str, reason: str, remedy: str) -> events.Check:
     return events.Check(name, events.Verdict.FAILED, reason, remedy)
 
 
+def forgone(name: str, reason: str, remedy: str) -> events.Check:
+    """Make a check of a means that the migration goes without."""
+    return events.Check(
+        name,
+        events.Verdict.FORGONE,
+        f'{reason}: it goes without {name}',
+        remedy,
+    )
+
+
 def unknown(name: str, reason: str, remedy: str = '') -> events.Check:
     """Make a check that could not tell."""
     return events.Check(name, events.Verdict.UNKNOWN, reason, remedy)

@@ -19,6 +19,7 @@ from tests.unit.migration import lives
 State = states.State
 End = events.EndState
 Kind = outcome.OutcomeKind
+_PASSED = events.Verdict.PASSED
 
 
 class TestPlainCases(unittest.TestCase):
@@ -123,6 +124,40 @@ class TestPlainCases(unittest.TestCase):
                 ]
                 shown = [f'{expected} (test)'] if expected else []
                 self.assertEqual(shown, told)
+
+    def test_a_means_that_cannot_be_had_is_gone_without(self):
+        """Whichever end says so; neither the job nor the policy has it."""
+        gone = events.Check('post-copy', events.Verdict.FORGONE, 'no uffd')
+        open_ = events.Check('post-copy', events.Verdict.UNKNOWN, 'who knows')
+        for here, there, allowed in (
+            ((gone,), (), False),
+            ((open_,), (gone,), False),
+            ((open_,), (), True),
+            ((gone,), (events.Check('post-copy', _PASSED),), False),
+        ):
+            with self.subTest(here=here, there=there):
+                policy = lives.Told()
+                life = lives.Life(post_copy=True)
+                life.machine = machine.Machine(
+                    lives.wanted(post_copy=True), policy
+                )
+                life.wishes.extend(life.machine.begin(life.now))
+                life.tell(events.Checked, checks=here)
+                life.reserved(lives.RESERVED, *there)
+                (start,) = (
+                    one
+                    for one in life.wishes
+                    if isinstance(one, instructions.Start)
+                )
+                self.assertEqual(allowed, start.options.post_copy)
+                self.assertEqual(
+                    allowed, life.machine.request.options.post_copy
+                )
+                told = [line.text for line in life.machine.story]
+                self.assertEqual(
+                    not allowed,
+                    'check forgone: post-copy: no uffd (test)' in told,
+                )
 
     def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
         life = lives.Life()

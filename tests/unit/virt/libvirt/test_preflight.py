@@ -382,8 +382,8 @@ class MeansTest(unittest.TestCase):
 
     def test_post_copy_needs_memory_that_can_follow(self):
         cases = (
-            (backing.Backing(file=True), events.Verdict.FAILED),
-            (backing.Backing(persistent=True), events.Verdict.FAILED),
+            (backing.Backing(file=True), events.Verdict.FORGONE),
+            (backing.Backing(persistent=True), events.Verdict.FORGONE),
             (backing.Backing(True, (1048576,)), events.Verdict.UNKNOWN),
         )
         for kind, expected in cases:
