@@ -24,6 +24,7 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.model import outcome
 from kvm_balancer.service import measuring
+from kvm_balancer.virt.libvirt import address
 
 _EPILOG = (
     'Exit codes: 0 completed; 1 failed, cancelled or unknown; 2 the command '
@@ -111,6 +112,9 @@ class Migrate(listing.Record):
             raise errors.ConfigurationError(
                 'source and destination are the same host'
             )
+        address.check_stream(
+            '--migration-address', parsed_args.migration_address
+        )
         self._errand = errand.Errand(self.app.conf, parsed_args)
         self._check_columns(parsed_args)
         if parsed_args.check_only:

@@ -4,6 +4,8 @@ libvirt says the same of a daemon that is down and of a URI that no daemon
 could ever answer, so what is wrong for good is found here. Touches nothing.
 """
 
+import ipaddress
+import re
 import urllib.parse
 
 from kvm_balancer import errors
@@ -16,6 +18,10 @@ _PATHS = {
 #: As libvirt's remote driver names them; none is a socket of this machine,
 #: or TLS where the URI names a host.
 _TRANSPORTS = ('', 'unix', 'ssh', 'tls', 'tcp', 'ext', 'libssh', 'libssh2')
+
+#: A name of a host: labels of letters, digits and hyphens. Underscores are in
+#: names of private networks.
+_HOST = re.compile(r'[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?')
 
 
 def check(option: str, uri: str) -> None:
@@ -31,6 +37,27 @@ def check(option: str, uri: str) -> None:
             f'{option}: {uri!r} is no URI of libvirt for QEMU: {wrong}; it '
             'has a form such as qemu:///system or qemu+tls://HOST/system'
         )
+
+
+def check_stream(option: str, stated: str) -> None:
+    """Refuse what is no name and no address of a host, as a URI is none.
+
+    libvirt and QEMU would be told to send the memory there. Whether it
+    resolves is not looked at: it is the source's host that has to know it.
+
+    :param option: where it was written, for the error
+    :param stated: as it was written; empty for none
+    :raises ConfigurationError: when memory cannot be sent to it
+    """
+    try:
+        ipaddress.ip_address(stated)
+    except ValueError:
+        if stated and not _HOST.fullmatch(stated):
+            raise errors.ConfigurationError(
+                f'{option}: {stated!r} is no name and no address of a host; '
+                'write it alone, without scheme, port or brackets, as in '
+                '192.0.2.1, 2001:db8::1 or host-1'
+            ) from None
 
 
 def _wrong(uri: str) -> str:

@@ -84,6 +84,9 @@ class LibvirtDriver(driver.Driver):
         address.check('[libvirt] uri', group.uri)
         if group.peer_uri:
             address.check('[libvirt] peer_uri', group.peer_uri)
+        address.check_stream(
+            '[host] migration_address', conf.host.migration_address
+        )
         if conf.host.readings_file:
             # Later it may be away for a moment, while it is written anew.
             host_readings.FileSource(conf.host.readings_file).read()

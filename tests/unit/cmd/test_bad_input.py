@@ -156,6 +156,7 @@ TABLE = (
     ),
     ((*_MIGRATE, '--destination', _MIGRATE[-1]), 'the same host', 2),
     ((*_MIGRATE, *_THERE), 'libvirt at qemu+tcp://127.0.0.1:1/system', 1),
+    ((*_MIGRATE, *_THERE, '--migration-address', 'tcp://x'), "'tcp://x'", 2),
     ((*_MIGRATE, *_THERE, '--max-downtime', '0'), 'not a whole number', 2),
     (
         (*_MIGRATE, *_THERE, '--post-copy-patience', '0.9'),

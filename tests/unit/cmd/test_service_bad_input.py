@@ -47,6 +47,7 @@ TABLE = (
     ('executor', '[host]\nreadings_file = {garbage}\n', 'not JSON', 2),
     ('executor', '[libvirt]\nuri = nonsense\n', "[libvirt] uri: 'nons", 2),
     ('executor', '[libvirt]\npeer_uri = x\n', "[libvirt] peer_uri: 'x'", 2),
+    ('executor', '[host]\nmigration_address = tcp://x\n', "'tcp://x'", 2),
     ('executor', '[host]\nmax_outgoing = many\n', '[host] max_outgoing', 2),
 )
 

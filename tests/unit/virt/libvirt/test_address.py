@@ -31,6 +31,29 @@ WRONG = (
 
 
 class AddressTest(unittest.TestCase):
+    def test_memory_is_sent_to_a_name_or_an_address(self):
+        option = '--migration-address'
+        for stated in ('', '192.0.2.1', '2001:db8::1', 'fe80::1%eth0', 'a'):
+            with self.subTest(stated):
+                address.check_stream(option, stated)
+        for stated in (
+            'tcp://192.0.2.1',
+            '192.0.2.1:49152',
+            '[2001:db8::1]',
+            'host 1',
+            'host-1/x',
+            ' ',
+            '-host',
+        ):
+            with (
+                self.subTest(stated),
+                self.assertRaisesRegex(
+                    errors.ConfigurationError, rf'^{option}: '
+                ) as refused,
+            ):
+                address.check_stream(option, stated)
+            self.assertIn(repr(stated), str(refused.exception))
+
     def test_what_libvirt_can_open_is_let_through(self):
         for uri in GOOD:
             with self.subTest(uri):
