@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import pathlib
+import shutil
 import tempfile
 import unittest
 
@@ -28,10 +29,11 @@ def lab(options):
     """
     if not _THERE or _THERE[0].options != options:
         _leave()
-        folder = _STANDING.enter_context(
-            tempfile.TemporaryDirectory(prefix='kvm-balancer-nova-')
-        )
-        made = cloud.NovaLab(pathlib.Path(folder) / 'lab', options)
+        # No TemporaryDirectory: at the end of the process one goes before
+        # all else, and with it what processes are found by.
+        folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-nova-'))
+        _STANDING.callback(shutil.rmtree, folder, ignore_errors=True)
+        made = cloud.NovaLab(folder / 'lab', options)
         _STANDING.callback(made.down)
         made.up()
         _THERE.append(made)
