@@ -117,8 +117,9 @@ that ``[libvirt] peer_uri`` names. See also ``migration_mib_s``.
         min=1.0,
         help="""
 MiB a second that this host's migration network carries; the default is what
-10 Gbit/s do in practice. Predictions and the order of moves rely on it;
-stated too high, moves take longer than was planned. Where several migrations
+10 Gbit/s do in practice. Predictions and the order of moves rely on it, or on
+what the interface itself says where that is less; stated too high where the
+interface does not say, moves take longer than was planned. Where several migrations
 leave or reach this host at a time each is limited to its share of it, or of
 what the interface itself says where that is less; stated too low, they are
 slower than they need be. One alone is not limited.

@@ -22,6 +22,8 @@ LOG = logging.getLogger(__name__)
 Publish = collections.abc.Callable[[sample.Sample], None]
 #: Fills in what one reading does not tell; returns at once.
 Fill = collections.abc.Callable[[sample.InstanceUsages], sample.InstanceUsages]
+#: Tells what the interface of migrations carries, MiB/s; None if not known.
+Carries = collections.abc.Callable[[], float | None]
 
 
 class Collector:
@@ -41,6 +43,7 @@ class Collector:
         facts: sample.HostFacts,
         interval_seconds: float,
         fill: Fill = lambda instances: instances,
+        carries: Carries = lambda: None,
     ) -> None:
         self._hypervisor = hypervisor
         self._publish = publish
@@ -48,6 +51,7 @@ class Collector:
         self._facts = facts
         self._interval_seconds = interval_seconds
         self._fill = fill
+        self._carries = carries
         self._boot = uuid.uuid4().hex
         self._sequence = 0
         self._trouble = ''
@@ -79,7 +83,7 @@ class Collector:
             sequence=self._sequence,
             taken_at=reading.taken_at,
             interval_seconds=reading.interval_seconds,
-            facts=complete(self._facts, reading),
+            facts=complete(self._facts, reading, self._carries()),
             usage=reading.usage,
             instances=self._fill(reading.instances),
         )
@@ -114,17 +118,25 @@ class Collector:
 
 
 def complete(
-    facts: sample.HostFacts, reading: driver.Reading
+    facts: sample.HostFacts,
+    reading: driver.Reading,
+    carries_mib_s: float | None = None,
 ) -> sample.HostFacts:
     """Fill in what the operator left to the driver.
 
     Zero CPUs or memory, and an empty CPU model, are what was left open.
+
+    :param carries_mib_s: by the interface of migrations, as far as it says:
+        no plan is to rest on more
     """
     return dataclasses.replace(
         facts,
         cpus=facts.cpus or reading.cpus,
         memory_mib=facts.memory_mib or reading.memory_mib,
         cpu_model=facts.cpu_model or reading.cpu_model,
+        migration_mib_s=min(
+            facts.migration_mib_s, carries_mib_s or facts.migration_mib_s
+        ),
         hypervisor_version=reading.hypervisor_version,
         library_version=reading.library_version,
     )

@@ -79,6 +79,7 @@ class ExecutorService:
             _reception_params(conf), self._driver, self._memory
         )
         self._observing = observing.Observing(self._driver)
+        way = network.Network(self._driver, network.terms(conf))
         self.executor = executor.Executor(
             self.host,
             self._driver,
@@ -90,7 +91,7 @@ class ExecutorService:
             reserver=reservations.Reservations(
                 self._peers,
                 sharing.Sharing(self.host, conf.host.migration_mib_s),
-                network=network.Network(self._driver, network.terms(conf)),
+                network=way,
             ),
             on_asked=lambda uid: self._dirty_rates.leave_alone(uid),
             ask_state=self._peers.state,
@@ -110,6 +111,9 @@ class ExecutorService:
             hypervisor.host_facts(conf),
             conf.executor.sample_interval_seconds,
             self._dirty_rates.fill,
+            lambda: way.carries(
+                hypervisor.stream_address(conf), incoming=True
+            ),
         )
         self._server = rpc.Server(
             conf,

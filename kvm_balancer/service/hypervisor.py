@@ -4,6 +4,8 @@ Turns options into the parameters of a driver and into what the operator
 says of the host; nothing else reads those groups.
 """
 
+import urllib.parse
+
 from oslo_config import cfg
 
 from kvm_balancer.model import sample
@@ -49,6 +51,13 @@ def host_facts(conf: cfg.ConfigOpts) -> sample.HostFacts:
         peer_uri=_peer_uri(conf),
         driver=conf.executor.driver,
     )
+
+
+def stream_address(conf: cfg.ConfigOpts) -> str:
+    """Return where streams to this host are sent to."""
+    given: str = conf.host.migration_address
+    reached = urllib.parse.urlsplit(_peer_uri(conf)).hostname
+    return given or reached or str(conf.host.name)
 
 
 def _peer_uri(conf: cfg.ConfigOpts) -> str:

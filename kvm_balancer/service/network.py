@@ -71,7 +71,7 @@ class Network:
         :param address: to which the stream is sent
         :returns: MiB/s; None where it does not tell
         """
-        return self._hypervisor.traffic(address, incoming).speed_mib_s
+        return self._hypervisor.interface_mib_s(address, incoming)
 
 
 def terms(conf: cfg.ConfigOpts) -> headroom.Terms:

@@ -199,6 +199,16 @@ class Driver(Carriers):
         """
 
     @abc.abstractmethod
+    def interface_mib_s(self, address: str, incoming: bool) -> float | None:
+        """Say what the interface of :meth:`traffic` carries, each way.
+
+        Never raises, and asks nothing of the hypervisor.
+
+        :returns: MiB/s, as the interface says of itself; None where it does
+            not
+        """
+
+    @abc.abstractmethod
     def begin_measuring(self, instance: str, window_seconds: int) -> bool:
         """Begin to measure what an instance dirties within a window.
 

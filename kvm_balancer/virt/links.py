@@ -79,6 +79,20 @@ class Links:
         except Unknown as error:
             return headroom.Traffic(trouble=str(error))
 
+    def speed_mib_s(self, address: str, incoming: bool) -> float | None:
+        """Tell what the interface of a stream says that it carries.
+
+        :param address: where the stream is sent to
+        :param incoming: whether that is this host
+        :returns: None where it does not say, or is not known
+        """
+        try:
+            if incoming:
+                return _speed_mib_s(self._interface_at(_resolved(address)))
+            return _speed_mib_s(self._interface_to(address))
+        except Unknown:
+            return None
+
     def _run(self) -> None:
         while not self._stopping.wait(_PERIOD_SECONDS):
             self._looks.append(_look())

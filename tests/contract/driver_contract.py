@@ -154,6 +154,11 @@ class DriverContract(_Base):
             told = self.ground.source.traffic('192.0.2.1', incoming)
             self.assertEqual(told.mib_s is None, bool(told.trouble))
 
+    def test_what_an_interface_carries_is_told_or_not_known(self):
+        for incoming in (False, True):
+            told = self.ground.source.interface_mib_s('192.0.2.1', incoming)
+            self.assertTrue(told is None or told > 0)
+
     # pre-flight
 
     def test_preflight_passes_where_nothing_stands_in_the_way(self):

@@ -173,6 +173,11 @@ class LibvirtDriver(driver.Driver):
             return headroom.Traffic(seen.interface, trouble=str(error))
         return dataclasses.replace(seen, migrations=len(arriving))
 
+    def interface_mib_s(self, address: str, incoming: bool) -> float | None:
+        if not self._is_local():
+            return None
+        return self._links.speed_mib_s(address, incoming)
+
     def _is_local(self) -> bool:
         """Say whether this process stands on the host itself."""
         return not urllib.parse.urlsplit(self._params.uri).hostname

@@ -95,10 +95,13 @@ class SimulatedDriver(driver.Driver):
 
     def traffic(self, address: str, incoming: bool) -> headroom.Traffic:
         """Tell of migrations only: nothing else is sent in the world."""
-        carries = self._stage.use(
+        carries = self.interface_mib_s(address, incoming)
+        return headroom.Traffic('eth0', 0.0, carries)
+
+    def interface_mib_s(self, address: str, incoming: bool) -> float | None:
+        return self._stage.use(
             lambda world: self._host(world).facts.migration_mib_s * world.speed
         )
-        return headroom.Traffic('eth0', 0.0, carries)
 
     def begin_measuring(self, instance: str, window_seconds: int) -> bool:
         def begin(world: worlds.World) -> bool:

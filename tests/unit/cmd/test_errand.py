@@ -5,7 +5,6 @@ from unittest import mock
 from kvm_balancer import errors
 from kvm_balancer.cmd import errand
 from kvm_balancer.migration import events
-from kvm_balancer.migration import headroom
 from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import sample
@@ -46,9 +45,7 @@ class MeasureTest(base.CommandCase):
         hypervisor = mock.create_autospec(driver.Driver, instance=True)
         hypervisor.view.return_value = _VIEW
         hypervisor.read.return_value.instances = sample.InstanceUsages()
-        hypervisor.traffic.return_value = headroom.Traffic(
-            speed_mib_s=speed_mib_s
-        )
+        hypervisor.interface_mib_s.return_value = speed_mib_s
 
         def run(_hypervisor, life, *_):
             asked.append(life.request)

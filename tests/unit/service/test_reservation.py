@@ -144,6 +144,9 @@ class Slow(Busy):
     def traffic(self, address, incoming):
         return headroom.Traffic('eth0', 0.0, 40.0)
 
+    def interface_mib_s(self, address, incoming):
+        return 40.0
+
 
 def ask(name, memory_mib=512.0, **options):
     return messages.Ask(

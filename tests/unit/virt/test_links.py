@@ -6,6 +6,9 @@ import socket
 import tempfile
 import threading
 import unittest
+from unittest import mock
+
+import psutil
 
 from kvm_balancer.virt import links
 
@@ -43,6 +46,22 @@ class LinksTest(unittest.TestCase):
             self.assertEqual('lo', told.interface)
             self.assertGreater(told.mib_s, 1.0)
             self.assertIsNone(told.speed_mib_s)
+
+    def test_what_an_interface_says_that_it_carries(self):
+        """Nobody has to look at the counters for it."""
+        speed = mock.create_autospec(psutil.net_if_stats)
+        speed.return_value = {'lo': mock.Mock(speed=1000)}
+        with mock.patch.object(psutil, 'net_if_stats', speed):
+            for address, incoming, told in (
+                (_HERE, False, 1e9 / 8 / _MIB),
+                ('localhost', True, 1e9 / 8 / _MIB),
+                ('192.0.2.7', True, None),
+                ('', True, None),
+                ('no.such.invalid', False, None),
+            ):
+                self.assertEqual(
+                    told, self.links.speed_mib_s(address, incoming)
+                )
 
     def test_what_is_not_known_is_told_with_the_reason(self):
         """Never guessed, and never raised."""
