@@ -2,6 +2,7 @@
 
 from kvm_balancer import errors
 from kvm_balancer.migration import events
+from kvm_balancer.virt.libvirt import bindings
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import cpu
 from kvm_balancer.virt.libvirt import departure
@@ -41,6 +42,7 @@ def checks(
         cpu.check(there, facts, subject.host),
         *memory.checks(there, facts, told),
         *plugs.checks(there, facts),
+        *bindings.checks(there, facts.secrets, facts.listens),
     ]
 
 

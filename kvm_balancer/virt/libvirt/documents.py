@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import backing
+from kvm_balancer.virt.libvirt import bindings
 from kvm_balancer.virt.libvirt import blockers
 
 #: Disk sources that both ends reach by themselves.
@@ -86,6 +87,8 @@ class DomainFacts:
     :ivar networks: networks of libvirt that it is plugged into
     :ivar asks: what its metadata asks of its migrations, names and values
     :ivar bound: what else of the host it holds on to, in words
+    :ivar secrets: of libvirt, that it needs to start
+    :ivar listens: addresses of its host at which its graphics listen
     """
 
     uuid: str
@@ -107,6 +110,8 @@ class DomainFacts:
     asks: tuple[tuple[str, str], ...] = ()
     leases: tuple[Lease, ...] = ()
     cards: tuple[Card, ...] = ()
+    secrets: tuple[bindings.Secret, ...] = ()
+    listens: tuple[str, ...] = ()
     memory: backing.Backing = dataclasses.field(
         default_factory=backing.Backing
     )
@@ -194,6 +199,8 @@ def read_domain(text: str) -> DomainFacts:
             for one in root.iterfind('devices/interface')
             if (bridge := _attribute(one, 'source', 'bridge'))
         ),
+        secrets=bindings.secrets(root),
+        listens=bindings.listens(root),
         memory=backing.read(root),
     )
 

@@ -11,6 +11,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import arrival
 from kvm_balancer.virt.libvirt import backing
+from kvm_balancer.virt.libvirt import bindings
 from kvm_balancer.virt.libvirt import departure
 from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import ends
@@ -103,6 +104,8 @@ def _refused(code=1):
     return failures.Refused('no', code, 10)
 
 
+_SECRET = bindings.Secret('some-secret')
+_no_secret = _refused(libvirt.VIR_ERR_NO_SECRET)
 _RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED)
 _ARRIVING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 
@@ -185,6 +188,31 @@ class ArrivalTest(unittest.TestCase):
                 {'networks': unknown},
             ),
             ({}, {'networks': ('default',)}, _THERE, {}),
+            ({}, {'secrets': (_SECRET,)}, _THERE, {}),
+            (
+                {'secretLookupByUUIDString': _no_secret},
+                {'secrets': (_SECRET,)},
+                _THERE,
+                {'secrets': failed},
+            ),
+            (
+                {'secretLookupByUsage': _no_secret},
+                {'secrets': (bindings.Secret('', 'ceph', 'admin'),)},
+                _THERE,
+                {'secrets': failed},
+            ),
+            (
+                {'secretLookupByUUIDString': _refused()},
+                {'secrets': (_SECRET,)},
+                _THERE,
+                {'secrets': unknown},
+            ),
+            (
+                {},
+                {'listens': ('192.0.2.1',)},
+                _THERE,
+                {'graphics': unknown},
+            ),
             (
                 {'networkLookupByName': _Handle(isActive=0)},
                 {'networks': ('default',)},
