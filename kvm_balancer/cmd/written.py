@@ -19,6 +19,17 @@ from kvm_balancer import errors
 _DEFAULT = 'DEFAULT'
 #: What oslo.config says before the reason that the value is refused.
 _PREAMBLE = re.compile(r'^Value for option .*? is not valid: ')
+#: Reasons that it takes from Python, and what an operator reads instead.
+_REASONS = (
+    (
+        re.compile(r'^could not convert string to float: (.*)$'),
+        r'\1 is not a number',
+    ),
+    (
+        re.compile(r'^invalid literal for int\(\) with base 10: (.*)$'),
+        r'\1 is not a whole number',
+    ),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ def check_values(conf: cfg.ConfigOpts) -> None:
             )
         except cfg.Error as error:
             raise errors.ConfigurationError(
-                f'{one.file}: [{one.group}] {one.key}: {_reason(error)}'
+                f'{one.file}: [{one.group}] {one.key}: {reason(error)}'
             ) from None
 
 
@@ -164,5 +175,9 @@ def _unknown_group(
     )
 
 
-def _reason(error: cfg.Error) -> str:
-    return _PREAMBLE.sub('', ' '.join(str(error).split()))
+def reason(error: cfg.Error | ValueError) -> str:
+    """Return why a value was refused, in one line and in our words."""
+    text = _PREAMBLE.sub('', ' '.join(str(error).split()))
+    for theirs, ours in _REASONS:
+        text = theirs.sub(ours, text)
+    return text

@@ -10,6 +10,7 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.cmd import written
 from kvm_balancer.conf import policy_scopes
 from kvm_balancer.conf import windows
 from kvm_balancer.messages import fleet_document
@@ -85,8 +86,8 @@ def _changed(conf: Any, policies: list[str] | None, text: str) -> mind.Agent:
         ) from None
     except ValueError as error:
         raise errors.ConfigurationError(
-            f'--compare {text}: {error}'
-        ) from error
+            f'--compare {text}: {written.reason(error)}'
+        ) from None
     try:
         # The option's own word counts for more than the command line's.
         named = place == 'agent.policies'

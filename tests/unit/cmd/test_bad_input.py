@@ -118,7 +118,12 @@ TABLE = (
     ((*_SIMULATE, '--compare', 'x'), "must be 'nothing' or GROUP.OPT", 2),
     ((*_SIMULATE, '--compare', 'spread.no=1'), 'no option no in [spre', 2),
     ((*_SIMULATE, '--compare', 'no.no=1'), 'no option no in [no]', 2),
-    ((*_SIMULATE, '--compare', 'spread.start=x'), 'spread.start=x: ', 2),
+    ((*_SIMULATE, '--compare', 'spread.start=x'), "'x' is not a number", 2),
+    (
+        (*_SIMULATE, '--compare', 'agent.max_migrations=1.5'),
+        "'1.5' is not a whole number",
+        2,
+    ),
     ((*_SIMULATE, '--compare', 'spread.start=7'), 'spread.start=7: ', 2),
     ((*_SIMULATE, '--report', '{fleet}/x'), 'cannot be left in', 2),
     # Drains
