@@ -88,7 +88,7 @@ class _Simulation:
         fleet = self._senses.fleet(now)
         self.recorder.look(usage, len(self._air.flights), now)
         if now >= self._acts_from and self._mind.step(fleet, now):
-            self._air.pace(usage)
+            self._go_on(usage)
         self._fly(fleet, usage, now + self._scenario.step_seconds)
 
     def _fly(
@@ -104,8 +104,13 @@ class _Simulation:
             self._land(landed)
             if landed:
                 self._mind.carry_on(self._seen(fleet), at)
-                self._air.pace(usage)
+                self._go_on(usage)
         self._land(self._air.advance(until))
+
+    def _go_on(self, usage: columns.Floats) -> None:
+        """Go on with the migrations that are under way from now on."""
+        self._air.pace(usage)
+        self.recorder.under_way(len(self._air.flights))
 
     def _land(self, landed: collections.abc.Sequence[airs.Landing]) -> None:
         for one in landed:

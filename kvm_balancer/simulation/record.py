@@ -46,7 +46,7 @@ class Series:
     :ivar mean: likewise
     :ivar peak: load of the hottest of them
     :ivar over: how many of them were over the limit
-    :ivar migrations: under way
+    :ivar migrations: the most that were under way at once until the next look
     """
 
     second: columns.Floats
@@ -140,6 +140,14 @@ class Recorder:
             flights,
         )
         self._looks += 1
+
+    def under_way(self, flights: int) -> None:
+        """Take down how many migrations there are between two looks.
+
+        Most begin and end there: a look would not see them.
+        """
+        seen = self._rows[-1]
+        seen[self._looks - 1] = max(seen[self._looks - 1], flights)
 
     def plan(self, plan: plans.Plan, now: float) -> None:
         """Take down a plan."""

@@ -86,6 +86,18 @@ class SimulationTest(unittest.TestCase):
         ]
         self.assertGreater(max(together), 1.1)
 
+    def test_those_that_come_and_go_between_two_looks_are_counted(self):
+        record = run(fleets.skewed(), step_seconds=600.0)
+        self.assertLess(
+            max(one.ended - one.began for one in record.migrations), 600.0
+        )
+        began = {one.began for one in record.migrations}
+        self.assertGreaterEqual(max(record.series.migrations), 1)
+        self.assertLessEqual(
+            {at // 600.0 for at in began},
+            set(np.flatnonzero(record.series.migrations).tolist()),
+        )
+
     def test_one_that_breaks_off_is_tried_again_after_it_has_cooled(self):
         agent = fleets.agent(cooldowns=cooldown.Params(1200.0, 60.0))
         record = run(fleets.skewed(hot=1), agent, failing_migrations=1.0)
