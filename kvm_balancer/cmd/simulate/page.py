@@ -22,9 +22,12 @@ th, td { padding: .28rem .6rem; border-bottom: 1px solid #e6e9ee;
          text-align: right; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid #8a94a3; }
+tbody td:first-child { min-width: 9rem; }
 svg { max-width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+.wide svg { min-width: 640px; }
 .pair { display: flex; flex-wrap: wrap; gap: 1rem; }
-.pair svg { flex: 1 1 420px; }
+.pair svg { flex: 1 1 300px; min-width: 0; }
 """
 #: Plans that are listed of each run, and lines that its agent told.
 _PLANS = 40
@@ -55,13 +58,16 @@ def write(found: runs.Comparison, folder: pathlib.Path) -> list[pathlib.Path]:
 def page(found: runs.Comparison) -> str:
     """Return the report as one page of HTML."""
     parts = [
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">',
         f'<title>{_text(found.title)}</title><style>{_STYLE}</style></head>',
         f'<body><h1>Simulation</h1><p class="faint">{_text(found.title)}</p>',
         '<h2>Figures</h2>',
         _figures(found),
         '<h2>Over time</h2>',
+        '<div class="wide">',
         *plots.over_time(found),
+        '</div>',
         '<h2>Promised and seen</h2>',
         '<p class="faint">On the line, what was seen is what was promised. '
         'A gain is what a plan takes off the burden its policy acts on, '
@@ -124,7 +130,8 @@ def _table(
         for row in rows
     )
     return (
-        f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{body}</tbody></table></div>'
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import figure as figures
+from matplotlib import ticker
 
 from kvm_balancer.cmd import picture_style
 from kvm_balancer.cmd.simulate import run as runs
@@ -13,6 +14,16 @@ from kvm_balancer.cmd.simulate import run as runs
 #: The first is as configured; what is done nothing about is faint.
 _COLORS = ('#1f5fa8', '#e0602f', '#2a7f62', '#8b4fa3', '#b08a1e', '#b2182b')
 _HOUR = 3600.0
+#: Variants that do the same lie upon one another: those below show beside
+#: and between those above.
+_STROKES = (
+    {'linewidth': 2.2},
+    {'linewidth': 1.2},
+    {'linewidth': 1.2, 'linestyle': (0, (4, 3))},
+    {'linewidth': 1.2, 'linestyle': (0, (1, 2))},
+)
+#: Series of whole numbers.
+_COUNTED = ('over', 'migrations')
 #: What a picture would say of itself, which its page says already.
 _METADATA = ('Creator', 'Date', 'Format', 'Type')
 _STYLE = {
@@ -68,23 +79,34 @@ def _lines(
 ) -> str:
     with mpl.rc_context(_style(name)):
         figure, axis = _axis(title)
-        for one, color in _colored(found.runs):
+        for number, (one, color) in enumerate(_colored(found.runs)):
+            stroke: dict[str, Any] = {'linewidth': 1.2}
+            if len(found.runs) > 1:
+                stroke = _STROKES[number % len(_STROKES)]
             axis.plot(
                 one.series.second / _HOUR,
                 getattr(one.series, name),
                 color=color,
-                linewidth=1.2,
                 label=one.name,
+                **stroke,
             )
         if limit is not None:
             axis.axhline(
                 limit, color=picture_style.INK, linestyle='--', linewidth=1
             )
         axis.set_ylim(bottom=0.0)
+        if name in _COUNTED:
+            _count(axis)
         axis.set_xlabel('hours')
         if len(found.runs) > 1:
             axis.legend(frameon=False, fontsize=9)
         return _svg(figure)
+
+
+def _count(axis: Any) -> None:
+    """Have an axis count from none to one at least, by whole numbers."""
+    axis.set_ylim(top=max(1.05, axis.get_ylim()[1]))
+    axis.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
 
 
 def _against(
@@ -103,6 +125,9 @@ def _against(
                 continue
             axis.scatter(one, other, s=9, alpha=0.5, color=color, label=name)
             most = max(most, *one, *other)
+        if not any(one for one, _ in pairs.values()):
+            most = 1.0
+            axis.text(0.5, 0.55, 'none', ha='center')
         axis.plot([0, most], [0, most], color=picture_style.FAINT, linewidth=1)
         axis.set_xlabel(across)
         axis.set_ylabel(up)
