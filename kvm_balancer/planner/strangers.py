@@ -10,6 +10,8 @@ balancer, and that is told. Pure.
 import collections
 import collections.abc
 import dataclasses
+import math
+from typing import Any
 from typing import Final
 
 import numpy as np
@@ -141,19 +143,36 @@ class Strangers:
         while self._undone and self._undone[0] < day:
             self._undone.popleft()
 
-    def document(self) -> dict[str, dict[str, float]]:
-        """Return what is to survive a restart."""
-        return {'instances': self._instances, 'hosts': self._hosts}
+    def document(self) -> dict[str, Any]:
+        """Return what is to survive a restart, in plain types.
 
-    def restore(
-        self,
-        document: collections.abc.Mapping[
-            str, collections.abc.Mapping[str, float]
-        ],
-    ) -> None:
-        """Take over what an earlier run has kept."""
+        Migrations of ours that are under way are told of anew by whoever
+        takes them up again.
+        """
+        return {
+            'instances': self._instances,
+            'hosts': self._hosts,
+            'agents': self._agents,
+            'undone': list(self._undone),
+            'ours': {
+                instance: move
+                for instance, move in self._ours.items()
+                if math.isfinite(move[2])
+            },
+        }
+
+    def restore(self, document: collections.abc.Mapping[str, Any]) -> None:
+        """Take over what an earlier run has kept.
+
+        :raises TypeError, ValueError: when it is damaged
+        """
         self._instances.update(document.get('instances', {}))
         self._hosts.update(document.get('hosts', {}))
+        self._agents.update(document.get('agents', {}))
+        self._undone.extend(map(float, document.get('undone', ())))
+        for instance, move in document.get('ours', {}).items():
+            source, destination, at = move
+            self._ours.setdefault(instance, (source, destination, float(at)))
 
     def _changed(self, fleet: columns.Fleet) -> columns.Ints:
         """Return the rows that may be elsewhere than they were."""

@@ -1,5 +1,6 @@
 """Migrations of others are seen, and answered with restraint."""
 
+import json
 import math
 import unittest
 
@@ -81,10 +82,30 @@ class StrangersTest(unittest.TestCase):
         self.assertIn('another agent is at work', self.made.text(200.0))
         self.assertEqual('', self.made.text(100.0 + 2 * 3600.0))
 
+    def test_who_is_told_by_what_it_does_is_told_across_a_restart(self):
+        """One that undoes a move from before, and one told of before."""
+        self.made.ours('i', 'a', 'b', 10.0)
+        self.made.ours('j', 'c', 'b', math.inf)
+        self.made.look(build('b'), 10.0)
+        self.made.look(build('a'), 20.0)
+        self.made.ours('i', 'a', 'b', 30.0)
+        self.made.look(build('b'), 30.0)
+        again = self.restarted()
+        again.look(build('b'), 40.0)
+        (seen,) = again.look(build('a'), 50.0)
+        self.assertTrue(seen.undoes)
+        self.assertIn('another balancer is at work: 2', again.text(60.0))
+        self.made.other_plan('not-ours', 30.0)
+        self.assertIn('another agent is at', self.restarted().text(60.0))
+
+    def restarted(self):
+        again = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
+        again.restore(json.loads(json.dumps(self.made.document())))
+        return again
+
     def test_it_survives_a_restart(self):
         self.made.look(build('b'), 10.0)
-        again = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
-        again.restore(self.made.document())
+        again = self.restarted()
         self.assertEqual(
             [True, False], again.instances(build('b'), 11.0).tolist()
         )
