@@ -59,13 +59,21 @@ class LibvirtCase(ground.CloudCase):
         for host in self.hosts:
             host.limit_bandwidth(_NARROW_MIB_S)
 
+    def migrations(self):
+        """Return the agent's of the server, not those of other tests."""
+        return [
+            one
+            for one in self.agent.migrations()
+            if one['instance'] == self.uid
+        ]
+
     def outcome(self):
         """Wait for the end of the first migration; return all about it."""
         self.wait_for(
-            lambda: any(one['ended_at'] for one in self.agent.migrations()),
+            lambda: any(one['ended_at'] for one in self.migrations()),
             'an outcome',
         )
-        first = self.agent.migrations()[-1]
+        first = self.migrations()[-1]
         return self.agent.ask('migrations', 'show', first['id'])
 
     def record(self):
