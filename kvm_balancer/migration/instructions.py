@@ -148,10 +148,13 @@ class Unmark(Instruction):
         destination go as well, where the instance is seen to have stayed
     :ivar never_left: the guest was never stopped on the source: where it has
         ended, it ended there
+    :ivar ran_there: the guest ran on the destination: its images there may
+        be the latest, and stay
     """
 
     clean: bool = False
     never_left: bool = False
+    ran_there: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,9 +163,12 @@ class LookAtEnds(Instruction):
 
     :ivar delay_seconds: wait this long first; the ends were just asked and
         had not settled
+    :ivar ran_there: the guest ran on the destination: whatever the ends say,
+        images that were made for it there may be the latest, and stay
     """
 
     delay_seconds: float = 0.0
+    ran_there: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

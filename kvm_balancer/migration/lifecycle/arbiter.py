@@ -95,6 +95,20 @@ POST_COPY_UNDER_WAY = _Case.POST_COPY_UNDER_WAY.value
 #: What two copies that ran, and were suspended, mean from then on.
 STOPPED_TWICE = _Case.STOPPED_TWICE.value
 
+#: What is meant by the same ends where the guest ran on the destination: what
+#: the source has is older, and a copy that waits for a migration there is not
+#: one that was never started.
+_LATER = {
+    _K.value: _Case.RAN_ON_BOTH.value,
+    _F.value: _Case.RAN_ON_BOTH.value,
+    _R.value: _Case.RAN_ON_BOTH.value,
+    _N.value: _Case.STOPPED_LATER.value,
+    _D.value: _Case.STOPPED_LATER.value,
+    _S.value: _Case.OUTRUN.value,
+    _E.value: _Case.ENDED_AFTER_ALL.value,
+    _L.value: _Case.LOST_THERE.value,
+}
+
 _GONE = (events.EndState.ABSENT, events.EndState.SHUT_OFF)
 _IN_POST_COPY = (
     events.EndState.POST_COPY,
@@ -121,7 +135,7 @@ def judge(
     if (
         source.state is events.EndState.RUNNING
         and destination.state is events.EndState.UNREACHABLE
-        and not known.switched
+        and not (known.switched or known.ran_there)
         and not source.job_active
     ):
         if known.copies_disks:
@@ -132,10 +146,12 @@ def judge(
 
 def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
     """Take into account what the ends do not show any more."""
+    if known.ran_there:
+        later = _LATER.get(verdict)
+        if later is not None:
+            return later
     arrived = known.across or known.ran_there
     match verdict:
-        case _S.value if known.ran_there:
-            return _Case.OUTRUN.value
         case _S.value if not known.watched:
             return _Case.UNWATCHED.value
         case _D.value if not known.across:
@@ -144,6 +160,10 @@ def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
             return _Case.LEFT_BEHIND_OFF.value
         case _V.value if not known.watched:
             return _Case.ENDED_SOMEWHERE.value
+        case _E.value if known.across or not known.watched:
+            return _Case.ENDED_UNWATCHED.value
+        case _K.value if known.switched and not known.watched:
+            return _Case.KEPT_UNWATCHED.value
         case _:
             return verdict
 

@@ -308,6 +308,7 @@ def _say(
             instructions.Unmark(
                 clean=stayed and life.after.owned,
                 never_left=not (life.switched or life.after.ran_there),
+                ran_there=life.after.ran_there,
             ),
         )
     return _conclude(life, event)
@@ -349,7 +350,8 @@ def _look_again(life: course.Course) -> course.Wishes:
         longest = LONGEST_UNKNOWN_SECONDS
         if after.at_risk:
             longest = LONGEST_AT_RISK_SECONDS
-        return (instructions.LookAtEnds(min(grown, longest)),)
+        return (instructions.LookAtEnds(min(grown, longest), after.ran_there),)
     delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
     after.looks += 1
-    return (instructions.LookAtEnds(min(delay, LONGEST_DELAY_SECONDS)),)
+    delay = min(delay, LONGEST_DELAY_SECONDS)
+    return (instructions.LookAtEnds(delay, after.ran_there),)

@@ -156,7 +156,7 @@ def look(
         f'the call ended: {error}' if error else 'the call succeeded',
     )
     return (
-        instructions.LookAtEnds(pause),
+        instructions.LookAtEnds(pause, life.after.ran_there),
         *life.report('both ends are looked at'),
     )
 

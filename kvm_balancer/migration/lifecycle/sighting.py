@@ -48,8 +48,8 @@ def _take_sight(life: course.Course, event: events.EndsSeen) -> None:
     stopped_at, looked_at = life.switched_at, after.destination_seen_at
     after.destination_seen_at = event.at
     if there is waited:
-        # It waits to be started for the first time.
-        after.unwatched = False
+        # It waits to be started for the first time; or to go on from there.
+        after.unwatched &= after.ran_there
     elif looked_at is None or (stopped_at or looked_at) > looked_at:
         after.unwatched |= (
             stopped_at is not None and event.at - stopped_at > WATCHED_SECONDS

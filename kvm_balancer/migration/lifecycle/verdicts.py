@@ -69,6 +69,18 @@ _QUICK = 3
 #: A guest that stands still, and of which no job is left: a few seconds.
 _SOON = 6
 
+#: What is said where the guest ran on the destination: its disks there have
+#: what it wrote since.
+_LATEST_THERE = (
+    'where its disks were copied, those on the destination are the latest:'
+    " keep them, and never start it from the source's"
+)
+#: And where that is not known.
+_LATEST_WHERE_IT_RAN = (
+    'where its disks were copied, those of the host that it ran on last are'
+    ' the latest: see which, and keep all of them until then'
+)
+
 
 class Case(enum.Enum):
     """The verdicts of the arbiter's table, and those that refine them."""
@@ -88,9 +100,26 @@ class Case(enum.Enum):
         _QUICK,
         'the instance was moved, and is shut off on the destination: it ended'
         ' there',
-        'start it where it is wanted',
+        f'start it there; {_LATEST_THERE}',
     )
     KEPT = Verdict(_FAILED, Action.NONE, 1, 'the instance is on the source')
+    KEPT_UNWATCHED = Verdict(
+        _FAILED,
+        Action.NONE,
+        1,
+        'the instance is on the source; the destination, which has nothing of'
+        ' it, was out of sight meanwhile',
+        'if it went back in time, it ran there as well: check its disks then',
+    )
+    RAN_ON_BOTH = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _SOON,
+        'the instance is on the source, though it ran on the destination'
+        ' since: it ran on both, or went back in time',
+        'check its disks, decide what is the last of them, and settle it by'
+        ' hand; leave alone until then what the destination has of it',
+    )
     ENDED = Verdict(
         _FAILED,
         Action.NONE,
@@ -98,6 +127,22 @@ class Case(enum.Enum):
         'the instance is shut off on the source and is not on the'
         ' destination: it ended meanwhile',
         'start it where it is wanted',
+    )
+    ENDED_AFTER_ALL = Verdict(
+        _FAILED,
+        Action.NONE,
+        _QUICK,
+        'the instance is shut off on the source and is not on the'
+        ' destination, where it ran last: it ended there',
+        f'start it anew from its disks; {_LATEST_THERE}',
+    )
+    ENDED_UNWATCHED = Verdict(
+        _FAILED,
+        Action.NONE,
+        _QUICK,
+        'the instance is shut off on the source and is not on the'
+        ' destination, where it may have run last: it ended meanwhile',
+        f'start it anew from its disks; {_LATEST_WHERE_IT_RAN}',
     )
     UNDER_WAY = Verdict(
         _UNKNOWN,
@@ -194,7 +239,8 @@ class Case(enum.Enum):
         'the instance is stopped on the source; it ran on the destination'
         ' since, and is not there any more',
         'never resume the source: its memory is older than the disks; start'
-        ' the instance anew from its disks, once no host runs it',
+        ' the instance anew from its disks, once no host runs it;'
+        f' {_LATEST_THERE}',
     )
     UNWATCHED = Verdict(
         _UNKNOWN,
@@ -204,7 +250,8 @@ class Case(enum.Enum):
         ' destination, which was out of sight meanwhile: it may have run'
         ' there, or have gone on from there',
         'make sure that no host runs it; resume it on the source only if it'
-        ' never ran anywhere since, else start it anew from its disks',
+        ' never ran anywhere since, else start it anew from its disks;'
+        f' {_LATEST_WHERE_IT_RAN}',
     )
     STOPPED_AT_DESTINATION = Verdict(
         _UNKNOWN,
@@ -221,7 +268,18 @@ class Case(enum.Enum):
         'the source has let go of the instance, and whether all of its memory'
         ' is on the destination, where it was not started, is not known',
         'resume it on the destination only if the source says that it'
-        ' migrated; else start it anew from its disks, once no host runs it',
+        ' migrated; else start it anew from its disks, once no host runs it;'
+        f' {_LATEST_WHERE_IT_RAN}',
+    )
+    STOPPED_LATER = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _SOON,
+        'the instance ran on the destination, and is stopped there for a'
+        ' migration',
+        'never resume the source; see where it was to go from there, and'
+        ' resume it on the destination, once no other host runs it and if all'
+        f' of its memory got there; else start it anew; {_LATEST_THERE}',
     )
     BROKEN = Verdict(
         _UNKNOWN,
@@ -237,8 +295,8 @@ class Case(enum.Enum):
         _SOON,
         'post-copy had begun and one end is gone: no copy is whole, and the'
         ' memory of the instance is lost',
-        'destroy what is left of it, and start it anew from its disks once no'
-        ' host runs it',
+        'end what is left of it, whose memory is of no use, and start it anew'
+        f' from its disks once no host runs it; {_LATEST_THERE}',
     )
     HALF_MISSING = Verdict(
         _UNKNOWN,
@@ -246,8 +304,8 @@ class Case(enum.Enum):
         _PATIENT,
         'post-copy was under way and one end is gone: unless the other one has'
         ' all of the memory, it is lost',
-        'if the instance does not go on, destroy what is left of it, and start'
-        ' it anew from its disks once no host runs it',
+        'if the instance does not go on, end what is left of it, and start it'
+        f' anew from its disks once no host runs it; {_LATEST_THERE}',
     )
     STOPPED_BOTH = Verdict(
         _UNKNOWN,
@@ -286,7 +344,15 @@ class Case(enum.Enum):
         _QUICK,
         'the instance is on neither end',
         'look for it on other hosts; start it anew from its disks if no host'
-        ' runs it',
+        f' runs it; {_LATEST_WHERE_IT_RAN}',
+    )
+    LOST_THERE = Verdict(
+        _UNKNOWN,
+        Action.CALL_A_PERSON,
+        _QUICK,
+        'the instance is on neither end; it ran on the destination last',
+        'look for it on other hosts; start it anew from its disks if no host'
+        f' runs it; {_LATEST_THERE}',
     )
     BLIND = Verdict(
         _UNKNOWN,

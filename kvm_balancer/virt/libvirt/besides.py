@@ -82,15 +82,20 @@ class Besides:
         """
         self.disks.prepare(self._links.destination, mark)
 
-    def see_to(self, source: events.End, destination: events.End) -> None:
-        """Do what has to be done, now that both ends were looked at."""
+    def see_to(
+        self, source: events.End, destination: events.End, ran_there: bool
+    ) -> None:
+        """Do what has to be done, now that both ends were looked at.
+
+        :param ran_there: the instance ran on the destination before
+        """
         if transfer.moved(source, destination):
             self.confirm_place()
         if self.disks.made and not self.disks.settled:
-            self._see_to_disks(source, destination)
+            self._see_to_disks(source, destination, ran_there)
 
     def _see_to_disks(
-        self, source: events.End, destination: events.End
+        self, source: events.End, destination: events.End, ran_there: bool
     ) -> None:
         """Remove what is left of disks, once two looks say the same.
 
@@ -104,17 +109,18 @@ class Besides:
             )
             if seen != (source, destination):
                 return
-            told = self.disks.settle(*seen, here, there)
+            told = self.disks.settle(*seen, here, there, ran_there)
         if told:
             self._note('the disks', told)
 
-    def clean(self, never_left: bool) -> None:
+    def clean(self, never_left: bool, ran_there: bool) -> None:
         """Remove images that are left of this migration, if it stayed.
 
         Those of this run are seen to while its ends are looked at, unless
         the instance has ended.
 
         :param never_left: it was never stopped on the source
+        :param ran_there: it ran on the destination
         """
         if self.disks.settled:
             return
@@ -126,6 +132,7 @@ class Besides:
                 self._migration_id,
                 self.disks.made,
                 never_left,
+                ran_there,
             ),
         )
         if told:

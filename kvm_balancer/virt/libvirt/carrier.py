@@ -123,8 +123,8 @@ class LibvirtCarrier(driver.Carrier):
         match instruction:
             case instructions.Check():
                 return self._check
-            case instructions.LookAtEnds(delay_seconds=delay):
-                return lambda: self._look_at_ends(delay)
+            case instructions.LookAtEnds():
+                return lambda: self._look_at_ends(instruction)
             case instructions.Mend():
                 return lambda: self._mend(instruction)
             case instructions.Unmark():
@@ -395,18 +395,18 @@ class LibvirtCarrier(driver.Carrier):
         with contextlib.suppress(errors.KVMBalancerError):
             self._domain(self._limits.restore)
         if wish.clean:
-            self._besides.clean(wish.never_left)
+            self._besides.clean(wish.never_left, wish.ran_there)
             if self._local:
                 self._besides.see_locks()
         self._mender.unmark()
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 
-    def _look_at_ends(self, delay_seconds: float) -> None:
-        if self._closed.wait(delay_seconds):
+    def _look_at_ends(self, wish: instructions.LookAtEnds) -> None:
+        if self._closed.wait(wish.delay_seconds):
             return
         source = ends.look(self._lines.source, self._wanted.instance)
         destination = ends.look(self._lines.destination, self._wanted.instance)
-        self._besides.see_to(source, destination)
+        self._besides.see_to(source, destination, wish.ran_there)
         self._tell(
             events.EndsSeen(
                 at=self._clock(),

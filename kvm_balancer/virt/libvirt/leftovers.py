@@ -5,7 +5,7 @@ where there was no file before; and which it was about to make, of which those
 are its own that are empty. They are removed when right then both hosts say
 that the instance is on the source alone, without a job, or has ended there and
 was never stopped to go; and of them only what no domain of the destination has
-as a disk.
+as a disk. Where the instance ran on the destination, none goes.
 """
 
 import dataclasses
@@ -32,12 +32,14 @@ class Failed:
     :ivar instance: uuid of the domain
     :ivar made: images that this run made; empty where the mark is to tell
     :ivar never_left: the instance was never stopped on the source
+    :ivar ran_there: the instance ran on the destination
     """
 
     instance: str
     migration_id: str
     made: tuple[str, ...] = ()
     never_left: bool = False
+    ran_there: bool = False
 
 
 def remove(
@@ -58,13 +60,13 @@ def remove(
             if not images:
                 return ''
             seen = ends.look(here, instance), ends.look(there, instance)
-            if not (
+            if failed.ran_there or not (
                 transfer.stayed(*seen)
                 or (failed.never_left and transfer.ended(*seen))
             ):
                 return (
                     f'on the destination, {", ".join(images)} may be left: '
-                    "see whose it is, and delete it if it is nobody's"
+                    f'{_advice(failed)}'
                 )
             used = there.call(_used)
             left = there.call(
@@ -81,6 +83,18 @@ def remove(
         if unused:
             told.append(transfer.remove(there, unused))
         return f'on the destination, {"; ".join(told)}' if told else ''
+
+
+def _advice(failed: Failed) -> str:
+    """Say what a person is to do about images that stay.
+
+    Never to delete what may be the only one that has the last writes.
+    """
+    if failed.ran_there:
+        return 'the instance ran there last, keep its latest disks'
+    if failed.never_left:
+        return "see whose it is, and delete it if it is nobody's"
+    return 'it may be the latest disk of the instance, see that first'
 
 
 def _mark(handle: connection.Handle, failed: Failed) -> marks.Mark:

@@ -135,15 +135,22 @@ class Transfer:
         destination: events.End,
         here: connection.Connection,
         there: connection.Connection,
+        ran_there: bool = False,
     ) -> str:
         """Remove what is left over, once both ends say what that is.
 
+        :param ran_there: the instance ran on the destination: its images
+            there may have what the source's lack, wherever it is now
         :returns: what was done, for the story; empty for nothing
         """
         if self.settled or not self._made or self._succeeded is None:
             return ''
         over = moved(source, destination) and self._succeeded
-        back = stayed(source, destination) and not self._succeeded
+        back = (
+            stayed(source, destination)
+            and not self._succeeded
+            and not ran_there
+        )
         if not (over or back):
             return ''
         self.settled = True

@@ -225,6 +225,94 @@ class TestAllPairs(unittest.TestCase):
                 if action is A.SUSPEND_BOTH:
                     self.assertEqual((S.RUNNING,) * 2, (source, destination))
 
+    def test_what_ran_there_is_the_last_there_is(self):
+        """Neither done away with, nor advised against, whatever is seen."""
+        for source, destination in PAIRS:
+            for known in itertools.product((False, True), repeat=4):
+                job, switched, across, watched = known
+                verdict = judge(
+                    source,
+                    destination,
+                    job,
+                    switched=switched,
+                    across=across,
+                    watched=watched,
+                    ran_there=True,
+                )
+                with self.subTest(source=source, destination=destination):
+                    self.assertNotIn(
+                        verdict.action,
+                        (A.DESTROY_DESTINATION, A.RESUME_SOURCE),
+                    )
+                    if destination is S.PAUSED_MIGRATION:
+                        self.assertIsNot(A.RESUME_DESTINATION, verdict.action)
+                    self.assertNotRegex(
+                        f'{verdict.reason}; {verdict.advice}',
+                        'unstarted|never ran|not started'
+                        '|destroy the (paused )?copy on the destination'
+                        '|definition on the destination'
+                        '|then resume (it on )?the source'
+                        '|start it where it is wanted$',
+                    )
+                    if 'anew' in verdict.advice:
+                        self.assertIn(
+                            'those on the destination are the latest',
+                            verdict.advice,
+                        )
+
+    def test_no_disk_is_called_the_latest_that_may_not_be(self):
+        """Where nobody knows where it ran last, a person has to see."""
+        for source, destination in PAIRS:
+            for across, watched in itertools.product((False, True), repeat=2):
+                verdict = judge(
+                    source, destination, across=across, watched=watched
+                )
+                if 'anew' in verdict.advice:
+                    self.assertIn('are the latest', verdict.advice)
+
+    def test_a_run_on_both_ends_that_is_over_calls_a_person(self):
+        for source, destination in itertools.product(
+            (S.RUNNING, S.PAUSED), (S.ABSENT, S.SHUT_OFF, S.PAUSED_MIGRATION)
+        ):
+            verdict = judge(source, destination, ran_there=True)
+            self.assertEqual(
+                (Kind.UNKNOWN, A.CALL_A_PERSON),
+                (verdict.outcome, verdict.action),
+            )
+            self.assertIn('ran on both', verdict.reason)
+
+    def test_one_that_may_have_run_on_both_ends_is_told_so(self):
+        for source in (S.RUNNING, S.PAUSED):
+            verdict = judge(source, S.ABSENT, watched=False)
+            self.assertEqual(Kind.FAILED, verdict.outcome)
+            self.assertIn('out of sight', verdict.reason)
+            for known in ({}, {'switched': False, 'watched': False}):
+                verdict = judge(source, S.ABSENT, **known)
+                self.assertEqual('', verdict.advice)
+
+    def test_a_copy_that_is_to_go_on_from_there_is_left_alone(self):
+        for source in (S.PAUSED_MIGRATION, S.SHUT_OFF, S.ABSENT):
+            for across in (False, True):
+                verdict = judge(
+                    source, S.PAUSED_MIGRATION, across=across, ran_there=True
+                )
+                self.assertEqual(A.CALL_A_PERSON, verdict.action)
+                self.assertIn('ran on the destination', verdict.reason)
+
+    def test_where_one_ended_that_ran_there_is_told(self):
+        for known, words in (
+            ({'ran_there': True}, 'where it ran last'),
+            ({'across': True}, 'may have run last'),
+            ({'across': False, 'watched': False}, 'may have run last'),
+            ({'across': False}, 'it ended meanwhile'),
+        ):
+            verdict = judge(S.SHUT_OFF, S.ABSENT, **known)
+            self.assertEqual(
+                (Kind.FAILED, A.NONE), (verdict.outcome, verdict.action)
+            )
+            self.assertIn(words, verdict.reason)
+            self.assertIn('shut off', verdict.reason)
+
     def test_what_calls_for_an_action_is_not_believed_at_once(self):
         for verdict in arbiter.TABLE.values():
             if verdict.outcome is Kind.UNKNOWN:

@@ -8,9 +8,11 @@ from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import nova
 from kvm_balancer.migration.convergence import vdsm
+from kvm_balancer.migration.lifecycle import course
 from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import recovering
+from kvm_balancer.migration.lifecycle import sighting
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.model import outcome
@@ -321,6 +323,57 @@ class MendTest(unittest.TestCase):
         self.assertTrue(life.machine.known.ran_there)
         self.assertNotIn('Mend', life.names)
         self.assertIn('never resume', life.machine.outcome.reason)
+
+    def test_a_copy_that_ran_there_and_is_to_go_on_is_left_alone(self):
+        """A person moved it on, and that migration broke."""
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost', events_lost=True)
+        life.ends(End.UNREACHABLE, End.RUNNING)
+        for here in (End.PAUSED_MIGRATION, End.RUNNING):
+            for _ in range(60):
+                life.ends(here, End.PAUSED_MIGRATION)
+        for _ in range(60):
+            life.ends(End.PAUSED_MIGRATION, End.ABSENT)
+        self.assertNotIn('Mend', life.names)
+        self.assertEqual([Kind.UNKNOWN] * 3, told(life))
+
+    def test_one_that_waits_for_the_next_host_may_have_run_out_of_sight(self):
+        """It was seen to run once: that it waits again clears nothing."""
+        waits = events.End(End.PAUSED_MIGRATION)
+        for ran_there in (False, True):
+            life = course.Course(lives.wanted(), lives.Told())
+            life.after.unwatched, life.after.ran_there = True, ran_there
+            sighting.take(
+                life,
+                events.EndsSeen(
+                    at=1.0, cause='test', source=waits, destination=waits
+                ),
+            )
+            self.assertIs(ran_there, life.after.unwatched)
+
+    def test_a_run_on_both_ends_that_is_over_when_it_is_seen_is_told(self):
+        for sights in (
+            ((End.RUNNING, End.RUNNING),) * 2,
+            ((End.RUNNING, End.UNREACHABLE),) * 60,
+        ):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.SourceStopped)
+            life.tell(events.Arrived, after=0.1)
+            life.returned('client socket is closed', after=30.0)
+            for ends in sights:
+                life.ends(*ends)
+            before = told(life)
+            for _ in range(60):
+                life.ends(End.RUNNING, End.ABSENT)
+            self.assertEqual([*before, Kind.UNKNOWN], told(life))
+            self.assertIn('check its disks', life.machine.outcome.reason)
+            self.assertNotIn('Unmark', life.names)
+            # a person can end that
+            life.tell(events.SettledByHand, completed=False)
+            self.assertEqual(Kind.FAILED, told(life)[-1])
 
     def test_what_removed_the_copy_knows_that_it_did_not_run(self):
         life = lives.Life()
@@ -759,6 +812,53 @@ class UnknownTest(unittest.TestCase):
             )
             self.assertTrue(wish.clean)
             self.assertEqual(not stopped, wish.never_left)
+
+    def test_what_is_left_of_post_copy_leads_to_no_older_disk(self):
+        """Whatever a person has done of what was advised."""
+        for first in (
+            (End.SHUT_OFF, End.POST_COPY_FAILED),
+            (End.POST_COPY_FAILED, End.ABSENT),
+        ):
+            life = lives.Life(post_copy=True)
+            life.copying()
+            life.tell(events.PostCopyBegun)
+            life.returned('lost', events_lost=True)
+            life.ends_until('Conclude', *first)
+            life.ends_until('Conclude', End.SHUT_OFF, End.ABSENT)
+            outcomes = [
+                one.outcome
+                for one in life.wishes
+                if isinstance(one, instructions.Conclude)
+            ]
+            self.assertEqual([Kind.UNKNOWN, Kind.FAILED], told(life))
+            for one in outcomes:
+                self.assertIn('on the destination are the latest', one.reason)
+                self.assertNotIn('where it is wanted', one.reason)
+            (wish,) = (
+                one
+                for one in life.wishes
+                if isinstance(one, instructions.Unmark)
+            )
+            self.assertTrue(wish.clean and wish.ran_there)
+
+    def test_a_look_says_what_its_images_may_be(self):
+        def looks(life):
+            return [
+                one.ran_there
+                for one in life.wishes
+                if isinstance(one, instructions.LookAtEnds)
+            ]
+
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        life.ends(End.UNREACHABLE, End.ABSENT)
+        life.ends(End.UNREACHABLE, End.RUNNING)
+        life.ends(End.UNREACHABLE, End.UNREACHABLE)
+        self.assertEqual([False, False, True, True], looks(life))
+        after = adopted(known=life.machine.known)
+        self.assertEqual([True], looks(after))
 
     def test_a_story_without_end_has_an_end(self):
         life = adopted()

@@ -35,8 +35,10 @@ class BesidesTest(unittest.TestCase):
             note=lambda *what: self.told.append(what),
         )
 
-    def look(self, source, destination):
-        self.besides.see_to(events.End(source), events.End(destination))
+    def look(self, source, destination, ran_there=False):
+        self.besides.see_to(
+            events.End(source), events.End(destination), ran_there
+        )
 
     def confirmed(self, mark):
         """Return of which cards it is confirmed where they are."""
@@ -98,3 +100,14 @@ class BesidesTest(unittest.TestCase):
             self.look(_S.ABSENT, _S.RUNNING)
         disks.settle.assert_called_once()
         self.assertIn(('the disks', '/a was removed'), self.told)
+
+    def test_what_is_known_of_the_guest_comes_to_its_disks(self):
+        disks = self.besides.disks = mock.Mock(made=('/a',), settled=False)
+        disks.settle.return_value = ''
+        seen = events.End(_S.RUNNING)
+        for ran_there in (False, True):
+            with mock.patch.object(
+                ends, 'look', autospec=True, return_value=seen
+            ):
+                self.look(_S.RUNNING, _S.RUNNING, ran_there)
+            self.assertIs(ran_there, disks.settle.call_args.args[-1])

@@ -121,6 +121,33 @@ class LeftoversTest(unittest.TestCase):
             )
             self.assertEqual([] if over or stays else [_PATH], there.files)
 
+    def test_where_the_instance_ran_there_nothing_goes(self):
+        """Nor is anybody told to delete what may be its last disk."""
+        for source, destination, never_left in itertools.product(
+            _S, _S, (False, True)
+        ):
+            there = _Link((_PATH,))
+            told = self.remove(
+                there,
+                source,
+                destination,
+                never_left=never_left,
+                ran_there=True,
+            )
+            self.assertIn(f'{_PATH}, {_OTHER} may be left: ', told)
+            self.assertIn('keep its latest disks', told)
+            self.assertNotIn('delete', told)
+            self.assertEqual([_PATH], there.files)
+
+    def test_one_that_may_have_run_there_is_not_nobodys(self):
+        told = self.remove(_Link((_PATH,)), _S.SHUT_OFF, _S.SHUT_OFF)
+        self.assertIn('may be the latest disk', told)
+        self.assertNotIn('delete', told)
+        told = self.remove(
+            _Link((_PATH,)), _S.RUNNING, _S.UNREACHABLE, never_left=True
+        )
+        self.assertIn("delete it if it is nobody's", told)
+
     def test_what_it_was_about_to_make_goes_while_it_is_empty(self):
         sizes = {_PATH: 200_000, _OTHER: 2**21}
         self.patch(

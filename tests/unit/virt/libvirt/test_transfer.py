@@ -114,6 +114,20 @@ class TransferTest(unittest.TestCase):
         self.assertEqual([(self.there, _COPY.path)], self.deleted)
         self.assertEqual('', self.settle(made, _S.RUNNING, _S.ABSENT))
 
+    def test_copies_that_the_guest_ran_on_stay(self):
+        """Also with the source running: they may be the latest."""
+        for source, destination in itertools.product(_S, _S):
+            self.created.clear()
+            made = self.prepared(error='lost')
+            said = made.settle(
+                events.End(source),
+                events.End(destination),
+                self.here,
+                self.there,
+                ran_there=True,
+            )
+            self.assertEqual(('', []), (said, self.deleted))
+
     def test_after_a_success_the_originals_stay_unless_they_shall_not(self):
         made = self.prepared(error='')
         said = self.settle(made, _S.ABSENT, _S.RUNNING)
