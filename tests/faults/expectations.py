@@ -112,11 +112,25 @@ def _of_places(case):
             found.append(f'it was to end, and runs: {copies}')
         case Fate.BROKEN if copies and not case.is_left_to_a_person():
             found.append(f'what is left of it was not told: {copies}')
+        case Fate.BROKEN if told and told[0].outcome is not _UNKNOWN:
+            found.append(f'no person was called: {told[0].reason}')
     if len(copies) > 1:
         found.append(f'two copies are left: {copies}')
-    if copies and not running and case.fate is not Fate.PAUSED and not told:
+    if copies and not running and not _says_paused(told):
         found.append(f'it is left paused, and nobody told: {copies}')
+    source = case.ground.lab.hosts[0].name
+    if running == [source] and case.has_arrived() and not _is_unknown(told):
+        found.append('it runs at its source again, older than it was')
     return found
+
+
+def _is_unknown(told):
+    return bool(told) and told[-1].outcome is _UNKNOWN
+
+
+def _says_paused(told):
+    """Say whether whoever reads the end of it learns that it stands still."""
+    return _is_unknown(told) or (bool(told) and 'paused' in told[-1].reason)
 
 
 def _known(case):
@@ -159,6 +173,9 @@ def _of_truth(case, ended):
     completed = ended.outcome is outcome.OutcomeKind.COMPLETED
     if completed and not where and not case.has_arrived():
         return ['it is said to have arrived, and was never seen to run there']
+    known = ended.outcome is not _UNKNOWN
+    if known and not (completed or where or 'shut off' in ended.reason):
+        return [f'it is nowhere, and told as: {ended.reason}']
     one, two = (host.name for host in case.ground.lab.hosts)
     wanted = {
         outcome.OutcomeKind.COMPLETED: two,

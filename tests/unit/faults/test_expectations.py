@@ -1,0 +1,144 @@
+"""What the campaign does not let pass."""
+
+import types
+import unittest
+
+from kvm_balancer.lab.faults import contract
+from kvm_balancer.model import outcome
+from tests.faults import expectations
+
+Kind = outcome.OutcomeKind
+Phase = contract.Phase
+
+_KEPT = 'the instance is on the source'
+_MOVED = 'the instance runs on the destination'
+_OFF = 'the instance is shut off on the source'
+_PAUSED = 'the instance is on the destination, and paused there'
+
+
+def problems(fates, phase, copies, told, ran_there=False):
+    """Say what is wrong with what is seen of an instance, and told of it.
+
+    :param copies: what each of the two hosts has
+    :param told: outcomes and reasons, in their order
+    """
+    names = ('host-1', 'host-2')
+    outcomes = [
+        types.SimpleNamespace(outcome=kind, reason=reason, story=())
+        for kind, reason in told
+    ]
+    watch = types.SimpleNamespace(
+        now=lambda: {
+            name: types.SimpleNamespace(state=state)
+            for name, state in zip(names, copies, strict=True)
+        },
+        has_run_at=lambda name: ran_there,
+    )
+    ground = types.SimpleNamespace(
+        lab=types.SimpleNamespace(
+            hosts=[types.SimpleNamespace(name=name) for name in names]
+        ),
+        outcomes=types.SimpleNamespace(of=lambda _id: outcomes),
+        recorded=lambda _id: {'outcome': outcomes[-1].outcome.value},
+    )
+    fault = types.SimpleNamespace(fates=fates, reboots=False)
+    case = expectations.Case(ground, None, watch, 'm', fault, phase, {}, [])
+    return [
+        *expectations._of_places(case),
+        *expectations._of_outcomes(case),
+    ]
+
+
+class PlacesAndOutcomesTest(unittest.TestCase):
+    def test_what_is_as_it_has_to_be_passes(self):
+        for case in (
+            (
+                contract.NOTHING_LOST,
+                Phase.PRE_COPY,
+                ('running', 'absent'),
+                [(Kind.FAILED, _KEPT)],
+            ),
+            (
+                contract.SOURCE_LOST,
+                Phase.PRE_COPY,
+                ('absent', 'absent'),
+                [(Kind.FAILED, _OFF)],
+            ),
+            (
+                contract.DESTINATION_LOST,
+                Phase.SWITCHOVER,
+                ('postmigrate', 'absent'),
+                [(Kind.UNKNOWN, 'it ran there since')],
+                True,
+            ),
+            (
+                contract.SOURCE_LOST,
+                Phase.POST_COPY,
+                ('absent', 'running'),
+                [(Kind.UNKNOWN, 'no copy is whole')],
+                True,
+            ),
+            (
+                dict.fromkeys(Phase, contract.Fate.PAUSED),
+                Phase.PRE_COPY,
+                ('absent', 'paused'),
+                [(Kind.COMPLETED, _PAUSED)],
+            ),
+        ):
+            self.assertEqual([], problems(*case))
+
+    def test_what_is_not_does_not(self):
+        for words, case in (
+            (
+                'left paused',
+                (
+                    contract.SOURCE_LOST,
+                    Phase.SWITCHOVER,
+                    ('postmigrate', 'absent'),
+                    [(Kind.FAILED, _KEPT)],
+                ),
+            ),
+            (
+                'left paused',
+                (
+                    dict.fromkeys(Phase, contract.Fate.PAUSED),
+                    Phase.PRE_COPY,
+                    ('absent', 'paused'),
+                    [(Kind.COMPLETED, _MOVED)],
+                ),
+            ),
+            (
+                'older than it was',
+                (
+                    contract.DESTINATION_LOST,
+                    Phase.SWITCHOVER,
+                    ('running', 'absent'),
+                    [(Kind.FAILED, _KEPT)],
+                    True,
+                ),
+            ),
+            (
+                'it is nowhere',
+                (
+                    contract.SOURCE_LOST,
+                    Phase.PRE_COPY,
+                    ('absent', 'absent'),
+                    [(Kind.FAILED, _KEPT)],
+                ),
+            ),
+            *(
+                (
+                    'no person was called',
+                    (
+                        contract.DESTINATION_LOST,
+                        Phase.POST_COPY,
+                        ('absent', 'absent'),
+                        [told],
+                        True,
+                    ),
+                )
+                for told in ((Kind.FAILED, _OFF), (Kind.COMPLETED, _MOVED))
+            ),
+        ):
+            with self.subTest(words, case=case):
+                self.assertIn(words, '; '.join(problems(*case)))
