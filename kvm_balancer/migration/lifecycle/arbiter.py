@@ -3,12 +3,13 @@
 Pure, and a function of what was seen only. The call that carries a migration
 may come back with an error after it succeeded, or never; the ends are the
 truth. An end that cannot be asked says nothing: it is never taken for one
-that has nothing. What a verdict says is in :mod:`.verdicts`.
+that has nothing. What a verdict says is in :mod:`.cases`.
 """
 
 import dataclasses
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration.lifecycle import cases
 from kvm_balancer.migration.lifecycle import verdicts
 
 
@@ -34,7 +35,7 @@ class Known:
     copies_disks: bool = False
 
 
-_Case = verdicts.Case
+_Case = cases.Case
 _K, _C, _P = (
     _Case.KEPT,
     _Case.COMPLETE,
