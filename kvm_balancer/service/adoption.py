@@ -15,6 +15,7 @@ import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
@@ -27,6 +28,15 @@ LOG = logging.getLogger(__name__)
 
 #: Kept with a migration that was found by its mark.
 _FOUND = 'found by the mark of its instance: it was in no journal'
+
+#: A copy that a migration has not made, or not given up, entirely.
+_NOT_WHOLE = frozenset(
+    {
+        events.EndState.PAUSED_MIGRATION,
+        events.EndState.POST_COPY,
+        events.EndState.POST_COPY_FAILED,
+    }
+)
 
 #: Pause before a hypervisor that does not answer is asked for marks again.
 _RETRY_SECONDS = 5.0
@@ -158,14 +168,46 @@ class Search:
         if wanted is not None:
             self._take_off(wanted)
 
-    def unmark(self, migration_id: str) -> None:
+    def settle(self, wish: messages.Settle) -> None:
         """Take the mark of a migration off all copies on this host.
 
+        They are looked at first: a copy that is not whole was left by a
+        migration that is not over, whoever says so.
+
+        :raises MigrationError: when one of them contradicts what is said
         :raises HypervisorUnreachable: when it does not answer
         """
-        for found in self._hypervisor.marked():
-            if found.mark.migration_id == migration_id:
-                self._take_off(marks.request_of(found))
+        left = [
+            found
+            for found in self._hypervisor.marked()
+            if found.mark.migration_id == wish.migration_id
+        ]
+        for found in left:
+            objection = self._objection(found, wish.completed)
+            if objection:
+                raise errors.MigrationError(
+                    f'migration {wish.migration_id} is not settled by hand: '
+                    f'{objection}'
+                )
+        for found in left:
+            self._take_off(marks.request_of(found))
+
+    def _objection(self, found: marks.Marked, completed: bool) -> str:
+        """Say what a copy here has against a person's word; empty: none."""
+        try:
+            end = self._hypervisor.view(found.instance).end
+        except errors.NotFound:
+            return ''
+        if end.job_active or end.state in _NOT_WHOLE:
+            return (
+                f'what is on {self._host} is {end.state.value}, and in a '
+                'migration still: let it run there if it is whole, or destroy '
+                'it, and settle then'
+            )
+        here = found.mark.source != self._host
+        if end.state is events.EndState.RUNNING and completed != here:
+            return f'the instance runs on {self._host}'
+        return ''
 
     def _take_off(self, wanted: request.Request) -> None:
         LOG.info(

@@ -257,13 +257,18 @@ class AgentApi:
     ) -> Row:
         """Keep a person's word on how a migration ended that is unknown.
 
+        Of one that has ended just so, what it has left of marks is taken off.
+
         :param reason: who says so, and why
         :raises NotFound: when there is none of that id
         :raises MigrationError: when it is not unknown, or its executor knows
             more than that
         """
         known = self._store.migrations.get(migration_id)
-        if known.outcome is not outcome.OutcomeKind.UNKNOWN:
+        said = outcome.OutcomeKind.FAILED
+        if completed:
+            said = outcome.OutcomeKind.COMPLETED
+        if known.outcome not in (outcome.OutcomeKind.UNKNOWN, said):
             told = 'under way' if known.outcome is None else known.outcome
             raise errors.MigrationError(
                 f'migration {known.id} is {told}: only one that is unknown is '

@@ -5,11 +5,14 @@ migration that was not heard of for a while is asked about again: an executor
 that never confirmed it gets the same command, until it expires; one that did
 is asked for its state. An executor that says that it knows no such migration
 will not begin it later either, so that its word is the end of it. What
-cannot be known stays in the air, and its instance is left alone.
+cannot be known stays in the air, and its instance is left alone; of an
+executor that is silent for long it is told that nobody knows, until it is
+back and tells more.
 """
 
 import collections.abc
 import dataclasses
+import datetime
 import logging
 import threading
 from typing import Protocol
@@ -153,10 +156,11 @@ class Commands:
         """Have a person's word on a migration kept that is unknown.
 
         Its executor is asked first, which may look at it still, and knows
-        more. Where that is gone, or has forgotten it, the word is kept here.
+        more. Where that is gone, or has forgotten it, the word is kept here,
+        unless what came to the destination speaks against it.
 
         :returns: the state it is in
-        :raises MigrationError: when its executor knows more, with what
+        :raises MigrationError: when an executor knows more, with what
         :raises StoreError: when it could not be kept
         """
         try:
@@ -167,9 +171,28 @@ class Commands:
                 wanted.migration_id,
                 error,
             )
+        left = self._free(wanted, wish)
+        kind = outcome.OutcomeKind.FAILED
+        if wish.completed:
+            kind = outcome.OutcomeKind.COMPLETED
+        self._end(wanted, kind, f'settled by hand: {wish.reason}{left}')
+        return kind.value
+
+    def _free(self, wanted: request.Request, wish: messages.Settle) -> str:
+        """Have what came to the destination movable again.
+
+        It is kept there as long as it is unknown what became of it.
+
+        :returns: what is left to do about it, for the record
+        :raises MigrationError: when it speaks against what is settled
+        """
         try:
-            # An instance that came is kept there as long as it is unknown.
             self._executors.settle(wanted.destination, wish)
+        except errors.NotFound:
+            # Its executor has taken the mark off, if there was any.
+            return ''
+        except errors.MigrationError:
+            raise
         except errors.KVMBalancerError as error:
             LOG.warning(
                 'Migration %s may have left a mark on %s: %s',
@@ -177,11 +200,12 @@ class Commands:
                 wanted.destination,
                 error,
             )
-        kind = outcome.OutcomeKind.FAILED
-        if wish.completed:
-            kind = outcome.OutcomeKind.COMPLETED
-        self._end(wanted, kind, f'settled by hand: {wish.reason}')
-        return kind.value
+            return (
+                f'; the instance may be marked on {wanted.destination} and '
+                'not be moved from there: settle it once more, in the same '
+                'way, when the executor there answers'
+            )
+        return ''
 
     def _ask(self, flight: flights.Flight, trouble: str = '') -> None:
         """Ask an executor what became of a migration.
@@ -200,9 +224,39 @@ class Commands:
                 error,
             )
             self._air.asked(wanted.migration_id, self._clock())
+            self._doubt_lost(flight, str(error))
         else:
             self._air.heard(wanted.migration_id, self._clock(), state)
             self._end_overdue(flight)
+
+    def _doubt_lost(self, flight: flights.Flight, trouble: str) -> None:
+        """Tell that nobody knows, once, where its executor is long silent.
+
+        It is asked on: what it tells when it is back takes the place of this.
+        """
+        since = flight.silent_since
+        if flight.unknown or since is None:
+            return
+        if self._clock() - since < self._params.lost_seconds:
+            return
+        wanted = flight.wanted
+        moment = datetime.datetime.fromtimestamp(since, datetime.UTC)
+        who = f'the executor of {wanted.source}'
+        if wanted.owner == 'nova':
+            who = 'Nova'
+        begun = f'it was {flight.state} when it was last heard of'
+        if not flight.confirmed:
+            begun = 'it may not even have begun'
+        self._end(
+            wanted,
+            outcome.OutcomeKind.UNKNOWN,
+            f'{who} has not answered since {moment:%Y-%m-%d %H:%M:%S} UTC '
+            f'({trouble}), and {begun}; the instance may be on '
+            f'{wanted.source} or on {wanted.destination}: look for it on '
+            f'both, and see to {who}, which goes on with it when it is back; '
+            f'where {wanted.source} is gone for good, settle it by '
+            f'kvm-balancer migrations settle {wanted.migration_id}',
+        )
 
     def _end_unknown(self, flight: flights.Flight, said: str) -> None:
         if flight.unknown:

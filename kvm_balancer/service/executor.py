@@ -183,7 +183,8 @@ class Executor:
         instance may be moved again.
 
         :returns: the state it is in now; its outcome follows
-        :raises MigrationError: when more is known of it here, with what
+        :raises MigrationError: when more is known of it here, or seen of what
+            came, with what
         :raises NotFound: when it was never accepted here
         """
         with self._lock:
@@ -193,7 +194,7 @@ class Executor:
             runner.settle(wish.completed, wish.reason)
             return runner.state
         if known is None:
-            self._search.unmark(wish.migration_id)
+            self._search.settle(wish)
             raise errors.NotFound(
                 f'{self._host} knows no migration {wish.migration_id}'
             )

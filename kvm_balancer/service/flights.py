@@ -33,6 +33,8 @@ class Flight:
     :ivar confirmed: its executor has said that it has accepted it
     :ivar heard_at: when it was last heard of; at first, when it was sent
     :ivar asked_at: when it was last asked for in vain
+    :ivar silent_since: since when it is asked for in vain; None where it was
+        heard of since
     :ivar over_at: since when its executor says that it has ended
     :ivar unknown: it was told that nobody knows how it ended; no plan and no
         budget waits for it
@@ -47,6 +49,7 @@ class Flight:
     state: str = 'dispatched'
     statistics: events.Statistics | None = None
     asked_at: float = 0.0
+    silent_since: float | None = None
     over_at: float | None = None
     unknown: bool = False
     told: messages.Progress | None = None
@@ -125,6 +128,7 @@ class Flights:
             changed = flight.state != state
             decided = 0 if told is None else flight.take(told)
             flight.confirmed = True
+            flight.silent_since = None
             flight.heard_at = max(flight.heard_at, at)
             flight.state = state
             if state not in _ENDS or (flight.unknown and state == _UNKNOWN):
@@ -147,6 +151,8 @@ class Flights:
             flight = self._flights.get(migration_id)
             if flight is not None:
                 flight.asked_at = at
+                if flight.silent_since is None:
+                    flight.silent_since = at
 
     def silent(self, before: float) -> list[Flight]:
         """Return those neither heard of nor asked for since then."""

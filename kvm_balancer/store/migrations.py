@@ -116,7 +116,8 @@ class MigrationStore:
                 session.add(row)
             elif not records.is_news(row, ended):
                 return False
-            if row.outcome == _UNKNOWN:
+            if row.outcome == _UNKNOWN or len(ended.story) == 1:
+                # Who has one line alone tells for an executor that does not.
                 ended = records.with_story_before(row, ended)
             records.fill(row, ended)
             session.execute(

@@ -101,12 +101,18 @@ class AgentApiTest(unittest.TestCase):
     def test_only_what_is_unknown_is_settled(self):
         for kind, said in (
             (None, 'is under way'),
-            (outcome.OutcomeKind.COMPLETED, 'is completed'),
+            (outcome.OutcomeKind.FAILED, 'is failed'),
         ):
             self.known(kind)
             with self.assertRaisesRegex(errors.MigrationError, said):
                 self.api.settle_migration('m', True, 'why')
             self.assertEqual([], self.asked)
+
+    def test_what_ended_just_so_is_settled_once_more(self):
+        """Its host may not have answered when its mark was to be taken."""
+        self.known(outcome.OutcomeKind.FAILED)
+        self.api.settle_migration('m', False, 'why')
+        self.assertEqual(1, len(self.asked))
 
     def test_what_is_asked_for_reaches_the_plan(self):
         spread = {'policies': ['spread'], 'target': 0.1}

@@ -89,6 +89,8 @@ class Executors:
         self.answer = 'pre-flight'
         self.states = {}
         self.settled = []
+        #: what the executor of a host has against it
+        self.settling = {}
 
     def migrate(self, wanted):
         self.commands.append(wanted)
@@ -109,6 +111,8 @@ class Executors:
 
     def settle(self, host, wish):
         self.settled.append((host, wish))
+        if host in self.settling:
+            raise self.settling[host]
         return self.state(host, wish.migration_id)
 
 
@@ -479,7 +483,9 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual('completed', self.settle(wanted, True))
         (record,) = self.store.migrations.latest()
         self.assertEqual(outcome.OutcomeKind.COMPLETED, record.outcome)
-        self.assertEqual('settled by hand: ann: she saw', record.reason)
+        self.assertRegex(
+            record.reason, '^settled by hand: ann: she saw; .*marked on cold'
+        )
         self.assertEqual([], self.dispatcher.flights.all())
         # the mark of what arrived is taken off
         self.assertEqual(
@@ -526,6 +532,92 @@ class DispatcherTest(base.StoreCase):
             [('hot', 'cold')], self.dispatcher.flights.busy(self.fleet)
         )
         self.assertIsNone(self.store.migrations.latest()[0].outcome)
+
+    def silent(self, answer='pre-copy', questions=10):
+        """Return a migration whose executor has been silent for long."""
+        self.executors.answer = answer
+        self.begin(('a', 'hot', 'cold', ()))
+        wanted = self.executors.commands[0]
+        self.executors.states[wanted.migration_id] = errors.BusError('gone')
+        self.now += 31.0
+        for _ in range(questions):
+            self.dispatcher.step(self.fleet)
+            self.assertIsNone(self.store.migrations.latest()[0].outcome)
+            self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        return wanted
+
+    def test_of_a_host_that_is_gone_is_told_that_nobody_knows(self):
+        """It is told once, with what to do, and keeps nothing waiting."""
+        wanted = self.silent()
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertRegex(
+            record.reason,
+            'the executor of hot has not answered since .* UTC .gone.*'
+            'pre-copy when it was last heard of.* on hot or on cold.*'
+            f'migrations settle {wanted.migration_id}$',
+        )
+        self.assertEqual(
+            ['dispatched', 'unknown'], [line.state for line in record.story]
+        )
+        self.assertEqual([], self.dispatcher.flights.busy(self.fleet))
+        self.assertEqual(1, len(self.dispatcher.flights.rows(self.fleet)))
+        for _ in range(20):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        self.assertEqual([record], self.store.migrations.latest())
+
+    def test_so_it_is_where_the_command_may_have_been_lost(self):
+        # the command itself was the first that was in vain
+        self.silent(errors.BusError('no word'), questions=9)
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertIn('it may not even have begun', record.reason)
+
+    def test_silence_counts_from_the_first_question_in_vain(self):
+        """Not from what was heard: an agent that was away heard nothing."""
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        states = self.executors.states
+        states[wanted.migration_id] = errors.BusError('gone')
+        self.dispatcher.flights.land(wanted.migration_id)
+        self.dispatcher.recover()
+        for answer in ('pre-copy', errors.BusError('gone')):
+            for _ in range(9):
+                self.now += 31.0
+                self.dispatcher.step(self.fleet)
+            states[wanted.migration_id] = answer
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        self.assertEqual([], self.store.migrations.latest(unknown=True))
+
+    def test_an_executor_that_comes_back_has_the_last_word(self):
+        wanted = self.silent()
+        self.executors.states[wanted.migration_id] = 'pre-copy'
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(1, len(self.store.migrations.latest(unknown=True)))
+        self.end(wanted)
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(outcome.OutcomeKind.COMPLETED, record.outcome)
+        self.assertIn('unknown', [line.state for line in record.story])
+        self.assertEqual([], self.dispatcher.flights.all())
+
+    def test_a_person_settles_it_while_its_executor_is_silent(self):
+        wanted = self.silent()
+        hosts = self.executors.settling
+        hosts['cold'] = errors.MigrationError('the instance runs on cold')
+        with self.assertRaisesRegex(errors.MigrationError, 'runs on cold'):
+            self.settle(wanted, False)
+        self.assertEqual(1, len(self.store.migrations.latest(unknown=True)))
+        hosts['cold'] = errors.NotFound('cold knows no migration')
+        with self.assertNoLogs('kvm_balancer.service.commands', 'ERROR'):
+            self.assertEqual('completed', self.settle(wanted, True))
+        (record,) = self.store.migrations.latest()
+        self.assertEqual('settled by hand: ann: she saw', record.reason)
+        self.assertEqual([], self.dispatcher.flights.all())
+        # that of the source is back after all: it is over all the same
+        self.tell(wanted, outcome.OutcomeKind.FAILED, 'it never left', 7.0)
+        self.assertEqual([record], self.store.migrations.latest())
 
     def test_migrations_that_others_began_take_slots_as_well(self):
         """One that is ours counts once, whatever samples show of it."""

@@ -543,6 +543,26 @@ class ExecutorTest(unittest.TestCase):
         self.executor.migrate(self.request(wanted.instance))
         self.wait_for_outcomes(1)
 
+    def test_what_came_is_looked_at_before_a_person_is_believed(self):
+        state = events.EndState
+        for source, found, completed, said in (
+            ('far', state.RUNNING, False, 'the instance runs on here'),
+            ('here', state.RUNNING, True, 'the instance runs on here'),
+            ('far', state.PAUSED_MIGRATION, True, 'is paused for migration'),
+            ('far', state.POST_COPY_FAILED, True, 'is post-copy broken'),
+            ('far', state.POST_COPY, False, 'is in post-copy'),
+        ):
+            wanted = self.request(
+                self.world.start('here'), source=source, destination='here'
+            )
+            self.mark(wanted, state=found)
+            with self.assertRaisesRegex(errors.MigrationError, said):
+                self.settle(wanted, completed)
+            self.assertIn(
+                wanted.instance,
+                [one.instance for one in self.world.driver('here').marked()],
+            )
+
     def test_a_mark_that_an_end_left_is_taken_off(self):
         wanted = self.request(self.world.start('here'))
         self.memory.accept(
