@@ -183,6 +183,8 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
     life.tell(event, event.text)
     after.verdict, after.agreed = None, 0
     if done is _Action.SUSPEND_BOTH:
+        # That both ran is so no more, and contradicts no person.
+        after.seen = None
         # Each time: somebody has let both run again.
         after.told = done.value
         return _be_unknown(

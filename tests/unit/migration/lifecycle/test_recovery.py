@@ -478,6 +478,8 @@ class MendTest(unittest.TestCase):
         life.tell(events.Mended, text='both were suspended')
         self.assertEqual([Kind.UNKNOWN], told(life))
         self.assertIn('ran on both ends', life.machine.outcome.reason)
+        for completed in (True, False):
+            self.assertEqual('', life.machine.objection(completed))
         for _ in range(20):
             life.ends(End.PAUSED, End.PAUSED)
         life.ends(End.ABSENT, End.RUNNING)
