@@ -187,8 +187,9 @@ class Adaptive(contract.Convergence):
         stop = self._options.max_downtime_ms / 1000.0
         left = self._seconds_left(hopefully=not self._may_post_copy)
         granted = self._limits.budget_seconds() - self._limits.elapsed(at)
-        if self._throttle.spent(seconds) or self._throttle.in_vain(
-            seconds, left - stop, granted
+        if self._throttle.spent(seconds) or (
+            self._throttle.in_vain(seconds, left - stop, granted)
+            and not self._waits_for_the_network
         ):
             return self._next_rung(
                 f'{seen}; the throttle of {self._throttle.percent} % may not'
@@ -217,6 +218,12 @@ class Adaptive(contract.Convergence):
         ):
             return self._fitting.rise(seen)
         return contract.CarryOn(seen)
+
+    @property
+    def _waits_for_the_network(self) -> bool:
+        """Nothing but giving up is left, and a sound link was good enough."""
+        only = not self._post_copy and not self._fitting.may_rise
+        return only and self._fitting.fits_at_best and not self._fault.lasts
 
     def _post_copy_is_due(self, at: float) -> bool:
         """Compare pre-copy from here on with the hybrid of one pass."""

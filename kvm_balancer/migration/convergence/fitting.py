@@ -53,6 +53,12 @@ class Fitting:
         return self._seen.pause_ms <= self.allowed_ms
 
     @property
+    def fits_at_best(self) -> bool:
+        """It would, over a link that is as good again as it was lately."""
+        best = self._seen.link.best_seconds(self._seen.remaining_mib)
+        return best * 1000.0 <= self.allowed_ms
+
+    @property
     def may_rise(self) -> bool:
         """The limit is less than what is allowed."""
         return self.limit_ms < self.allowed_ms

@@ -206,3 +206,8 @@ class Link:
         if self.bandwidth_mib_s <= 0.0:
             return math.inf
         return mib / self.bandwidth_mib_s
+
+    def best_seconds(self, mib: float) -> float:
+        """Return how long so much takes when it is as good as it was."""
+        best = max(self.bandwidth_mib_s, self._due_mib_s)
+        return mib / best if best > 0.0 else math.inf

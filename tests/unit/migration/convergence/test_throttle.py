@@ -3,11 +3,14 @@
 import math
 import unittest
 
+from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import boundary
+from kvm_balancer.migration.convergence import contract
 from kvm_balancer.migration.convergence import throttle
 from tests.unit.migration import memory
+from tests.unit.migration import streams
 
 _PASS_SECONDS = 10.0
 
@@ -86,6 +89,48 @@ class InVainTest(unittest.TestCase):
             with self.subTest(allowed=allowed):
                 seen = watch(allowed, *(allowed,) * 6)
                 self.assertEqual(spent, seen.spent(_PASS_SECONDS))
+
+
+class UnevenLinkTest(unittest.TestCase):
+    """A stop of 40 MiB is left, at a throttle that may not rise."""
+
+    def end_passes(self, before_mib_s, post_copy=False):
+        """Show short passes over a link that carries 70 MiB/s by now."""
+        policy, stream = adaptive.Adaptive(), streams.Stream()
+        policy.begin(
+            request.Options(max_throttle_percent=30, post_copy=post_copy),
+            None,
+            0.0,
+        )
+        for number in range(1, 21):
+            look = stream.look(0.5 * number, before_mib_s)
+            policy.judge(look, stream.at, False)
+        passes = 0
+        while True:
+            passes += 1
+            look = stream.look(
+                stream.at + 0.1,
+                70.0,
+                iteration=1 + passes,
+                remaining_mib=40.0,
+                throttle_percent=30,
+            )
+            decision = policy.judge(look, stream.at, True)
+            if isinstance(decision, contract.GiveUp | contract.StartPostCopy):
+                return type(decision), passes
+
+    def test_what_fitted_it_lately_is_waited_for_as_long_as_it_may_be(self):
+        _, even = self.end_passes(70.0)
+        end, uneven = self.end_passes(100.0)
+        self.assertIs(contract.GiveUp, end)
+        self.assertGreater(uneven, even)
+        # but no longer than QEMU takes for another step
+        self.assertLess(uneven * 0.1, 2.0 * qemu.THROTTLE_LOOKS)
+
+    def test_post_copy_is_not_put_off_for_that(self):
+        self.assertEqual(
+            self.end_passes(70.0, True), self.end_passes(100.0, True)
+        )
 
 
 class NextRungTest(unittest.TestCase):
