@@ -88,8 +88,12 @@ class Trend:
         sent = self.pulse.sustained_mib_s
         seen = told if 0.0 < BELIED * told <= sent else sent
         half = self.bandwidth_mib_s / 2.0
-        if seen < half <= self.pulse.cleared_mib_s:
-            # pages of zeros, or of little news: the link waits for them
+        if seen < half and (
+            half <= self.pulse.cleared_mib_s
+            or self.pulse.waiting_mib <= half * LOOK_SECONDS
+        ):
+            # pages of zeros, or of little news, or next to none: the link
+            # waits for them
             self.link.wait(at)
             return
         self.link.sample(seen, at, sent)

@@ -8,6 +8,7 @@ while the hypervisor does not answer.
 """
 
 import collections
+import math
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import qemu
@@ -24,6 +25,8 @@ class Pulse:
     :ivar beats: the newest of these looks showed it
     :ivar cleared_mib_s: by how much less memory was left to be sent, in the
         same pass: far more than was sent where its pages are zeros
+    :ivar waiting_mib: the most that was seen to wait for being sent, where
+        a pass ended between these looks; infinite elsewhere
     """
 
     def __init__(self) -> None:
@@ -31,6 +34,7 @@ class Pulse:
         self.beat_at = 0.0
         self.beats = False
         self.cleared_mib_s = 0.0
+        self.waiting_mib = math.inf
         self._last: events.Statistics | None = None
         self._since: events.Statistics | None = None
         self._since_at = 0.0
@@ -79,9 +83,11 @@ class Pulse:
         if seconds < qemu.BANDWIDTH_SECONDS:
             return False
         sent = seen.transferred_mib - before.transferred_mib
-        cleared = 0.0
+        cleared, self.waiting_mib = 0.0, math.inf
         if seen.iteration == before.iteration:
             cleared = max(0.0, before.remaining_mib - seen.remaining_mib)
+        else:
+            self.waiting_mib = max(before.remaining_mib, seen.remaining_mib)
         self.cleared_mib_s = cleared / seconds
         self._keep(seen.transferred_mib, seconds)
         self.beats = sent > 0.0

@@ -8,6 +8,7 @@ from hypothesis import strategies
 from kvm_balancer.migration import events
 from kvm_balancer.migration.convergence import link
 from kvm_balancer.migration.convergence import trend
+from tests.unit.migration import streams
 
 
 def seen(*samples):
@@ -59,6 +60,31 @@ class TrendTest(unittest.TestCase):
         for at, statistics in shown:
             found.measure(statistics, at, False)
             self.assertIsNone(found.link.collapsed_since, at)
+
+    def test_next_to_nothing_that_waits_to_be_sent_is_no_fault(self):
+        """Pass ends after pass: the link waits for the memory."""
+        for rate, waiting_mib, passes, sound in (
+            (0.4, 0.005, True, True),
+            (0.02, 0.001, True, True),
+            # all that keeps the link from carrying it is the link
+            (0.4, 0.5, True, False),
+            (0.0, 0.005, False, False),
+        ):
+            with self.subTest(rate=rate, waiting=waiting_mib):
+                found, stream = trend.Trend(), streams.Stream()
+                iteration = 1
+                for number in range(1, 41):
+                    copies = number <= 20
+                    iteration += passes and not copies
+                    left = 20.0 - number if copies else waiting_mib
+                    look = stream.look(
+                        float(number),
+                        1.0 if copies else rate,
+                        remaining_mib=left,
+                        iteration=iteration,
+                    )
+                    found.measure(look, look.elapsed_ms / 1000.0, False)
+                self.assertEqual(sound, found.link.collapsed_since is None)
 
 
 _MIB_S = strategies.floats(0.1, 5000.0)
@@ -121,16 +147,16 @@ class LinkTest(unittest.TestCase):
 
     def test_what_others_come_to_share_has_no_fault(self):
         """Whatever limit was set: what it carries may be stated too high."""
-        for streams in (2, 3, 8):
+        for sharers in (2, 3, 8):
             found = seen(112.0, 112.0, 112.0, 112.0)
-            found.limit(1120.0 / streams)
-            found.share(streams)
+            found.limit(1120.0 / sharers)
+            found.share(sharers)
             for number in range(4, 12):
-                found.sample(112.0 / streams, number / 2.0)
-            self.assertIsNone(found.collapsed_since, streams)
-            self.assertAlmostEqual(112.0 / streams, found.bandwidth_mib_s)
-            found.sample(40.0 / streams, 6.0)
-            self.assertIsNotNone(found.collapsed_since, streams)
+                found.sample(112.0 / sharers, number / 2.0)
+            self.assertIsNone(found.collapsed_since, sharers)
+            self.assertAlmostEqual(112.0 / sharers, found.bandwidth_mib_s)
+            found.sample(40.0 / sharers, 6.0)
+            self.assertIsNotNone(found.collapsed_since, sharers)
 
     def test_a_fault_that_was_there_before_others_came_stays_one(self):
         found = seen(112.0, 112.0, 112.0, 10.0)
