@@ -5,6 +5,7 @@ in it. Pure.
 """
 
 import dataclasses
+import math
 
 from kvm_balancer.migration import request
 
@@ -21,6 +22,9 @@ class Manner:
     :ivar seconds_per_gib: of memory, which it has where the request has no
         limit in time; 0 for what the profile grants
     :ivar least_gib: that a memory is taken for
+    :ivar downtime_steps: by which the limit of the downtime rises as time
+        goes by; 0 where it rises as needed
+    :ivar step_seconds_per_gib: of memory, how long each of them lasts
     :ivar unheeded: names of options by which it does not decide
     """
 
@@ -30,6 +34,8 @@ class Manner:
     by_clock: bool = False
     seconds_per_gib: float = 0.0
     least_gib: float = 0.0
+    downtime_steps: int = 0
+    step_seconds_per_gib: float = 0.0
     unheeded: tuple[str, ...] = ()
 
     def settle(self, options: request.Options) -> request.Options:
@@ -44,6 +50,15 @@ class Manner:
             auto_converge=throttles,
             post_copy=options.post_copy and self.post_copy,
         )
+
+    def downtime_ms(self, allowed_ms: int, step: int) -> int:
+        """Return the limit of the downtime at a step, from 0."""
+        steps = self.downtime_steps
+        if not steps:
+            return allowed_ms
+        first = allowed_ms / steps
+        wanted = first + (allowed_ms - first) / steps * min(step, steps)
+        return max(1, math.floor(wanted))
 
     def dropped(self, options: request.Options) -> tuple[str, ...]:
         """Return what was asked for and does not count, by its names.

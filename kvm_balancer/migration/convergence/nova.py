@@ -11,7 +11,6 @@ when the rest does not fit the downtime that is allowed.
 
 import collections.abc
 import dataclasses
-import math
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
@@ -81,6 +80,8 @@ class Nova(contract.Convergence):
             by_clock=True,
             seconds_per_gib=self.params.timeout_seconds,
             least_gib=_LEAST_GIB,
+            downtime_steps=self.params.steps,
+            step_seconds_per_gib=self.params.step_seconds,
             unheeded=familiar.UNHEEDED,
         )
 
@@ -168,10 +169,7 @@ class Nova(contract.Convergence):
 
     def downtime_ms(self, step: int) -> int:
         """Return the limit of downtime at a step, from 0."""
-        allowed, steps = self._options.max_downtime_ms, self.params.steps
-        first = allowed / steps
-        wanted = first + (allowed - first) / steps * min(step, steps)
-        return max(1, math.floor(wanted))
+        return self.manner.downtime_ms(self._options.max_downtime_ms, step)
 
     def _size_gib(self) -> float:
         disks = self._each_disk_mib

@@ -26,6 +26,7 @@ from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.convergence import patience
 from kvm_balancer.migration.foresight import dirtying
 from kvm_balancer.migration.foresight import passes
+from kvm_balancer.migration.foresight import steps
 from kvm_balancer.model import plan
 
 Column = npt.NDArray[np.float64]
@@ -160,7 +161,8 @@ def predict_columns(
         cold_rate_mib_s,
         cpu_cores,
     )
-    limit = _limit_seconds(manner, options, memory_in_use_mib)
+    gib = np.maximum(memory_in_use_mib / _MIB_PER_GIB, manner.least_gib)
+    limit = _limit_seconds(manner, options, gib)
     limited = np.isfinite(limit)
     in_time = bandwidth * np.maximum(
         np.where(limited, limit, 0.0) - SETUP_SECONDS, 0.0
@@ -170,15 +172,23 @@ def predict_columns(
         patience.PATIENCE[options.profile].budget * memory_in_use_mib,
         least + patience.SHOWN_PASSES * memory_in_use_mib,
     )
-    copied = passes.copy(
+    stepping = manner.step_seconds_per_gib * manner.downtime_steps * gib
+    # who has no limit and decides by the clock goes on through all its steps
+    budget = np.maximum(budget, stepping * bandwidth)
+    copied = steps.copy(
         guests,
         bandwidth,
-        float(options.max_downtime_ms),
-        passes.Steps.of(options),
+        options,
         np.maximum(budget, in_time),
+        manner,
+        gib,
     )
     in_time = np.where(limited, in_time, np.inf)
-    return _choose(guests, bandwidth, link, copied, in_time, options, manner)
+    if manner.by_clock:
+        budget = np.where(limited, in_time, budget)
+    return _choose(
+        guests, bandwidth, link, copied, in_time, budget, options, manner
+    )
 
 
 def _choose(
@@ -187,6 +197,7 @@ def _choose(
     link: Column,
     copied: passes.Copies,
     in_time: Column,
+    budget: Column,
     options: request.Options,
     manner: manners.Manner,
 ) -> Columns:
@@ -195,6 +206,8 @@ def _choose(
     :param link: carries what is left while the guest stands still: QEMU
         lifts the limit of the bandwidth then
     :param in_time: what is carried until the time is up
+    :param budget: what is carried by who decides by the clock, and does not
+        converge
     """
     some = bandwidth > 0.0
     pace = np.where(some, bandwidth, 1.0)
@@ -212,7 +225,7 @@ def _choose(
     converges = post_copy | stands
     tried = memory + (patience.PATIENCE[options.profile].passes + 1.0) * again
     if manner.by_clock:
-        tried = np.where(np.isfinite(in_time), in_time, tried)
+        tried = budget
     mib = np.where(post_copy, hybrid, copied.carried_mib)
     mib = np.where(converges, mib, np.minimum(tried, in_time))
     mib = np.where(some, mib, 0.0)
@@ -270,17 +283,16 @@ def _hybrid(
 
 
 def _limit_seconds(
-    manner: manners.Manner, options: request.Options, memory_mib: Column
+    manner: manners.Manner, options: request.Options, memory_gib: Column
 ) -> Column:
     """Return after how long pre-copy is ended.
 
-    :param memory_mib: shape ``(n,)``
+    :param memory_gib: that the policy takes it for, shape ``(n,)``
     :returns: infinity where the profile is what grants it, shape ``(n,)``
     """
     if options.time_limit_seconds > 0:
-        return np.full_like(memory_mib, options.time_limit_seconds)
+        return np.full_like(memory_gib, options.time_limit_seconds)
     if manner.seconds_per_gib <= 0:
-        return np.full_like(memory_mib, np.inf)
-    gib = np.maximum(memory_mib / _MIB_PER_GIB, manner.least_gib)
-    limits: Column = manner.seconds_per_gib * gib
+        return np.full_like(memory_gib, np.inf)
+    limits: Column = manner.seconds_per_gib * memory_gib
     return limits

@@ -183,6 +183,36 @@ class TestByHand(unittest.TestCase):
         self.assertAlmostEqual(60.0 + prediction.FINISH_SECONDS, found.seconds)
         self.assertTrue(predict(60.0, policy=nova.Nova()).converges)
 
+    def test_nova_switches_at_the_step_that_lets_it(self):
+        """Steps of 45 ms, each 75 s for each of two GiB.
+
+        In a simulation of the policy, of guests that sweep their hot set:
+        after 10, 300, 600, 750 and 1350 s.
+        """
+        for dirty, hot, step, least_ms in (
+            (5.0, 1000.0, 0, 0),
+            (100.0, 15.0, 2, 95),
+            (300.0, 20.0, 3, 140),
+            (150.0, 30.0, 5, 230),
+            (400.0, 45.0, 8, 365),
+        ):
+            found = predict(dirty, hot, policy=nova.Nova())
+            self.assertTrue(found.converges)
+            self.assertLess(abs(found.seconds - 150.0 * step), 20.0)
+            self.assertGreater(found.downtime_ms, least_ms)
+            self.assertLessEqual(
+                found.downtime_ms, 50.0 + 45.0 * step + qemu.SWITCH_MS
+            )
+        at_once = nova.Nova(nova.Params(step_seconds=0.0))
+        self.assertLess(predict(100.0, 15.0, policy=at_once).seconds, 20.0)
+
+    def test_nova_without_a_timeout_goes_through_all_its_steps(self):
+        endless = nova.Nova(nova.Params(timeout_seconds=0.0))
+        found = predict(300.0, policy=endless)
+        self.assertFalse(found.converges)
+        self.assertGreaterEqual(found.seconds, 10 * 150.0)
+        self.assertTrue(predict(400.0, 45.0, policy=endless).converges)
+
     def test_nova_forces_the_end_by_post_copy_at_its_timeout(self):
         forcing = nova.Nova(nova.Params(timeout_action=nova.FORCE_COMPLETE))
         found = predict(300.0, options=HYBRID, policy=forcing)
