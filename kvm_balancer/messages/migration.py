@@ -44,6 +44,12 @@ class Settle:
     completed: bool
     reason: str
 
+    @property
+    def outcome(self) -> outcome.OutcomeKind:
+        """How it ended, by that word."""
+        kinds = outcome.OutcomeKind
+        return kinds.COMPLETED if self.completed else kinds.FAILED
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:

@@ -265,18 +265,15 @@ class AgentApi:
             more than that
         """
         known = self._store.migrations.get(migration_id)
-        said = outcome.OutcomeKind.FAILED
-        if completed:
-            said = outcome.OutcomeKind.COMPLETED
-        if known.outcome not in (outcome.OutcomeKind.UNKNOWN, said):
+        wish = messages.Settle(known.id, completed, reason)
+        if known.outcome not in (outcome.OutcomeKind.UNKNOWN, wish.outcome):
             told = 'under way' if known.outcome is None else known.outcome
             raise errors.MigrationError(
                 f'migration {known.id} is {told}: only one that is unknown is '
                 'settled by hand'
             )
         state = self._agent.dispatcher.commands.settle(
-            recovery.request_of(known),
-            messages.Settle(known.id, completed, reason),
+            recovery.request_of(known), wish
         )
         return {'id': known.id, 'state': state}
 

@@ -172,11 +172,10 @@ class Commands:
                 error,
             )
         left = self._free(wanted, wish)
-        kind = outcome.OutcomeKind.FAILED
-        if wish.completed:
-            kind = outcome.OutcomeKind.COMPLETED
-        self._end(wanted, kind, f'settled by hand: {wish.reason}{left}')
-        return kind.value
+        self._end(
+            wanted, wish.outcome, f'settled by hand: {wish.reason}{left}'
+        )
+        return wish.outcome.value
 
     def _free(self, wanted: request.Request, wish: messages.Settle) -> str:
         """Have what came to the destination movable again.
