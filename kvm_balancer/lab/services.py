@@ -157,7 +157,14 @@ class Services:
                 'host_cooldown_seconds': 5,
             },
             'migration': {'post_copy': True},
-            'relieve': {'limit': 0.8, 'margin': 0.1, 'hold_seconds': 10},
+            'relieve': {
+                'limit': 0.8,
+                'margin': 0.1,
+                'hold_seconds': 10,
+                # Guests wait for cores of the one machine that carries all
+                # hosts: that says nothing about the host that they are on.
+                'steal_limit': 0,
+            },
             'samples': {
                 'silent_after_seconds': 5 * _SAMPLE_SECONDS,
                 'ewma_seconds': 5 * _SAMPLE_SECONDS,

@@ -178,7 +178,13 @@ class Agent:
                 'announce_seconds': 0.5,
                 **agent,
             },
-            'relieve': {'limit': 0.8, 'margin': 0.1, 'hold_seconds': 2},
+            'relieve': {
+                'limit': 0.8,
+                'margin': 0.1,
+                'hold_seconds': 2,
+                # All computes share the cores of one machine.
+                'steal_limit': 0,
+            },
             'samples': {'silent_after_seconds': 30, 'ewma_seconds': 2},
             **(_metrics(metrics_url) if metrics_url else {}),
             'nova': {
