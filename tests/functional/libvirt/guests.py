@@ -101,8 +101,12 @@ def definition(
     memory_mib: int = 64,
     metadata: str = '',
     devices: str = '',
+    terms: str = '',
 ) -> tuple[str, str]:
-    """Write the XML of a new guest; returns its uuid and the XML."""
+    """Write the XML of a new guest; returns its uuid and the XML.
+
+    :param terms: elements of its own that say how it gets CPUs and memory
+    """
     uid = str(uuid.uuid4())
     return (
         uid,
@@ -112,6 +116,7 @@ def definition(
   <uuid>{uid}</uuid>
   <metadata>{metadata}</metadata>
   <memory unit='MiB'>{memory_mib}</memory>
+  {terms}
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>

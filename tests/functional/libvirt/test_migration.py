@@ -79,6 +79,20 @@ class MigrationTest(unittest.TestCase):
         self.assertEqual(plan.Mode.POST_COPY, ended.mode)
         self.assert_runs_on(1, uid)
 
+    def test_it_goes_without_post_copy_that_cannot_be_had(self):
+        """QEMU fetches no page late that is in a file."""
+        uid = self.ground.start(
+            'calm',
+            terms="<memoryBacking><source type='file'/></memoryBacking>",
+        )
+        ended = self.run_to_the_end(uid, options={'post_copy': True})
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        self.assertEqual(plan.Mode.PRE_COPY, ended.mode)
+        told = [one.text for one in ended.story if 'forgone' in one.text]
+        self.assertEqual(1, len(told), ended.story)
+        self.assertIn('it goes without post-copy', told[0])
+        self.assert_runs_on(1, uid)
+
     def test_it_gives_up_on_one_that_does_not_converge(self):
         uid = self.ground.busy()
         # It is given up after so many passes: short ones, in which it still
