@@ -8,7 +8,6 @@ consequence.
 import collections.abc
 import dataclasses
 import logging
-import threading
 import time
 import uuid
 
@@ -21,6 +20,7 @@ from kvm_balancer.model import plan as plans
 from kvm_balancer.policies import base as policy_base
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
+from kvm_balancer.service import background
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import drains
 from kvm_balancer.service import experience
@@ -75,27 +75,21 @@ class Agent:
         self._advised: tuple[tuple[str, str], ...] = ()
         self._trouble = ''
         self._purged_at = 0.0
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='decisions', daemon=True
-        )
+        self._background = background.Background('decisions', self._run)
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the decision that is being made."""
-        self._stopping.set()
+        self._background.end()
         self.dispatcher.stop()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.join()
 
     def wake(self) -> None:
         """Say that a slot may be free."""
-        self._wake.set()
+        self._background.wake()
 
     def surroundings(self, fleet: columns.Fleet) -> decision.Surroundings:
         """Return what a plan has to leave alone now."""
@@ -111,18 +105,16 @@ class Agent:
 
     def _run(self) -> None:
         due = 0.0
-        while not self._stopping.is_set():
+        while not self._background.ending:
             now = time.monotonic()
             decide = now >= due
             if decide:
                 due = now + self._interval_seconds
             self._turn(decide)
             # What was dispatched is watched more often than is decided.
-            self._wake.wait(
+            self._background.pause(
                 min(max(due - time.monotonic(), 0.0), dispatcher.STEP_SECONDS)
             )
-            # Only now: what woke it comes before the next turn.
-            self._wake.clear()
 
     def _turn(self, decide: bool) -> None:
         """Do what is due; say once when that begins or ceases to fail."""

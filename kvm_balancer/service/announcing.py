@@ -2,15 +2,18 @@
 
 import collections.abc
 import logging
-import threading
 
 import numpy as np
 
 from kvm_balancer.messages import fleet_state
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
+from kvm_balancer.service import background
 
 LOG = logging.getLogger(__name__)
+
+#: The broker may keep what is being told for longer than anybody waits.
+_PATIENCE_SECONDS = 10.0
 
 #: Moves that are planned and not yet begun, and the instances in the air with
 #: their destinations.
@@ -73,23 +76,20 @@ class Announcer:
         self._expected = expected
         self._send = send
         self._interval_seconds = interval_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='announcer', daemon=True
+        self._background = background.Background(
+            'announcer', self._run, _PATIENCE_SECONDS
         )
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after what is being told."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10.0)
+        self._background.stop()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval_seconds):
+        while self._background.pause(self._interval_seconds):
             try:
                 self._send(state_of(self._snapshot(), self._expected()))
             except Exception:

@@ -10,7 +10,6 @@ import collections.abc
 import dataclasses
 import logging
 import math
-import threading
 import time
 import uuid
 
@@ -19,12 +18,15 @@ from kvm_balancer.metrics import base
 from kvm_balancer.model import sample
 from kvm_balancer.model.cloud import demand
 from kvm_balancer.model.cloud import records
+from kvm_balancer.service import background
 from kvm_balancer.service import watch
 
 LOG = logging.getLogger(__name__)
 
 #: The driver that facts of such hosts name.
 DRIVER = 'nova'
+#: A source of metrics may take longer than anybody waits for its end.
+_PATIENCE_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,20 +87,17 @@ class CloudSamples:
         self._sequence = 0
         self._troubles: dict[str, str] = {}
         self.missing = Missing()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='cloud-samples', daemon=True
+        self._background = background.Background(
+            'cloud-samples', self._run, _PATIENCE_SECONDS
         )
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after what is being asked."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30.0)
+        self._background.stop()
         for one in self._sources:
             one.close()
 
@@ -283,7 +282,7 @@ class CloudSamples:
         self.missing = found
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval_seconds):
+        while self._background.pause(self._interval_seconds):
             try:
                 self.look()
             except Exception:

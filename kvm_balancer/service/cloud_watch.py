@@ -16,6 +16,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import nova_notifications as notifications
 from kvm_balancer.model.cloud import records
 from kvm_balancer.model.cloud import rules
+from kvm_balancer.service import background
 
 if typing.TYPE_CHECKING:
     from kvm_balancer.virt.nova import inventory
@@ -26,6 +27,8 @@ LOG = logging.getLogger(__name__)
 _SINGLY = 50
 #: News comes in flocks: it is waited for so long before it is followed.
 _FLOCK_SECONDS = 0.5
+#: A question to Nova may last longer than anybody waits for its end.
+_PATIENCE_SECONDS = 10.0
 _EMPTY = records.Cloud()
 
 
@@ -69,28 +72,23 @@ class CloudWatch:
         self._params = params
         self._clock = clock
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._news = _News()
         self._rules = rules.Rules(_EMPTY, params.allowed)
         self._listed_at = 0.0
         self._trouble = ''
         #: set once the cloud was read for the first time
         self.ready = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='cloud', daemon=True
+        self._background = background.Background(
+            'cloud', self._run, _PATIENCE_SECONDS
         )
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the question that is being asked."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10.0)
+        self._background.stop()
 
     def rules(self) -> rules.Rules:
         """Return what is known; of nothing where it is too old."""
@@ -121,7 +119,7 @@ class CloudWatch:
                 self._news.servers.add(news.id)
             elif not isinstance(news, notifications.HostMetrics):
                 self._news.kinds.add(type(news))
-        self._wake.set()
+        self._background.wake()
 
     def forget_services(self) -> None:
         """Ask for the states of services anew: they were just changed."""
@@ -203,7 +201,7 @@ class CloudWatch:
         return self._reader.some_servers(cloud.servers, uids)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._background.ending:
             trouble = ''
             try:
                 self.look()
@@ -218,6 +216,6 @@ class CloudWatch:
             elif self._trouble and not trouble:
                 LOG.info('The cloud is known again')
             self._trouble = trouble
-            self._wake.wait(min(5.0, self._params.reconcile_seconds))
-            self._stopping.wait(_FLOCK_SECONDS)
-            self._wake.clear()
+            self._background.pause(
+                min(5.0, self._params.reconcile_seconds), _FLOCK_SECONDS
+            )

@@ -8,12 +8,12 @@ sends nothing: silence is what the agent understands.
 import collections.abc
 import dataclasses
 import logging
-import threading
 import time
 import uuid
 
 from kvm_balancer import errors
 from kvm_balancer.model import sample
+from kvm_balancer.service import background
 from kvm_balancer.virt import driver
 
 LOG = logging.getLogger(__name__)
@@ -55,20 +55,15 @@ class Collector:
         self._boot = uuid.uuid4().hex
         self._sequence = 0
         self._trouble = ''
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='collector', daemon=True
-        )
+        self._background = background.Background('collector', self._run)
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the sample that is being taken."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.stop()
 
     def take(self) -> sample.Sample:
         """Take the next sample.
@@ -90,13 +85,13 @@ class Collector:
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._stop.is_set():
+        while not self._background.ending:
             self._take_and_publish()
             # A rhythm, not a pause: a slow sample does not shift the next,
             # and what was missed is not made up for.
             now = time.monotonic()
             due = max(due + self._interval_seconds, now)
-            self._stop.wait(due - now)
+            self._background.pause(due - now)
 
     def _take_and_publish(self) -> None:
         """Send one sample; say once when that begins or ceases to fail."""

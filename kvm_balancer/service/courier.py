@@ -8,9 +8,9 @@ outbox is not sent again.
 
 import collections.abc
 import logging
-import threading
 
 from kvm_balancer import errors
+from kvm_balancer.service import background
 from kvm_balancer.store import outbox
 
 LOG = logging.getLogger(__name__)
@@ -31,43 +31,34 @@ class Courier:
         self._memory = memory
         self._send = send
         self._retry_seconds = retry_seconds
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._trouble = ''
         # The broker has it, and the outbox could not be told so yet.
         self._confirmed: int | None = None
-        self._thread = threading.Thread(
-            target=self._run, name='courier', daemon=True
-        )
+        self._background = background.Background('courier', self._run)
 
     def start(self) -> None:
         """Begin, with whatever an earlier run has left."""
-        self._thread.start()
+        self._background.start()
 
     def wake(self) -> None:
         """Say that there is something to send."""
-        self._wake.set()
+        self._background.wake()
 
     def stop(self) -> None:
         """End; what was not confirmed stays in the outbox."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.stop()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._background.ending:
             empty = self._empty()
-            self._wake.wait(None if empty else self._retry_seconds)
-            # Only now: who woke it has put a message, or the end, before.
-            self._wake.clear()
+            self._background.pause(None if empty else self._retry_seconds)
 
     def _empty(self) -> bool:
         """Send what waits; return whether nothing is left."""
         trouble = ''
         try:
             for message in self._memory.pending():
-                if self._stopping.is_set():
+                if self._background.ending:
                     return False
                 if message.id != self._confirmed:
                     self._send(message)

@@ -17,6 +17,7 @@ import time
 from kvm_balancer import errors
 from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.model import sample
+from kvm_balancer.service import background
 from kvm_balancer.service import measuring
 from kvm_balancer.virt import driver
 
@@ -72,7 +73,6 @@ class DirtyRates:
         self._dirtied: dict[str, measuring.Dirtied] = {}
         self._found: dict[str, hot_set.HotSet] = {}
         self._trouble: dict[str, str] = {}
-        self._stopping = threading.Event()
         #: the instance that is being measured, until it is to be left alone
         self._measured: str | None = None
         self._interrupted = threading.Event()
@@ -82,21 +82,18 @@ class DirtyRates:
             clock,
             wait or self._interrupted.wait,
         )
-        self._thread = threading.Thread(
-            target=self._run, name='dirty-rates', daemon=True
-        )
+        self._background = background.Background('dirty-rates', self._run)
 
     def start(self) -> None:
         """Begin, unless it is turned off."""
         if self._params.interval_seconds > 0.0:
-            self._thread.start()
+            self._background.start()
 
     def stop(self) -> None:
         """End within a moment; a window under way is left to itself."""
-        self._stopping.set()
+        self._background.end()
         self._interrupted.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        self._background.join(_STOP_SECONDS)
 
     def leave_alone(self, uid: str) -> None:
         """Throw away what is being measured of an instance; it migrates.
@@ -186,7 +183,7 @@ class DirtyRates:
     def _may_go_on(self, uid: str) -> bool:
         return (
             self._measured == uid
-            and not self._stopping.is_set()
+            and not self._background.ending
             and self._is_free(uid)
         )
 
@@ -223,11 +220,11 @@ class DirtyRates:
         )
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._background.ending:
             try:
                 some = self.measure_next()
             except Exception:
                 LOG.exception('A measurement of dirty rates failed')
                 some = False
             if not some:
-                self._stopping.wait(_IDLE_SECONDS)
+                self._background.pause(_IDLE_SECONDS)

@@ -15,6 +15,7 @@ import uuid
 from kvm_balancer import errors
 from kvm_balancer.messages import observation as messages
 from kvm_balancer.migration import events
+from kvm_balancer.service import background
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady
 
@@ -45,20 +46,15 @@ class Observing:
         self._lease_seconds = lease_seconds
         self._lock = threading.Lock()
         self._watches: dict[str, _Watch] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='observing', daemon=True
-        )
+        self._background = background.Background('observing', self._run)
 
     def start(self) -> None:
         """Give watches up from now on that nobody asks about."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Give all watches up."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.stop()
         self.lapse(float('inf'))
 
     def ask(self, ask: messages.Ask) -> messages.Answer:
@@ -95,7 +91,7 @@ class Observing:
             watch.close()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._lease_seconds / 4.0):
+        while self._background.pause(self._lease_seconds / 4.0):
             self.lapse(time.monotonic())
 
 

@@ -33,6 +33,7 @@ from kvm_balancer.migration import capacity
 from kvm_balancer.migration import events
 from kvm_balancer.migration import headroom
 from kvm_balancer.migration import reservation
+from kvm_balancer.service import background
 from kvm_balancer.service import network
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
@@ -94,20 +95,15 @@ class Reception:
         self._ended: set[str] = set()
         #: held while the hypervisor is asked, for one claim at a time
         self._measuring = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='leases', daemon=True
-        )
+        self._background = background.Background('leases', self._run)
 
     def start(self) -> None:
         """Let leases lapse from now on, also while nobody asks."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """Leave the leases as they are; the next run takes them up."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.stop()
 
     def recover(self) -> None:
         """Take up what an earlier run has promised, for one more term."""
@@ -179,7 +175,7 @@ class Reception:
 
     def _run(self) -> None:
         pause = self._params.lease_seconds / _LOOKS_A_TERM
-        while not self._stopping.wait(pause):
+        while self._background.pause(pause):
             self.lapse()
 
     def _promise(self, claim: reservation.Claim) -> reservation.Refusal | None:

@@ -243,6 +243,6 @@ class DirtyRatesTest(unittest.TestCase):
             self.rates.start()
             self.assertTrue(asked.wait(60.0))
             self.rates.stop()
-            self.assertTrue(self.rates._thread.is_alive())
+            self.assertTrue(self.rates._background.alive)
             answer.set()
-            self.rates._thread.join(60.0)
+            self.rates._background.join(60.0)
