@@ -20,6 +20,7 @@ from typing import Any
 
 from kvm_balancer import errors
 from kvm_balancer.messages import schema
+from kvm_balancer.model import owners
 from kvm_balancer.model import refusal
 from kvm_balancer.model import sample
 
@@ -34,7 +35,7 @@ _MAX_TEXT = 255
 #: The year 5138.
 _MAX_TIME = 1e11
 
-_OWNERS = frozenset({'balancer', 'nova', 'none'})
+_OWNERS = frozenset(owners.Owner)
 _STATES = frozenset({'running', 'paused', 'incoming', 'outgoing', 'other'})
 _HOST_STATES = frozenset({'enabled', 'disabled', 'draining'})
 _TEXT_COLUMNS = ('id', 'name', 'owner', 'state')
@@ -293,6 +294,7 @@ def _understood(columns: sample.InstanceUsages) -> sample.InstanceUsages:
         )
     if not _OWNERS.issuperset(columns.owner):
         changes['owner'] = tuple(
-            one if one in _OWNERS else 'none' for one in columns.owner
+            one if one in _OWNERS else owners.Owner.NONE
+            for one in columns.owner
         )
     return dataclasses.replace(columns, **changes) if changes else columns

@@ -3,6 +3,7 @@
 import dataclasses
 import urllib.parse
 
+from kvm_balancer.model import owners
 from kvm_balancer.model import plan
 
 Profile = plan.Profile
@@ -86,7 +87,7 @@ class Request:
     plan_id: str = ''
     expires_at: float = 0.0
     notes: tuple[str, ...] = ()
-    owner: str = 'balancer'
+    owner: str = owners.Owner.BALANCER
 
     @property
     def stream_address(self) -> str:

@@ -10,6 +10,7 @@ from kvm_balancer import errors
 from kvm_balancer.model import fleet
 from kvm_balancer.model import interned
 from kvm_balancer.model import observation
+from kvm_balancer.model import owners
 from kvm_balancer.model import sample
 from kvm_balancer.model import shapes
 from kvm_balancer.model import whereabouts
@@ -28,7 +29,7 @@ _KEPT = (
 #: How it writes to its memory: what was measured once is kept until it is
 #: measured anew, also by another host.
 _WRITING = ('dirty_rate_mib_s', 'hot_set_mib', 'cold_rate_mib_s')
-_OWNERS = ('none', 'balancer', 'nova')
+_OWNERS: tuple[str, ...] = tuple(owners.Owner)
 _OWNER = {name: code for code, name in enumerate(_OWNERS)}
 _STATES = tuple(one.name.lower() for one in whereabouts.State)
 _STATE = {name: code for code, name in enumerate(_STATES)}
@@ -186,9 +187,9 @@ class ObservedInstances:
         used = kept['memory_usage_mib']
         # A host that cannot tell says 0; no more than all is copied.
         used = np.where(used > 0, used, np.inf)
-        ours = self._owner[slots] == _OWNER['balancer']
+        ours = self._owner[slots] == _OWNER[owners.Owner.BALANCER]
         if self._params.nova_moves:
-            ours |= self._owner[slots] == _OWNER['nova']
+            ours |= self._owner[slots] == _OWNER[owners.Owner.NOVA]
         movable = (
             ours
             & (self._where.state[slots] == whereabouts.State.RUNNING)

@@ -20,6 +20,7 @@ from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
+from kvm_balancer.model import owners
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
@@ -155,7 +156,7 @@ class AgentService:
         if self.cloud is not None:
             self.cloud.start()
         self._paths.adopt(self.dispatcher.flights.all())
-        self._paths.look_again(recovery.unknown(self.store, paths.NOVA))
+        self._paths.look_again(recovery.unknown(self.store, owners.Owner.NOVA))
         if not broker.wait(self._conf, self._stopping):
             return False
         for thread in self._reading:

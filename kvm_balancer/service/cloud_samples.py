@@ -15,6 +15,7 @@ import uuid
 
 from kvm_balancer import errors
 from kvm_balancer.metrics import base
+from kvm_balancer.model import owners
 from kvm_balancer.model import sample
 from kvm_balancer.model.cloud import demand
 from kvm_balancer.model.cloud import records
@@ -299,7 +300,7 @@ def _instances(
     return sample.InstanceUsages(
         id=tuple(one.id for one in servers),
         name=tuple(one.name for one in servers),
-        owner=('nova',) * len(servers),
+        owner=(owners.Owner.NOVA,) * len(servers),
         state=tuple(map(_state, servers)),
         vcpus=tuple(float(one.flavor.vcpus) for one in servers),
         memory_mib=tuple(float(one.flavor.memory_mib) for one in servers),

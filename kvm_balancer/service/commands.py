@@ -21,6 +21,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
+from kvm_balancer.model import owners
 from kvm_balancer.model import plan as plans
 from kvm_balancer.service import flights
 
@@ -241,7 +242,7 @@ class Commands:
         wanted = flight.wanted
         moment = datetime.datetime.fromtimestamp(since, datetime.UTC)
         who = f'the executor of {wanted.source}'
-        if wanted.owner == 'nova':
+        if wanted.owner == owners.Owner.NOVA:
             who = 'Nova'
         begun = f'it was {flight.state} when it was last heard of'
         if not flight.confirmed:

@@ -4,6 +4,7 @@ import collections.abc
 
 from kvm_balancer import errors
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import owners
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner.explanation import answers
@@ -82,7 +83,7 @@ class Custody:
             terms = known.terms(uid)
             if terms is not None:
                 return terms.hindrance
-        if held.owner == 'nova':
+        if held.owner == owners.Owner.NOVA:
             return (
                 'it is Nova that moves it, and Nova is not asked to: see '
                 '[nova] auth_type'

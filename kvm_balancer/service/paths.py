@@ -11,11 +11,9 @@ from typing import Protocol
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
+from kvm_balancer.model import owners
 from kvm_balancer.service import commands
 from kvm_balancer.service import flights
-
-NOVA = 'nova'
-BALANCER = 'balancer'
 
 #: Says whether an instance (a uuid) belongs to Nova, as far as is known.
 IsNovas = collections.abc.Callable[[str], bool]
@@ -58,8 +56,8 @@ class Paths:
     def owner_of(self, instance: str) -> str:
         """Say who is to carry out a migration of *instance*."""
         if self._is_novas(instance) and not self._behind_nova:
-            return NOVA
-        return BALANCER
+            return owners.Owner.NOVA
+        return owners.Owner.BALANCER
 
     def adopt(self, left: collections.abc.Iterable[flights.Flight]) -> None:
         """Take up migrations that an earlier run sent through Nova.
@@ -67,7 +65,7 @@ class Paths:
         Those that are unknown are looked at again by :meth:`look_again`.
         """
         for flight in left:
-            if flight.wanted.owner != NOVA or flight.unknown:
+            if flight.wanted.owner != owners.Owner.NOVA or flight.unknown:
                 continue
             if self._cloud is None:
                 self._orphans.add(flight.wanted.migration_id)
@@ -92,7 +90,7 @@ class Paths:
         :raises MigrationError: when it is refused
         :raises UnreachableError: when it is not known whether it was taken
         """
-        if wanted.owner == NOVA:
+        if wanted.owner == owners.Owner.NOVA:
             if self._cloud is None:
                 raise errors.MigrationError(
                     f'{wanted.instance} belongs to Nova, and [nova] '

@@ -18,6 +18,7 @@ from kvm_balancer.messages import sample as messages
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import observation
 from kvm_balancer.model import observed
+from kvm_balancer.model import owners
 from kvm_balancer.model import sample
 from kvm_balancer.model.cloud import overlay
 from kvm_balancer.model.cloud import rules
@@ -93,7 +94,7 @@ class FleetWatch:
             seen = self._fleet.snapshot(self._clock())
             if self._known is None:
                 return overlay.drained(seen, self._drains)
-            owned = self._fleet.owned(seen.instances.id, 'nova')
+            owned = self._fleet.owned(seen.instances.id, owners.Owner.NOVA)
         found = overlay.apply(seen, self._known(), owned)
         return overlay.drained(found, self._drains)
 
@@ -118,7 +119,7 @@ class FleetWatch:
     def is_novas(self, uid: str) -> bool:
         """Say whether an instance is Nova's, by what its host says."""
         (held,) = self.custodies((uid,))
-        return held is not None and held.owner == 'nova'
+        return held is not None and held.owner == owners.Owner.NOVA
 
     @property
     def slot(self) -> int:

@@ -8,6 +8,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome as outcomes
+from kvm_balancer.model import owners
 from kvm_balancer.model import plan
 from kvm_balancer.model import track as tracks
 from kvm_balancer.store import tables
@@ -52,7 +53,7 @@ class MigrationRecord:
     predicted: plan.Prediction | None
     story: tuple[outcomes.StoryLine, ...]
     track: tracks.Track
-    owner: str = 'balancer'
+    owner: str = owners.Owner.BALANCER
 
 
 def dispatched(wanted: request.Request, at: float) -> tables.Migration:
@@ -63,7 +64,9 @@ def dispatched(wanted: request.Request, at: float) -> tables.Migration:
         instance=wanted.instance,
         source=wanted.source,
         destination=wanted.destination,
-        owner=None if wanted.owner == 'balancer' else wanted.owner,
+        owner=None
+        if wanted.owner == owners.Owner.BALANCER
+        else str(wanted.owner),
         state=DISPATCHED,
         accepted_at=wanted.accepted_at,
         dispatched_at=at,
@@ -178,7 +181,7 @@ def record(row: tables.Migration) -> MigrationRecord:
         predicted=_prediction(row),
         story=_decode_story(row.story),
         track=_decode_track(row.track),
-        owner=row.owner or 'balancer',
+        owner=row.owner or owners.Owner.BALANCER,
     )
 
 

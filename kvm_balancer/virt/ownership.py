@@ -11,6 +11,7 @@ import enum
 import fnmatch
 
 from kvm_balancer import errors
+from kvm_balancer.model import owners
 
 #: Any version of Nova's metadata: the element's namespace begins like this.
 NOVA_NAMESPACE = 'http://openstack.org/xmlns/libvirt/nova/'
@@ -20,15 +21,6 @@ NOVA_PRODUCT = 'OpenStack Nova'
 
 #: Namespace of our own metadata: ``<instance><manage>true</manage>``.
 NAMESPACE = 'https://kvm-balancer.org/xmlns/1'
-
-
-class Owner(enum.StrEnum):
-    """Who moves an instance, in the words of a sample."""
-
-    BALANCER = 'balancer'
-    NOVA = 'nova'
-    #: counts as load, is never moved
-    NONE = 'none'
 
 
 class Rule(enum.StrEnum):
@@ -100,23 +92,25 @@ class Manage:
 BY_HAND = Manage(Rule.BY_HAND)
 
 
-def owner_of(marks: Marks, manage: Manage) -> tuple[Owner, str]:
+def owner_of(marks: Marks, manage: Manage) -> tuple[owners.Owner, str]:
     """Say who moves an instance, and why it is not us.
 
     :returns: the owner, and a reason that is empty where it is ours
     """
     if marks.nova and not manage.behind_nova:
-        return Owner.NOVA, (
+        return owners.Owner.NOVA, (
             'it belongs to Nova: its domain carries metadata of '
             f'{NOVA_NAMESPACE}; move it through Nova'
         )
     if marks.product == NOVA_PRODUCT and not manage.behind_nova:
-        return Owner.NOVA, (
+        return owners.Owner.NOVA, (
             f'it belongs to Nova: its SMBIOS product is "{NOVA_PRODUCT}"; '
             'move it through Nova'
         )
     reason = _refusal(marks, manage)
-    return (Owner.NONE, reason) if reason else (Owner.BALANCER, '')
+    return (
+        (owners.Owner.NONE, reason) if reason else (owners.Owner.BALANCER, '')
+    )
 
 
 def _refusal(marks: Marks, manage: Manage) -> str:

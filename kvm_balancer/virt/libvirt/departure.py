@@ -3,6 +3,7 @@
 import dataclasses
 
 from kvm_balancer.migration import events
+from kvm_balancer.model import owners
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import arrivals
 from kvm_balancer.virt.libvirt import connection
@@ -74,7 +75,7 @@ def checks(
 
 def _owner_check(subject: Subject, manage: ownership.Manage) -> events.Check:
     owner, reason = ownership.owner_of(subject.facts.marks, manage)
-    if owner == ownership.Owner.BALANCER:
+    if owner == owners.Owner.BALANCER:
         return verdicts.passed('owner')
     return verdicts.failed('owner', reason, 'leave it to its owner')
 

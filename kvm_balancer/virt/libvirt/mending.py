@@ -14,6 +14,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import verdicts
+from kvm_balancer.model import owners
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
@@ -176,7 +177,7 @@ class Mender:
             )
         facts = documents.read_domain(domain.XMLDesc(0))
         owner, reason = ownership.owner_of(facts.marks, self._manage)
-        if owner != ownership.Owner.BALANCER:
+        if owner != owners.Owner.BALANCER:
             raise errors.HypervisorError(f'the copy there: {reason}')
         return domain
 

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from kvm_balancer.migration.options import wishes
+from kvm_balancer.model import owners
 from kvm_balancer.model import sample
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import host_readings
@@ -144,7 +145,7 @@ class Sampler:
         life = f'{uuid}/{domain.ID()}'
         told = _filled(now, self._kept.get(uuid))
         self._kept[uuid] = told
-        owner = ownership.Owner.NONE
+        owner = owners.Owner.NONE
         if entry is not None:
             owner, _ = ownership.owner_of(entry.marks, self._manage)
 

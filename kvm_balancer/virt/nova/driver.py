@@ -12,8 +12,8 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.migration import request
+from kvm_balancer.model import owners
 from kvm_balancer.virt import driver
-from kvm_balancer.virt import ownership
 from kvm_balancer.virt import steady
 from kvm_balancer.virt.nova import api
 from kvm_balancer.virt.nova import carrier
@@ -78,13 +78,13 @@ class NovaDriver(driver.Carriers):
         """
         self.api.check()
 
-    def owner(self, instance: str) -> ownership.Owner:
+    def owner(self, instance: str) -> owners.Owner:
         """Say whether *instance* (a uuid) is one of Nova's.
 
         :raises CloudUnreachable: when Nova does not answer
         """
         found = self.api.server(instance)
-        return ownership.Owner.NONE if found is None else ownership.Owner.NOVA
+        return owners.Owner.NONE if found is None else owners.Owner.NOVA
 
     def carrier(
         self,

@@ -8,6 +8,7 @@ from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import combinations
+from kvm_balancer.model import owners
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import scene
@@ -74,7 +75,7 @@ def _owner_check(
     held: hosts.Holding, manage: ownership.Manage
 ) -> events.Check:
     owner, reason = ownership.owner_of(held.instance.marks, manage)
-    if owner == ownership.Owner.BALANCER:
+    if owner == owners.Owner.BALANCER:
         return _passed('owner')
     return _failed('owner', reason, 'leave it to its owner')
 

@@ -9,6 +9,7 @@ from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import verdicts
+from kvm_balancer.model import owners
 from kvm_balancer.virt import ownership
 from kvm_balancer.virt.simulated import hosts
 from kvm_balancer.virt.simulated import scene
@@ -102,5 +103,5 @@ def _refuse_foreign(
             f'the copy on {name} does not carry the mark of this migration'
         )
     owner, reason = ownership.owner_of(held.instance.marks, manage)
-    if owner != ownership.Owner.BALANCER:
+    if owner != owners.Owner.BALANCER:
         raise errors.HypervisorError(f'the copy on {name}: {reason}')

@@ -8,6 +8,7 @@ import threading
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
+from kvm_balancer.model import owners
 from kvm_balancer.service import cloud_executor
 from kvm_balancer.service import paths
 from kvm_balancer.service import recovery
@@ -71,7 +72,7 @@ class UnknownTest(base.NovaCase):
         )
         self.addCleanup(executor.stop)
         made = paths.Paths(None, lambda uid: True, executor)
-        made.look_again(recovery.unknown(self.store, paths.NOVA))
+        made.look_again(recovery.unknown(self.store, owners.Owner.NOVA))
         return executor
 
     def found(self):
@@ -122,11 +123,11 @@ class UnknownTest(base.NovaCase):
 
     def test_what_executors_carried_out_is_theirs(self):
         self.leave_unknown(owner='balancer')
-        self.assertEqual([], recovery.unknown(self.store, paths.NOVA))
+        self.assertEqual([], recovery.unknown(self.store, owners.Owner.NOVA))
 
     def test_without_nova_it_stays_unknown(self):
         self.leave_unknown()
         made = paths.Paths(None, lambda uid: True)
-        made.look_again(recovery.unknown(self.store, paths.NOVA))
+        made.look_again(recovery.unknown(self.store, owners.Owner.NOVA))
         found = self.store.migrations.get(self.wanted.migration_id)
         self.assertEqual(_KIND.UNKNOWN, found.outcome)

@@ -1,11 +1,12 @@
 import unittest
 
 from kvm_balancer import errors
+from kvm_balancer.model import owners
 from kvm_balancer.virt import ownership
 
 _Marks = ownership.Marks
 _Rule = ownership.Rule
-_Owner = ownership.Owner
+_Owner = owners.Owner
 
 
 class OwnerTest(unittest.TestCase):
