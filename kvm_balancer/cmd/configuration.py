@@ -13,6 +13,8 @@ from kvm_balancer.cmd import written
 from kvm_balancer.conf import migration
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import opts
+from kvm_balancer.conf import relieve
+from kvm_balancer.conf import relieve_scopes
 
 _PROJECT = 'kvm_balancer'
 
@@ -77,8 +79,12 @@ def read(
         ) from None
     sys.stderr.write(told.getvalue())
     opts.register_found(conf)
-    # What a zone was to have would hold nowhere.
-    written.check_keys(conf, migration_scopes.groups(conf), migration.GROUP)
+    # What a place was to have would hold nowhere.
+    for groups, wider in (
+        (migration_scopes.groups(conf), migration.GROUP),
+        (relieve_scopes.groups(conf), relieve.GROUP),
+    ):
+        written.check_keys(conf, groups, wider)
     written.check_values(conf)
 
 

@@ -12,6 +12,7 @@ from oslo_config import cfg
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import nova
 from kvm_balancer.conf import policy_scopes
+from kvm_balancer.conf import relieve_scopes
 from kvm_balancer.conf import windows
 
 _MODULES: tuple[str, ...] = (
@@ -78,10 +79,12 @@ def register_found(conf: cfg.ConfigOpts) -> list[str]:
     nova.register_found(conf)
     migration_scopes.register_found(conf)
     policy_scopes.register_found(conf)
+    relieve_scopes.register_found(conf)
     windows.register_found(conf)
     return [
         *migration_scopes.groups(conf),
         *policy_scopes.groups(conf),
+        *relieve_scopes.groups(conf),
         *windows.groups(conf),
     ]
 

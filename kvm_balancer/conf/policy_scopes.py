@@ -12,13 +12,12 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.conf import agent
+from kvm_balancer.conf import place_groups
 
 if TYPE_CHECKING:
     from kvm_balancer.policies import assignment
 
 GROUP = 'policies'
-_KINDS = ('zone', 'aggregate')
-_FORM = ' or '.join(f'[{GROUP}:{kind}:NAME]' for kind in _KINDS)
 
 OPTS: list[cfg.Opt] = [
     cfg.ListOpt(
@@ -35,11 +34,7 @@ that has such a group counts, and it counts before the host's zone.
 
 def groups(conf: cfg.ConfigOpts) -> list[str]:
     """Return the names of the groups that the files of *conf* hold."""
-    return [
-        section
-        for section in conf.list_all_sections()
-        if section.lower().partition(':')[0] == GROUP
-    ]
+    return place_groups.find(conf, GROUP)
 
 
 def register_found(conf: cfg.ConfigOpts) -> None:
@@ -48,9 +43,11 @@ def register_found(conf: cfg.ConfigOpts) -> None:
     :raises ConfigurationError: when one is neither of a zone nor of an
         aggregate
     """
-    for group in groups(conf):
-        _split(group)
-        conf.register_opts(OPTS, group=group)
+    for section in conf.list_all_sections():
+        if section.lower() == GROUP:
+            # Of everywhere it is [agent] that says it.
+            place_groups.split(section, GROUP)
+    place_groups.register(conf, GROUP, OPTS)
 
 
 def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
@@ -64,10 +61,10 @@ def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
 
     register_found(conf)
     found: dict[str, dict[str, assignment.Names]] = {
-        kind: {} for kind in _KINDS
+        kind: {} for kind in place_groups.KINDS
     }
     for group in groups(conf):
-        kind, name = _split(group)
+        kind, name = place_groups.split(group, GROUP)
         names = conf[group].run
         if names is None:
             raise errors.ConfigurationError(
@@ -84,7 +81,8 @@ def read(conf: cfg.ConfigOpts) -> 'assignment.Assignment':
         twice = [name for name in named if named.count(name) > 1]
         if twice:
             raise errors.ConfigurationError(
-                f'{option} names {twice[0]} {named.count(twice[0])} times: once is enough'
+                f'{option} names {twice[0]} {named.count(twice[0])} times: '
+                'once is enough'
             )
     return read_in
 
@@ -95,18 +93,7 @@ def options(
     """Go through the options that policies were read from, and the names."""
     yield f'[{agent.GROUP.name}] policies', assigned.default
     for kind, places in zip(
-        _KINDS, (assigned.zones, assigned.aggregates), strict=True
+        place_groups.KINDS, (assigned.zones, assigned.aggregates), strict=True
     ):
         for name, names in places.items():
             yield f'[{GROUP}:{kind}:{name}] run', names
-
-
-def _split(group: str) -> tuple[str, str]:
-    """Return of what *group* is, and the name of that."""
-    _, kind, name = [*group.split(':', 2), '', ''][:3]
-    name = name.strip()
-    if kind.lower() not in _KINDS or not name:
-        raise errors.ConfigurationError(
-            f'[{group}] is of neither a zone nor an aggregate: write {_FORM}'
-        )
-    return kind.lower(), name

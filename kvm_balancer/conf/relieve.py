@@ -6,6 +6,15 @@ from oslo_config import cfg
 
 GROUP = 'relieve'
 
+_HELP = """
+The policy that relieves hot hosts. Zones and aggregates may have limits of
+their own: a group [relieve:zone:NAME] or [relieve:aggregate:NAME] has the
+same options, save hold_seconds, and what it does not set is as here. What an
+aggregate says goes before what its zone says; of several aggregates of one
+host the lowest limit counts, and the widest margin. A limit holds for the
+hosts that are there, as sources and as destinations.
+"""
+
 OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
         'limit',
@@ -118,6 +127,6 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS, group=GROUP)
 
 
-def list_opts() -> list[tuple[str, list[Any]]]:
+def list_opts() -> list[tuple[Any, list[Any]]]:
     """Return the options of this group, for the configuration generator."""
-    return [(GROUP, OPTS)]
+    return [(cfg.OptGroup(GROUP, help=_HELP), OPTS)]

@@ -4,13 +4,13 @@ When instances may be moved. A zone that has a group of its own goes by what
 is set there, and by ``[windows]`` for what is not.
 """
 
-import copy
 from typing import Any
 import zoneinfo
 
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.conf import place_groups
 from kvm_balancer.planner import schedule
 
 GROUP = 'windows'
@@ -48,22 +48,12 @@ runs when a freeze begins goes on.
 ]
 
 
-def _without_default(option: cfg.Opt) -> cfg.Opt:
-    bare = copy.copy(option)
-    bare.default = None
-    return bare
-
-
-_ZONE_OPTS = [_without_default(option) for option in OPTS]
+_ZONE_OPTS = [place_groups.without_default(option) for option in OPTS]
 
 
 def groups(conf: cfg.ConfigOpts) -> list[str]:
     """Return the names of the groups of zones in the files of *conf*."""
-    return [
-        section
-        for section in conf.list_all_sections()
-        if section.lower().startswith(f'{GROUP}:')
-    ]
+    return place_groups.find(conf, GROUP)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

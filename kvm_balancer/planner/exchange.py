@@ -42,6 +42,7 @@ class Exchange:
         if not self._goal.gauge.adds_up:
             return self._excess(host) <= _SLACK
         self._left = _TRIES
+        self._work.cause = self._goal.cause(host)
         while self._excess(host) > _SLACK:
             if self._work.spent or not self._once(host):
                 return False

@@ -41,17 +41,34 @@ _PRESSURES = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Limit:
-    """How much of a reading a host may have.
+    """How much of a reading each host may have.
 
-    :ivar most: over which it has too much
-    :ivar aim: that it is brought to then, and others are not brought over
+    :ivar most: over which it has too much, infinite where it has no limit,
+        shape ``(hosts,)``
+    :ivar aim: that it is brought to then, and others are not brought over,
+        shape ``(hosts,)``
     """
 
     reading: Reading
-    most: float
-    aim: float
+    most: columns.Floats
+    aim: columns.Floats
+
+    def text(self, hosts: columns.Bools | columns.Ints) -> str:
+        """Return the limits of some hosts and what of, to read.
+
+        :param hosts: rows, or which they are
+        """
+        found = self.most[hosts]
+        found = found[np.isfinite(found)]
+        name = self.reading.words
+        if not len(found):
+            return f'no limit of {name}'
+        least, most = f'{found.min():.2f}', f'{found.max():.2f}'
+        if least == most:
+            return f'{most} {name}'
+        return f'their limits of {least} to {most} {name}'
 
 
 class Gauge:
@@ -137,7 +154,9 @@ class Gauge:
         load: columns.Floats = self.read + self.slope * change
         return np.maximum(load, 0.0)
 
-    def excess(self, state: placement.Placement, aim: float) -> columns.Floats:
+    def excess(
+        self, state: placement.Placement, aim: columns.Floats | float
+    ) -> columns.Floats:
         """Return what has to leave each host until it reads *aim*.
 
         In the unit of the reading; infinite where nothing that leaves helps,

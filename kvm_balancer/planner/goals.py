@@ -9,6 +9,7 @@ import collections.abc
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import plan
 from kvm_balancer.planner import gauges
 from kvm_balancer.planner import workspace
 
@@ -34,11 +35,21 @@ class Goal:
         """What a figure of the reading is called."""
         return self.limit.reading.words
 
+    def cause(self, host: int) -> plan.Cause:
+        """Return what moves are made for that relieve *host*."""
+        return plan.Cause(
+            plan.CauseKind.SOURCE_LOAD,
+            float(self.limit.aim[host]),
+            self.limit.reading,
+        )
+
     def load(self) -> columns.Floats:
         """Return the reading of every host now; NaN where nobody knows."""
         return self.gauge.load(self._work.state)
 
-    def excess(self, aim: float | None = None) -> columns.Floats:
+    def excess(
+        self, aim: columns.Floats | float | None = None
+    ) -> columns.Floats:
         """Return what every host has too much, in the unit of the gauge.
 
         :param aim: of the reading; by default that of the limit
@@ -109,7 +120,9 @@ class Ceilings:
         limits: collections.abc.Iterable[gauges.Limit],
     ) -> None:
         self._work = work
-        self._cpu = Goal(work, gauges.Limit(gauges.Reading.CPU, 1.0, 1.0))
+        whole = np.ones(len(work.fleet.hosts))
+        cpu = gauges.Limit(gauges.Reading.CPU, whole, whole)
+        self._cpu = Goal(work, cpu)
         #: what a unit uses where it need not wait
         self._demand = work.units.total(gauges.demand(work.fleet))
         self._memory: Goal | None = None
@@ -129,8 +142,8 @@ class Ceilings:
         :returns: shape ``(units, hosts)``
         """
         idle = (
-            self._cpu.limit.aim * self._cpu.gauge.size[hosts]
-            - (self._work.state.cores[hosts])
+            self._cpu.limit.aim[hosts] * self._cpu.gauge.size[hosts]
+            - self._work.state.cores[hosts]
         )
         found: columns.Bools = (
             self._demand[units][:, None] <= idle[None, :] + _SLACK
@@ -142,7 +155,7 @@ class Ceilings:
             usage = self._memory.usage[units]
             found &= usage[:, None] <= room[None, :] + _SLACK
         for goal in self._others:
-            found &= ~(goal.load()[hosts] > goal.limit.aim)[None, :]
+            found &= ~(goal.load() > goal.limit.aim)[hosts][None, :]
         return found
 
     def kept(self, hosts: columns.Ints, but: gauges.Reading) -> bool:

@@ -23,7 +23,9 @@ _NEAR = 1.05
 _MOST_NAMED = 3
 
 
-def fixed(work: workspace.Workspace, most: float) -> columns.Floats:
+def fixed(
+    work: workspace.Workspace, most: columns.Floats | float
+) -> columns.Floats:
     """Return the CPU load that no move takes off each host.
 
     An instance that is too much for every host of its zone that takes
@@ -37,7 +39,7 @@ def fixed(work: workspace.Workspace, most: float) -> columns.Floats:
     home = work.state.host[units.first(rows.astype(np.int32))]
     largest = np.zeros(len(work.fleet.zones))
     takes = work.may_take
-    np.maximum.at(largest, hosts.zone[takes], most * hosts.cpus[takes])
+    np.maximum.at(largest, hosts.zone[takes], (most * hosts.cpus)[takes])
     usage = units.cpu_usage[rows]
     usage = np.where(usage <= largest[hosts.zone[home]], usage, 0.0)
     leaving = np.bincount(home, weights=usage, minlength=len(hosts))

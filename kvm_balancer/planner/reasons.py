@@ -173,7 +173,7 @@ def _nobody_takes(
     hot = _takers(work, unit, hosts)
     parts = [refused] if refused else []
     if hot:
-        parts.append(_too_hot(hot, goal))
+        parts.append(_too_hot(hot, hosts, goal))
     name = fleet.instances.name[instance]
     return (
         f'no host{where} takes {name}, the largest of the {len(units)} '
@@ -182,11 +182,11 @@ def _nobody_takes(
     )
 
 
-def _too_hot(hosts: int, goal: goals.Goal) -> str:
-    """Say why so many hosts, that pass all filters, are no destinations."""
+def _too_hot(count: int, hosts: columns.Ints, goal: goals.Goal) -> str:
+    """Say why so many of *hosts*, that take it, are no destinations."""
     if goal.limit.reading is gauges.Reading.CPU:
-        return f'{hosts} would go over {goal.limit.most:.2f} CPU themselves'
-    return f'{hosts} would go over a limit of [relieve] themselves'
+        return f'{count} would go over {goal.limit.text(hosts)} themselves'
+    return f'{count} would go over a limit of [relieve] themselves'
 
 
 def shut(work: workspace.Workspace, host: int) -> str:

@@ -25,7 +25,6 @@ from kvm_balancer.planner import cold
 from kvm_balancer.planner import exchange
 from kvm_balancer.planner import goals
 from kvm_balancer.planner import reasons
-from kvm_balancer.planner import sequence
 from kvm_balancer.planner import workspace
 
 #: what a sum of floats may be off
@@ -110,6 +109,7 @@ class Relief:
         :returns: whether it got there
         """
         work = self.work
+        work.cause = self._goal.cause(host)
         refused: set[int] = set()
         while True:
             excess = float(self.excess()[host])
@@ -194,25 +194,26 @@ def relieve(
     :param least: moves that it takes at least; None where that is not known
     """
     first, moves = len(work.steps), work.moves
-    tried: list[tuple[tuple[float, ...], list[sequence.Way], list[int]]] = []
+    tried: list[tuple[tuple[float, ...], list[workspace.Step], list[int]]] = []
     for largest_first in (False, True):
         work.rewind(first)
         stuck = Relief(work, goal, ceilings, largest_first).run(hosts)
         done = work.moves - moves
         if not tried and not stuck and done == least:
             return stuck
-        over = goal.load()[stuck].sum() - goal.limit.aim * len(stuck)
+        over = (goal.load() - goal.limit.aim)[stuck].sum()
         rank: tuple[float, ...] = (
             float(len(stuck)),
             float(over),
             done,
             work.moved_mib,
         )
-        tried.append((rank, sequence.ways(work, first), stuck))
-    rank, ways, stuck = min(tried, key=lambda one: one[0])
+        tried.append((rank, work.steps[first:], stuck))
+    rank, steps, stuck = min(tried, key=lambda one: one[0])
     if rank != tried[-1][0]:
         work.rewind(first)
-        for way in ways:
-            why = reasons.standing(work, way.unit, way.destination)
-            work.move(way.unit, way.destination, why)
+        for step in steps:
+            why = reasons.standing(work, step.unit, step.destination)
+            work.cause = step.cause
+            work.move(step.unit, step.destination, why)
     return stuck

@@ -27,6 +27,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import credit
 from kvm_balancer.policies import hysteresis
 from kvm_balancer.policies import places
+from kvm_balancer.policies import scopes
 
 LOG = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ class Decider:
                 'migration': template.migration,
                 'policies': self._assigned,
                 'windows': schedules or schedule.Schedules(),
+                **scopes.of_policies(one.policy for one in watches),
             }
         )
         self.findings: tuple[Finding, ...] = ()

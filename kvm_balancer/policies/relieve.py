@@ -22,11 +22,34 @@ from kvm_balancer.planner import reasons
 from kvm_balancer.planner import relief
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
+from kvm_balancer.policies import scopes
 
 #: reading of a host that has no core left, or no memory
 _FULL = 1.0
 
 _Reading = plan.Reading
+
+#: the option that limits each reading, in the order of their turn
+_OPTIONS = {
+    _Reading.CPU: 'limit',
+    _Reading.MEMORY: 'memory_limit',
+    _Reading.ALLOCATION: 'allocation_limit',
+    _Reading.STEAL: 'steal_limit',
+    _Reading.CPU_PRESSURE: 'cpu_pressure_limit',
+    _Reading.MEMORY_PRESSURE: 'memory_pressure_limit',
+    _Reading.IO_PRESSURE: 'io_pressure_limit',
+}
+
+
+def _lower_limit(
+    first: columns.Floats, second: columns.Floats
+) -> columns.Floats:
+    """Return the lower one of two limits; 0 is none."""
+    lowest: columns.Floats = np.minimum(
+        np.where(first > 0.0, first, np.inf),
+        np.where(second > 0.0, second, np.inf),
+    )
+    return lowest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +64,7 @@ class RelieveParams(base.Params):
     :ivar steal_limit: cores that its instances wait for, by its cores
     :ivar cpu_pressure_limit: share of time in which something on it waits
         for a core; *memory_pressure_limit* and *io_pressure_limit* likewise
+    :ivar places: what zones and aggregates have otherwise
     """
 
     limit: float = 0.8
@@ -51,47 +75,50 @@ class RelieveParams(base.Params):
     cpu_pressure_limit: float = 0.8
     memory_pressure_limit: float = 0.2
     io_pressure_limit: float = 0.8
+    places: scopes.Scopes = dataclasses.field(default_factory=scopes.Scopes)
 
-    @property
-    def limits(self) -> tuple[gauges.Limit, ...]:
-        """The limits that there are, in the order of their turn.
+    def limits(self, fleet: columns.Fleet) -> tuple[gauges.Limit, ...]:
+        """Return the limits that hosts have, in the order of their turn.
 
         Of shares of what a host has, the margin is a share as well; of
         waiting it is as much of the limit as it is of that of CPU. Memory is
         allocated up to its limit by whoever starts instances: relief has no
         margin there.
         """
-        part = self.margin / self.limit if self.limit else 0.0
-        listed = (
-            (_Reading.CPU, self.limit, self.margin),
-            (_Reading.MEMORY, self.memory_limit, self.margin),
-            (_Reading.ALLOCATION, self.allocation_limit, 0.0),
-            (_Reading.STEAL, self.steal_limit, part * self.steal_limit),
-            *(
-                (reading, most, part * most)
-                for reading, most in (
-                    (_Reading.CPU_PRESSURE, self.cpu_pressure_limit),
-                    (_Reading.MEMORY_PRESSURE, self.memory_pressure_limit),
-                    (_Reading.IO_PRESSURE, self.io_pressure_limit),
-                )
-            ),
+        margin = self.places.column(fleet, 'margin', self.margin, np.maximum)
+        cpu = self._most(fleet, 'limit')
+        part = margin / cpu
+        found: list[gauges.Limit] = []
+        for reading, option in _OPTIONS.items():
+            most = self._most(fleet, option)
+            if np.isinf(most).all():
+                continue
+            if reading is _Reading.ALLOCATION:
+                aim = most
+            elif reading in (_Reading.CPU, _Reading.MEMORY):
+                aim = most - margin
+            else:
+                aim = most - part * most
+            found.append(gauges.Limit(reading, most, aim))
+        return tuple(found)
+
+    def _most(self, fleet: columns.Fleet, option: str) -> columns.Floats:
+        """Return one limit of every host; infinite where it has none."""
+        most = self.places.column(
+            fleet, option, getattr(self, option), _lower_limit
         )
-        return tuple(
-            gauges.Limit(reading, most, most - margin)
-            for reading, most, margin in listed
-            if most > 0.0 or reading is _Reading.CPU
-        )
+        return np.where(most > 0.0, most, np.inf)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Outcome:
     """What became of the hosts over one limit.
 
-    :ivar hot: how many there were
+    :ivar hot: which there were
     """
 
     goal: goals.Goal
-    hot: int
+    hot: list[int]
     still_hot: tuple[plan.StillHot, ...]
 
 
@@ -105,24 +132,27 @@ class Relieve(base.Policy):
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
         """Say how hot the hottest host is, as if all limits were of CPU."""
         start, margin = self.params.limit, self.params.margin
+        cpu = np.full(len(fleet.hosts), start)
         levels = np.zeros(len(fleet.hosts))
         parts: list[str] = []
-        for limit in self.params.limits:
+        for limit in self.params.limits(fleet):
             load = gauges.Gauge(fleet, limit.reading).read
             load = np.where(fleet.hosts.silent | np.isnan(load), 0.0, load)
-            level = load
-            if limit.reading is not _Reading.CPU:
-                level = start * load / limit.most
+            if limit.reading is _Reading.CPU:
+                cpu = limit.most
+            level = np.where(
+                limit.most == start, load, start * load / limit.most
+            )
             levels = np.maximum(levels, level)
-            hot = int(np.count_nonzero(load > limit.most))
-            if hot or limit.reading is _Reading.CPU:
+            hot = load > limit.most
+            if hot.any() or limit.reading is _Reading.CPU:
                 parts.append(_hottest(fleet, limit, load, hot))
         near = np.flatnonzero(levels > start - margin)
         hosts = fleet.hosts
         # of other readings the average alone is known
         lasting = np.flatnonzero(
             ~hosts.silent
-            & (np.minimum(hosts.cpu_lasting, fleet.cpu_load) > start)
+            & (np.minimum(hosts.cpu_lasting, fleet.cpu_load) > cpu)
         )
         return base.Trigger(
             float(levels.max(initial=0.0)),
@@ -136,7 +166,7 @@ class Relieve(base.Policy):
         )
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
-        limits = self.params.limits
+        limits = self.params.limits(work.fleet)
         every = [goals.Goal(work, limit) for limit in limits]
         proven = self._proven(work, every)
         done = work.moves
@@ -151,7 +181,7 @@ class Relieve(base.Policy):
             if one.hot or one.goal.limit.reading is _Reading.CPU
         ]
         return assembly.Findings(
-            summary=self._summary(found, work.moves - done),
+            summary=self._summary(work, every[0], found, work.moves - done),
             moves_bound=proven,
             still_hot=tuple(hot for one in found for hot in one.still_hot),
         )
@@ -192,9 +222,6 @@ class Relieve(base.Policy):
     ) -> _Outcome:
         """Bring hosts under one limit."""
         limit = goal.limit
-        work.cause = plan.Cause(
-            plan.CauseKind.SOURCE_LOAD, limit.aim, limit.reading
-        )
         over = goal.over() & work.scope
         hot = [
             one
@@ -202,12 +229,12 @@ class Relieve(base.Policy):
             if over[one]
         ]
         if not hot:
-            return _Outcome(goal, 0, ())
+            return _Outcome(goal, [], ())
         stuck = self._relieve(work, goal, ceilings, hot)
         load = goal.load()
         return _Outcome(
             goal,
-            len(hot),
+            hot,
             tuple(
                 plan.StillHot(
                     host=work.fleet.hosts.name[host],
@@ -216,7 +243,7 @@ class Relieve(base.Policy):
                     reading=limit.reading,
                 )
                 for host in stuck
-                if load[host] > limit.most
+                if load[host] > limit.most[host]
             ),
         )
 
@@ -238,7 +265,7 @@ class Relieve(base.Policy):
         held = goal.held()
         if goal.limit.reading is _Reading.CPU:
             held = reach.fixed(work, goal.limit.aim)
-        within = [host for host in hot if held[host] <= limit]
+        within = [host for host in hot if held[host] <= limit[host]]
         excess = np.zeros(len(held))
         excess[within] = goal.excess(limit)[within]
         least = bounds.moves_off(
@@ -253,7 +280,7 @@ class Relieve(base.Policy):
         )
         easing = relief.Relief(work, goal, ceilings, aim=_FULL)
         for host in hot:
-            if goal.gauge.adds_up and limit < held[host] < _FULL:
+            if goal.gauge.adds_up and limit[host] < held[host] < _FULL:
                 easing.relieve(host)
         return [host for host in hot if host in stuck or host not in within]
 
@@ -261,20 +288,24 @@ class Relieve(base.Policy):
         self, work: workspace.Workspace, host: int, goal: goals.Goal
     ) -> str:
         stays = float(goal.held()[host])
-        if len(work.units_on(host)) and stays > goal.limit.most:
+        if len(work.units_on(host)) and stays > goal.limit.most[host]:
             return f'what may not leave it keeps it at {stays:.2f} {goal.name}'
         return reasons.stuck(work, host, goal)
 
     def _summary(
-        self, found: collections.abc.Sequence[_Outcome], moves: int
+        self,
+        work: workspace.Workspace,
+        cpu: goals.Goal,
+        found: collections.abc.Sequence[_Outcome],
+        moves: int,
     ) -> str:
         hot = [one for one in found if one.hot]
         if not hot:
-            limit = self.params.limit
-            return f'no host is over {limit:.2f} CPU: nothing to do'
+            limit = cpu.limit.text(work.scope)
+            return f'no host is over {limit}: nothing to do'
         parts = [
-            f'{one.hot - len(one.still_hot)} of {one.hot} hosts over '
-            f'{one.goal.limit.most:.2f} {one.goal.name}'
+            f'{len(one.hot) - len(one.still_hot)} of {len(one.hot)} hosts '
+            f'over {one.goal.limit.text(np.array(one.hot))}'
             for one in hot
         ]
         text = (
@@ -291,14 +322,20 @@ class Relieve(base.Policy):
 
 
 def _hottest(
-    fleet: columns.Fleet, limit: gauges.Limit, load: columns.Floats, hot: int
+    fleet: columns.Fleet,
+    limit: gauges.Limit,
+    load: columns.Floats,
+    hot: columns.Bools,
 ) -> str:
     """Say how many hosts are over a limit, and which is most."""
-    name = limit.reading.words
-    text = f'{hot} of {len(load)} hosts are over {limit.most:.2f} {name}'
-    if not hot:
+    every = np.ones(len(load), np.bool_)
+    text = (
+        f'{np.count_nonzero(hot)} of {len(load)} hosts are over '
+        f'{limit.text(every)}'
+    )
+    if not hot.any():
         return text
-    worst = int(load.argmax())
+    worst = int(np.where(hot, load / limit.most, -np.inf).argmax())
     return (
         f'{text}; {fleet.hosts.name[worst]} is the hottest at '
         f'{load[worst]:.2f}'

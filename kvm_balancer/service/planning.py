@@ -12,6 +12,7 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.conf import policy_scopes
+from kvm_balancer.conf import relieve_scopes
 from kvm_balancer.conf import windows
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import context as contexts
@@ -110,6 +111,7 @@ class Wanted:
             {
                 'migration': migration_scopes.read(conf),
                 'policies': self._assigned(conf),
+                'relieve': relieve_scopes.read(conf),
                 'windows': windows.read(conf),
             },
             fleet,

@@ -12,6 +12,12 @@ from typing import Any
 from oslo_config import cfg
 
 from kvm_balancer import errors
+from kvm_balancer.conf import relieve
+from kvm_balancer.conf import relieve_scopes
+from kvm_balancer.policies import scopes
+
+#: what zones and aggregates have otherwise of options, by group
+_BY_PLACE = {relieve.GROUP: relieve_scopes.read}
 
 _OPTION_TYPES: dict[Any, type[cfg.Opt]] = {
     bool: cfg.BoolOpt,
@@ -29,21 +35,30 @@ def read(
 ) -> Any:
     """Make the parameters of a plugin of the options in *group*.
 
+    :param overrides: what counts for more than the options, everywhere
     :raises ConfigurationError: when they refuse a value
     """
-    fields = dataclasses.fields(kind)
+    types = typing.get_type_hints(kind)
+    fields = [
+        field
+        for field in dataclasses.fields(kind)
+        if types[field.name] is not scopes.Scopes
+    ]
     if not fields:
         return kind()
     known = set(conf[group]) if group in conf else set()
-    types = typing.get_type_hints(kind)
     for field in fields:
         if field.name not in known:
             option = _option(field, types[field.name])
             conf.register_opts([option], group=group)
     values = {field.name: conf[group][field.name] for field in fields}
-    for name, value in (overrides or {}).items():
+    wanted = overrides or {}
+    for name, value in wanted.items():
         if name in values:
             values[name] = value
+    read_places = _BY_PLACE.get(group)
+    if read_places is not None:
+        values['places'] = read_places(conf).without(wanted)
     try:
         return kind(**values)
     except ValueError as error:

@@ -288,7 +288,7 @@ def as_planned(fleet, made):
             gauges.Gauge(fleet, one.reading).load(state),
             one,
         )
-        for one in RELIEVE.params.limits
+        for one in RELIEVE.params.limits(fleet)
     }
 
 
