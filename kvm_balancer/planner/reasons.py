@@ -14,18 +14,24 @@ from kvm_balancer.planner import workspace
 _EVEN = 0.005
 #: different reasons that are told of hosts that are left alone
 _NAMED = 3
-#: what is in use of a reading
+#: what is in use of a reading, and its digits
 _UNITS = {
-    gauges.Reading.CPU: 'cores',
-    gauges.Reading.MEMORY: 'MiB',
-    gauges.Reading.ALLOCATION: 'MiB',
-    gauges.Reading.STEAL: 'cores',
-    gauges.Reading.CPU_PRESSURE: 'cores',
-    gauges.Reading.MEMORY_PRESSURE: 'MiB',
-    gauges.Reading.IO_PRESSURE: 'MiB/s',
+    gauges.Reading.CPU: ('cores', 2),
+    gauges.Reading.MEMORY: ('MiB', 0),
+    gauges.Reading.ALLOCATION: ('MiB', 0),
+    gauges.Reading.STEAL: ('cores', 2),
+    gauges.Reading.CPU_PRESSURE: ('cores', 2),
+    gauges.Reading.MEMORY_PRESSURE: ('MiB', 0),
+    gauges.Reading.IO_PRESSURE: ('MiB/s', 1),
 }
 #: hosts of a zone that a destination is compared with for every move
 _MOST_COMPARED = 512
+
+
+def amount(reading: gauges.Reading, used: float) -> str:
+    """Say how much is in use of what a reading is of."""
+    unit, digits = _UNITS[reading]
+    return f'{used:.{digits}f} {unit}'
 
 
 def standing(work: workspace.Workspace, unit: int, destination: int) -> str:
@@ -146,9 +152,9 @@ def stuck(work: workspace.Workspace, host: int, goal: goals.Goal) -> str:
     worthy = units[goal.worthy(host, units, excess)]
     if not len(worthy):
         return (
-            f'none of its moves is worth what it costs: it has {excess:.2f} '
-            f'{_UNITS[goal.limit.reading]} too many in use; see [planner] '
-            'eagerness'
+            'none of its moves is worth what it costs: it has '
+            f'{amount(goal.limit.reading, excess)} too many in use; see '
+            '[planner] eagerness'
         )
     return _nobody_takes(work, host, worthy, goal)
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
-from kvm_balancer.planner import rules
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 from kvm_balancer.planner.explanation import judgement
+from kvm_balancer.planner.explanation import motives
 from kvm_balancer.planner.explanation import records
 
 #: instances that are held against the one that moves
@@ -22,6 +22,8 @@ _RIVALS = 3
 #: spreads that differ by less are the same to an operator
 _EVEN = 5e-5
 _MIB_PER_GIB = 1024.0
+#: causes that name a reading of the source
+_OF_LOAD = (plans.CauseKind.SOURCE_LOAD, plans.CauseKind.ZONE_LOAD)
 
 #: Says of a move, by place, instance, source and destination, if it is told.
 Wanted = collections.abc.Callable[[plans.Move], bool]
@@ -35,6 +37,7 @@ def explain(
     *work* is at its start, and ends where the plan does.
     """
     judge = judgement.Judge(work)
+    plot = motives.Plot(work.fleet, made)
     names = work.fleet.instances.name
     found: list[records.Move] = []
     for place, move in enumerate(made.moves):
@@ -65,7 +68,7 @@ def explain(
                 )
             continue
         if wanted(move):
-            teller = _Teller(judge, move, unit, source, destination)
+            teller = _Teller(judge, plot, move, unit, source, destination)
             found.append(teller.told(bare))
         else:
             work.move(unit, destination)
@@ -101,12 +104,14 @@ class _Teller:
     def __init__(
         self,
         judge: judgement.Judge,
+        plot: motives.Plot,
         move: plans.Move,
         unit: int,
         source: int,
         destination: int,
     ) -> None:
         self._judge = judge
+        self._plot = plot
         self._work = judge.work
         self._move = move
         self._unit = unit
@@ -124,7 +129,7 @@ class _Teller:
             work.heeds_wishes = False
             places, chosen = self._places(hosts)
             work.heeds_wishes = True
-        why_instance, rivals = self._why_instance(hosts, chosen)
+        why_instance, rivals = self._why_instance(bare.place, hosts, chosen)
         why_host, second = self._why_host(places, chosen)
         refused = judgement.tally(places)
         spread = score.spread(work.state.cpu_load, fleet.counted)
@@ -195,13 +200,33 @@ class _Teller:
         )
 
     def _why_instance(
-        self, hosts: columns.Ints, chosen: records.Place
+        self, place: int, hosts: columns.Ints, chosen: records.Place
     ) -> tuple[str, tuple[records.Rival, ...]]:
-        fleet = self._work.fleet
-        name = fleet.hosts.name[self._source]
-        must = self._must_go()
+        """Say why this one goes, and what the others are like.
+
+        :param place: of the move in the plan
+        """
+        work, cause = self._work, self._move.cause
+        must = motives.whatever_else(
+            work, self._plot, place, self._move, self._unit
+        )
         if must:
             return must, ()
+        if cause is not None and cause.kind in _OF_LOAD:
+            relief = motives.Relief(work, cause, self._source, self._unit)
+            if relief.told:
+                others = relief.others[:_RIVALS]
+                return relief.text(), tuple(
+                    self._rival(unit, fit, chosen, relief.has(unit))[1]
+                    for unit, fit in self._fits(others, hosts)
+                )
+        return self._evened(hosts, chosen)
+
+    def _evened(
+        self, hosts: columns.Ints, chosen: records.Place
+    ) -> tuple[str, tuple[records.Rival, ...]]:
+        """Say it of a move that evens CPU load out."""
+        name = self._work.fleet.hosts.name[self._source]
         rivals = self._rivals(hosts, chosen)
         lower = [
             one
@@ -235,56 +260,66 @@ class _Teller:
             shown,
         )
 
-    def _must_go(self) -> str:
-        """Say why this very instance has to go; empty where any would do."""
-        work, fleet = self._work, self._work.fleet
-        if fleet.hosts.state[self._source] == columns.HostState.DRAINING:
-            name = fleet.hosts.name[self._source]
-            return f'{name} is draining: whatever may leave it leaves'
-        if self._move.profile is not plans.Profile.DRAIN:
-            return ''
-        members = set(work.units.of(self._unit).tolist())
-        for one in rules.broken(fleet, work.state.host):
-            if members & set(one.instances):
-                return f'a hard rule is broken: {one.text(fleet)}'
-        return ''
-
     def _rivals(
         self, hosts: columns.Ints, chosen: records.Place
     ) -> list[records.Rival]:
         """Return the others that may leave the source, best first."""
-        work, fleet = self._work, self._work.fleet
+        work = self._work
         units = work.units_on(self._source)
         units = units[units != self._unit]
         units = units[work.units.cpu_usage[units] > 0]
-        if not len(units):
-            return []
-        fits = work.allowed(units, hosts)
-        found: list[tuple[float, records.Rival]] = []
-        for place, unit in enumerate(units.tolist()):
-            instance = int(work.units.of(unit)[0])
-            fit = hosts[fits[place]]
-            best: records.Place | None = min(
-                self._judge.spreads(unit, fit),
-                key=lambda one: one.cpu_spread,
-                default=None,
-            )
-            spread = None if best is None else best.cpu_spread
-            text = (
-                f'no host takes it: of {len(hosts)}, '
-                f'{work.admission.refusals(work.units.of(unit), hosts)}'
-                if best is None
-                else f'on {best.host} it would leave a CPU spread of '
-                f'{best.cpu_spread:.4f}, and not {chosen.cpu_spread:.4f}'
-            )
-            rival = records.Rival(
-                instance=fleet.instances.id[instance],
-                name=fleet.instances.name[instance],
-                host='' if best is None else best.host,
-                cpu_spread=spread,
-                mib=float(work.units.mib[unit]),
-                text=text,
-            )
-            found.append((np.inf if spread is None else spread, rival))
+        found = [
+            self._rival(unit, fit, chosen)
+            for unit, fit in self._fits(units, hosts)
+        ]
         found.sort(key=lambda one: one[0])
         return [rival for _, rival in found]
+
+    def _fits(
+        self, units: columns.Ints, hosts: columns.Ints
+    ) -> collections.abc.Iterator[tuple[int, columns.Ints]]:
+        """Go through *units*, each with those of *hosts* that take it."""
+        if len(units):
+            fits = self._work.allowed(units, hosts)
+            for place, unit in enumerate(units.tolist()):
+                yield unit, hosts[fits[place]]
+
+    def _rival(
+        self,
+        unit: int,
+        fit: columns.Ints,
+        chosen: records.Place,
+        has: str = '',
+    ) -> tuple[float, records.Rival]:
+        """Return what *unit* would do instead, and its CPU spread.
+
+        :param fit: hosts that take it
+        :param has: what there is to say of it besides
+        """
+        work, fleet = self._work, self._work.fleet
+        members = work.units.of(unit)
+        best: records.Place | None = min(
+            self._judge.spreads(unit, fit),
+            key=lambda one: one.cpu_spread,
+            default=None,
+        )
+        if best is None:
+            hosts = work.neighbours(self._source)
+            text = (
+                f'no host takes it: of {len(hosts)}, '
+                f'{work.admission.refusals(members, hosts)}'
+            )
+        else:
+            text = (
+                f'on {best.host} it would leave a CPU spread of '
+                f'{best.cpu_spread:.4f}, and not {chosen.cpu_spread:.4f}'
+            )
+        spread = None if best is None else best.cpu_spread
+        return np.inf if spread is None else spread, records.Rival(
+            instance=fleet.instances.id[int(members[0])],
+            name=fleet.instances.name[int(members[0])],
+            host='' if best is None else best.host,
+            cpu_spread=spread,
+            mib=float(work.units.mib[unit]),
+            text=f'{has}; {text}' if has else text,
+        )

@@ -107,7 +107,7 @@ class TestReadings(unittest.TestCase):
                 **{
                     field.name: 0.0
                     for field in dataclasses.fields(relieve.RelieveParams)
-                    if field.name not in ('limit', 'margin')
+                    if field.name not in ('limit', 'margin', 'places')
                 }
             )
         )
