@@ -302,7 +302,9 @@ def _say(
         if arbiter.is_vacant(event.source, event.destination):
             return (*life.give_room_back(), *unknown)
         return unknown
-    end, reason = reasons.end_of(life, verdict, event.destination)
+    end, reason = reasons.end_of(
+        life, verdict, event.source, event.destination
+    )
     life.after.settled = aftermath.Settled(end, reason, event.at)
     if life.marked:
         stayed = end is not states.State.COMPLETED

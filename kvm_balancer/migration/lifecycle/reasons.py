@@ -17,12 +17,14 @@ def end(verdict: verdicts.Verdict) -> states.State:
 def end_of(
     life: course.Course,
     verdict: verdicts.Verdict,
+    source: events.End,
     destination: events.End,
 ) -> tuple[states.State, str]:
     """Say how it ended, and why so."""
     state = end(verdict)
     after = life.after
-    parts = [verdict.reason, *_paused_by(destination), *after.mended]
+    copy = destination if state is states.State.COMPLETED else source
+    parts = [verdict.reason, *_paused_by(copy), *after.mended]
     if state is states.State.FAILED:
         if life.stop is not None:
             state = life.stop.end
@@ -38,14 +40,15 @@ def end_of(
     return state, '; '.join(parts)
 
 
-def _paused_by(destination: events.End) -> list[str]:
-    if destination.state is not events.EndState.PAUSED:
+def _paused_by(copy: events.End) -> list[str]:
+    """Say of the instance, where it is, that it does not run."""
+    if copy.state is not events.EndState.PAUSED:
         return []
-    if not destination.trouble:
+    if not copy.trouble:
         return ['someone has paused it']
     return [
-        f'{destination.trouble} has paused it: see to that, then resume it '
-        'where it is'
+        f'{copy.trouble} has paused it: see to that, then resume it where it '
+        'is'
     ]
 
 

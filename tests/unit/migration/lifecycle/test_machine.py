@@ -75,24 +75,36 @@ class TestPlainCases(unittest.TestCase):
             list(dict.fromkeys(line.state for line in ended.story)),
         )
 
-    def test_what_has_paused_it_on_the_destination_is_told(self):
+    def test_what_has_paused_it_where_it_is_now_is_told(self):
         for trouble, told in (
             ('an I/O error', 'an I/O error has paused it'),
             ('', 'someone has paused it'),
         ):
-            life = lives.Life()
-            life.copying()
-            life.returned()
-            life.tell(
-                events.EndsSeen,
-                source=events.End(End.ABSENT),
-                destination=events.End(End.PAUSED, trouble=trouble),
-            )
-            life.tell(events.Unmarked)
-            ended = life.machine.outcome
-            with self.subTest(trouble):
-                self.assertEqual(Kind.COMPLETED, ended.outcome)
-                self.assertIn(told, ended.reason)
+            paused = events.End(End.PAUSED, trouble=trouble)
+            for kind, source, destination in (
+                (Kind.COMPLETED, events.End(End.ABSENT), paused),
+                (Kind.FAILED, paused, events.End(End.ABSENT)),
+            ):
+                life = lives.Life()
+                life.copying()
+                life.returned()
+                life.tell(
+                    events.EndsSeen, source=source, destination=destination
+                )
+                life.tell(events.Unmarked)
+                ended = life.machine.outcome
+                with self.subTest(trouble, kind=kind):
+                    self.assertEqual(kind, ended.outcome)
+                    self.assertIn(told, ended.reason)
+
+    def test_of_what_runs_on_the_source_nothing_is_said_to_have_paused_it(
+        self,
+    ):
+        life = lives.Life()
+        life.copying()
+        life.returned('broken')
+        life.ends_until('Conclude', End.RUNNING, End.ABSENT)
+        self.assertNotIn('paused', life.machine.outcome.reason)
 
     def test_what_its_policy_makes_no_use_of_is_told(self):
         drain = request.Profile.DRAIN
