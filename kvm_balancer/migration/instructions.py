@@ -131,13 +131,32 @@ class Mend(Instruction):
 
     Both ends are read again right before, under the one lock of their
     instance. It is refused where they are not as *source* and *destination*
-    say, and where a copy that is to be touched does not carry the mark of
-    this migration, or is not ours to move.
+    say, where a job has begun since, and where a copy that is to be touched
+    does not carry the mark of this migration, or is not ours to move.
+
+    :ivar source_job: the source had a job already,
+    :ivar destination_job: and the destination
     """
 
     action: verdicts.Action
     source: events.EndState
     destination: events.EndState
+    source_job: bool = False
+    destination_job: bool = False
+
+    def job_since(self, source: events.End, destination: events.End) -> str:
+        """Say on which end a job holds the instance by now; empty for none.
+
+        Two running copies damage their disk, whatever job they are in: that
+        they are suspended waits for none.
+        """
+        if self.action is verdicts.Action.SUSPEND_BOTH:
+            return ''
+        if source.job_active and not self.source_job:
+            return 'source'
+        if destination.job_active and not self.destination_job:
+            return 'destination'
+        return ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

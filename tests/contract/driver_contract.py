@@ -527,6 +527,22 @@ class DriverContract(_Base):
         self.assertEqual('Mend', story.until(events.Refused).instruction)
         self.assertEqual((_RUNNING, stopped), story.ends())
 
+    def test_nothing_is_mended_that_a_job_holds_by_now(self):
+        """A copy that comes in looks like one that was left unstarted."""
+        stopped = events.EndState.PAUSED_MIGRATION
+        story = self.story(self.ground.busy())
+        story.perform(instructions.SetDowntime(50), instructions.Start())
+        story.until(events.PassEnded)
+        self.mend(
+            story, verdicts.Action.DESTROY_DESTINATION, _RUNNING, stopped
+        )
+        refused = story.until(events.Refused)
+        self.assertEqual('Mend', refused.instruction)
+        self.assertIn('a job has begun meanwhile', refused.text)
+        self.assertEqual((_RUNNING, stopped), story.ends())
+        story.perform(instructions.Abort())
+        story.until(events.CallReturned)
+
     def test_nothing_is_mended_that_another_migration_left(self):
         stopped = events.EndState.PAUSED_MIGRATION
         theirs = self.left(_RUNNING, stopped)

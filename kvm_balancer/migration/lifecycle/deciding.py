@@ -169,7 +169,11 @@ def _mend(
     life.decide(event, f'{verdict.action.value}: {verdict.reason}')
     return (
         instructions.Mend(
-            verdict.action, event.source.state, event.destination.state
+            verdict.action,
+            event.source.state,
+            event.destination.state,
+            event.source.job_active,
+            event.destination.job_active,
         ),
         *life.report(verdict.action.value),
     )

@@ -144,6 +144,11 @@ class Mender:
                 'the ends changed meanwhile: source '
                 f'{again.state.value}, destination {destination.state.value}'
             )
+        begun = wish.job_since(again, destination)
+        if begun:
+            raise errors.HypervisorError(
+                f'a job has begun meanwhile on the {begun}'
+            )
 
     def _touch(
         self,

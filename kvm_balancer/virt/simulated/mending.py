@@ -30,11 +30,16 @@ def mend(
     :param ends: names of source and destination
     :raises HypervisorError: when it must not be done
     """
-    seen = tuple(around.look(name, wanted.instance).state for name in ends)
-    if seen != (wish.source, wish.destination):
+    here, there = (around.look(name, wanted.instance) for name in ends)
+    if (here.state, there.state) != (wish.source, wish.destination):
         raise errors.HypervisorError(
             'the ends changed meanwhile: source '
-            f'{seen[0].value}, destination {seen[1].value}'
+            f'{here.state.value}, destination {there.state.value}'
+        )
+    begun = wish.job_since(here, there)
+    if begun:
+        raise errors.HypervisorError(
+            f'a job has begun meanwhile on the {begun}'
         )
     source, destination = (around.host(name) for name in ends)
 

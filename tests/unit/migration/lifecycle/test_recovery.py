@@ -255,6 +255,36 @@ class MendTest(unittest.TestCase):
                 self.assertEqual([kind], told(life))
                 self.assertIn('it was done', life.machine.outcome.reason)
 
+    def test_what_is_mended_is_held_by_no_job_that_was_not_seen(self):
+        for had_job in (False, True):
+            life = adopted()
+            life.ends_until(
+                'Mend', End.SHUT_OFF, End.RUNNING, job_active=had_job
+            )
+            (wish,) = (
+                one
+                for one in life.wishes
+                if isinstance(one, instructions.Mend)
+            )
+            ends = [
+                [events.End(state), events.End(state, job_active=True)]
+                for state in (End.SHUT_OFF, End.RUNNING)
+            ]
+            self.assertEqual(
+                ['', 'destination', '' if had_job else 'source'],
+                [
+                    wish.job_since(ends[0][0], ends[1][0]),
+                    wish.job_since(ends[0][0], ends[1][1]),
+                    wish.job_since(ends[0][1], ends[1][0]),
+                ],
+            )
+
+    def test_two_copies_that_run_are_suspended_whatever_job_begins(self):
+        life = adopted()
+        (wish, *_) = life.ends_until('Mend', End.RUNNING, End.RUNNING)
+        busy = events.End(End.RUNNING, job_active=True)
+        self.assertEqual('', wish.job_since(busy, busy))
+
     def test_a_stopped_source_goes_on_where_the_destination_was_seen(self):
         life = lives.Life()
         life.copying()
