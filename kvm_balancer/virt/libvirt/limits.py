@@ -6,6 +6,8 @@ Owns what was there before; what is set meanwhile is the carrier's. The mark of
 the migration tells it to another run of the executor.
 """
 
+import dataclasses
+
 import libvirt
 
 from kvm_balancer.virt import marks
@@ -29,16 +31,22 @@ class Limits:
     def remember(self, domain: connection.Handle) -> bool:
         """Note what is there, before the first of it is changed.
 
-        :returns: whether that is to be written into the mark: not where an
-            earlier run has done it
+        It is added to the mark, where there is one without it: what else that
+        tells may be of an earlier run.
+
+        :returns: whether the domain is still to be marked
         """
         if self.before is not None:
             return False
         mark = self._mark(domain)
-        self.before = _read(domain)
+        before = None if mark is None else mark.limits
+        self.before = before or _read(domain)
         if mark is None:
             return True
-        self.before = mark.limits or self.before
+        if before is None:
+            marking.write(
+                domain, dataclasses.replace(mark, limits=self.before)
+            )
         return False
 
     def restore(self, domain: connection.Handle) -> None:

@@ -8,6 +8,7 @@ import libvirt
 from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import locks
 from kvm_balancer.virt.libvirt import marking
+from tests.unit.virt.libvirt import metadata
 
 MARK = marks.Mark(
     'm-1',
@@ -20,37 +21,6 @@ MARK = marks.Mark(
     marks.Limits(300, 8796093022207, 0),
     (marks.Card('br"0', '52:54:00:00:00:01', 'vnet<1'),),
 )
-
-
-class Domain:
-    """Keeps metadata where it is told to."""
-
-    def __init__(self, active=True, persistent=False):
-        self.active, self.persistent = active, persistent
-        self.kept = {}
-
-    def isActive(self):
-        return int(self.active)
-
-    def isPersistent(self):
-        return int(self.persistent)
-
-    def setMetadata(self, kind, text, key, uri, flags):
-        for place in (
-            libvirt.VIR_DOMAIN_AFFECT_LIVE,
-            libvirt.VIR_DOMAIN_AFFECT_CONFIG,
-        ):
-            if flags & place:
-                self.kept[place] = text
-
-    def metadata(self, kind, uri, flags):
-        if not flags:
-            flags = (
-                libvirt.VIR_DOMAIN_AFFECT_LIVE
-                if self.active
-                else libvirt.VIR_DOMAIN_AFFECT_CONFIG
-            )
-        return self.kept[flags]
 
 
 class MarkingTest(unittest.TestCase):
@@ -67,7 +37,7 @@ class MarkingTest(unittest.TestCase):
             ),
             (False, True, {libvirt.VIR_DOMAIN_AFFECT_CONFIG}),
         ):
-            domain = Domain(active, persistent)
+            domain = metadata.Domain(active, persistent)
             marking.write(domain, MARK)
             self.assertEqual(places, set(domain.kept))
             self.assertEqual(MARK, marking.read(domain))
