@@ -12,6 +12,13 @@ from kvm_balancer.virt import steady
 LOG = logging.getLogger(__name__)
 
 
+def delay_seconds(instruction: instructions.Instruction) -> float:
+    """Say how long an instruction is to wait, for which nothing else does."""
+    if isinstance(instruction, instructions.LookAtEnds):
+        return instruction.delay_seconds
+    return 0.0
+
+
 def attempt(
     migration_id: str,
     instruction: instructions.Instruction,

@@ -559,6 +559,15 @@ class DriverContract(_Base):
         self.assertTrue(story.until(events.CallReturned).error)
         self.assertEqual((_RUNNING, events.EndState.UNREACHABLE), story.ends())
 
+    def test_nothing_waits_for_a_look_that_is_put_off(self):
+        story = self.story(self.ground.calm())
+        story.perform(
+            instructions.LookAtEnds(delay_seconds=3600.0),
+            instructions.Unmark(),
+        )
+        story.until(events.Unmarked)
+        self.assertEqual((_RUNNING, _ABSENT), story.ends())
+
     def test_nothing_is_told_after_close(self):
         story = self.story(self.ground.calm())
         story.perform(instructions.LookAtEnds(delay_seconds=3600.0))

@@ -178,6 +178,8 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
         )
         self.assertEqual(_Kind.COMPLETED, told.outcome)
         self.assertIn('its console says so', told.reason)
+        # The marks did not wait for the next look, which is a minute away.
+        self.assertNotIn('no word', str(told.story))
         waiting.until(
             lambda: name not in self._unknown(),
             'it to be unknown no more',

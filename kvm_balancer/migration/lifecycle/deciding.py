@@ -215,7 +215,9 @@ def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
             after.mending, after.refused = None, event.text
             return _look_again(life)
         case instructions.Unmark.__name__:
-            life.tell(event, f'a mark is left: {event.text}')
+            life.tell(
+                event, f'a mark is left, which hinders nothing: {event.text}'
+            )
             return _conclude(life, event)
         case instructions.LookAtEnds.__name__:
             blind = events.End(events.EndState.UNREACHABLE, detail=event.text)
@@ -242,7 +244,11 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
     after = life.after
     if after.settled is not None:
         if event.at - after.settled.since >= UNMARK_SECONDS:
-            life.tell(event, 'a mark may be left: no word of it')
+            life.tell(
+                event,
+                f'no word within {UNMARK_SECONDS:g} s that the marks are off: '
+                'they may come off later, and hinder nothing where they stay',
+            )
             return _conclude(life, event)
     elif after.mending is not None and (
         event.at - after.mending_at >= course.CALL_SECONDS

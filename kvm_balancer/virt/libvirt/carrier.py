@@ -204,7 +204,8 @@ class LibvirtCarrier(driver.Carrier):
                 work,
                 self._clock,
                 self._tell,
-            )
+            ),
+            attempt.delay_seconds(instruction),
         )
 
     # Steering
@@ -402,7 +403,7 @@ class LibvirtCarrier(driver.Carrier):
         self._tell(events.Unmarked(at=self._clock(), cause='unmarked'))
 
     def _look_at_ends(self, wish: instructions.LookAtEnds) -> None:
-        if self._closed.wait(wish.delay_seconds):
+        if self._closed.is_set():
             return
         source = ends.look(self._lines.source, self._wanted.instance)
         destination = ends.look(self._lines.destination, self._wanted.instance)

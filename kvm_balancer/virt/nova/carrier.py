@@ -75,12 +75,8 @@ class NovaCarrier(driver.Carrier):
         match instruction:
             case instructions.Check():
                 self._put(self._looking, instruction, self._check)
-            case instructions.LookAtEnds(delay_seconds=delay):
-                self._put(
-                    self._looking,
-                    instruction,
-                    lambda: self._look_at_ends(delay),
-                )
+            case instructions.LookAtEnds():
+                self._put(self._looking, instruction, self._look_at_ends)
             case instructions.Start():
                 self._put(self._steering, instruction, self._start)
             case instructions.SetDowntime() | instructions.SetBandwidth():
@@ -126,7 +122,8 @@ class NovaCarrier(driver.Carrier):
                 work,
                 self._clock,
                 self._tell,
-            )
+            ),
+            attempt.delay_seconds(instruction),
         )
 
     def _tell(self, event: events.Event) -> None:
@@ -310,8 +307,8 @@ class NovaCarrier(driver.Carrier):
         after = one.created_at - wanted.accepted_at
         return -_CLOCKS_SECONDS <= after <= _ASKED_SECONDS
 
-    def _look_at_ends(self, delay_seconds: float) -> None:
-        if self._closed.wait(max(delay_seconds, 0.0)):
+    def _look_at_ends(self) -> None:
+        if self._closed.is_set():
             return
         seen = self._ends()
         now = self._clock()

@@ -766,6 +766,24 @@ class UnknownTest(unittest.TestCase):
             self.assertEqual(1, life.names.count('Release'))
             self.assertNotIn('Mend', life.names)
 
+    def test_marks_that_come_off_late_hold_up_nobody(self):
+        life = lives.Life()
+        life.unmarks = False
+        life.copying()
+        life.returned('lost')
+        for _ in range(60):
+            life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE)
+        life.tell(events.SettledByHand, completed=False)
+        life.tell(events.Ticked, after=deciding.UNMARK_SECONDS - 1.0)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        life.tell(events.Ticked)
+        self.assertEqual([Kind.UNKNOWN, Kind.FAILED], told(life))
+        self.assertIn(
+            'no word within 15 s that the marks are off: they may come off '
+            'later, and hinder nothing where they stay',
+            [one.text.rpartition(' (')[0] for one in life.machine.story],
+        )
+
     def test_what_is_seen_is_believed_before_a_person(self):
         for ends, completed in (
             ((End.RUNNING, End.UNREACHABLE), True),
