@@ -10,6 +10,7 @@ from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import memory
+from kvm_balancer.virt.libvirt import pinning
 from kvm_balancer.virt.libvirt import plugs
 from kvm_balancer.virt.libvirt import verdicts
 
@@ -41,6 +42,7 @@ def checks(
         _machine_check(there, facts),
         cpu.check(there, facts, subject.host),
         *memory.checks(there, facts, told),
+        *pinning.checks(there, facts.pins, told.nodes),
         *plugs.checks(there, facts),
         *bindings.checks(there, facts.secrets, facts.listens),
     ]

@@ -10,6 +10,7 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import backing
 from kvm_balancer.virt.libvirt import bindings
 from kvm_balancer.virt.libvirt import blockers
+from kvm_balancer.virt.libvirt import pinning
 
 #: Disk sources that both ends reach by themselves.
 _NETWORK = 'network'
@@ -89,6 +90,7 @@ class DomainFacts:
     :ivar bound: what else of the host it holds on to, in words
     :ivar secrets: of libvirt, that it needs to start
     :ivar listens: addresses of its host at which its graphics listen
+    :ivar pins: CPUs and NUMA nodes of its host that it is pinned to
     """
 
     uuid: str
@@ -112,6 +114,7 @@ class DomainFacts:
     cards: tuple[Card, ...] = ()
     secrets: tuple[bindings.Secret, ...] = ()
     listens: tuple[str, ...] = ()
+    pins: pinning.Pins = dataclasses.field(default_factory=pinning.Pins)
     memory: backing.Backing = dataclasses.field(
         default_factory=backing.Backing
     )
@@ -125,12 +128,14 @@ class HostCapabilities:
     :ivar cpu: its ``<cpu>`` as text, for comparing; empty where not told
     :ivar page_kib: sizes of the memory pages that it offers, the smallest
         first
+    :ivar nodes: numbers of its NUMA nodes; none where they are not told
     """
 
     uuid: str
     cpu_model: str
     cpu: str = ''
     page_kib: tuple[int, ...] = ()
+    nodes: tuple[int, ...] = ()
 
 
 _SCALES = {
@@ -201,6 +206,7 @@ def read_domain(text: str) -> DomainFacts:
         ),
         secrets=bindings.secrets(root),
         listens=bindings.listens(root),
+        pins=pinning.read(root),
         memory=backing.read(root),
     )
 
@@ -218,6 +224,10 @@ def read_capabilities(text: str) -> HostCapabilities:
                 int(one.get('size', '0'))
                 for one in root.iterfind('host/cpu/pages')
             )
+        ),
+        nodes=tuple(
+            int(one.get('id', '0'))
+            for one in root.iterfind('host/topology/cells/cell')
         ),
     )
 

@@ -15,6 +15,7 @@ class HostIdentity:
     :ivar library: version of libvirt as its number
     :ivar page_kib: sizes of its memory pages, the smallest first
     :ivar cpu: its ``<cpu>`` as libvirt writes it, for comparing
+    :ivar nodes: numbers of its NUMA nodes; none where they are not told
     """
 
     uuid: str
@@ -23,6 +24,7 @@ class HostIdentity:
     library: int
     page_kib: tuple[int, ...] = ()
     cpu: str = ''
+    nodes: tuple[int, ...] = ()
 
     @property
     def hypervisor_version(self) -> str:
@@ -45,6 +47,7 @@ def identify(handle: connection.Handle) -> HostIdentity:
         library=handle.getLibVersion(),
         page_kib=capabilities.page_kib,
         cpu=capabilities.cpu,
+        nodes=capabilities.nodes,
     )
 
 

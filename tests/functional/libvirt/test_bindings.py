@@ -79,3 +79,26 @@ class BindingsTest(unittest.TestCase):
         self.assertEqual(events.Verdict.UNKNOWN, found.verdict)
         self.assertIn(address, found.reason)
         self.assertTrue(found.remedy)
+
+    def test_cpus_and_nodes_of_its_host_have_to_be_on_the_destination(self):
+        """The first of each is on every host; the last is on none."""
+        nobody = 1000
+        for terms, missing in (
+            ("<cputune><vcpupin vcpu='0' cpuset='{}'/></cputune>", 'CPU'),
+            ("<cputune><emulatorpin cpuset='{}'/></cputune>", 'CPU'),
+            (
+                "<numatune><memory mode='strict' nodeset='{}'/></numatune>",
+                'NUMA node',
+            ),
+        ):
+            with self.subTest(terms):
+                found = self.check(
+                    self.define(terms=terms.format(0)), 'pinning'
+                )
+                self.assertEqual(events.Verdict.PASSED, found.verdict, found)
+                found = self.check(
+                    self.define(terms=terms.format(nobody)), 'pinning'
+                )
+                self.assertEqual(events.Verdict.FAILED, found.verdict)
+                self.assertIn(f'{missing} {nobody}', found.reason)
+                self.assertTrue(found.remedy)
