@@ -17,6 +17,7 @@ import time
 import psutil
 
 from kvm_balancer.migration import headroom
+from kvm_balancer.virt import resolver
 
 _MIB = 2.0**20
 #: Between two looks at the counters.
@@ -211,11 +212,10 @@ def _resolved(address: str) -> tuple[socket.AddressFamily, str]:
     if not address:
         raise Unknown('where the stream is sent to is not known')
     try:
-        found = socket.getaddrinfo(address, _PORT, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        raise Unknown(f'{address} cannot be resolved: {error}') from None
-    family, _, _, _, where = found[0]
-    return family, _bare(str(where[0]))
+        family, where = resolver.resolve(address)[0]
+    except (resolver.NoSuchName, resolver.NoAnswer) as error:
+        raise Unknown(str(error)) from None
+    return family, _bare(where)
 
 
 def _bare(address: str) -> str:

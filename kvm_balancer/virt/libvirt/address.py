@@ -43,7 +43,7 @@ def check_stream(option: str, stated: str) -> None:
     """Refuse what is no name and no address of a host, as a URI is none.
 
     libvirt and QEMU would be told to send the memory there. Whether it
-    resolves is not looked at: it is the source's host that has to know it.
+    resolves is for the source's host to say: :mod:`.resolution`.
 
     :param option: where it was written, for the error
     :param stated: as it was written; empty for none

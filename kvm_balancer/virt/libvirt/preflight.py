@@ -27,6 +27,7 @@ from kvm_balancer.virt.libvirt import identity
 from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import jobs
 from kvm_balancer.virt.libvirt import means
+from kvm_balancer.virt.libvirt import resolution
 from kvm_balancer.virt.libvirt import storage
 from kvm_balancer.virt.libvirt import transfer
 from kvm_balancer.virt.libvirt import verdicts
@@ -93,6 +94,7 @@ def check(asked: Situation) -> Findings:
     found = [
         verdicts.passed('source'),
         *departure.checks(subject, asked.manage, asked.local),
+        *resolution.checks(wanted.migration_address, asked.local),
     ]
     try:
         told = asked.destination.call(identity.identify)

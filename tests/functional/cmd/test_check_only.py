@@ -114,6 +114,20 @@ class CheckOnlyTest(unittest.TestCase):
             # only where it is allowed is it asked whether it is possible
             self.assertEqual(verdict == 'failed', 'post-copy' in found)
 
+    def test_the_source_has_to_know_where_the_memory_is_to_be_sent(self):
+        uid, there = self.ground.calm(), self.ground.there.name
+        _, found = checking.from_within(
+            self.ground, uid, '--migration-address', there
+        )
+        self.assertEqual('passed', found['address']['verdict'])
+        # whether its name servers say so, or are silent, is the machine's
+        _, found = checking.from_within(
+            self.ground, uid, '--migration-address', 'nosuch.invalid'
+        )
+        self.assertNotEqual('passed', found['address']['verdict'])
+        self.assertIn('nosuch.invalid', found['address']['reason'])
+        self.assertTrue(found['address']['remedy'])
+
     def test_a_network_has_to_be_there_and_active(self):
         here, there = (
             self.network(host.uri) for host in self.ground.lab.hosts
