@@ -17,6 +17,9 @@ from kvm_balancer.planner import workspace
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
+#: hosts among which a place is looked for at first, and instances that look
+#: for one at a time
+_SAMPLED, _AT_ONCE = 512, 4096
 #: of an instance's row: a large prime, so that neighbours go far apart
 _STRIDE = 7919
 
@@ -69,7 +72,7 @@ class Failover:
         rows = np.flatnonzero(active[home]).astype(np.int32)
         rows = rows[np.argsort(home[rows], kind='stable')]
         self._forget_full(rows, goes, room)
-        lost = rows[goes[rows] < 0]
+        lost = self._guess(rows, goes, hosts, room)
         allowed = self._allowed(lost, hosts)
         asked = np.unique(home[lost])
         # who had no way the last time most likely has none now
@@ -98,6 +101,46 @@ class Failover:
             goes[mine] = found
         self._goes = goes
         return True
+
+    def _guess(
+        self,
+        rows: columns.Ints,
+        goes: columns.Ints,
+        hosts: columns.Ints,
+        room: columns.Floats,
+    ) -> columns.Ints:
+        """Send all that go nowhere yet where each has room by itself.
+
+        All at once, and most often that is that: those of one host go far
+        apart. Those of one host that have too little room together where they
+        would go are left out.
+
+        :param rows: of all instances of a zone
+        :param room: of every host, shape ``(4, hosts)``
+        :returns: those that still go nowhere
+        """
+        lost = rows[goes[rows] < 0]
+        there = hosts[np.argsort(room[placement.MEMORY_MIB, hosts])]
+        if len(there) > _SAMPLED:
+            some = np.linspace(0, len(there) - 1, _SAMPLED).astype(np.int32)
+            there = there[some]
+        for begin in range(0, len(lost), _AT_ONCE):
+            mine = lost[begin : begin + _AT_ONCE]
+            fits = self._allowed(mine, there)
+            for resource, need in enumerate(self._need[:, mine]):
+                fits &= need[:, None] <= room[resource, there]
+            count = np.count_nonzero(fits, axis=1)
+            span = np.maximum((count + 1) // 2, 1)
+            rank = count // 4 + mine.astype(np.int64) * _STRIDE % span
+            passed = np.cumsum(fits, axis=1, dtype=np.int32)
+            place = (passed > rank[:, None]).argmax(axis=1)
+            goes[mine] = np.where(count > 0, there[place], -1)
+        home = self._work.state.host
+        asked = np.zeros(room.shape[1], np.bool_)
+        asked[home[lost]] = True
+        self._forget_full(rows[asked[home[rows]]], goes, room)
+        left: columns.Ints = rows[goes[rows] < 0]
+        return left
 
     def _allowed(
         self, rows: columns.Ints, hosts: columns.Ints

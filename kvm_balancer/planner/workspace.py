@@ -321,6 +321,15 @@ class Workspace:
         kept, taken = self.steps[:steps], self.steps[steps:]
         for step in taken:
             self.free[step.unit] = True
+        if len(taken) < len(kept):
+            # To begin again would take longer than to undo.
+            for step in reversed(taken):
+                members = self.units.of(step.unit)
+                self.state.take_back(members, step.source)
+                self.moves -= len(members)
+                self.moved_mib -= float(self.copied_mib[step.unit])
+            self.steps = kept
+            return
         self.steps, self.moves, self.moved_mib = [], 0, 0.0
         self.state.reset()
         for step in kept:
