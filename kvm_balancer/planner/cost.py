@@ -76,8 +76,9 @@ def predict(
 
 #: cores that a migration keeps busy, on both of its ends together
 _BUSY_CORES = 2.0
-#: bandwidths of networks that are told apart
-_MOST_SPEEDS = 16
+#: bandwidths of networks that are told apart in a zone in any case, and
+#: predictions up to which all of them are
+_SPEEDS, _PREDICTIONS = 16, 3_200_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -162,9 +163,9 @@ def most_copied_mib(
     instances = fleet.instances
     rates = _rates(fleet, corrections)
     most = instances.memory_usage_mib.copy()
-    own = fleet.hosts.migration_mib_s[instances.host]
-    bandwidths = [np.minimum(own, speed) for speed in _speeds(fleet)]
+    bandwidths = _bandwidths(fleet)
     if corrections is not None:
+        own = fleet.hosts.migration_mib_s[instances.host]
         slowest = corrections.slowest_mib_s(fleet.hosts.name)
         bandwidths.append(np.minimum(own, slowest[instances.host]))
     for options, rows in _asked(fleet, terms).items():
@@ -183,12 +184,33 @@ def most_copied_mib(
     return most
 
 
-def _speeds(fleet: columns.Fleet) -> columns.Floats:
-    """Return the bandwidths of networks; of very many, some of all kinds."""
-    found: columns.Floats = np.unique(fleet.hosts.migration_mib_s)
-    if len(found) > _MOST_SPEEDS:
-        kept = np.linspace(0, len(found) - 1, _MOST_SPEEDS).astype(np.int32)
-        found = found[kept]
+def _bandwidths(fleet: columns.Fleet) -> list[columns.Floats]:
+    """Return the bandwidths that migrations may have, by instance.
+
+    Those of the hosts of its zone, as far as its own host has them. Slower is
+    not always more to copy, so all of them count; where instances and speeds
+    are too many for that, the slowest, its own, and some between them.
+    """
+    hosts, instances = fleet.hosts, fleet.instances
+    own = hosts.migration_mib_s[instances.host]
+    most = max(_SPEEDS, _PREDICTIONS // max(1, len(instances)))
+    speeds = [
+        _some(np.unique(hosts.migration_mib_s[hosts.zone == zone]), most)
+        for zone in range(len(fleet.zones))
+    ]
+    table = np.full((len(speeds), max(map(len, speeds), default=0)), np.inf)
+    for zone, found in enumerate(speeds):
+        table[zone, : len(found)] = found
+    home = hosts.zone[instances.host]
+    return [own, *(np.minimum(own, speed[home]) for speed in table.T[:-1])]
+
+
+def _some(speeds: columns.Floats, most: int) -> columns.Floats:
+    """Return at most so many of sorted *speeds*, both ends among them."""
+    if len(speeds) <= most:
+        return speeds
+    kept = np.linspace(0, len(speeds) - 1, most).astype(np.int32)
+    found: columns.Floats = speeds[kept]
     return found
 
 

@@ -5,7 +5,9 @@ import unittest
 
 import hypothesis
 from hypothesis import strategies as st
+import numpy as np
 
+from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
@@ -212,6 +214,32 @@ class CopiedTest(unittest.TestCase):
         expected = cost.predict(fleet, [0], [0], [1], terms, known)[0].mib
         self.assertGreater(taught[0], 1.5 * plain[0])
         self.assertGreaterEqual(taught[0], expected - 1e-6)
+
+    def test_every_network_of_very_many_counts(self):
+        """What only just converges on one of them copies most of all."""
+        speeds = [100.0 + 7.0 * row for row in range(40)]
+        fleet = fleets.build(
+            [
+                fleets.host(f'h{row}', migration_mib_s=speed)
+                for row, speed in enumerate(speeds)
+            ],
+            [
+                fleets.instance(
+                    'a', 'h39', dirty_rate_mib_s=150.0, memory_gib=16
+                )
+            ],
+        )
+        options = request.Options(max_throttle_percent=0)
+        terms = termed.Terms(fleet, scopes.Scopes(options))
+        expected = [
+            one.mib
+            for one in cost.predict(
+                fleet, [0] * 39, [39] * 39, range(39), terms
+            )
+        ]
+        (most,) = cost.most_copied_mib(fleet, terms)
+        self.assertGreater(int(np.argmax(expected)), 0)
+        self.assertAlmostEqual(max(expected), most)
 
 
 class WindowTest(unittest.TestCase):
