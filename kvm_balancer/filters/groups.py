@@ -4,6 +4,8 @@ Hard affinity groups are moved as a whole by the planner, so there is nothing
 to refuse here: their members always come together.
 """
 
+import collections
+
 import numpy as np
 
 from kvm_balancer.filters import base
@@ -31,14 +33,7 @@ class GroupsFilter(base.Filter):
         hosts: columns.Ints,
     ) -> columns.Bools:
         rows, groups = _memberships(state.fleet, instances)
-        if not len(rows):
-            return base.ALL
-        passed = np.ones((len(instances), len(hosts)), np.bool_)
-        place = _places(state.fleet, hosts)
-        for group in set(groups.tolist()):
-            mine = rows[groups == group]
-            _shut(passed, state, group, mine, place)
-        return passed
+        return _with_room(state, rows, groups, len(instances), hosts)
 
     def passes_together(
         self,
@@ -48,19 +43,8 @@ class GroupsFilter(base.Filter):
         hosts: columns.Ints,
     ) -> columns.Bools:
         rows, groups = _memberships(state.fleet, members)
-        if not len(rows):
-            return base.ALL
-        passed = np.ones((len(first), len(hosts)), np.bool_)
-        place = _places(state.fleet, hosts)
-        units = np.searchsorted(first, rows, side='right') - 1
-        for group in np.unique(groups).tolist():
-            mine, together = np.unique(
-                units[groups == group], return_counts=True
-            )
-            for coming in np.unique(together).tolist():
-                those = mine[together == coming]
-                _shut(passed, state, group, those, place, coming)
-        return passed
+        sets = np.searchsorted(first, rows, side='right').astype(np.int32)
+        return _with_room(state, sets - 1, groups, len(first), hosts)
 
     def reason(self, state: placement.Placement, instance: int) -> str:
         groups = state.fleet.groups
@@ -107,6 +91,32 @@ def _memberships(
     return found[:, 0], found[:, 1]
 
 
+def _with_room(
+    state: placement.Placement,
+    sets: columns.Ints,
+    groups: columns.Ints,
+    count: int,
+    hosts: columns.Ints,
+) -> columns.Bools:
+    """Say which sets of instances have a place left on which of *hosts*.
+
+    :param sets: of each membership, the set that has it
+    :param groups: and the group
+    :param count: of sets
+    """
+    if not len(sets):
+        return base.ALL
+    passed = np.ones((count, len(hosts)), np.bool_)
+    place = _places(state.fleet, hosts)
+    for group in set(groups.tolist()):
+        sizes = collections.Counter(sets[groups == group].tolist())
+        for coming in set(sizes.values()):
+            those = [one for one, size in sizes.items() if size == coming]
+            rows = np.array(those, np.int32)
+            _shut(passed, state, group, rows, place, coming)
+    return passed
+
+
 def _places(fleet: columns.Fleet, hosts: columns.Ints) -> columns.Ints:
     """Return the place of each host among *hosts*; -1 for none."""
     place = np.full(len(fleet.hosts), -1, np.int32)
@@ -120,7 +130,7 @@ def _shut(
     group: int,
     rows: columns.Ints,
     place: columns.Ints,
-    coming: int = 1,
+    coming: int,
 ) -> None:
     """Refuse to *rows* the hosts that may not take *coming* more of a group.
 
