@@ -6,10 +6,13 @@ of the latter is only told what becomes of them, since nobody knows what was
 asked for, and whether somebody else looks after them.
 """
 
+import collections
 import collections.abc
+import contextlib
 import dataclasses
 import logging
 import threading
+from typing import Any
 
 import msgspec
 
@@ -49,38 +52,40 @@ class Left:
     :ivar owned: something may be done to it
     :ivar told_unknown: that its outcome is unknown was told
     :ivar known: what the earlier run wrote down
+    :ivar trouble: why nobody can look after it; empty where somebody can
     """
 
     wanted: request.Request
     owned: bool = True
     told_unknown: bool = False
     known: knowledge.Knowledge = knowledge.NOTHING
+    trouble: str = ''
 
 
 #: Begins to look after a migration.
 TakeUp = collections.abc.Callable[[Left], None]
 
 
-def unfinished(memory: outbox.Outbox) -> list[Left]:
-    """Return what the journal has of an earlier run."""
+def unfinished(memory: outbox.Outbox, host: str) -> list[Left]:
+    """Return what the journal of *host* has of an earlier run."""
     found = []
     for entry in memory.unfinished():
-        wanted = _read(entry)
-        if wanted is None:
-            continue
+        wanted, trouble = _read(entry, host)
         unknown = entry.state == outcome.OutcomeKind.UNKNOWN.value
-        LOG.warning(
-            'Migration %s was under way (%s) when this executor ended; '
-            'looking at both of its ends',
-            entry.migration_id,
-            entry.state,
-        )
+        if not trouble:
+            LOG.warning(
+                'Migration %s was under way (%s) when this executor ended; '
+                'looking at both of its ends',
+                entry.migration_id,
+                entry.state,
+            )
         found.append(
             Left(
                 wanted,
                 _FOUND not in wanted.notes,
                 unknown,
                 memory.known(entry.migration_id),
+                trouble,
             )
         )
     return found
@@ -141,7 +146,17 @@ class Search:
         if entry is None:
             self._report(found)
         elif entry.ended:
-            self._unmark(entry)
+            self._take_off(marks.request_of(found))
+        elif _read(entry, self._host)[1]:
+            # The mark tells what the journal does not: it can be watched.
+            self._take_up(
+                Left(
+                    marks.request_of(found),
+                    owned=False,
+                    told_unknown=True,
+                    known=self._memory.known(entry.migration_id),
+                )
+            )
 
     def _report(self, found: marks.Marked) -> None:
         """Tell of an instance whose migration nobody knows any more."""
@@ -161,12 +176,6 @@ class Search:
             wanted.accepted_at,
         ):
             self._take_up(Left(wanted, owned=False))
-
-    def _unmark(self, entry: outbox.Entry) -> None:
-        """Take off what the end of a migration has left on its instance."""
-        wanted = _read(entry)
-        if wanted is not None:
-            self._take_off(wanted)
 
     def settle(self, wish: messages.Settle) -> None:
         """Take the mark of a migration off all copies on this host.
@@ -220,13 +229,37 @@ class Search:
         carrier.close()
 
 
-def _read(entry: outbox.Entry) -> request.Request | None:
+def _read(entry: outbox.Entry, host: str) -> tuple[request.Request, str]:
+    """Return what a migration was asked for as, or what is left of that.
+
+    :param host: its source
+    :returns: that, and why it is not all; empty where it is
+    """
     try:
-        return messages.decode_request(msgspec.json.decode(entry.request))
+        payload = msgspec.json.decode(entry.request)
+        return messages.decode_request(payload), ''
     except (errors.DocumentError, msgspec.DecodeError) as error:
-        LOG.error(
-            'Migration %s in the journal cannot be read: %s',
-            entry.migration_id,
-            error,
+        trouble = f'its entry in the journal of {host} cannot be read: {error}'
+    named = _named(entry.request)
+    return request.Request(
+        entry.migration_id,
+        named['instance'],
+        host,
+        named['destination'],
+        named['destination_uri'],
+        accepted_at=entry.updated_at,
+        plan_id=named['plan_id'],
+    ), trouble
+
+
+def _named(text: bytes) -> collections.defaultdict[str, str]:
+    """Return what of a command is text, and can be read; else it is empty."""
+    found = collections.defaultdict[str, str](str)
+    with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
+        payload = msgspec.json.decode(text, type=dict[str, Any])
+        found.update(
+            (key, value)
+            for key, value in payload.items()
+            if isinstance(value, str)
         )
-        return None
+    return found

@@ -19,10 +19,10 @@ from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import hearsay
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from kvm_balancer.model import owners
-from kvm_balancer.model import plan as plans
 from kvm_balancer.service import flights
 
 LOG = logging.getLogger(__name__)
@@ -296,25 +296,4 @@ class Commands:
         reason: str,
     ) -> None:
         """Record a migration whose outcome no executor will ever tell."""
-        now = self._clock()
-        self._conclude(
-            outcome.Outcome(
-                migration_id=wanted.migration_id,
-                instance=wanted.instance,
-                source=wanted.source,
-                destination=wanted.destination,
-                outcome=kind,
-                mode=plans.Mode.PRE_COPY,
-                reason=reason,
-                accepted_at=wanted.accepted_at,
-                ended_at=now,
-                total_ms=(now - wanted.accepted_at) * 1000.0,
-                downtime_ms=None,
-                transferred_mib=0.0,
-                iterations=0,
-                max_throttle_percent=0,
-                predicted=wanted.predicted,
-                story=(outcome.StoryLine(now, kind.value, reason),),
-                plan_id=wanted.plan_id,
-            )
-        )
+        self._conclude(hearsay.outcome_of(wanted, kind, reason, self._clock()))

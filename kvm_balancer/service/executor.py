@@ -26,6 +26,7 @@ from kvm_balancer.service import adoption
 from kvm_balancer.service import journal
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
+from kvm_balancer.service import unattended
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady
@@ -37,6 +38,9 @@ OUTCOME = journal.OUTCOME
 #: For so long a command that comes again finds its migration.
 _KEEP_SECONDS = 30 * 86_400.0
 _DENIED_AT_MOST = 10_000
+
+#: Looks after a migration, or tells that nobody does.
+_Runner = migrations.MigrationRunner | unattended.Unattended
 
 #: Makes the machine of a migration, with the convergence that it asks for.
 MakeMachine = collections.abc.Callable[[request.Request], machine.Machine]
@@ -85,7 +89,7 @@ class Executor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._journal = journal.Journal(memory, self._stopping)
-        self._running: dict[str, migrations.MigrationRunner] = {}
+        self._running: dict[str, _Runner] = {}
         #: instances of which it is being decided whether they migrate
         self._asked: list[str] = []
         #: of these, those whose outcome is unknown
@@ -168,6 +172,7 @@ class Executor:
 
         :returns: the state it is in now
         :raises NotFound: when it was never accepted here, and never will
+        :raises MigrationError: when nobody looks after it
         """
         with self._lock:
             runner = self._running.get(migration_id)
@@ -191,6 +196,8 @@ class Executor:
             runner = self._running.get(wish.migration_id)
             known = self._memory.entry(wish.migration_id)
         if runner is not None:
+            if not runner.attended:
+                self._search.settle(wish)
             runner.settle(wish.completed, wish.reason)
             return runner.state
         if known is None:
@@ -242,7 +249,7 @@ class Executor:
         except errors.StoreError as error:
             # A full disk keeps nobody from looking after an instance.
             LOG.warning('The journal keeps what is old: %s', error)
-        for left in adoption.unfinished(self._memory):
+        for left in adoption.unfinished(self._memory, self._host):
             self._take_up(left)
         self._search.start()
 
@@ -250,7 +257,26 @@ class Executor:
         """Find out what became of a migration, and go on with it."""
         wanted = left.wanted
         self._on_asked(wanted.instance)
-        reserved = None
+        trouble = left.trouble or self._adopt(left)
+        if trouble:
+            LOG.error(
+                'Migration %s is not looked after: %s',
+                wanted.migration_id,
+                trouble,
+            )
+            alone = unattended.Unattended(
+                wanted,
+                trouble,
+                self._note_outcome,
+                steady.SteadyClock(),
+                left.known,
+            )
+            self._keep(dataclasses.replace(left, told_unknown=True), alone)
+            alone.start()
+
+    def _adopt(self, left: adoption.Left) -> str:
+        """Look after a migration; return why not, empty where that is done."""
+        wanted, reserved = left.wanted, None
         if self._reserver is not None and left.owned:
             reserved = self._reserver.adopt(
                 wanted, lambda: self._hypervisor.view(wanted.instance)
@@ -264,20 +290,28 @@ class Executor:
                 reservation=reserved,
                 on_seen=self._journal.remember,
             )
-        except errors.KVMBalancerError as error:
+        except Exception as error:
             if reserved is not None:
                 reserved.leave()
-            LOG.error(
-                'Migration %s cannot be looked after: %s',
-                wanted.migration_id,
-                error,
-            )
-            return
-        with self._lock:
-            self._running[wanted.migration_id] = runner
-            if left.told_unknown:
-                self._unknown.add(wanted.migration_id)
+            if isinstance(error, errors.KVMBalancerError):
+                return str(error)
+            # A plugin that breaks keeps nobody from the other migrations.
+            LOG.exception('Nothing can look after %s', wanted.migration_id)
+            return f'{type(error).__name__}: {error}'
+        self._keep(left, runner)
         runner.adopt(left.owned, left.told_unknown, left.known)
+        return ''
+
+    def _keep(self, left: adoption.Left, runner: _Runner) -> None:
+        """Have one be found, in place of who told that nobody looks."""
+        name = left.wanted.migration_id
+        with self._lock:
+            before = self._running.get(name)
+            self._running[name] = runner
+            if left.told_unknown:
+                self._unknown.add(name)
+        if before is not None:
+            before.leave()
 
     def stop(self) -> None:
         """Let go; a migration under way goes on without us.

@@ -20,6 +20,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
 from kvm_balancer.service import reserved
+from kvm_balancer.service import unattended
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import steady
 
@@ -89,6 +90,8 @@ class MigrationRunner:
             queue.SimpleQueue()
         )
         self._ended = threading.Event()
+        #: takes the place of the machine where that, or this, has broken
+        self._unattended: unattended.Unattended | None = None
         self._carrier = hypervisor.carrier(
             life.request, self._events.put, self._clock
         )
@@ -101,12 +104,17 @@ class MigrationRunner:
     @property
     def state(self) -> str:
         """Where the migration stands now."""
-        return str(self._life.state)
+        return (self._unattended or self._life).state
 
     @property
     def known(self) -> knowledge.Knowledge:
         """What whoever takes it up after a crash has to know."""
-        return self._life.known
+        return (self._unattended or self._life).known
+
+    @property
+    def attended(self) -> bool:
+        """False where nothing looks at the ends of it any more."""
+        return self._unattended is None
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
@@ -130,7 +138,12 @@ class MigrationRunner:
         )
 
     def cancel(self, cause: str) -> None:
-        """Ask for the end of the migration; its outcome says what came."""
+        """Ask for the end of the migration; its outcome says what came.
+
+        :raises MigrationError: when nobody looks after it any more
+        """
+        if self._unattended is not None:
+            self._unattended.cancel(cause)
         self._events.put(events.CancelAsked(at=self._clock(), cause=cause))
 
     def settle(self, completed: bool, cause: str) -> None:
@@ -140,7 +153,7 @@ class MigrationRunner:
         :raises MigrationError: when more is known than that, with what
         """
         objection = self._life.objection(completed)
-        if objection:
+        if objection and self.attended:
             raise errors.MigrationError(
                 f'migration {self.request.migration_id} is not settled by '
                 f'hand: {objection}'
@@ -182,16 +195,31 @@ class MigrationRunner:
                     return
                 self._tell_again()
                 self._carry_out(self._step(event))
-        except Exception:
+        except Exception as error:
             LOG.exception(
-                'Migration %s is not looked after any more; the next run of '
-                'this executor looks at both of its ends',
+                'Migration %s is not looked after any more',
                 self.request.migration_id,
             )
+            self._stand_by(f'{type(error).__name__}: {error}')
         finally:
             self._reservation.leave()
             self._carrier.close()
             self._ended.set()
+
+    def _stand_by(self, error: str) -> None:
+        """Tell that it is unknown, and wait for a person's word on it."""
+        self._unattended = unattended.Unattended(
+            self.request,
+            f'a defect, of which the log says more ({error})',
+            self._on_outcome,
+            self._clock,
+            self._life.known,
+            self._events,
+        )
+        self._unattended.run()
+        if self._unattended.settled:
+            self._perform(instructions.Unmark())
+            self._try(instructions.Release(), self._reservation.release)
 
     def _set_out(
         self, beginning: Beginning

@@ -80,10 +80,13 @@ def dispatched(wanted: request.Request, at: float) -> tables.Migration:
 
 
 def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
-    """Put into a row how its migration ended."""
-    row.instance = ended.instance
+    """Put into a row how its migration ended.
+
+    Who cannot read what was asked for names less than the row does.
+    """
+    row.instance = ended.instance or row.instance or ''
     row.source = ended.source
-    row.destination = ended.destination
+    row.destination = ended.destination or row.destination or ''
     row.state = states.State(ended.outcome.value).value
     row.accepted_at = ended.accepted_at
     row.ended_at = ended.ended_at

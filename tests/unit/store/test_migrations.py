@@ -149,6 +149,20 @@ class MigrationsTest(base.StoreCase):
             ('unknown', 'anew'), (found.state, found.story[-1].text)
         )
 
+    def test_what_an_outcome_does_not_name_stays_as_it_was_asked_for(self):
+        wanted = base.make_request()
+        self.migrations.record_dispatch(wanted, 1001.25, 1)
+        self.migrations.record_outcome(
+            base.make_outcome(
+                outcome=KINDS.UNKNOWN, instance='', destination=''
+            )
+        )
+        found = self.migrations.get(base.MIGRATION)
+        self.assertEqual(
+            (wanted.instance, wanted.destination),
+            (found.instance, found.destination),
+        )
+
     def test_an_outcome_that_was_never_asked_for_here_is_kept(self):
         self.assertTrue(self.migrations.record_outcome(base.make_outcome()))
         found = self.migrations.get(base.MIGRATION)
