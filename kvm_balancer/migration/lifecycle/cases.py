@@ -34,7 +34,8 @@ _SOON = 6
 #: what it wrote since.
 _LATEST_THERE = (
     'where its disks were copied, those on the destination are the latest:'
-    " keep them, and never start it from the source's"
+    ' keep them and its definition there, and never start it from the'
+    " source's"
 )
 #: And where that is not known.
 _LATEST_WHERE_IT_RAN = (

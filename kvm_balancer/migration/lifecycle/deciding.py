@@ -200,7 +200,11 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
             arbiter.STOPPED_TWICE.reason,
         )
     if done is _Action.DESTROY_DESTINATION:
-        after.unwatched = False
+        if after.seen is not None and (
+            after.seen[1] is events.EndState.PAUSED_MIGRATION
+        ):
+            # It waited to be started; a definition alone may have run.
+            after.unwatched = False
         after.destination_seen_at = event.at
     _make_haste(life)
     return _look_again(life)

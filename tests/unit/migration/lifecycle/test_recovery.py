@@ -415,6 +415,15 @@ class MendTest(unittest.TestCase):
         life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT)
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
 
+    def test_a_definition_that_was_removed_may_have_run(self):
+        """The destination has it before it lets the guest run."""
+        life = adopted()
+        life, _ = self.mend(End.RUNNING, End.SHUT_OFF, life)
+        life.tell(events.Mended, text='removed')
+        life.ends_until('Conclude', End.RUNNING, End.ABSENT)
+        self.assertEqual([Kind.FAILED], told(life))
+        self.assertIn('out of sight', life.machine.outcome.reason)
+
     def test_what_an_earlier_run_saw_is_not_forgotten(self):
         life = lives.Life()
         life.copying()
