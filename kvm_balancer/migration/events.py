@@ -38,6 +38,7 @@ class End:
     :ivar job_active: a migration job still holds the instance there
     :ivar detail: the hypervisor's own words
     :ivar migrated: it is shut off because all of it went elsewhere
+    :ivar unstarted: it is shut off because it could not be started
     :ivar trouble: what has paused it, where nobody wanted that
     """
 
@@ -46,6 +47,7 @@ class End:
     detail: str = ''
     migrated: bool = False
     trouble: str = ''
+    unstarted: bool = False
 
 
 class Verdict(enum.StrEnum):

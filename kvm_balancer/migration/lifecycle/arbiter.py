@@ -165,6 +165,8 @@ def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
             return _Case.ENDED_UNWATCHED.value
         case _K.value if known.switched and not known.watched:
             return _Case.KEPT_UNWATCHED.value
+        case _F.value if known.switched and not known.watched:
+            return _Case.LEFT_AHEAD_UNWATCHED.value
         case _:
             return verdict
 

@@ -170,6 +170,17 @@ class Case(enum.Enum):
         'see whose the definition on the destination is, and never start it'
         ' there',
     )
+    LEFT_AHEAD_UNWATCHED = _Verdict(
+        _UNKNOWN,
+        _Action.CALL_A_PERSON,
+        _SOON,
+        'the instance is on the source, and its definition is left on the'
+        ' destination, which was out of sight meanwhile: libvirt makes that'
+        ' when it starts the instance there, so it may have run on both, or'
+        ' gone back in time',
+        'check its disks, decide what is the last of them, and settle it by'
+        ' hand; leave alone until then what the destination has of it',
+    )
     REMNANT = _Verdict(
         _UNKNOWN,
         _Action.DESTROY_DESTINATION,

@@ -47,8 +47,9 @@ def _take_sight(life: course.Course, event: events.EndsSeen) -> None:
     waited = events.EndState.PAUSED_MIGRATION
     stopped_at, looked_at = life.switched_at, after.destination_seen_at
     after.destination_seen_at = event.at
-    if there is waited:
+    if there is waited or event.destination.unstarted:
         # It waits to be started for the first time; or to go on from there.
+        # Or it could not be.
         after.unwatched &= after.ran_there
     elif looked_at is None or (stopped_at or looked_at) > looked_at:
         after.unwatched |= (

@@ -65,6 +65,12 @@ _MIGRATED = (
     libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED,
 )
 
+#: Of one that came in: its guest was never let run there.
+_UNSTARTED = (
+    libvirt.VIR_DOMAIN_SHUTOFF,
+    libvirt.VIR_DOMAIN_SHUTOFF_FAILED,
+)
+
 _INACTIVE = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
 
 #: What libvirt answers when it is asked for the statistics of a job that
@@ -91,6 +97,7 @@ def read_end(domain: connection.Handle) -> events.End:
         detail=_detail(state, reason),
         migrated=(state, reason) == _MIGRATED,
         trouble=_trouble(state, reason),
+        unstarted=(state, reason) == _UNSTARTED,
     )
 
 

@@ -290,6 +290,18 @@ class TestAllPairs(unittest.TestCase):
                 verdict = judge(source, S.ABSENT, **known)
                 self.assertEqual('', verdict.advice)
 
+    def test_a_definition_that_came_out_of_sight_is_no_remnant(self):
+        for source in (S.RUNNING, S.PAUSED):
+            verdict = judge(source, S.SHUT_OFF, watched=False)
+            self.assertEqual(
+                (Kind.UNKNOWN, A.CALL_A_PERSON),
+                (verdict.outcome, verdict.action),
+            )
+            self.assertIn('may have run on both', verdict.reason)
+            for known in ({}, {'switched': False, 'watched': False}):
+                verdict = judge(source, S.SHUT_OFF, **known)
+                self.assertEqual(A.DESTROY_DESTINATION, verdict.action)
+
     def test_a_copy_that_is_to_go_on_from_there_is_left_alone(self):
         for source in (S.PAUSED_MIGRATION, S.SHUT_OFF, S.ABSENT):
             for across in (False, True):

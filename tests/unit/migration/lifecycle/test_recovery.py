@@ -234,12 +234,6 @@ class MendTest(unittest.TestCase):
                 Kind.FAILED,
             ),
             (
-                (End.RUNNING, End.SHUT_OFF),
-                Action.DESTROY_DESTINATION,
-                (End.RUNNING, End.ABSENT),
-                Kind.FAILED,
-            ),
-            (
                 (End.SHUT_OFF, End.RUNNING),
                 Action.DESTROY_SOURCE,
                 (End.ABSENT, End.RUNNING),
@@ -254,6 +248,40 @@ class MendTest(unittest.TestCase):
                 life.ends(*after)
                 self.assertEqual([kind], told(life))
                 self.assertIn('it was done', life.machine.outcome.reason)
+
+    def test_a_definition_that_the_destination_never_started_is_removed(self):
+        life = lives.Life()
+        life.copying()
+        life.returned('the destination was lost')
+        refused = lives.Life()
+        refused.copying()
+        refused.tell(events.SourceStopped)
+        refused.returned('no space left on device', after=5.0)
+        refused.tell(
+            events.EndsSeen,
+            source=events.End(End.RUNNING),
+            destination=events.End(End.SHUT_OFF, unstarted=True),
+        )
+        for one in (life, refused):
+            one, action = self.mend(End.RUNNING, End.SHUT_OFF, one)
+            self.assertEqual(Action.DESTROY_DESTINATION, action)
+            one.tell(events.Mended, text='it was removed')
+            one.ends(End.RUNNING, End.ABSENT)
+            self.assertEqual([Kind.FAILED], told(one))
+
+    def test_a_definition_that_it_may_have_started_is_left_to_a_person(self):
+        """libvirt lets the source run again when the destination is lost."""
+        lost = lives.Life()
+        lost.copying()
+        lost.tell(events.SourceStopped)
+        lost.returned('lost', after=5.0)
+        lost.ends(End.RUNNING, End.UNREACHABLE)
+        for life in (lost, adopted()):
+            for _ in range(60):
+                life.ends(End.RUNNING, End.SHUT_OFF)
+            self.assertNotIn('Mend', life.names)
+            self.assertEqual([Kind.UNKNOWN], told(life))
+            self.assertIn('may have run on both', life.machine.outcome.reason)
 
     def test_what_is_mended_is_held_by_no_job_that_was_not_seen(self):
         for had_job in (False, True):
@@ -414,15 +442,6 @@ class MendTest(unittest.TestCase):
         life.tell(events.Mended, after=30.0, text='removed')
         life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT)
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
-
-    def test_a_definition_that_was_removed_may_have_run(self):
-        """The destination has it before it lets the guest run."""
-        life = adopted()
-        life, _ = self.mend(End.RUNNING, End.SHUT_OFF, life)
-        life.tell(events.Mended, text='removed')
-        life.ends_until('Conclude', End.RUNNING, End.ABSENT)
-        self.assertEqual([Kind.FAILED], told(life))
-        self.assertIn('out of sight', life.machine.outcome.reason)
 
     def test_what_an_earlier_run_saw_is_not_forgotten(self):
         life = lives.Life()

@@ -10,6 +10,14 @@ from kvm_balancer.virt.libvirt import failures
 _State = events.EndState
 
 
+class Domain:
+    def __init__(self, *state):
+        self.state = lambda: state
+
+    def jobInfo(self):
+        return [libvirt.VIR_DOMAIN_JOB_NONE]
+
+
 class EndStateTest(unittest.TestCase):
     def test_libvirts_states_and_reasons_in_our_words(self):
         cases = (
@@ -33,14 +41,17 @@ class EndStateTest(unittest.TestCase):
             with self.subTest(state=state, reason=reason):
                 self.assertEqual(expected, ends.end_state(state, reason))
 
+    def test_what_could_not_be_started_has_not_run(self):
+        for reason, expected in (
+            (libvirt.VIR_DOMAIN_SHUTOFF_FAILED, True),
+            # as it is after libvirtd was started anew
+            (libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, False),
+            (libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, False),
+        ):
+            end = ends.read_end(Domain(libvirt.VIR_DOMAIN_SHUTOFF, reason))
+            self.assertEqual(expected, end.unstarted, reason)
+
     def test_what_paused_a_guest_that_nobody_wanted_paused(self):
-        class Domain:
-            def __init__(self, *state):
-                self.state = lambda: state
-
-            def jobInfo(self):
-                return [libvirt.VIR_DOMAIN_JOB_NONE]
-
         for state, expected in (
             ((3, libvirt.VIR_DOMAIN_PAUSED_IOERROR), ends.IO_ERROR),
             ((3, libvirt.VIR_DOMAIN_PAUSED_WATCHDOG), 'its watchdog'),
