@@ -97,6 +97,18 @@ Commands carry the id of their migration: asking twice starts it once.
 """,
     ),
     cfg.FloatOpt(
+        'command_lost_seconds',
+        default=300.0,
+        min=1.0,
+        help="""
+Seconds for which the executor of a migration is asked in vain until it is
+recorded that nobody knows how the migration ended, and the plan goes on
+without it. What the executor tells when it is back takes the place of that.
+Lowered, a host that boots again may be called lost; raised, a person learns
+later that one is. Related: ``command_retry_seconds``.
+""",
+    ),
+    cfg.FloatOpt(
         'rpc_timeout_seconds',
         default=10.0,
         min=0.5,

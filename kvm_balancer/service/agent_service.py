@@ -263,6 +263,7 @@ def _dispatch_params(
         migration=rules,
         max_migrations=conf.agent.max_migrations,
         patience=commands.Params(
-            retry_seconds=conf.agent.command_retry_seconds
+            retry_seconds=conf.agent.command_retry_seconds,
+            lost_seconds=conf.agent.command_lost_seconds,
         ),
     )
