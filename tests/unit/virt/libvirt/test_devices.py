@@ -106,6 +106,11 @@ class NameTest(unittest.TestCase):
             (f'mapper/{_NAA}p1', True),
             ('mapper/mpatha', False),
             ('disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi0', False),
+            # names of vendors' own making, also where they look like others
+            ('disk/by-id/scsi-0600140507adf2e1a', False),
+            ('disk/by-id/scsi-1600140507adf2e1a', False),
+            ('disk/by-id/dm-uuid-mpath-1600140507adf2e1a', False),
+            ('mapper/1600140507adf2e1a', False),
             ('disk/by-id/wwn-0x5000', False),
             ('disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.x-lun-1', False),
             ('vg/web', False),
@@ -133,6 +138,8 @@ class CheckTest(unittest.TestCase):
             ('', _LV, failed),
             # what libvirt takes for a key where it knows none
             (_PATH, _PATH, failed),
+            # and a name of a vendor's own making
+            ('1600140507adf2e1a', '1600140507adf2e1a', failed),
         ):
             with self.subTest(mark=mark, other=other):
                 self.assertEqual(expected, self.verdict(mark, other))
@@ -186,3 +193,16 @@ class VolumeTest(unittest.TestCase):
             self.assertEqual(
                 events.Verdict.FAILED, found['block devices'].verdict
             )
+
+    def test_pools_of_one_name_that_serve_other_images_do_not_agree(self):
+        served = libvirt.VIR_STORAGE_VOL_NETWORK
+        ours = _Volume('rbd/web', 'rbd/web', served)
+        for theirs in (
+            _Volume('ssd/web', 'ssd/web', served),
+            _Volume('rbd/web', 'rbd/web', libvirt.VIR_STORAGE_VOL_FILE),
+        ):
+            with self.subTest(theirs=theirs):
+                found = _checks(self.disk, _Host(ours), _Host(theirs))
+                self.assertEqual(
+                    events.Verdict.FAILED, found['block devices'].verdict
+                )

@@ -218,6 +218,15 @@ class LayerTest(unittest.TestCase):
         found = self.survey(dataclasses.replace(over, backing=device))
         self.assertEqual(_FAILED, found['block devices'])
 
+    def test_a_layer_of_a_kind_that_is_not_known_is_never_passed(self):
+        for kind in ('volume', 'nvme', 'dir', 'vhostuser', ''):
+            layer = documents.Backing(kind, 'debian', 'raw')
+            over = documents.Backing('network', 'pool/top', 'qcow2', layer)
+            for trust, expected in ((False, _FAILED), (True, _UNKNOWN)):
+                with self.subTest(kind=kind, trust=trust):
+                    found = self.verdict(over, trust=trust)
+                    self.assertEqual(expected, found)
+
     def test_a_layer_on_a_shared_file_system_is_as_a_disk_there(self):
         served = documents.Backing('file', '/srv/debian.img', 'raw')
         found = self.verdict(served, mounts=_SHARED_MOUNTS)
