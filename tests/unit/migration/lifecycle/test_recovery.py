@@ -123,6 +123,15 @@ class FollowTest(unittest.TestCase):
             self.assertEqual('Abort', done)
             self.assertAlmostEqual(100.0, at, delta=2.0)
 
+    def test_where_disks_were_copied_it_counts_from_when_it_is_followed(self):
+        """How long they took nobody knows, and they have their own limit."""
+        for policy in (adaptive.Adaptive, vdsm.Vdsm, nova.Nova):
+            at, done = self.follow(
+                policy(), 180.0, time_limit_seconds=100.0, copy_storage=True
+            )
+            self.assertEqual('Abort', done)
+            self.assertAlmostEqual(180.0, at, delta=2.0)
+
     def test_time_that_is_over_ends_it_by_the_means_that_are_allowed(self):
         for ticks in (False, True):
             at, done = self.follow(
@@ -360,6 +369,37 @@ class MendTest(unittest.TestCase):
             self.assertNotIn('Mend', life.names)
             self.assertEqual([Kind.UNKNOWN], told(life))
             self.assertIn('out of sight', life.machine.outcome.reason)
+
+    def test_a_stopped_source_stays_so_where_the_other_fell_silent(self):
+        """Whatever was seen there right after the stop."""
+        for first in (End.PAUSED_MIGRATION, End.ABSENT, End.SHUT_OFF):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.SourceStopped)
+            life.returned('lost', after=0.1)
+            life.ends(End.PAUSED_MIGRATION, first, after=0.1)
+            for _ in range(5):
+                life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE, after=1.0)
+            for _ in range(60):
+                life.ends(End.PAUSED_MIGRATION, End.ABSENT)
+            with self.subTest(first):
+                self.assertNotIn('Mend', life.names)
+                self.assertEqual([Kind.UNKNOWN], told(life))
+                self.assertIn('out of sight', life.machine.outcome.reason)
+
+    def test_what_was_seen_before_the_stop_says_nothing_of_after_it(self):
+        life = adopted()
+        life.ends(End.RUNNING, End.PAUSED_MIGRATION, job_active=True)
+        life.tell(events.Progressed, statistics=lives.seen())
+        life.tell(events.SourceStopped)
+        life.returned('lost', after=0.1)
+        late = sighting.WATCHED_SECONDS + 1.0
+        self.assertLess(late + 2.1, sighting.AWAITED_SECONDS)
+        for _ in range(60):
+            life.ends(End.PAUSED_MIGRATION, End.ABSENT, after=late)
+        self.assertNotIn('Mend', life.names)
+        self.assertEqual([Kind.UNKNOWN], told(life))
+        self.assertIn('out of sight', life.machine.outcome.reason)
 
     def test_a_stopped_source_goes_on_where_the_other_waits_however_late(self):
         life = lives.Life()
