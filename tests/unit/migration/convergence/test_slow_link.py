@@ -301,8 +301,15 @@ class TestFamiliar(unittest.TestCase):
 
     @hypothesis.given(st.sampled_from(_FAMILIAR), st.integers(2, 8))
     def test_one_that_is_shared_or_limited_has_no_fault(self, make, streams):
-        copy = self.begin(make)
-        copy.policy.link_shared(streams, copy.stream.at)
-        copy.policy.bandwidth_limited(100 // streams, copy.stream.at)
-        copy.flow(30.0, 100.0 / streams, 2.0)
-        self.assertIsInstance(copy.decision, contract.StartPostCopy)
+        def share(copy):
+            copy.policy.link_shared(streams, copy.stream.at)
+
+        def limit(copy):
+            copy.policy.bandwidth_limited(100 // streams, copy.stream.at)
+
+        for told in ((share, limit), (share,), (limit,)):
+            copy = self.begin(make)
+            for tell in told:
+                tell(copy)
+            copy.flow(30.0, 100.0 / streams, 2.0)
+            self.assertIsInstance(copy.decision, contract.StartPostCopy)
