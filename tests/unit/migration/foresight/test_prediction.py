@@ -79,6 +79,16 @@ class TestByHand(unittest.TestCase):
                 expected, predict(80.0, 1000.0, options).mode, patience
             )
 
+    def test_post_copy_is_not_begun_to_save_less_than_a_second(self):
+        """Short passes take a share longer, and yet hardly any time."""
+        for memory_mib in (200.0, 250.0):
+            found = columns([(memory_mib, 120.0, 100.0, 60.0, 0.0)], HYBRID)
+            self.assertTrue(found.converges[0])
+            self.assertFalse(found.post_copy[0])
+            # and more than patience grants for the hybrid
+            granted = prediction.NEARLY * (memory_mib + 60.0)
+            self.assertGreater(found.mib[0], granted)
+
     def test_cold_memory_is_left_once_more_by_a_long_pass(self):
         found = predict(30.0, 20.0, cold=10.0)
         left = 20.0 + 980.0 * -np.expm1(-100.0 / 980.0)
