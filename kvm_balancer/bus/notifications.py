@@ -6,13 +6,17 @@ the outcome stays in the sender's outbox. The reader acknowledges a message
 after it was taken; what could not be taken comes again, after a pause.
 
 Anyone else may read outcomes as well, with a pool (a queue) of its own: the
-queue without a pool is the agent's, and needs a reader.
+queue without a pool is the agent's, and needs a reader. The agent tells those
+that no executor does: of commands that were refused or never taken on, of
+executors that are silent, what a person settled without one, and what goes
+through Nova.
 """
 
 import collections.abc
 import datetime
 import functools
 import logging
+import re
 import threading
 from typing import Any
 import uuid
@@ -33,6 +37,10 @@ LOG = logging.getLogger(__name__)
 OUTCOME_TOPIC = 'kvm_balancer.outcomes'
 OUTCOME_EVENT = 'migration.outcome'
 _PRIORITY = 'info'
+
+#: Who publishes.
+_AGENT = 'agent'
+_EXECUTOR = 'executor.'
 
 #: The outbox tries again; here, only a connection gone stale is replaced.
 _RETRIES = 1
@@ -80,12 +88,12 @@ class ConfirmedDriver(notify.Driver):  # type: ignore[misc]
 class OutcomePublisher:
     """Sends outcomes, and knows that they arrived.
 
-    :param host: name of the host whose executor speaks
+    :param host: name of the host whose executor speaks; None for the agent
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, host: str) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, host: str | None = None) -> None:
         self._conf = conf
-        self._who = f'executor.{host}'
+        self._who = _AGENT if host is None else f'{_EXECUTOR}{host}'
         self._transport = transport.notification(conf)
         self._driver = ConfirmedDriver(
             self._transport.conf, [OUTCOME_TOPIC], self._transport
@@ -130,7 +138,17 @@ Take = collections.abc.Callable[[dict[str, Any]], None]
 class _Endpoint:
     """What oslo.messaging hands notifications to."""
 
-    def __init__(self, take: Take, stop: threading.Event) -> None:
+    def __init__(
+        self, take: Take, stop: threading.Event, of_executors: bool
+    ) -> None:
+        #: what oslo.messaging acknowledges unread where it does not match
+        self.filter_rule = (
+            oslo_messaging.NotificationFilter(
+                publisher_id=f'^{re.escape(_EXECUTOR)}'
+            )
+            if of_executors
+            else None
+        )
         self._take = take
         self._stop = stop
         self._pauses = retries.Pauses()
@@ -188,7 +206,8 @@ class OutcomeListener:
     :param take: stores a payload, and returns only when it is stored; may
         get the same outcome twice. DocumentError drops the message, any
         other error makes it come again after a pause.
-    :param pool: name of a queue of one's own; None for the agent's
+    :param pool: name of a queue of one's own, in which is what the agent
+        tells as well; None for the agent's
     """
 
     def __init__(
@@ -205,7 +224,8 @@ class OutcomeListener:
                     topic=OUTCOME_TOPIC, exchange=conf.control_exchange
                 )
             ],
-            [_Endpoint(take, self._stop)],
+            # What the agent tells it has kept before.
+            [_Endpoint(take, self._stop, of_executors=pool is None)],
             allow_requeue=True,
             pool=pool,
         )

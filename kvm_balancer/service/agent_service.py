@@ -30,6 +30,7 @@ from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import cloud_service
 from kvm_balancer.service import commands
 from kvm_balancer.service import convergence
+from kvm_balancer.service import courier
 from kvm_balancer.service import dispatcher
 from kvm_balancer.service import drain_api
 from kvm_balancer.service import drains
@@ -39,12 +40,16 @@ from kvm_balancer.service import plugins
 from kvm_balancer.service import recovery
 from kvm_balancer.service import restraint
 from kvm_balancer.service import watch
+from kvm_balancer.store import outbox
 from kvm_balancer.store import store as stores
 
 LOG = logging.getLogger(__name__)
 
 #: Name under which the agent answers questions.
 SERVER = 'agent'
+
+#: Pause before an outcome is told again that the broker did not take.
+_TELL_AGAIN_SECONDS = 5.0
 
 
 class AgentService:
@@ -65,12 +70,16 @@ class AgentService:
             for policy in plugins.load_assigned(conf, assigned)
         ]
         self.store = stores.Store(conf)
+        self._outcomes = notifications.OutcomePublisher(conf)
+        self._courier = courier.Courier(
+            self.store.announcements, self._announce, _TELL_AGAIN_SECONDS
+        )
         self._executors = executor_client.ExecutorClient(
             conf, conf.agent.rpc_timeout_seconds
         )
         self.cloud = cloud_service.make(
             conf,
-            self._conclude,
+            lambda ended: self._conclude(ended, announce=True),
             self._note_progress,
             self._executors.observe,
         )
@@ -102,6 +111,7 @@ class AgentService:
             _dispatch_params(conf, rules),
             restraint=restraint.read(conf),
             owner_of=self._paths.owner_of,
+            on_announcement=self._courier.wake,
         )
         self.drains = drains.Drains(
             self.store.drains,
@@ -162,6 +172,7 @@ class AgentService:
         for thread in self._reading:
             thread.start()
         self._listener.start()
+        self._courier.start()
         self._server.start()
         self.agent.start()
         self._announcer.start()
@@ -178,6 +189,8 @@ class AgentService:
             self.cloud.stop()
         self._server.stop()
         self._listener.stop()
+        self._courier.stop()
+        self._outcomes.close()
         for thread in self._reading:
             if thread.is_alive():
                 thread.join()
@@ -221,10 +234,15 @@ class AgentService:
         """Keep an outcome; whatever is raised makes it come again."""
         self._conclude(messages.decode_outcome(payload))
 
-    def _conclude(self, ended: outcome.Outcome) -> None:
+    def _announce(self, message: outbox.Message) -> None:
+        self._outcomes.publish(msgspec.json.decode(message.payload))
+
+    def _conclude(
+        self, ended: outcome.Outcome, announce: bool = False
+    ) -> None:
         # First: who finds its slot free has to know where it failed.
         self.drains.note_outcome(ended)
-        self.dispatcher.note_outcome(ended)
+        self.dispatcher.note_outcome(ended, announce)
         self.agent.wake()
 
     def _missing(self) -> cloud_samples.Missing:

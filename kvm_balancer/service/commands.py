@@ -37,8 +37,9 @@ class Executors(Protocol):
     def state(self, host: str, migration_id: str) -> str: ...
 
 
-#: Keeps the end of a migration; raises StoreError when it could not.
-Conclude = collections.abc.Callable[[outcome.Outcome], None]
+#: Keeps the end of a migration, and says whether it is to be announced, as no
+#: executor does; raises StoreError when it could not.
+Conclude = collections.abc.Callable[[outcome.Outcome, bool], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -287,6 +288,8 @@ class Commands:
             flight.wanted,
             outcome.OutcomeKind(flight.state),
             'its executor says so; the record of it never came',
+            # Whoever else listens had it from there.
+            announce=False,
         )
 
     def _end(
@@ -294,6 +297,12 @@ class Commands:
         wanted: request.Request,
         kind: outcome.OutcomeKind,
         reason: str,
+        announce: bool = True,
     ) -> None:
-        """Record a migration whose outcome no executor will ever tell."""
-        self._conclude(hearsay.outcome_of(wanted, kind, reason, self._clock()))
+        """Record a migration whose outcome no executor will ever tell here.
+
+        :param announce: nor anywhere else
+        """
+        self._conclude(
+            hearsay.outcome_of(wanted, kind, reason, self._clock()), announce
+        )

@@ -1,4 +1,4 @@
-"""Carries messages from the executor's outbox to the broker.
+"""Carries messages from an outbox to the broker: executor's, or agent's.
 
 A message leaves the outbox when the broker has confirmed it and not before.
 As long as it does not, everything waits here, in order, and is offered again
@@ -8,12 +8,21 @@ outbox is not sent again.
 
 import collections.abc
 import logging
+from typing import Protocol
 
 from kvm_balancer import errors
 from kvm_balancer.service import background
 from kvm_balancer.store import outbox
 
 LOG = logging.getLogger(__name__)
+
+
+class Waiting(Protocol):
+    """Where messages wait; each method may raise StoreError."""
+
+    def pending(self) -> list[outbox.Message]: ...
+    def done(self, message_id: int) -> None: ...
+
 
 #: Sends one message; returns when the broker has it, else raises BusError.
 Send = collections.abc.Callable[[outbox.Message], None]
@@ -26,7 +35,7 @@ class Courier:
     """
 
     def __init__(
-        self, memory: outbox.Outbox, send: Send, retry_seconds: float
+        self, memory: Waiting, send: Send, retry_seconds: float
     ) -> None:
         self._memory = memory
         self._send = send

@@ -71,6 +71,7 @@ class Dispatcher:
 
     :param filters: held against every move again when its turn comes
     :param restraint: likewise
+    :param on_announcement: called when there is an outcome to be told
     """
 
     def __init__(
@@ -84,11 +85,13 @@ class Dispatcher:
         clock: collections.abc.Callable[[], float] = time.time,
         restraint: restraints.Restraint | None = None,
         owner_of: OwnerOf = lambda instance: 'balancer',
+        on_announcement: collections.abc.Callable[[], None] = lambda: None,
     ) -> None:
         self.memory = remembering.SharedMemory(
             memory.Memory(cooldowns), store.memories
         )
         self._owner_of = owner_of
+        self._on_announcement = on_announcement
         self.restraint = restraint or restraints.Restraint()
         self._store = store
         self._cooldowns = cooldowns
@@ -195,9 +198,12 @@ class Dispatcher:
                 decided,
             )
 
-    def note_outcome(self, ended: outcome.Outcome) -> None:
+    def note_outcome(
+        self, ended: outcome.Outcome, announce: bool = False
+    ) -> None:
         """Keep how a migration ended, and let its plan go on.
 
+        :param announce: no executor tells it on the bus
         :raises StoreError: when it could not be kept: it has to be told
             again
         """
@@ -206,7 +212,9 @@ class Dispatcher:
             ended = dataclasses.replace(
                 ended, track=self.flights.track(ended.migration_id)
             )
-        self._store.migrations.record_outcome(ended)
+        self._store.migrations.record_outcome(ended, announce)
+        if announce:
+            self._on_announcement()
         now = self._clock()
         self.memory.ended(ended, now)
         if ended.outcome in _CHANGES:

@@ -10,9 +10,11 @@ import collections.abc
 import dataclasses
 import math
 
+import msgspec
 import sqlalchemy
 from sqlalchemy import orm
 
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.migration.foresight import sharing
@@ -99,10 +101,14 @@ class MigrationStore:
             return True
 
     @db.tried_again
-    def record_outcome(self, ended: outcomes.Outcome) -> bool:
+    def record_outcome(
+        self, ended: outcomes.Outcome, announce: bool = False
+    ) -> bool:
         """Keep how a migration ended, also of one never dispatched here.
 
-        :returns: whether it said anything new
+        :param announce: nobody else tells it: where it says anything new, it
+            waits among the announcements from then on
+        :returns: whether it did
         """
         with self._database.writer() as session:
             row = _locked(session, ended.migration_id)
@@ -116,6 +122,8 @@ class MigrationStore:
                 session.add(row)
             elif not records.is_news(row, ended):
                 return False
+            if announce:
+                session.add(_announcement(ended))
             if row.outcome == _UNKNOWN or len(ended.story) == 1:
                 # Who has one line alone tells for an executor that does not.
                 ended = records.with_story_before(row, ended)
@@ -277,6 +285,13 @@ def _locked(
 ) -> tables.Migration | None:
     """Return a row that no other transaction changes meanwhile."""
     return session.get(tables.Migration, migration_id, with_for_update=True)
+
+
+def _announcement(ended: outcomes.Outcome) -> tables.Announcement:
+    return tables.Announcement(
+        migration_id=ended.migration_id,
+        payload=msgspec.json.encode(messages.encode_outcome(ended)),
+    )
 
 
 def _sharing(

@@ -2,6 +2,7 @@
 
 from oslo_config import cfg
 
+from kvm_balancer.store import announcements
 from kvm_balancer.store import database as db
 from kvm_balancer.store import drains
 from kvm_balancer.store import memories
@@ -28,6 +29,7 @@ class Store:
         self.plans = plans.PlanStore(self._database)
         self.drains = drains.DrainStore(self._database)
         self.migrations = migrations.MigrationStore(self._database)
+        self.announcements = announcements.AnnouncementStore(self._database)
         self.memories = memories.MemoryStore(self._database)
 
     def purge(self, before: float) -> int:

@@ -184,3 +184,13 @@ class Drain(Base):
     begun_at: orm.Mapped[float] = orm.mapped_column(columns.UtcTime)
     # Nova's service was enabled, and was disabled for this
     disabled_in_nova: orm.Mapped[bool]
+
+
+class Announcement(Base):
+    """An outcome that the agent tells, until the broker has it."""
+
+    __tablename__ = 'announcements'
+
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    migration_id: orm.Mapped[str] = orm.mapped_column(types.String(_ID_LENGTH))
+    payload: orm.Mapped[bytes] = orm.mapped_column(columns.LONG_BYTES)

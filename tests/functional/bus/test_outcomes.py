@@ -5,6 +5,7 @@ import signal
 import threading
 
 from kvm_balancer import errors
+from kvm_balancer.bus import notifications
 from tests.functional.bus import base
 
 
@@ -99,6 +100,26 @@ class TestOutcomes(base.BrokerCase):
         self.outcome_publisher().publish({'n': 1})
         for got in (mine, theirs):
             self.assertEqual({'n': 1}, got.get(timeout=base.PATIENCE))
+
+    def test_what_the_agent_tells_is_for_the_others(self):
+        """It leaves the agent's own queue unread."""
+        publisher = notifications.OutcomePublisher(self.conf)
+        self.addCleanup(publisher.close)
+        got, others = queue.Queue(), queue.Queue()
+        self.listen(others.put, pool='accounting')
+        publisher.publish({'migration_id': 'm-1'})
+        self.outcome_publisher().publish({'migration_id': 'm-2'})
+        self.assertEqual(2, self.depth(base.OUTCOMES))
+        listener = self.listen(got.put)
+        self.assertEqual(
+            {'migration_id': 'm-2'}, got.get(timeout=base.PATIENCE)
+        )
+        for name in ('m-1', 'm-2'):
+            self.assertEqual(
+                {'migration_id': name}, others.get(timeout=base.PATIENCE)
+            )
+        listener.stop()
+        self.assertEqual(0, self.depth(base.OUTCOMES))
 
     def test_a_broker_that_dies_is_told_to_the_sender(self):
         """In bounded time, so that the outcome stays in the outbox."""

@@ -81,6 +81,22 @@ class TestInMemory(unittest.TestCase):
         self.addCleanup(listener.stop)
         self.assertEqual({'n': 1}, got.get(timeout=PATIENCE))
 
+    def test_what_the_agent_tells_comes_to_others_and_not_to_itself(self):
+        got, others = queue.Queue(), queue.Queue()
+        for take, pool in ((got.put, None), (others.put, 'others')):
+            listener = notifications.OutcomeListener(self.conf, take, pool)
+            listener.start()
+            self.addCleanup(listener.stop)
+        for number, host in enumerate((None, 'host-1')):
+            publisher = notifications.OutcomePublisher(self.conf, host)
+            self.addCleanup(publisher.close)
+            publisher.publish({'n': number})
+        self.assertEqual(
+            [{'n': 0}, {'n': 1}],
+            [others.get(timeout=PATIENCE) for _ in range(2)],
+        )
+        self.assertEqual({'n': 1}, got.get(timeout=PATIENCE))
+
     def test_of_a_refused_outcome_id_and_reason_are_logged(self):
         """Its story may be long, and is of somebody else's making."""
         publisher = notifications.OutcomePublisher(self.conf, 'host-1')

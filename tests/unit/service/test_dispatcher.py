@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 
+import msgspec
 import numpy as np
 
 from kvm_balancer import errors
@@ -192,6 +193,13 @@ class DispatcherTest(base.StoreCase):
 
     def plan_state(self):
         return self.store.plans.get('plan-1').summary.state
+
+    def announced(self):
+        """Return what the agent is to tell on the bus, as no executor does."""
+        return [
+            messages.decode_outcome(msgspec.json.decode(one.payload)).outcome
+            for one in self.store.announcements.pending()
+        ]
 
     def test_a_command_says_all_that_an_executor_needs(self):
         self.begin(('a', 'hot', 'cold', ()))
@@ -402,6 +410,7 @@ class DispatcherTest(base.StoreCase):
         (record,) = self.store.migrations.latest()
         self.assertEqual('it belongs to Nova', record.reason)
         self.assertTrue(self.dispatcher.idle)
+        self.assertEqual([outcome.OutcomeKind.FAILED], self.announced())
 
     def test_a_command_without_an_answer_is_sent_again_under_its_id(self):
         self.executors.answer = errors.BusError('silence')
@@ -566,6 +575,7 @@ class DispatcherTest(base.StoreCase):
             self.now += 31.0
             self.dispatcher.step(self.fleet)
         self.assertEqual([record], self.store.migrations.latest())
+        self.assertEqual([outcome.OutcomeKind.UNKNOWN], self.announced())
 
     def test_so_it_is_where_the_command_may_have_been_lost(self):
         # the command itself was the first that was in vain
@@ -601,6 +611,8 @@ class DispatcherTest(base.StoreCase):
         self.assertEqual(outcome.OutcomeKind.COMPLETED, record.outcome)
         self.assertIn('unknown', [line.state for line in record.story])
         self.assertEqual([], self.dispatcher.flights.all())
+        # The end is told by the executor, and by nobody else.
+        self.assertEqual([outcome.OutcomeKind.UNKNOWN], self.announced())
 
     def test_a_person_settles_it_while_its_executor_is_silent(self):
         wanted = self.silent()
@@ -615,6 +627,10 @@ class DispatcherTest(base.StoreCase):
         (record,) = self.store.migrations.latest()
         self.assertEqual('settled by hand: ann: she saw', record.reason)
         self.assertEqual([], self.dispatcher.flights.all())
+        # Once, however often it is settled so.
+        self.settle(wanted, True)
+        kinds = outcome.OutcomeKind
+        self.assertEqual([kinds.UNKNOWN, kinds.COMPLETED], self.announced())
         # that of the source is back after all: it is over all the same
         self.tell(wanted, outcome.OutcomeKind.FAILED, 'it never left', 7.0)
         self.assertEqual([record], self.store.migrations.latest())
@@ -669,6 +685,8 @@ class DispatcherTest(base.StoreCase):
         self.dispatcher.step(self.fleet)
         self.assertEqual(['completed'], self.move_states())
         self.assertTrue(self.dispatcher.idle)
+        # Whoever else listens had it from the executor.
+        self.assertEqual([], self.announced())
 
     def test_the_clock_of_an_executor_does_not_make_it_heard_of(self):
         self.begin(('a', 'hot', 'cold', ()))
@@ -807,6 +825,7 @@ class DispatcherTest(base.StoreCase):
             self.dispatcher.commands.cancel(wanted.migration_id, 'I say so'),
         )
         self.assertEqual(['cancelled'], self.move_states())
+        self.assertEqual([outcome.OutcomeKind.CANCELLED], self.announced())
         self.now += 31.0
         self.dispatcher.step(self.fleet)
         self.assertEqual(1, len(self.executors.commands))

@@ -2,7 +2,10 @@
 
 import itertools
 
+import msgspec
+
 from kvm_balancer import errors
+from kvm_balancer.messages import migration as messages
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
 from kvm_balancer.store import store
@@ -148,6 +151,32 @@ class MigrationsTest(base.StoreCase):
         self.assertEqual(
             ('unknown', 'anew'), (found.state, found.story[-1].text)
         )
+
+    def test_what_is_announced_waits_until_the_broker_has_it(self):
+        """Each that is news once, with the outcome that is kept."""
+        waiting = self.store.announcements
+        unknown = base.make_outcome(outcome=KINDS.UNKNOWN, reason='why')
+        ended = base.make_outcome()
+        for one in (unknown, unknown, ended, ended):
+            self.migrations.record_outcome(one, announce=True)
+        self.migrations.record_outcome(
+            base.make_outcome(migration_id=base.PLAN)
+        )
+        told = waiting.pending()
+        self.assertEqual(
+            [unknown, ended],
+            [
+                messages.decode_outcome(msgspec.json.decode(one.payload))
+                for one in told
+            ],
+        )
+        self.assertEqual(
+            [('outcome', base.MIGRATION)] * 2,
+            [(one.kind, one.key) for one in told],
+        )
+        waiting.done(told[0].id)
+        waiting.done(told[0].id)
+        self.assertEqual(told[1:], waiting.pending())
 
     def test_what_an_outcome_does_not_name_stays_as_it_was_asked_for(self):
         wanted = base.make_request()
