@@ -20,6 +20,11 @@ _BEFORE = frozenset(
 _SENT_AFTERWARDS = frozenset({states.State.POST_COPY})
 
 
+#: A first pass that left more than so many times all that was predicted to
+#: follow it shows that the prediction was mistaken.
+_REFUTES = 1.5
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outlook:
     """What is to be expected; None where it is not known.
@@ -116,7 +121,7 @@ class Lookout:
         fits_ms = max(limit_ms, float(self._options.max_downtime_ms))
         if ends == 1 and self._trend.pause_ms > fits_ms:
             # One pass says how much at least the next one leaves.
-            return self._first_pass()
+            return self._second_pass()
         # The limit is raised, where it has to be, to what is allowed.
         for downtime_ms in (limit_ms, float(self._options.max_downtime_ms)):
             seconds = self._trend.seconds_left(downtime_ms)
@@ -146,6 +151,22 @@ class Lookout:
             remaining_seconds=_known(self._time_for(left))
             if left > 0
             else None,
+        )
+
+    def _second_pass(self) -> Outlook:
+        """Trust the prediction as far as the first pass bears it out."""
+        if self._predicted is None:
+            return Outlook()
+        first = self._trend.boundaries[0]
+        expected = self._predicted.mib - first.carried_mib
+        if first.remaining_mib > _REFUTES * expected:
+            return Outlook()
+        ahead = self._first_pass()
+        # what is left is sent in any case
+        least = self._time_for(self._last.remaining_mib)
+        return dataclasses.replace(
+            ahead,
+            remaining_seconds=_known(max(ahead.remaining_seconds or 0, least)),
         )
 
     def _time_for(self, mib: float) -> float:

@@ -53,6 +53,28 @@ class OutlookTest(unittest.TestCase):
         found = ahead.look(S.PRE_COPY, 2.0, 300)
         self.assertEqual(outlook.Outlook(8.0, 120.0), found)
 
+    def test_the_second_pass_believes_a_prediction_that_was_borne_out(self):
+        """Of one that the first pass refutes nothing is left to be told."""
+        for predicted_mib, left, expected in (
+            (2000.0, 600.0, outlook.Outlook(10.0, 120.0)),
+            # never less than what is left takes
+            (1500.0, 600.0, outlook.Outlook(6.0, 120.0)),
+            (1000.0, 600.0, outlook.Outlook()),
+            (1300.0, 900.0, outlook.Outlook()),
+        ):
+            with self.subTest(predicted_mib=predicted_mib, left=left):
+                ahead = lookout(plan.Prediction(30.0, 120.0, predicted_mib))
+                now = seen(total_mib=1000.0, remaining_mib=1000.0)
+                ahead.take(now, 0.0, False)
+                now = seen(
+                    total_mib=1000.0,
+                    remaining_mib=left,
+                    transferred_mib=1000.0,
+                    iteration=2,
+                )
+                ahead.take(now, 10.0, True)
+                self.assertEqual(expected, ahead.look(S.PRE_COPY, 10.0, 300))
+
     def test_the_time_of_the_disks_is_none_of_the_memory_s(self):
         """A copy after its disks is looked ahead in as one without any."""
         found = []
