@@ -295,10 +295,12 @@ def _nothing_gained(life: course.Course) -> str:
     idle = life.disk_gain.idle_seconds
     if options.storage_time_limit_seconds > 0 or idle < granted:
         return ''
+    why = 'nothing goes across, a fault of the network or of the storage'
+    if life.disk_gain.is_outrun:
+        why = 'the guest writes to them as fast as they are copied'
     return (
         f'{life.disk_gain.left_mib:.0f} MiB of the disks were left'
-        f' {idle:.0f} s ago, and no less are now: the guest writes to them as'
-        f' fast as they are copied'
+        f' {idle:.0f} s ago, and no less are now: {why}'
     )
 
 

@@ -269,15 +269,17 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(State.PRE_COPY, life.machine.state)
         self.assertEqual(1, len(life.policy.judged))
 
-    def copy_disks(self, left_mib, seconds, life, every=10.0):
+    def copy_disks(self, left_mib, seconds, life, mib_s=100.0):
         """Look at disks for a while, of which so much is left by then."""
         begun = life.now
         while life.now < begun + seconds and 'Abort' not in life.names:
+            left = left_mib(life.now - begun)
             disks = events.Statistics(
-                disk_total_mib=1e7,
-                disk_remaining_mib=left_mib(life.now - begun),
+                # what is written anew is to be copied once more
+                disk_total_mib=left + mib_s * (life.now - begun),
+                disk_remaining_mib=left,
             )
-            life.tell(events.Progressed, after=every, statistics=disks)
+            life.tell(events.Progressed, after=10.0, statistics=disks)
 
     def test_disks_that_are_written_as_fast_as_copied_are_given_up(self):
         for options, patience in (
@@ -296,12 +298,22 @@ class TestPlainCases(unittest.TestCase):
             life.ends(End.RUNNING, End.ABSENT)
             self.assertIn('as fast as', life.machine.outcome.reason)
 
+    def test_disks_of_which_nothing_goes_across_blame_no_guest(self):
+        life = lives.Life(copy_storage=True)
+        life.checked()
+        self.copy_disks(lambda s: 1e4 - 100.0 * s, 70.0, life)
+        self.copy_disks(lambda _: 3e3, 5000.0, life, mib_s=0.0)
+        life.returned('aborted')
+        life.ends(End.RUNNING, End.ABSENT)
+        self.assertIn('a fault of the', life.machine.outcome.reason)
+
     def test_disks_that_are_copied_slowly_or_have_a_limit_are_not(self):
         for left_mib, options in (
             # one after the other
             (lambda s: 1e4 * min(s, 50.0) - 5.0 * s, {}),
-            # 10 TiB over a gigabit a second
+            # 10 TiB over a gigabit a second, and over far less
             (lambda s: 1e7 - 100.0 * s, {}),
+            (lambda s: 1e7 - 1.0 * s, {}),
             (lambda s: 500.0, {'storage_time_limit_seconds': 9e9}),
         ):
             life = lives.Life(copy_storage=True, **options)
