@@ -22,6 +22,7 @@ from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.options import forgone
 from kvm_balancer.migration.options import wishes
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
@@ -136,6 +137,7 @@ class Errand:
             self._heed_interface(hypervisor, wanted)
             looked = preflight.look(hypervisor, wanted)
             seen = self._guest(hypervisor, view, shown)
+            granted = forgone.settle(merged, looked)
             return (
                 *found,
                 *looked,
@@ -144,12 +146,12 @@ class Errand:
                 preflight.foresee(
                     forecast.predict(
                         seen,
-                        merged,
+                        granted,
                         self._bandwidth_mib_s,
                         self._convergence().manner,
                     ),
                     seen.writes is not None,
-                    self._disks(view, merged),
+                    self._disks(view, granted),
                 ),
             )
         finally:

@@ -64,6 +64,8 @@ class Prediction:
     :ivar disk_mib: of disks that are copied along, at most
     :ivar disk_seconds: that this takes
     :ivar limit_mib_s: of the bandwidth, by its own options; 0 for none
+    :ivar without_post_copy: of one that will end by post-copy, what to expect
+        where that turns out not to be had; None where it is not told
     """
 
     seconds: float
@@ -77,6 +79,7 @@ class Prediction:
     disk_mib: float = 0.0
     disk_seconds: float = 0.0
     limit_mib_s: float = 0.0
+    without_post_copy: 'Prediction | None' = None
 
     @property
     def total_seconds(self) -> float:

@@ -53,25 +53,35 @@ def predict(
         for options, places in _by_profile(
             term.options, both, np.broadcast_to(drained, rows.shape)[both]
         ):
-            group = _predicted(
-                fleet,
-                rows[places],
-                bandwidth[places],
-                options,
-                terms.manner,
-                rates,
+            group = _each(
+                fleet, rows[places], bandwidth[places], options, terms, rates
             )
-            disks = local_disks.copied(
-                fleet, rows[places], bandwidth[places], options
-            )
-            made.update(
-                zip(places.tolist(), disks.added_to(group.rows()), strict=True)
-            )
+            made.update(zip(places.tolist(), group, strict=True))
     found = [made[place] for place in range(len(rows))]
     if corrections is None:
         return found
     ids = [fleet.instances.id[row] for row in rows.tolist()]
     return corrections.correct_all(ids, ends, found, fleet.taken_at)
+
+
+def _each(
+    fleet: columns.Fleet,
+    rows: columns.Ints,
+    bandwidth: columns.Floats,
+    options: request.Options,
+    terms: termed.Terms,
+    rates: tuple[columns.Floats, columns.Floats],
+) -> list[plan.Prediction]:
+    """Predict those that have the same options, with their disks."""
+    disks = local_disks.copied(fleet, rows, bandwidth, options)
+
+    def predicted(granted: request.Options) -> prediction.Rows:
+        found = _predicted(
+            fleet, rows, bandwidth, granted, terms.manner, rates
+        )
+        return disks.added_to(found.rows())
+
+    return prediction.either_way(predicted, options)
 
 
 #: cores that a migration keeps busy, on both of its ends together

@@ -153,10 +153,13 @@ def _fill_prediction(
     row.predicted_disk_seconds = predicted.disk_seconds
     row.predicted_limit_mib_s = predicted.limit_mib_s
     raw = predicted.uncorrected
+    seconds = downtime_ms = mib = None
     if raw is not None:
-        row.uncorrected_copying_seconds = raw.copying_seconds
-        row.uncorrected_downtime_ms = raw.downtime_ms
-        row.uncorrected_mib = raw.mib
+        seconds, downtime_ms = raw.copying_seconds, raw.downtime_ms
+        mib = raw.mib
+    row.uncorrected_copying_seconds = seconds
+    row.uncorrected_downtime_ms = downtime_ms
+    row.uncorrected_mib = mib
 
 
 def record(row: tables.Migration) -> MigrationRecord:

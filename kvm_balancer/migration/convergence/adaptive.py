@@ -299,7 +299,7 @@ class Adaptive(contract.Convergence):
             return contract.GiveUp(f'{why}; {self._fault.reason}')
         if self._options.post_copy:
             return contract.GiveUp(f'{why}; post-copy was refused')
-        return contract.GiveUp(f'{why}; post-copy is not allowed')
+        return contract.GiveUp(f'{why}; {self.no_post_copy}')
 
     def _at_time_limit(
         self, at: float, boundary: bool, new: bool, passed: bool

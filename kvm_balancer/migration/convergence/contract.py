@@ -79,6 +79,8 @@ class Convergence(abc.ABC):
 
     #: the class its options are kept in
     params_class: ClassVar[type[Params]] = Params
+    #: why there is none, in words, where the options do not grant it
+    no_post_copy: str = 'post-copy is not allowed'
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = self.params_class() if params is None else params

@@ -217,6 +217,6 @@ class Nova(contract.Convergence):
         if not late:
             return contract.CarryOn(f'{why}: about to switch')
         return contract.GiveUp(
-            f'{why}, which do not fit the {allowed} ms allowed, and post-copy'
-            ' is not allowed'
+            f'{why}, which do not fit the {allowed} ms allowed, and'
+            f' {self.no_post_copy}'
         )

@@ -158,4 +158,4 @@ class Vdsm(contract.Convergence):
             return contract.StartPostCopy(why)
         if self._options.post_copy:
             return contract.GiveUp(f'{why}; post-copy was refused')
-        return contract.GiveUp(f'{why}; post-copy is not allowed')
+        return contract.GiveUp(f'{why}; {self.no_post_copy}')

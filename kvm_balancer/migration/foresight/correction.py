@@ -248,8 +248,12 @@ class Corrections:
         seconds, downtime, mib = (
             math.exp(log) for log in self._logs(instance, predicted.mode, now)
         )
+        without = predicted.without_post_copy
+        if without is not None:
+            without = self.correct(instance, ends, without, now)
         return dataclasses.replace(
             predicted,
+            without_post_copy=without,
             seconds=fixed + raw.copying_seconds * seconds,
             downtime_ms=raw.downtime_ms * downtime,
             mib=raw.mib * mib,

@@ -13,6 +13,7 @@ from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import trend
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.model import plan
 
 _BEFORE = frozenset(
     {states.State.REQUESTED, states.State.PRE_FLIGHT, states.State.PREPARING}
@@ -61,6 +62,10 @@ class Lookout:
         if seen.total_mib or seen.iteration:
             # the time of the disks, before that, is none of the memory's
             self._trend.measure(seen, at, boundary)
+
+    def expect(self, predicted: plan.Prediction | None) -> None:
+        """Expect something else from now on."""
+        self._predicted = predicted
 
     def limit(self, mib_s: float) -> None:
         """Take note that the stream may use so much from now on.

@@ -30,6 +30,7 @@ from kvm_balancer.migration.foresight import steps
 from kvm_balancer.model import plan
 
 Column = npt.NDArray[np.float64]
+Rows = collections.abc.Iterator[plan.Prediction]
 
 #: Checks, the destination's QEMU and the beginning of the stream before the
 #: first byte; the end of the job, and a look at both ends after the last
@@ -108,19 +109,45 @@ def predict(
     :param hot_set_mib: None where it is not known: all memory in use
     :param cpu_cores: that the guest uses; 0 where it is not known
     """
-    columns = predict_columns(
-        np.array([memory_in_use_mib], dtype=np.float64),
-        np.array([dirty_rate_mib_s], dtype=np.float64),
-        np.array([bandwidth_mib_s], dtype=np.float64),
-        None
-        if hot_set_mib is None
-        else np.array([hot_set_mib], dtype=np.float64),
-        options,
-        np.array([cold_rate_mib_s], dtype=np.float64),
-        np.array([cpu_cores], dtype=np.float64),
-        manner,
-    )
-    return next(columns.rows())
+
+    def rows(granted: request.Options) -> Rows:
+        return predict_columns(
+            np.array([memory_in_use_mib], dtype=np.float64),
+            np.array([dirty_rate_mib_s], dtype=np.float64),
+            np.array([bandwidth_mib_s], dtype=np.float64),
+            None
+            if hot_set_mib is None
+            else np.array([hot_set_mib], dtype=np.float64),
+            granted,
+            np.array([cold_rate_mib_s], dtype=np.float64),
+            np.array([cpu_cores], dtype=np.float64),
+            manner,
+        ).rows()
+
+    (found,) = either_way(rows, options)
+    return found
+
+
+def either_way(
+    rows: collections.abc.Callable[[request.Options], Rows],
+    options: request.Options,
+) -> list[plan.Prediction]:
+    """Predict also what becomes of those that post-copy cannot be had for.
+
+    Whether it can is known only once both hosts have been looked at.
+
+    :param rows: predicts by the options that it is given
+    """
+    found = [*rows(options)]
+    if not any(one.mode is plan.Mode.POST_COPY for one in found):
+        return found
+    without = rows(dataclasses.replace(options, post_copy=False))
+    return [
+        dataclasses.replace(one, without_post_copy=other)
+        if one.mode is plan.Mode.POST_COPY
+        else one
+        for one, other in zip(found, without, strict=True)
+    ]
 
 
 def predict_columns(

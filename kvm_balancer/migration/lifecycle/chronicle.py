@@ -39,6 +39,8 @@ class Chronicle:
 
     def __init__(self, wanted: request.Request) -> None:
         self._request = wanted
+        #: what was expected of it
+        self.predicted = wanted.predicted
         self._lines: list[outcome.StoryLine] = []
         self._passes_told = 0
         self._transferred_mib = 0.0
@@ -146,7 +148,7 @@ class Chronicle:
             transferred_mib=self._transferred_mib,
             iterations=self._iterations,
             max_throttle_percent=self._throttle_percent,
-            predicted=wanted.predicted,
+            predicted=self.predicted,
             story=self.story,
             plan_id=wanted.plan_id,
             track=self.track.track(),

@@ -135,7 +135,7 @@ def _start_post_copy(
 ) -> course.Wishes:
     if not life.request.options.post_copy:
         return ending.give_up(
-            life, f'{decision.reason}; post-copy is not allowed', event
+            life, f'{decision.reason}; {life.policy.no_post_copy}', event
         )
     if life.statistics.iteration < 2:
         # one full pass first: every page is then across once

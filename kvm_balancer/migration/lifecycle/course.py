@@ -205,11 +205,19 @@ class Course:
         self.policy.post_copy_refused(text)
 
     def forgo(self, checks: tuple[events.Check, ...]) -> None:
-        """Go without what *checks* say cannot be had."""
+        """Go without what *checks* say cannot be had, and expect no more."""
+        options = forgone.settle(self.request.options, checks)
+        if options == self.request.options:
+            return
+        expected = self.request.predicted
+        if expected is not None and expected.mode is plan.Mode.POST_COPY:
+            expected = expected.without_post_copy
         self.request = dataclasses.replace(
-            self.request,
-            options=forgone.settle(self.request.options, checks),
+            self.request, options=options, predicted=expected
         )
+        self.policy.no_post_copy = 'post-copy cannot be had'
+        self.chronicle.predicted = expected
+        self._lookout.expect(expected)
 
     def begin_policy(self, at: float) -> contract.Settings:
         """Have the policy begin, with the limits as they are."""

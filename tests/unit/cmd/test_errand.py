@@ -1,10 +1,12 @@
 """One migration by hand, with a hypervisor of paper."""
 
+import json
 from unittest import mock
 
 from kvm_balancer import errors
 from kvm_balancer.cmd import errand
 from kvm_balancer.migration import events
+from kvm_balancer.migration import headroom
 from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import sample
@@ -35,7 +37,44 @@ class _Clock:
 
     def measure(self, _hypervisor, _instance, _memory_mib, seconds):
         self.now += seconds
-        return hot_set.HotSet(10.0, 10.0, 0.0)
+        return hot_set.HotSet(10.0, 100.0, 0.0)
+
+
+class CheckTest(base.CommandCase):
+    def test_what_it_goes_without_is_not_predicted(self):
+        clock = _Clock()
+        hypervisor = mock.create_autospec(driver.Driver, instance=True)
+        hypervisor.view.return_value = _VIEW
+        hypervisor.read.return_value.instances = sample.InstanceUsages()
+        hypervisor.interface_mib_s.return_value = 8.0
+        hypervisor.traffic.return_value = headroom.Traffic(trouble='none')
+
+        def check(verdict):
+            found = (events.Check('post-copy', verdict, 'as told'),)
+
+            def carrier(_, tell):
+                tell(events.Checked(at=0.0, cause='', checks=found))
+                return mock.create_autospec(driver.Carrier, instance=True)
+
+            hypervisor.carrier.side_effect = carrier
+            ran = self.run_cli(
+                *('migrate', 'web-1', '--check-only', '--measure', '6'),
+                *('--post-copy', '--no-auto-converge', '-f', 'json'),
+                *('--source', 'qemu:///a', '--destination', 'qemu:///b'),
+            )
+            return next(
+                one['reason']
+                for one in json.loads(ran.out)
+                if one['check'] == 'prediction'
+            )
+
+        with (
+            mock.patch.object(errand, 'time', clock),
+            mock.patch.object(errand, 'open_driver', lambda _: hypervisor),
+            mock.patch.object(measuring, 'measure', clock.measure),
+        ):
+            self.assertIn('by post-copy', check(events.Verdict.UNKNOWN))
+            self.assertNotIn('by post-copy', check(events.Verdict.FORGONE))
 
 
 class MeasureTest(base.CommandCase):

@@ -146,6 +146,16 @@ class CorrectionTest(unittest.TestCase):
             self.book.learn(lesson(40.0, calm))
         self.assertAlmostEqual(0.25, self.book.dirtying(0.0)['i'])
 
+    def test_what_is_expected_without_post_copy_is_corrected_as_such(self):
+        self.book.learn(lesson(20.0))
+        both = dataclasses.replace(
+            RAW, mode=plan.Mode.POST_COPY, without_post_copy=RAW
+        )
+        found = self.book.correct('i', ENDS, both, 0.0)
+        self.assertEqual(
+            self.book.correct('i', ENDS, RAW, 0.0), found.without_post_copy
+        )
+
     def test_old_lessons_fade(self):
         self.book.learn(lesson(40.0))
         fresh, old = corrected(self.book), corrected(self.book, now=60 * _DAY)

@@ -68,6 +68,14 @@ class TestByHand(unittest.TestCase):
         self.assertAlmostEqual(1300.0, found.mib, delta=0.01)
         self.assertEqual(qemu.SWITCH_MS, found.downtime_ms)
 
+    def test_what_ends_by_post_copy_is_told_without_it_as_well(self):
+        allowed = request.Options(post_copy=True, auto_converge=False)
+        found = predict(300.0, options=allowed)
+        self.assertEqual(plan.Mode.POST_COPY, found.mode)
+        none = dataclasses.replace(allowed, post_copy=False)
+        self.assertEqual(predict(300.0, options=none), found.without_post_copy)
+        self.assertIsNone(predict(0.0, options=allowed).without_post_copy)
+
     def test_the_longer_pre_copy_may_take_the_later_post_copy_comes(self):
         for patience, expected in (
             (1.0, plan.Mode.POST_COPY),

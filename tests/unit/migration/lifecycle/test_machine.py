@@ -1,3 +1,4 @@
+import dataclasses
 import unittest
 
 from kvm_balancer import errors
@@ -170,6 +171,39 @@ class TestPlainCases(unittest.TestCase):
                     not allowed,
                     'check forgone: post-copy: no uffd (test)' in told,
                 )
+
+    def test_what_is_gone_without_is_not_expected_either(self):
+        """Nor is it said that it was not allowed."""
+        gone = events.Check('post-copy', events.Verdict.FORGONE, 'no uffd')
+        hybrid, other = plan.Mode.POST_COPY, plan.Prediction(90.0, 5.0, 9.0)
+        for predicted, found, expected in (
+            (plan.Prediction(30.0, 1.0, 2.0, hybrid, True), gone, None),
+            (
+                plan.Prediction(
+                    *(30.0, 1.0, 2.0, hybrid, True), without_post_copy=other
+                ),
+                gone,
+                other,
+            ),
+            (other, gone, other),
+        ):
+            with self.subTest(predicted=predicted):
+                life = lives.Life()
+                life.machine = machine.Machine(
+                    dataclasses.replace(
+                        lives.wanted(post_copy=True), predicted=predicted
+                    ),
+                    life.policy,
+                )
+                life.checked(found)
+                self.assertEqual(
+                    expected and expected.seconds,
+                    life.reports[-1].remaining_seconds,
+                )
+                self.assertIn('cannot be had', life.policy.no_post_copy)
+                life.returned('no')
+                life.ends(End.RUNNING, End.ABSENT)
+                self.assertEqual(expected, life.machine.outcome.predicted)
 
     def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
         life = lives.Life()
