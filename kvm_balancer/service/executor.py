@@ -26,6 +26,7 @@ from kvm_balancer.service import adoption
 from kvm_balancer.service import journal
 from kvm_balancer.service import migrations
 from kvm_balancer.service import reservations
+from kvm_balancer.service import roster
 from kvm_balancer.service import unattended
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
@@ -38,9 +39,6 @@ OUTCOME = journal.OUTCOME
 #: For so long a command that comes again finds its migration.
 _KEEP_SECONDS = 30 * 86_400.0
 _DENIED_AT_MOST = 10_000
-
-#: Looks after a migration, or tells that nobody does.
-_Runner = migrations.MigrationRunner | unattended.Unattended
 
 #: Makes the machine of a migration, with the convergence that it asks for.
 MakeMachine = collections.abc.Callable[[request.Request], machine.Machine]
@@ -84,16 +82,11 @@ class Executor:
         self._make_machine = make_machine
         self._on_progress = on_progress
         self._on_outcome = on_outcome
-        self._max_outgoing = max_outgoing
         self._clock = clock
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._journal = journal.Journal(memory, self._stopping)
-        self._running: dict[str, _Runner] = {}
-        #: instances of which it is being decided whether they migrate
-        self._asked: list[str] = []
-        #: of these, those whose outcome is unknown
-        self._unknown: set[str] = set()
+        self._roster = roster.Roster(host, max_outgoing)
         self._search = adoption.Search(host, hypervisor, memory, self._take_up)
         #: migrations that were said not to be here: so they stay away
         self._denied: collections.deque[str] = collections.deque(
@@ -114,7 +107,7 @@ class Executor:
             if known is not None:
                 return self._state(known)
             self._refuse_unfit(wanted)
-            self._asked.append(wanted.instance)
+            self._roster.asked.append(wanted.instance)
         try:
             self._on_asked(wanted.instance)
             # Without the lock: a hypervisor may take its time, and meanwhile
@@ -124,7 +117,7 @@ class Executor:
             )
         finally:
             with self._lock:
-                self._asked.remove(wanted.instance)
+                self._roster.asked.remove(wanted.instance)
 
     def _accept(
         self, wanted: request.Request, view: driver.InstanceView
@@ -157,7 +150,7 @@ class Executor:
                 runner.state,
                 wanted.accepted_at,
             )
-            self._running[wanted.migration_id] = runner
+            self._roster.put(runner)
             runner.start()
         LOG.info(
             'Migration %s of %s to %s accepted',
@@ -175,7 +168,7 @@ class Executor:
         :raises MigrationError: when nobody looks after it
         """
         with self._lock:
-            runner = self._running.get(migration_id)
+            runner = self._roster.get(migration_id)
             if runner is not None:
                 runner.cancel(reason)
                 return runner.state
@@ -193,7 +186,7 @@ class Executor:
         :raises NotFound: when it was never accepted here
         """
         with self._lock:
-            runner = self._running.get(wish.migration_id)
+            runner = self._roster.get(wish.migration_id)
             known = self._memory.entry(wish.migration_id)
         if runner is not None:
             if not runner.attended:
@@ -225,7 +218,7 @@ class Executor:
     def running(self) -> list[str]:
         """Return the ids of the migrations under way."""
         with self._lock:
-            return list(self._running)
+            return list(self._roster.all())
 
     def is_free(self, instance: str) -> bool:
         """Say whether no migration of an instance (a uuid) is to be expected.
@@ -233,10 +226,7 @@ class Executor:
         Neither is one under way, nor is one being decided on.
         """
         with self._lock:
-            return instance not in self._asked and all(
-                runner.request.instance != instance
-                for runner in self._running.values()
-            )
+            return self._roster.is_free(instance)
 
     def recover(self) -> None:
         """Take up the migrations that an earlier run began.
@@ -302,14 +292,10 @@ class Executor:
         runner.adopt(left.owned, left.told_unknown, left.known)
         return ''
 
-    def _keep(self, left: adoption.Left, runner: _Runner) -> None:
+    def _keep(self, left: adoption.Left, runner: roster.Runner) -> None:
         """Have one be found, in place of who told that nobody looks."""
-        name = left.wanted.migration_id
         with self._lock:
-            before = self._running.get(name)
-            self._running[name] = runner
-            if left.told_unknown:
-                self._unknown.add(name)
+            before = self._roster.put(runner, left.told_unknown)
         if before is not None:
             before.leave()
 
@@ -322,7 +308,7 @@ class Executor:
         self._stopping.set()
         self._search.stop()
         with self._lock:
-            left = dict(self._running)
+            left = self._roster.all()
         for migration_id, runner in left.items():
             LOG.warning(
                 'Migration %s goes on while this executor ends', migration_id
@@ -332,7 +318,7 @@ class Executor:
             runner.wait()
 
     def _state(self, known: outbox.Entry) -> str:
-        runner = self._running.get(known.migration_id)
+        runner = self._roster.get(known.migration_id)
         return known.state if runner is None else runner.state
 
     def _refuse_unfit(self, wanted: request.Request) -> None:
@@ -352,24 +338,7 @@ class Executor:
                 f'migration {wanted.migration_id} was asked about before its '
                 'command came, and called off by that'
             )
-        for known, runner in self._running.items():
-            if runner.request.instance == wanted.instance:
-                unknown = ''
-                if known in self._unknown:
-                    unknown = (
-                        ', of which is not known how it ended: see '
-                        'kvm-balancer migrations list --unknown'
-                    )
-                raise errors.MigrationError(
-                    f'instance {wanted.instance} is in migration '
-                    f'{known} already{unknown}'
-                )
-        count = len(self._running.keys() - self._unknown)
-        if count >= self._max_outgoing:
-            raise errors.MigrationError(
-                f'{self._host} has {count} migrations under '
-                f'way, and [host] max_outgoing is {self._max_outgoing}'
-            )
+        self._roster.refuse_more(wanted.instance)
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin.
@@ -380,17 +349,16 @@ class Executor:
         """
         name = ended.migration_id
         with self._lock:
-            runner = self._running.get(name)
+            runner = self._roster.get(name)
         told = '' if runner is None else runner.known.told
         if not self._journal.conclude(ended, told):
             return
         unknown = ended.outcome is outcome.OutcomeKind.UNKNOWN
         with self._lock:
             if unknown:
-                self._unknown.add(name)
+                self._roster.doubt(name)
             else:
-                self._running.pop(name, None)
-                self._unknown.discard(name)
+                self._roster.drop(name)
         LOG.log(
             logging.ERROR if unknown else logging.INFO,
             'Migration %s of %s: %s (%s)',
