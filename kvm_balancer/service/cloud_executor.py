@@ -187,6 +187,7 @@ class CloudExecutor:
             runner = self._running.get(wish.migration_id)
         if runner is not None:
             runner.settle(wish.completed, wish.reason)
+            runner.wait(migrations.SETTLE_SECONDS)
         return self.state(wish.migration_id)
 
     def state(self, migration_id: str) -> str:

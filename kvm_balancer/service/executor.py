@@ -180,7 +180,8 @@ class Executor:
         Of one that came here from elsewhere the mark is taken off: its
         instance may be moved again.
 
-        :returns: the state it is in now; its outcome follows
+        :returns: the state it is in now; where that is unknown still, its
+            outcome follows
         :raises MigrationError: when more is known of it here, or seen of what
             came, with what
         :raises NotFound: when it was never accepted here
@@ -192,6 +193,7 @@ class Executor:
             if not runner.attended:
                 self._search.settle(wish)
             runner.settle(wish.completed, wish.reason)
+            runner.wait(migrations.SETTLE_SECONDS)
             return runner.state
         if known is None:
             self._search.settle(wish)

@@ -45,6 +45,10 @@ Beginning = collections.abc.Callable[
 #: How often a migration looks at its limits in time when nothing happens.
 TICK_SECONDS = 1.0
 
+#: Who settles a migration waits so long for the end of it: no longer than a
+#: call to an executor may take, where the marks do not come off.
+SETTLE_SECONDS = 5.0
+
 
 class MigrationRunner:
     """Carries one migration from its request to its verified end.

@@ -517,7 +517,7 @@ class ExecutorTest(unittest.TestCase):
             self.settle(self.request('none'))
         with pauses.short():
             wanted = self.unknown()
-            self.settle(wanted)
+            self.assertEqual('failed', self.settle(wanted))
             self.wait_for_outcomes(2)
         ended = self.kept()[-1]
         self.assertEqual(outcome.OutcomeKind.FAILED, ended.outcome)

@@ -160,7 +160,7 @@ class ExecutorTest(UnattendedCase):
             self.executor.cancel(self.wanted.migration_id, 'ann')
         with self.assertRaisesRegex(errors.MigrationError, 'runs on here'):
             self.settle(completed=True)
-        self.settle()
+        self.assertEqual('failed', self.settle())
         ended = self.kept()
         self.assertIs(Kind.FAILED, ended.outcome)
         self.assertEqual('settled by hand: ann: seen', ended.reason)
