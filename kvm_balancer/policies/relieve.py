@@ -231,7 +231,7 @@ class Relieve(base.Policy):
         if not hot:
             return _Outcome(goal, [], ())
         stuck = self._relieve(work, goal, ceilings, hot)
-        load = goal.load()
+        load, held = goal.load(), goal.held()
         return _Outcome(
             goal,
             hot,
@@ -239,7 +239,7 @@ class Relieve(base.Policy):
                 plan.StillHot(
                     host=work.fleet.hosts.name[host],
                     load=float(load[host]),
-                    reason=self._why(work, host, goal),
+                    reason=self._why(work, host, goal, float(held[host])),
                     reading=limit.reading,
                 )
                 for host in stuck
@@ -285,9 +285,16 @@ class Relieve(base.Policy):
         return [host for host in hot if host in stuck or host not in within]
 
     def _why(
-        self, work: workspace.Workspace, host: int, goal: goals.Goal
+        self,
+        work: workspace.Workspace,
+        host: int,
+        goal: goals.Goal,
+        stays: float,
     ) -> str:
-        stays = float(goal.held()[host])
+        """Say why a host stays hot.
+
+        :param stays: of its load, what may not leave it
+        """
         if len(work.units_on(host)) and stays > goal.limit.most[host]:
             return f'what may not leave it keeps it at {stays:.2f} {goal.name}'
         return reasons.stuck(work, host, goal)
