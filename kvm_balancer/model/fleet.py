@@ -205,6 +205,10 @@ class Groups:
         return self.member_instance[first:last]
 
 
+#: columns of instances that say what they take of hosts
+_NEEDED = ('memory_mib', 'vcpus', 'disk_gib')
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fleet:
     """All hosts, instances and groups at one moment.
@@ -260,6 +264,37 @@ class Fleet:
         for name in ('groups_of', 'grouped'):
             if name in self.__dict__:
                 found.__dict__[name] = self.__dict__[name]
+        if all(
+            getattr(instances, name) is getattr(self.instances, name)
+            for name in _NEEDED
+        ):
+            found.__dict__['need'] = self.need
+        return found
+
+    def relocated(self, rows: Ints, hosts: Ints) -> 'Fleet':
+        """Return the same fleet with some instances on other hosts.
+
+        What is in use on hosts is changed by what moves, and not added up
+        again: in a large fleet that takes long, and few move at a time.
+
+        :param rows: of the instances, none of them twice
+        :param hosts: where each is now, by row
+        """
+        where = self.instances.host.copy()
+        left = where[rows]
+        where[rows] = hosts
+        found = self.updated(
+            self.taken_at,
+            self.hosts,
+            dataclasses.replace(self.instances, host=where),
+        )
+        sums = np.vstack((self.allocated, self.cores))
+        usage = self.instances.cpu_usage[rows]
+        moved = np.vstack((self.need[:, rows], usage))
+        for total, taken in zip(sums, moved, strict=True):
+            np.subtract.at(total, left, taken)
+            np.add.at(total, hosts, taken)
+        found.__dict__.update(allocated=sums[:-1], cores=sums[-1])
         return found
 
     def sum_by_host(self, column: Floats) -> Floats:
@@ -293,18 +328,36 @@ class Fleet:
         return found
 
     @functools.cached_property
-    def cpu_load(self) -> Floats:
-        """CPU load of every host, 1.0 being all of its cores."""
-        used = self.hosts.cpu_overhead + self.sum_by_host(
+    def need(self) -> Floats:
+        """What instances take of hosts: memory, vCPUs and disk.
+
+        :returns: shape ``(3, instances)``
+        """
+        return np.stack([getattr(self.instances, name) for name in _NEEDED])
+
+    @functools.cached_property
+    def allocated(self) -> Floats:
+        """What instances take of each host, shape ``(3, hosts)``."""
+        return np.stack([self.sum_by_host(row) for row in self.need])
+
+    @functools.cached_property
+    def cores(self) -> Floats:
+        """Cores in use on every host."""
+        found: Floats = self.hosts.cpu_overhead + self.sum_by_host(
             self.instances.cpu_usage
         )
-        return used / self.hosts.cpus
+        return found
+
+    @functools.cached_property
+    def cpu_load(self) -> Floats:
+        """CPU load of every host, 1.0 being all of its cores."""
+        return self.cores / self.hosts.cpus
 
     @functools.cached_property
     def memory_load(self) -> Floats:
         """Allocated share of what may be allocated, for every host."""
-        used = self.sum_by_host(self.instances.memory_mib)
-        return used / self.hosts.memory_capacity_mib
+        load: Floats = self.allocated[0] / self.hosts.memory_capacity_mib
+        return load
 
     @functools.cached_property
     def counted(self) -> Bools:

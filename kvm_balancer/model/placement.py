@@ -51,10 +51,7 @@ class Placement:
     ) -> None:
         self.fleet = fleet
         self._migrations = tuple(in_flight)
-        instances = fleet.instances
-        self.need: columns.Floats = np.stack(
-            (instances.memory_mib, instances.vcpus, instances.disk_gib)
-        )
+        self.need: columns.Floats = fleet.need
         self.reset()
 
     def reset(self) -> None:
@@ -62,7 +59,6 @@ class Placement:
         fleet = self.fleet
         hosts, instances = fleet.hosts, fleet.instances
         self.host: npt.NDArray[np.int32] = instances.host.copy()
-        used = np.stack([fleet.sum_by_host(row) for row in self.need])
         self.room: columns.Floats = (
             np.stack(
                 (
@@ -71,11 +67,9 @@ class Placement:
                     hosts.disk_capacity_gib,
                 )
             )
-            - used
+            - fleet.allocated
         )
-        self.cores: columns.Floats = hosts.cpu_overhead + fleet.sum_by_host(
-            instances.cpu_usage
-        )
+        self.cores: columns.Floats = fleet.cores.copy()
         self.incoming_mib: columns.Floats = np.zeros(len(hosts))
         self.outgoing_mib: columns.Floats = np.zeros(len(hosts))
         self.in_flight: columns.Bools = np.zeros(len(instances), np.bool_)

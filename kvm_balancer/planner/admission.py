@@ -16,31 +16,36 @@ from kvm_balancer.planner import inquiry
 
 
 class Admission(inquiry.Inquiry):
-    """Says where instances may go, by all active filters."""
+    """Says where instances may go, by all active filters.
+
+    :param by_class: answers are kept by class of instance; to tell those
+        apart takes longer than to ask about a few
+    """
 
     def __init__(
         self,
         state: placement.Placement,
         filters: collections.abc.Sequence[base.Filter],
+        by_class: bool = True,
     ) -> None:
         super().__init__(state)
         self.filters = tuple(filters)
         self._hosts = np.arange(len(state.fleet.hosts), dtype=np.int32)
         self._cached: list[base.Filter] = []
         self._asked: list[base.Filter] = []
-        self._class_of = self._classify()
+        self._class_of = self._classify(by_class)
         classes = int(self._class_of.max(initial=0)) + 1
         self._known = np.zeros(classes, np.bool_)
         self._mask = np.zeros((classes, len(self._hosts)), np.bool_)
 
-    def _classify(self) -> columns.Ints:
+    def _classify(self, by_class: bool) -> columns.Ints:
         fleet = self.state.fleet
         found = np.zeros(len(fleet.instances), np.int64)
         for one in self.filters:
             keys = None
             if self.idle(one):
                 continue
-            if not one.dynamic:
+            if by_class and not one.dynamic:
                 try:
                     keys = one.classes(fleet)
                 except Exception as error:

@@ -169,8 +169,11 @@ class Dispatch:
             for one in units.of_moves(fleet, self.plan.moves)
             if self._waiting(one)
         ]
-        # Those that have begun come first: they hold room for the rest.
-        begun = {one for one in waiting if self._left(one, fleet)}
+        # Those that have begun come first: they hold room for the rest. What
+        # waits and is alone has not.
+        begun = {
+            one for one in waiting if len(one) > 1 and self._left(one, fleet)
+        }
         for unit in sorted(begun):
             self._follow(unit, turn)
         for unit in waiting:
@@ -222,12 +225,13 @@ class Dispatch:
         """Let a whole unit go, or drop what is left of it."""
         indexes = self._waiting(unit)
         moves = [self.plan.moves[index] for index in indexes]
-        lost = self._lost_condition(unit) or self._stays(unit)
+        before = [index for move in moves for index in move.after]
+        lost = self._lost_condition(before) or self._stays(unit)
         if lost:
             if not (self._unknown(unit) and turn.too_early(moves)):
                 self._drop(turn, indexes, lost)
             return
-        if not self._conditions_met(unit) or not turn.slots.free(moves[0]):
+        if not self._conditions_met(before) or not turn.slots.free(moves[0]):
             return
         against = turn.review.objection(moves)
         if against is not None:
@@ -251,22 +255,14 @@ class Dispatch:
     def _open_before(self, index: int) -> bool:
         return not _OPEN.isdisjoint(self._states[:index])
 
-    def _before(self, unit: Unit) -> list[int]:
-        """Return what a unit waits for."""
-        return [
-            before
-            for index in self._waiting(unit)
-            for before in self.plan.moves[index].after
-        ]
-
-    def _conditions_met(self, unit: Unit) -> bool:
+    def _conditions_met(self, conditions: list[int]) -> bool:
         return all(
             self._states[before] is execution.MoveState.COMPLETED
-            for before in self._before(unit)
+            for before in conditions
         )
 
-    def _lost_condition(self, unit: Unit) -> str:
-        for before in self._before(unit):
+    def _lost_condition(self, conditions: list[int]) -> str:
+        for before in conditions:
             if self._states[before] in _LOST:
                 return (
                     f'it needs move {before} of the plan, which was '

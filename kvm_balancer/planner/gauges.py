@@ -21,6 +21,7 @@ is missing, and not zero: such a host is not over any limit.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -90,7 +91,6 @@ class Gauge:
         self._fleet = fleet
         self.usage = _usage(fleet, reading)
         self.size = _size(fleet, reading)
-        self._before = fleet.sum_by_host(self.usage)
         #: what the host itself uses
         self._own = np.zeros(len(fleet.hosts))
         if reading in (Reading.CPU, Reading.CPU_PRESSURE, Reading.STEAL):
@@ -103,6 +103,11 @@ class Gauge:
             self.slope = np.where(
                 used > _NOTHING, self.read / np.maximum(used, _NOTHING), 0.0
             )
+
+    @functools.cached_property
+    def _before(self) -> columns.Floats:
+        """What instances use of it on each host; CPU is never asked."""
+        return self._fleet.sum_by_host(self.usage)
 
     def _read(self) -> columns.Floats:
         fleet = self._fleet

@@ -73,7 +73,7 @@ class Review(dispatch.Review):
 
     @functools.cached_property
     def _asked(self) -> admission.Admission:
-        return admission.Admission(self._state, self._filters)
+        return admission.Admission(self._state, self._filters, by_class=False)
 
     def take(self, move: plans.Move) -> None:
         """Count *move* as running from now on."""

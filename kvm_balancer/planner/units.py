@@ -111,6 +111,8 @@ def of_moves(
     :param fleet: as it is now: who is in a group no more goes alone
     """
     hard = fleet.groups.policy == columns.GroupPolicy.AFFINITY
+    if not hard.any():
+        return [(index,) for index in range(len(moves))]
     found: list[tuple[int, ...]] = []
     for _, run in itertools.groupby(
         range(len(moves)),
@@ -119,7 +121,7 @@ def of_moves(
         joined: list[tuple[tuple[int, ...], frozenset[int]]] = []
         for index in run:
             row = fleet.instance_row.get(moves[index].instance, -1)
-            groups = fleet.groups_of.get(row, ()) if hard.any() else ()
+            groups = fleet.groups_of.get(row, ())
             mine = frozenset(one for one in groups if hard[one])
             unit: tuple[int, ...] = ()
             apart = []

@@ -5,8 +5,9 @@ begin by the second.
 """
 
 import collections.abc
-import dataclasses
 import math
+
+import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import terms as termed
@@ -121,8 +122,5 @@ class _Simulation:
     def _seen(self, fleet: columns.Fleet) -> columns.Fleet:
         """Return *fleet* with its instances where they are by now."""
         host = self._world.host[self._world.rows]
-        return fleet.updated(
-            fleet.taken_at,
-            fleet.hosts,
-            dataclasses.replace(fleet.instances, host=host),
-        )
+        moved = np.flatnonzero(host != fleet.instances.host)
+        return fleet.relocated(moved.astype(np.int32), host[moved])
