@@ -7,17 +7,23 @@ what was dropped or failed is not the policy's fault. The share of the gain
 that shows makes the policy's credit, of which recent plans count most. A
 policy of little credit has to see more gain in a move before it makes it,
 and says so.
+
+What outlives a restart is what a plan was to bring as far as it had come:
+the rest of it is not carried out.
 """
 
 import collections
 import collections.abc
 import dataclasses
 import logging
+import math
+from typing import Any
 
 import numpy as np
 
 from kvm_balancer.model import excerpt
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
@@ -34,6 +40,10 @@ _POOR = 0.5
 _VERDICTS = 100
 #: a predicted gain of the level that is less than this is none
 _NOTHING = 1e-6
+#: after a restart, until hosts are heard of and averages are what they were
+_SETTLING_SECONDS = 300.0
+#: what was due so long before a restart is not judged: all has changed
+_LATE_SECONDS = 3600.0
 
 #: A policy at a place, by their names.
 Key = tuple[str, str]
@@ -42,15 +52,25 @@ Acting = collections.abc.Sequence[tuple[assignment.Part, base.Policy]]
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Promise:
-    """A plan that is carried out, and the fleet that it was made for.
-
-    :ivar due: when loads have settled, in seconds since the epoch
-    """
+    """A plan that is carried out, and the fleet that it was made for."""
 
     fleet: columns.Fleet
     moved: tuple[str, ...]
     acting: Acting
-    due: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a plan is to bring one policy at a place.
+
+    :ivar before: its level without the plan
+    :ivar after: with what was carried out of it
+    """
+
+    place: str
+    policy: str
+    before: float
+    after: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +99,11 @@ class Credits:
         )
         self._share: dict[Key, float] = {}
         self._promise: _Promise | None = None
+        #: as far as the plan had come when it was last followed
+        self._expected: tuple[_Expected, ...] = ()
+        #: when loads have settled, in seconds since the epoch
+        self._due = math.inf
+        self._restored = False
 
     def promise(
         self,
@@ -89,7 +114,21 @@ class Credits:
     ) -> None:
         """Take down what a plan for *fleet* is to bring."""
         moved = tuple(move.instance for move in plan.moves)
-        self._promise = _Promise(fleet, moved, tuple(acting), due)
+        self._promise = _Promise(fleet, moved, tuple(acting))
+        self._expected, self._due, self._restored = (), due, False
+
+    def follow(
+        self,
+        fleet: columns.Fleet,
+        under_way: collections.abc.Iterable[placement.InFlight] = (),
+    ) -> None:
+        """Take down how far the plan has come, to be judged by after all.
+
+        :param under_way: migrations that are going to arrive
+        """
+        if self._promise is not None:
+            arriving = {one.instance: one.destination for one in under_way}
+            self._expected = _expectations(self._promise, fleet, arriving)
 
     def look(
         self,
@@ -101,25 +140,40 @@ class Credits:
 
         :param parts: of *fleet*
         """
-        made = self._promise
-        if made is None or now < made.due:
-            return
-        self._promise = None
-        meant = _as_moved(made, fleet)
-        places = {part.name: part.hosts for part in parts}
-        for part, policy in made.acting:
-            if policy.mandatory or part.name not in places:
-                continue
-            before, after = (
-                _level(policy, one, part.hosts) for one in (made.fleet, meant)
+        if self._restored:
+            self._restored = False
+            late = now > self._due + _LATE_SECONDS
+            self._due = (
+                math.inf if late else max(self._due, now + _SETTLING_SECONDS)
             )
-            if before - after > _NOTHING:
-                seen = _level(policy, fleet, places[part.name])
-                kept = (before - seen) / (before - after)
-                self.verdicts.append(
-                    Verdict(policy.name, now, before - after, before - seen)
-                )
-                self._judge((part.name, policy.name), kept)
+        if now < self._due:
+            return
+        expected = self._expected
+        if self._promise is not None:
+            expected = _expectations(self._promise, fleet, {})
+        self._promise, self._expected, self._due = None, (), math.inf
+        there = {
+            (part.name, policy.name): (policy, part.hosts)
+            for part in parts
+            for policy in part.policies
+        }
+        for one in expected:
+            if (one.place, one.policy) in there:
+                self._look_at(one, fleet, *there[one.place, one.policy], now)
+
+    def _look_at(
+        self,
+        one: _Expected,
+        fleet: columns.Fleet,
+        policy: base.Policy,
+        hosts: columns.Bools,
+        now: float,
+    ) -> None:
+        """Hold what was seen against what was to be expected."""
+        promised = one.before - one.after
+        seen = one.before - _level(policy, fleet, hosts)
+        self.verdicts.append(Verdict(one.policy, now, promised, seen))
+        self._judge((one.place, one.policy), seen / promised)
 
     def _judge(self, key: Key, kept: float) -> None:
         before = self.share(*key)
@@ -142,6 +196,33 @@ class Credits:
         """Take over what an earlier run has kept."""
         for place, policy, share in document:
             self._share[place, policy] = min(1.0, max(_LEAST, share))
+
+    def promised(self) -> dict[str, Any] | None:
+        """Return what the last plan is to bring; None where none waits."""
+        if not self._expected:
+            return None
+        return {
+            'due': self._due,
+            'expected': [dataclasses.astuple(one) for one in self._expected],
+        }
+
+    def restore_promise(
+        self, document: collections.abc.Mapping[str, Any] | None
+    ) -> None:
+        """Take over what an earlier run had promised.
+
+        :raises KeyError, TypeError, ValueError: when it is damaged
+        """
+        if document is None:
+            return
+        found = [
+            _Expected(str(place), str(policy), float(before), float(after))
+            for place, policy, before, after in document['expected']
+        ]
+        self._expected = tuple(
+            one for one in found if one.before - one.after > _NOTHING
+        )
+        self._due, self._restored = float(document['due']), True
 
     def strictness(self, place: str, policy: str) -> float:
         """Return how many times the gain of a move it has to see."""
@@ -174,7 +255,34 @@ class Credits:
         )
 
 
-def _as_moved(made: _Promise, now: columns.Fleet) -> columns.Fleet:
+def _expectations(
+    made: _Promise,
+    now: columns.Fleet,
+    arriving: collections.abc.Mapping[int, int],
+) -> tuple[_Expected, ...]:
+    """Return what a plan is to bring by what was carried out of it.
+
+    :param arriving: hosts by instances that count as there already, by row
+    """
+    meant = _as_moved(made, now, arriving)
+    found = (
+        _Expected(
+            part.name,
+            policy.name,
+            _level(policy, made.fleet, part.hosts),
+            _level(policy, meant, part.hosts),
+        )
+        for part, policy in made.acting
+        if not policy.mandatory
+    )
+    return tuple(one for one in found if one.before - one.after > _NOTHING)
+
+
+def _as_moved(
+    made: _Promise,
+    now: columns.Fleet,
+    arriving: collections.abc.Mapping[int, int],
+) -> columns.Fleet:
     """Return the fleet of a plan with what it moved where it is *now*."""
     before = made.fleet
     host = before.instances.host.copy()
@@ -182,7 +290,8 @@ def _as_moved(made: _Promise, now: columns.Fleet) -> columns.Fleet:
         row = now.instance_row.get(uid)
         if row is None:
             continue
-        name = now.hosts.name[now.instances.host[row]]
+        here = int(now.instances.host[row])
+        name = now.hosts.name[arriving.get(row, here)]
         if name in before.host_row:
             host[before.instance_row[uid]] = before.host_row[name]
     return dataclasses.replace(

@@ -52,6 +52,7 @@ class Memory:
     def begun(self, fleet: columns.Fleet, move: plans.Move) -> None:
         """Take down that a move of ours begins."""
         self.ours(move.instance, move.source, move.destination)
+        self._gaps.pop(move.instance, None)
         source = fleet.host_row.get(move.source)
         destination = fleet.host_row.get(move.destination)
         if (
@@ -159,6 +160,7 @@ class Memory:
         return {
             'mishaps': self._mishaps.document(),
             'rounds': self._rounds.document(),
+            'gaps': dict(self._gaps),
             'strangers': self._strangers.document(),
         }
 
@@ -169,4 +171,8 @@ class Memory:
         """
         self._mishaps.restore(document.get('mishaps', ()))
         self._rounds.restore(document.get('rounds', {}))
+        self._gaps.update(
+            (str(instance), float(gap))
+            for instance, gap in document.get('gaps', {}).items()
+        )
         self._strangers.restore(document.get('strangers', {}))

@@ -148,9 +148,8 @@ class Agent:
         if not decide:
             return None
         self._keep_house()
-        memory = self.dispatcher.memory
-        memory.look(fleet, self._clock())
-        memory.save(self.decider.credits, self._clock())
+        self.dispatcher.memory.look(fleet, self._clock())
+        self._remember(fleet)
         self.history.step(self._clock())
         if not self.dispatcher.idle or self.dispatcher.flights.unsettled(
             fleet
@@ -170,7 +169,14 @@ class Agent:
             return None
         self._adopt(plan, fleet, self.mode)
         self.dispatcher.step(fleet)
+        self._remember(fleet)
         return plan
+
+    def _remember(self, fleet: columns.Fleet) -> None:
+        """Write down what was learned, and what is promised by now."""
+        credits = self.decider.credits
+        credits.follow(fleet, self.dispatcher.flights.rows(fleet))
+        self.dispatcher.memory.save(credits, self._clock())
 
     def _drain(self, fleet: columns.Fleet) -> plans.Plan | None:
         """Go on with what is drained by order, in whatever mode.

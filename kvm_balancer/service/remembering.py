@@ -56,9 +56,11 @@ class SharedMemory:
             with self._lock:
                 self._memory.restore(document)
             credits.restore(document.get('credits', ()))
+            credits.restore_promise(document.get('promised'))
         except (
             msgspec.DecodeError,
             AttributeError,
+            KeyError,
             TypeError,
             ValueError,
         ) as error:
@@ -73,6 +75,7 @@ class SharedMemory:
         with self._lock:
             document: dict[str, Any] = self._memory.document()
         document['credits'] = credits.document()
+        document['promised'] = credits.promised()
         body = msgspec.json.encode(document)
         if body == self._kept:
             return

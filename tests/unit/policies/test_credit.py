@@ -1,10 +1,12 @@
 """Policies whose gains do not show lose credit, earn it back, and say so."""
 
 import dataclasses
+import json
 import unittest
 
 import numpy as np
 
+from kvm_balancer.model import placement
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import credit
 from kvm_balancer.policies import drain
@@ -92,6 +94,56 @@ class CreditTest(unittest.TestCase):
         ]
         later = moved(self.fleet, self.plan, swapped)
         self.assertEqual(1.0, self.judge(later, now=99.0))
+
+    def test_it_is_judged_after_a_restart(self):
+        swapped = [
+            4 if self.moves(uid) else 0 for uid in self.fleet.instances.id
+        ]
+        later = moved(self.fleet, self.plan, swapped)
+        everywhere = np.ones(len(self.fleet.hosts), np.bool_)
+        part = assignment.Part('', (POLICY,), everywhere)
+        arriving = [
+            placement.InFlight(
+                self.fleet.instance_row[move.instance],
+                self.fleet.host_row[move.destination],
+            )
+            for move in self.plan.moves
+        ]
+        for where, under_way in (
+            (moved(self.fleet, self.plan), ()),
+            (self.fleet, arriving),
+        ):
+            first = credit.Credits()
+            first.promise(self.plan, self.fleet, [(part, POLICY)], 100.0)
+            first.follow(where, under_way)
+            again = credit.Credits()
+            again.restore_promise(json.loads(json.dumps(first.promised())))
+            # Loads are taken up anew, first of all.
+            for now, share in ((200.0, 1.0), (499.0, 1.0), (500.0, 0.5)):
+                again.look(later, [part], now)
+                self.assertEqual(share, again.share('', 'spread'))
+            self.assertIsNone(again.promised())
+            again.look(later, [part], 900.0)
+            self.assertEqual(1, len(again.verdicts))
+
+    def test_it_is_not_judged_long_after(self):
+        first, again = credit.Credits(), credit.Credits()
+        everywhere = np.ones(len(self.fleet.hosts), np.bool_)
+        part = assignment.Part('', (POLICY,), everywhere)
+        first.promise(self.plan, self.fleet, [(part, POLICY)], 100.0)
+        first.follow(moved(self.fleet, self.plan))
+        again.restore_promise(first.promised())
+        for now in (10_000.0, 20_000.0):
+            again.look(self.fleet, [part], now)
+        self.assertFalse(again.verdicts)
+
+    def test_what_was_not_carried_out_promises_nothing(self):
+        first = credit.Credits()
+        everywhere = np.ones(len(self.fleet.hosts), np.bool_)
+        part = assignment.Part('', (POLICY,), everywhere)
+        first.promise(self.plan, self.fleet, [(part, POLICY)], 100.0)
+        first.follow(self.fleet)
+        self.assertIsNone(first.promised())
 
     def test_what_is_mandatory_needs_no_credit(self):
         self.assertEqual(1.0, self.judge(self.fleet, drain.Drain()))

@@ -4,6 +4,7 @@ import unittest
 from unittest import mock
 
 from kvm_balancer import errors
+from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import credit
 from kvm_balancer.policies import memory
@@ -16,6 +17,18 @@ FLEET = fleets.build(
     [fleets.host(name) for name in 'ab'], [fleets.instance('i', 'a')]
 )
 LOG = 'kvm_balancer.service.remembering'
+
+
+def moved(source, destination):
+    return plans.Move(
+        'i', source, destination, plans.Prediction(1.0, 10, 1.0), 'hot'
+    )
+
+
+def ended(source, destination, at):
+    return base.make_outcome(
+        instance='i', source=source, destination=destination, ended_at=at
+    )
 
 
 def made(kept):
@@ -50,12 +63,36 @@ class RestartTest(base.StoreCase):
         found = self.surroundings(again, 30.0)
         self.assertEqual([True], found.cooling_instances.tolist())
 
+    def test_a_round_is_closed_by_what_was_under_way_at_a_restart(self):
+        first, credits = made(self.memories), credit.Credits()
+        first.begun(FLEET, moved('a', 'b'))
+        first.ended(ended('a', 'b', 10.0), 10.0)
+        first.begun(FLEET, moved('b', 'a'))
+        first.save(credits, 20.0)
+        again = made(self.memories)
+        again.recover(credit.Credits())
+        with self.assertLogs(LOG) as told:
+            again.ended(ended('b', 'a', 30.0), 30.0)
+        self.assertIn('has come back to a', told.output[0])
+
+    def test_what_a_plan_is_to_bring_survives_a_restart(self):
+        first, credits = made(self.memories), credit.Credits()
+        waiting = {'due': 100.0, 'expected': [('', 'spread', 0.5, 0.25)]}
+        credits.restore_promise(waiting)
+        first.save(credits, 20.0)
+        believed = credit.Credits()
+        made(self.memories).recover(believed)
+        self.assertEqual(waiting, believed.promised())
+
     def test_what_cannot_be_read_is_learned_anew(self):
         for body in (
             b'',
             b'[]',
             b'{"mishaps": 7}',
             b'{"rounds": {"held": 1}}',
+            b'{"gaps": {"i": "wide"}}',
+            b'{"promised": {"due": 1.0}}',
+            b'{"promised": {"due": 1.0, "expected": [["", "spread"]]}}',
         ):
             with self.subTest(body=body):
                 self.memories.save('lessons', body, 1.0)
