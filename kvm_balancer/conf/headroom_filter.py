@@ -14,11 +14,10 @@ OPTS: list[cfg.Opt] = [
         help="""
 Hosts of every zone for whose failure room is left: what runs on the enabled
 hosts of a zone fits on them without so many of the largest, in memory, virtual
-CPUs and disk as a whole. That an instance finds no single host large enough is
-only looked at by ``consolidate``, the one policy that fills hosts and so takes
-such places away on purpose. Used where ``headroom`` is among ``[planner]
-filters``. Raised, drains may have to stop half-way, and say so. Related:
-``[consolidate] failures``.
+CPUs and disk as a whole; and of any one of them each instance has a place on
+the others, where it had one before. Used where ``headroom`` is among
+``[planner] filters``. Raised, drains may have to stop half-way, and say so; 0
+asks for neither. Related: ``[consolidate] failures``.
 """,
     ),
 ]

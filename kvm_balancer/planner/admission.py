@@ -10,6 +10,7 @@ import collections.abc
 import numpy as np
 
 from kvm_balancer.filters import base
+from kvm_balancer.filters import groups
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import inquiry
@@ -88,6 +89,19 @@ class Admission(inquiry.Inquiry):
         if not self._known[kinds].all():
             self._masks(kinds, instances)
         return self._masks_of(kinds, hosts)
+
+    def among_rules(
+        self, instances: columns.Ints, hosts: columns.Ints
+    ) -> columns.Bools:
+        """Say what rules allow, whatever room there is: those of groups, too.
+
+        :returns: shape ``(len(instances), len(hosts))``
+        """
+        passed = self.static(instances, hosts)
+        for one in self.filters:
+            if isinstance(one, groups.GroupsFilter) and not self.idle(one):
+                passed = passed & self.ask(one, instances, hosts)
+        return passed
 
     def _masks_of(
         self, kinds: columns.Ints, hosts: columns.Ints

@@ -10,10 +10,9 @@ never finds one that there is not.
 
 import numpy as np
 
-from kvm_balancer.filters import groups
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
-from kvm_balancer.planner import workspace
+from kvm_balancer.planner import admission
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
@@ -28,24 +27,53 @@ class Failover:
     """Where the instances of every host would go if it failed."""
 
     def __init__(
-        self, work: workspace.Workspace, offered: columns.Floats
+        self,
+        state: placement.Placement,
+        rules: admission.Admission,
+        offered: columns.Floats,
     ) -> None:
-        """Begin where *work* is.
+        """Begin where *state* is.
 
+        :param rules: which hosts would be let have which instances
         :param offered: what hosts offer, shape ``(4, hosts)``, CPU last
         """
-        self._work = work
+        self._state, self._rules = state, rules
         self._offered = offered
-        usage = work.fleet.instances.cpu_usage
-        self._need: columns.Floats = np.vstack((work.state.need, usage))
+        usage = state.fleet.instances.cpu_usage
+        self._need: columns.Floats = np.vstack((state.need, usage))
         #: where each instance would go, by row; -1 where nobody looked yet
         self._goes = np.full(len(usage), -1, np.int32)
         self._hardest = -1
-        self._rules = [
-            one
-            for one in work.admission.filters
-            if isinstance(one, groups.GroupsFilter)
-        ]
+
+    def settle(
+        self, active: columns.Bools, used: columns.Floats
+    ) -> columns.Ints:
+        """Return where the instances of *active* hosts would go.
+
+        Each as if its host alone failed.
+
+        :param active: hosts of one zone, shape ``(hosts,)``
+        :param used: what is in use of what they offer
+        :returns: rows of hosts, shape ``(instances,)``; -1 where there may be
+            no way, and for instances of other hosts
+        """
+        hosts = np.flatnonzero(active).astype(np.int32)
+        home = self._state.host
+        room = self._offered - used + _SLACK
+        goes = np.full(len(home), -1, np.int32)
+        rows = np.flatnonzero(active[home]).astype(np.int32)
+        rows = rows[np.argsort(home[rows], kind='stable')]
+        for one in self._guess(rows, goes, hosts, room):
+            begin, end = np.searchsorted(
+                home[rows], (home[one], home[one] + 1)
+            )
+            mine = rows[begin:end]
+            mine = mine[(goes[mine] >= 0) | (mine == one)]
+            allowed = self._allowed(np.array((one,), np.int32), hosts)
+            found = self._search(mine, goes[mine], hosts, room, allowed)
+            if found is not None:
+                goes[mine] = found
+        return goes
 
     def holds(
         self,
@@ -61,12 +89,12 @@ class Failover:
             the last time, shape ``(hosts,)``
         """
         hosts = np.flatnonzero(active).astype(np.int32)
-        home = self._work.state.host
+        home = self._state.host
         room = self._offered - used + _SLACK
         goes = self._goes.copy()
         gone = ~active[goes] | (goes == home) | (goes < 0)
         # rules of groups are about who has come
-        gone |= self._work.fleet.grouped & touched[goes]
+        gone |= self._state.fleet.grouped & touched[goes]
         # what was found in other zones stands
         goes[gone & active[home]] = -1
         rows = np.flatnonzero(active[home]).astype(np.int32)
@@ -135,7 +163,7 @@ class Failover:
             passed = np.cumsum(fits, axis=1, dtype=np.int32)
             place = (passed > rank[:, None]).argmax(axis=1)
             goes[mine] = np.where(count > 0, there[place], -1)
-        home = self._work.state.host
+        home = self._state.host
         asked = np.zeros(room.shape[1], np.bool_)
         asked[home[lost]] = True
         self._forget_full(rows[asked[home[rows]]], goes, room)
@@ -146,11 +174,8 @@ class Failover:
         self, rows: columns.Ints, hosts: columns.Ints
     ) -> columns.Bools:
         """Say where rules let *rows* be among *hosts*, but for at home."""
-        admission = self._work.admission
-        allowed = admission.static(rows, hosts)
-        for one in self._rules:
-            allowed = allowed & admission.ask(one, rows, hosts)
-        away: columns.Bools = self._work.state.host[rows][:, None] != hosts
+        allowed = self._rules.among_rules(rows, hosts)
+        away: columns.Bools = self._state.host[rows][:, None] != hosts
         return allowed & away
 
     def _keep(self, goes: columns.Ints) -> None:
@@ -160,7 +185,7 @@ class Failover:
         looked at anew in any case; but what rules of groups say may change
         with that, and what was found for their members is forgotten.
         """
-        grouped = self._work.fleet.grouped
+        grouped = self._state.fleet.grouped
         self._goes = np.where(grouped, self._goes, goes).astype(np.int32)
 
     def _forget_full(
@@ -173,7 +198,7 @@ class Failover:
         :param room: of every host, shape ``(4, hosts)``
         """
         placed = rows[goes[rows] >= 0]
-        pair = self._work.state.host[placed].astype(np.int64) * room.shape[1]
+        pair = self._state.host[placed].astype(np.int64) * room.shape[1]
         pairs, place = np.unique(pair + goes[placed], return_inverse=True)
         full = np.zeros(len(pairs), np.bool_)
         there = pairs % room.shape[1]

@@ -16,40 +16,13 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import failover
 from kvm_balancer.planner import reasons
+from kvm_balancer.planner import supply
 from kvm_balancer.planner import workspace
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
 #: units of a host that are tried to be pushed out
 _TRIES = 2
-
-
-def capacities(fleet: columns.Fleet, limit: float) -> columns.Floats:
-    """Return what hosts offer, shape ``(4, hosts)``, CPU last.
-
-    :param limit: CPU load that no host is brought over
-    """
-    hosts = fleet.hosts
-    return np.stack(
-        (
-            hosts.memory_capacity_mib,
-            hosts.vcpu_capacity,
-            hosts.disk_capacity_gib,
-            limit * hosts.cpus,
-        )
-    )
-
-
-def used(state: placement.Placement) -> columns.Floats:
-    """Return what is in use of it; its shape is the same."""
-    hosts = state.fleet.hosts
-    need = np.stack(
-        [
-            np.bincount(state.host, weights=row, minlength=len(hosts))
-            for row in state.need
-        ]
-    )
-    return np.vstack((need, state.cores))
 
 
 def room_for_failure(
@@ -80,7 +53,7 @@ def most_empty(
     :param among: hosts that may be emptied and filled
     """
     fleet = state.fleet
-    offered, taken = capacities(fleet, limit), used(state)
+    offered, taken = supply.capacities(fleet, limit), supply.used(state)
     overhead = fleet.hosts.cpu_overhead
     stuck = np.bincount(state.host[~free], minlength=len(fleet.hosts)) > 0
     total = 0
@@ -124,8 +97,10 @@ class Packing:
         self._work = work
         self._failures = failures
         self._limit = limit * work.fleet.hosts.cpus
-        self._offered = capacities(work.fleet, limit)
-        self._failover = failover.Failover(work, self._offered)
+        self._offered = supply.capacities(work.fleet, limit)
+        self._failover = failover.Failover(
+            work.state, work.admission, self._offered
+        )
         occupied = np.bincount(
             work.state.host, minlength=len(work.fleet.hosts)
         )
@@ -158,7 +133,7 @@ class Packing:
             return False
         zone = work.fleet.hosts.zone
         inside = self.active & (zone == zone[host])
-        need = used(work.state)[:, inside].sum(axis=1)
+        need = supply.used(work.state)[:, inside].sum(axis=1)
         inside[host] = False
         return room_for_failure(self._offered[:, inside], need, self._failures)
 
@@ -189,7 +164,9 @@ class Packing:
         inside = self.active & (zone == zone[host])
         touched = np.zeros(len(inside), np.bool_)
         touched[[one.destination for one in self._work.steps[first:]]] = True
-        return self._failover.holds(inside, used(self._work.state), touched)
+        return self._failover.holds(
+            inside, supply.used(self._work.state), touched
+        )
 
     def _give_up(self, host: int, first: int) -> bool:
         """Take back the steps from the *first* on; *host* stays in use."""

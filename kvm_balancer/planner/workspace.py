@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from kvm_balancer.filters import base as filters
+from kvm_balancer.filters import headroom
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan
@@ -18,6 +19,7 @@ from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import cost
 from kvm_balancer.planner import means
 from kvm_balancer.planner import pins
+from kvm_balancer.planner import refuge
 from kvm_balancer.planner import terms
 from kvm_balancer.planner import units as grouping
 from kvm_balancer.planner import weighing
@@ -99,7 +101,7 @@ class Workspace:
         self.demand(1.0)
         self._copied_mib = self._copied()
         self.copied_mib: columns.Floats = self.units.total(self._copied_mib)
-        self.admission = admission.Admission(self.state, self._filters())
+        self.admission = self._admission()
         self.steps: list[Step] = []
         self.profile = plan.Profile.BALANCE
         self.cause: plan.Cause | None = None
@@ -176,8 +178,24 @@ class Workspace:
         shut: columns.Bools = np.isin(self.fleet.hosts.zone, closed)
         return shut | self.context.limits.spent
 
+    def _admission(self) -> admission.Admission:
+        """Return what is asked where instances may go.
+
+        Where room for a failure is asked for in all, it is for each instance.
+        """
+        asked = self._filters()
+        if not any(
+            isinstance(one, headroom.HeadroomFilter) and one.params.failures
+            for one in asked
+        ):
+            return admission.Admission(self.state, asked)
+        refuges = refuge.Refuges(self.fleet)
+        found = admission.Admission(self.state, (*asked, refuges))
+        refuges.goes_by(found)
+        return found
+
     def _filters(self) -> tuple[filters.Filter, ...]:
-        """Return what is asked where instances may go."""
+        """Return the filters that hold for the plan."""
         asked = self.context.filters
         if self.means.needed:
             asked = (self.means, *asked)

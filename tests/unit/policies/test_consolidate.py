@@ -8,6 +8,7 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import failover
 from kvm_balancer.planner import packing
+from kvm_balancer.planner import supply
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import consolidate
 from tests.fixtures import fleets
@@ -199,13 +200,13 @@ class TestConsolidate(unittest.TestCase):
             [fleets.instance(name, name) for name in ZONED],
         )
         work = workspace.Workspace(fleet, plans.full_context())
-        offered = packing.capacities(fleet, 1.0)
-        asked = Counting(work, offered)
+        offered = supply.capacities(fleet, 1.0)
+        asked = Counting(work.state, work.admission, offered)
         nobody = np.zeros(len(fleet.hosts), np.bool_)
         counts = []
         for zone in (0, 1, 0, 1):
             inside = fleet.hosts.zone == zone
-            used = packing.used(work.state)
+            used = supply.used(work.state)
             self.assertTrue(asked.holds(inside, used, nobody))
             counts.append(asked.searched)
         self.assertGreater(counts[1], counts[0])

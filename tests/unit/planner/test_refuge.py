@@ -1,0 +1,229 @@
+"""Where room for a failure is asked for, each instance has a place."""
+
+import math
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+
+from kvm_balancer.filters import headroom
+from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import failover
+from kvm_balancer.planner import supply
+from kvm_balancer.planner import workspace
+from kvm_balancer.policies import composition
+from kvm_balancer.policies import consolidate
+from kvm_balancer.policies import drain
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import repair
+from kvm_balancer.policies import spread
+from tests.fixtures import fleets
+from tests.unit.planner import plans
+
+ASKED = (*plans.FILTERS, headroom.HeadroomFilter())
+POLICIES = (
+    repair.Repair(),
+    drain.Drain(),
+    relieve.Relieve(relieve.RelieveParams(0.3, 0.0)),
+    spread.Spread(spread.SpreadParams(target=0.02)),
+    consolidate.Consolidate(consolidate.ConsolidateParams(failures=0)),
+)
+
+
+def propose(fleet, *policies, filters=ASKED):
+    return composition.propose(
+        policies, fleet, plans.full_context(filters=filters)
+    )
+
+
+def scarce():
+    """Of two hosts one takes x from hot, or in need the 12 GiB of b."""
+    return fleets.build(
+        [
+            fleets.host('hot', memory_gib=16),
+            fleets.host('b', memory_gib=16),
+            fleets.host('c', memory_gib=16),
+        ],
+        [
+            fleets.instance('x', 'hot', 4.0, memory_gib=6),
+            fleets.instance('y', 'hot', 4.0, memory_gib=6),
+            fleets.instance('large', 'b', 1.0, memory_gib=12),
+        ],
+    )
+
+
+def counted(fleet):
+    enabled = fleet.hosts.state == columns.HostState.ENABLED
+    return enabled & ~fleet.hosts.silent
+
+
+def settled(fleet):
+    """Say which instances have a refuge before anything is moved."""
+    work = workspace.Workspace(fleet, plans.full_context())
+    offered = supply.capacities(fleet, math.inf)
+    asked = failover.Failover(work.state, work.admission, offered)
+    found = np.zeros(len(fleet.instances), np.bool_)
+    for zone in range(len(fleet.zones)):
+        active = counted(fleet) & (fleet.hosts.zone == zone)
+        found |= asked.settle(active, supply.used(work.state)) >= 0
+    return found
+
+
+def fits(rows, need, room, allowed):
+    """Say whether *rows* fit on hosts, by trying everything."""
+    if not rows:
+        return True
+    first, *others = rows
+    for host in np.flatnonzero(allowed[first]).tolist():
+        if (need[:, first] <= room[:, host] + 1e-6).all():
+            room[:, host] -= need[:, first]
+            done = fits(others, need, room, allowed)
+            room[:, host] += need[:, first]
+            if done:
+                return True
+    return False
+
+
+def homeless(fleet, made, promised):
+    """Name the hosts that may not fail after a plan.
+
+    :param promised: instances that had a place before
+    """
+    work = workspace.Workspace(fleet, plans.full_context())
+    for move in made.moves:
+        row = np.array((fleet.instance_row[move.instance],), np.int32)
+        work.state.move(row, fleet.host_row[move.destination])
+    state, found = work.state, []
+    for failed in np.flatnonzero(counted(fleet)).tolist():
+        others = np.flatnonzero(
+            counted(fleet) & (fleet.hosts.zone == fleet.hosts.zone[failed])
+        ).astype(np.int32)
+        others = others[others != failed]
+        mine = np.flatnonzero((state.host == failed) & promised)
+        allowed = np.zeros((len(state.host), len(fleet.hosts)), np.bool_)
+        allowed[np.ix_(mine, others)] = work.admission.among_rules(
+            mine.astype(np.int32), others
+        )
+        if not fits(mine.tolist(), state.need, state.room.copy(), allowed):
+            found.append(fleet.hosts.name[failed])
+    return found
+
+
+class TestRefuges(unittest.TestCase):
+    def test_nobody_takes_the_only_place_of_another(self):
+        policy = spread.Spread(spread.SpreadParams(target=0.05))
+        self.assertTrue(propose(scarce(), policy, filters=plans.FILTERS).moves)
+        made = propose(scarce(), policy)
+        self.assertEqual((), made.moves)
+
+    def test_what_has_to_go_stays_for_that_and_says_so(self):
+        """There is room in all, and none for what runs on a and b."""
+        fleet = fleets.build(
+            [
+                fleets.host('d', state=columns.HostState.DRAINING),
+                *(fleets.host(name, memory_gib=16) for name in 'abc'),
+            ],
+            [
+                fleets.instance('x', 'd', memory_gib=6),
+                fleets.instance('l', 'a', memory_gib=11),
+                fleets.instance('m', 'b', memory_gib=11),
+            ],
+        )
+        made = propose(fleet, drain.Drain(), filters=plans.FILTERS)
+        self.assertTrue(made.moves)
+        made = propose(fleet, drain.Drain())
+        self.assertEqual((), made.moves)
+        told = ' '.join(one.reason for one in made.unplaced)
+        self.assertIn('if its host failed', told)
+
+    def test_who_has_no_place_to_begin_with_is_not_waited_for(self):
+        fleet = fleets.build(
+            [
+                fleets.host('hot', memory_gib=16),
+                fleets.host('b', memory_gib=32),
+                fleets.host('c', memory_gib=16),
+            ],
+            [
+                fleets.instance('x', 'hot', 4.0, memory_gib=6),
+                fleets.instance('y', 'hot', 4.0, memory_gib=6),
+                fleets.instance('large', 'b', 1.0, memory_gib=20),
+            ],
+        )
+        policy = spread.Spread(spread.SpreadParams(target=0.1))
+        made = propose(fleet, policy)
+        self.assertEqual(['c'], [one.destination for one in made.moves])
+
+    def test_without_failures_nothing_is_kept(self):
+        none = headroom.HeadroomFilter(headroom.HeadroomParams(failures=0))
+        made = propose(
+            scarce(), spread.Spread(), filters=(*plans.FILTERS, none)
+        )
+        self.assertTrue(made.moves)
+
+    @hypothesis.settings(deadline=None, max_examples=150)
+    @hypothesis.given(
+        fleets.small(), st.permutations(POLICIES), st.integers(1, 3)
+    )
+    def test_whoever_had_a_place_has_one_after_every_plan(
+        self, fleet, policies, count
+    ):
+        leaving = ~counted(fleet)[fleet.instances.host]
+        promised = settled(fleet)
+        made = propose(fleet, *policies[:count])
+        moved = np.isin(
+            fleet.instances.id, [one.instance for one in made.moves]
+        )
+        promised |= leaving & moved
+        self.assertEqual([], homeless(fleet, made, promised))
+
+    def test_a_group_moves_where_all_of_it_keeps_a_refuge(self):
+        """Of the second fleet b would have no room for what is on c."""
+        fleet = fleets.build(
+            [
+                fleets.host('a', memory_gib=16),
+                fleets.host('b', memory_gib=16),
+                fleets.host('c', memory_gib=16),
+            ],
+            [
+                fleets.instance('x', 'a', 4.0, memory_gib=4, groups=('g',)),
+                fleets.instance('y', 'a', 4.0, memory_gib=4, groups=('g',)),
+                fleets.instance('z', 'c', 0.5, memory_gib=4),
+            ],
+            [fleets.group('g', columns.GroupPolicy.AFFINITY)],
+        )
+        work = workspace.Workspace(fleet, plans.full_context(filters=ASKED))
+        (unit,) = (
+            one for one in range(len(work.units)) if work.units.size[one] > 1
+        )
+        there = np.array([1, 2], np.int32)
+        row = np.array([unit], np.int32)
+        self.assertTrue(work.allowed(row, there).all())
+        tight = fleets.build(
+            [fleets.host(name, memory_gib=16) for name in 'abc'],
+            [
+                fleets.instance('x', 'a', 4.0, memory_gib=4, groups=('g',)),
+                fleets.instance('y', 'a', 4.0, memory_gib=4, groups=('g',)),
+                fleets.instance('f', 'a', 0.5, memory_gib=8),
+                fleets.instance('l', 'c', 0.5, memory_gib=9),
+            ],
+            [fleets.group('g', columns.GroupPolicy.AFFINITY)],
+        )
+        work = workspace.Workspace(tight, plans.full_context(filters=ASKED))
+        self.assertFalse(work.allowed(row, there).any())
+
+    def test_a_larger_fleet_is_still_evened_out(self):
+        for constraints in (False, True):
+            fleet = fleets.skewed(40, 400, constraints=constraints)
+            promised = settled(fleet)
+            self.assertGreater(promised.mean(), 0.8)
+            made = propose(fleet, spread.Spread())
+            plain = propose(fleet, spread.Spread(), filters=plans.FILTERS)
+            self.assertLess(
+                made.after.cpu_stddev,
+                0.5 * (made.before.cpu_stddev + plain.after.cpu_stddev),
+            )
+
+
+if __name__ == '__main__':
+    unittest.main()
