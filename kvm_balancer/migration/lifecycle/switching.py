@@ -85,10 +85,14 @@ def stop_late(life: course.Course, event: events.Event) -> course.Wishes:
 
 
 def arrive(life: course.Course, event: events.Arrived) -> course.Wishes:
-    """Hear that the guest was let run on the destination."""
+    """Hear that the guest was let run on the destination.
+
+    Of post-copy a hypervisor says so once more when all memory has come.
+    """
     life.take_switch(event.at)
-    life.after.ran_there = True
-    life.tell(event, 'the guest was let run on the destination')
+    known, life.after.ran_there = life.after.ran_there, True
+    if not known:
+        life.tell(event, 'the guest was let run on the destination')
     return ()
 
 

@@ -239,6 +239,21 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(1, life.names.count('StartPostCopy'))
         self.assertNotIn('Abort', life.names)
 
+    def test_that_the_guest_runs_there_is_told_once(self):
+        """Of post-copy a destination says so again at its end."""
+        for kinds in (
+            (events.PostCopyBegun, events.Arrived),
+            (events.Arrived, events.Arrived),
+        ):
+            life = lives.Life(post_copy=True)
+            life.copying()
+            life.tell(events.SourceStopped)
+            for kind in kinds:
+                life.tell(kind)
+            said = [one.text for one in life.machine.story]
+            where = [one for one in said if 'on the destination' in one]
+            self.assertEqual(1, len(where), where)
+
     def test_one_that_is_given_up_stays_and_says_why(self):
         life = lives.Life(contract.GiveUp('dirties too fast'))
         life.copying()
