@@ -152,9 +152,11 @@ class Reserved(Event):
     :ivar checks: among them ``reservation``: failed where it was refused, or
         where nobody answered; unknown where there is nobody to ask. Others
         tell what pre-flight could not tell from outside
+    :ivar here: what the source's own executor found
     """
 
     checks: tuple[Check, ...]
+    here: tuple[Check, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,7 +273,8 @@ class Reservation(reserved.Reservation):
             events.Reserved(
                 at=self._clock(),
                 cause=f'the executor of {self._wanted.destination}',
-                checks=(*answer.checks, *here),
+                checks=answer.checks,
+                here=here,
             )
         )
         return answer.lease_seconds

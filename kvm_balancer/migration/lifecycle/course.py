@@ -49,7 +49,8 @@ class Course:
     :ivar entered_at: when the present state was entered
     :ivar downtime_ms: the limit that was last asked for
     :ivar storage_seconds: that disks were copied, before the memory's turn
-    :ivar checks: what pre-flight found, while memory is reserved
+    :ivar checks: what pre-flight found, while memory is reserved,
+    :ivar checked_by: and who made them
     :ivar disks: what is copied along before the memory, by name
     :ivar disk_mib: and how large each of them is, as far as it is known
     :ivar asked_at: when what has to be known before the start was asked for
@@ -90,6 +91,7 @@ class Course:
         self.storage_seconds = 0.0
         self.asked_at = wanted.accepted_at
         self.checks: tuple[events.Check, ...] = ()
+        self.checked_by = ''
         self.disks: tuple[str, ...] = ()
         self.disk_mib: tuple[float, ...] = ()
         self.holds_lease = False

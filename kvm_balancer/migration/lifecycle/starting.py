@@ -5,6 +5,7 @@ asked: it alone can reserve memory, and knows what no hypervisor tells.
 """
 
 import collections.abc
+import dataclasses
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import headroom
@@ -30,6 +31,17 @@ CHECK_SECONDS = 600.0
 #: An executor answers within seconds, or whoever asks gives it up.
 RESERVATION_SECONDS = 60.0
 
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Finding:
+    """A check, and who made it."""
+
+    check: events.Check
+    cause: str
+
+
+_Findings = collections.abc.Sequence[_Finding]
+
 _ASKED = {
     instructions.Check.__name__: 'the checks',
     instructions.Reserve.__name__: 'the reservation',
@@ -48,9 +60,10 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
     if life.holds_lease:
         # it was checked before
         return ()
-    if _failed(event.checks):
-        return _refuse(life, event, event.checks)
-    life.checks = event.checks
+    found = _found(event.checks, event.cause)
+    if _failed(found):
+        return _refuse(life, event, found)
+    life.checks, life.checked_by = event.checks, event.cause
     life.disks = event.disks
     life.disk_mib = event.disk_mib
     life.holds_lease = True
@@ -68,16 +81,28 @@ def start(life: course.Course, event: events.Reserved) -> course.Wishes:
     if not life.holds_lease:
         # nobody asked
         return ()
-    checks = _completed(life.checks, _with_reservation(event))
-    if _failed(checks):
-        return _refuse(life, event, checks)
-    _tell_open(life, event, checks)
-    life.forgo(checks)
+    found = _completed(
+        _found(life.checks, life.checked_by),
+        (
+            *_found(_with_reservation(event), event.cause),
+            *_found(event.here, f'the executor of {life.request.source}'),
+        ),
+    )
+    if _failed(found):
+        return _refuse(life, event, found)
+    _tell_open(life, event, found)
+    life.forgo(tuple(one.check for one in found))
     settings = life.begin_policy(event.at)
     if dropped := life.policy.manner.dropped(life.request.options):
-        life.tell(event, f'its policy decides without {", ".join(dropped)}')
+        life.tell(
+            dataclasses.replace(event, cause='its options'),
+            f'its policy decides without {", ".join(dropped)}',
+        )
     life.marked = True
-    ready = f'downtime limit {life.downtime_ms} ms to begin with'
+    ready = (
+        f'nothing stands in the way: downtime limit {life.downtime_ms} ms to'
+        f' begin with'
+    )
     life.enter(states.State.PREPARING, event, ready)
     return (
         instructions.SetDowntime(life.downtime_ms),
@@ -100,49 +125,51 @@ def _with_reservation(event: events.Reserved) -> tuple[events.Check, ...]:
     return (missing, *event.checks)
 
 
-def _completed(
-    seen: collections.abc.Iterable[events.Check],
-    told: collections.abc.Iterable[events.Check],
-) -> tuple[events.Check, ...]:
-    """Return both, where the destination's word settles what was open.
+def _found(
+    checks: collections.abc.Iterable[events.Check], cause: str
+) -> list[_Finding]:
+    return [_Finding(one, cause) for one in checks]
+
+
+def _completed(seen: _Findings, told: _Findings) -> _Findings:
+    """Return both, where a later word settles what was open.
 
     What pre-flight could tell stands: it has seen the instance.
     """
-    found = {one.name: one for one in seen}
+    found = {one.check.name: one for one in seen}
     for one in told:
-        before = found.get(one.name, one).verdict
-        if before in (events.Verdict.UNKNOWN, one.verdict):
-            found[one.name] = one
+        before = found.get(one.check.name, one).check.verdict
+        if before in (events.Verdict.UNKNOWN, one.check.verdict):
+            found[one.check.name] = one
     return tuple(found.values())
 
 
-def _failed(
-    checks: collections.abc.Iterable[events.Check],
-) -> list[events.Check]:
-    return [one for one in checks if one.verdict is events.Verdict.FAILED]
+def _failed(found: _Findings) -> list[_Finding]:
+    return [one for one in found if one.check.verdict is events.Verdict.FAILED]
 
 
 def _refuse(
-    life: course.Course,
-    event: events.Event,
-    checks: tuple[events.Check, ...],
+    life: course.Course, event: events.Event, found: _Findings
 ) -> course.Wishes:
-    _tell_open(life, event, checks)
-    reason = '; '.join(_said(one) for one in _failed(checks))
+    _tell_open(life, event, found)
+    failed = _failed(found)
+    reason = '; '.join(_said(one.check) for one in failed)
+    causes = dict.fromkeys(one.cause for one in failed)
+    event = dataclasses.replace(event, cause=', '.join(causes))
     return life.conclude(states.State.FAILED, event, reason)
 
 
 def _tell_open(
-    life: course.Course,
-    event: events.Event,
-    checks: collections.abc.Iterable[events.Check],
+    life: course.Course, event: events.Event, found: _Findings
 ) -> None:
     """Tell what did not pass, and what the destination reserved."""
-    for one in checks:
-        if one.verdict is not events.Verdict.PASSED:
-            life.tell(event, f'check {one.verdict.value}: {_said(one)}')
-        elif one.reason and one.name in _REMARKED:
-            life.tell(event, _said(one))
+    for one in found:
+        check = one.check
+        made = dataclasses.replace(event, cause=one.cause)
+        if check.verdict is not events.Verdict.PASSED:
+            life.tell(made, f'check {check.verdict.value}: {_said(check)}')
+        elif check.reason and check.name in _REMARKED:
+            life.tell(made, _said(check))
 
 
 def _said(one: events.Check) -> str:

@@ -135,7 +135,7 @@ class TestPlainCases(unittest.TestCase):
                     for one in life.machine.story
                     if one.text.startswith(line)
                 ]
-                shown = [f'{expected} (test)'] if expected else []
+                shown = [f'{expected} (its options)'] if expected else []
                 self.assertEqual(shown, told)
 
     def test_a_means_that_cannot_be_had_is_gone_without(self):
@@ -204,6 +204,49 @@ class TestPlainCases(unittest.TestCase):
                 life.returned('no')
                 life.ends(End.RUNNING, End.ABSENT)
                 self.assertEqual(expected, life.machine.outcome.predicted)
+
+    def story_of_checks(self, here=(), there=(), own=()):
+        life = lives.Life()
+        life.machine.begin(life.now)
+        for event in (
+            events.Checked(at=101.0, cause='pre-flight', checks=here),
+            events.Reserved(
+                at=102.0,
+                cause='the executor of beta',
+                checks=(lives.RESERVED, *there),
+                here=own,
+            ),
+        ):
+            life.machine.handle(event)
+        return life.machine, [line.text for line in life.machine.story]
+
+    def test_every_check_is_told_with_who_made_it(self):
+        unknown, failed = events.Verdict.UNKNOWN, events.Verdict.FAILED
+        found = {
+            'here': (events.Check('locks', unknown, 'a'),),
+            'there': (events.Check('tls', unknown, 'b'),),
+            'own': (events.Check('bandwidth here', _PASSED, 'c'),),
+        }
+        _, told = self.story_of_checks(**found)
+        for expected in (
+            'check unknown: locks: a (pre-flight)',
+            'check unknown: tls: b (the executor of beta)',
+            'bandwidth here: c (the executor of alpha)',
+        ):
+            self.assertIn(expected, told)
+        # also the one that it fails by
+        full = events.Check('bandwidth here', failed, 'full')
+        ended, told = self.story_of_checks(**{**found, 'own': (full,)})
+        self.assertEqual(State.FAILED, ended.state)
+        self.assertEqual(
+            'bandwidth here: full (the executor of alpha)', told[-1]
+        )
+        # what one end left open and the other settled is the other's
+        _, told = self.story_of_checks(
+            here=found['here'],
+            there=(events.Check('locks', unknown, 'd'),),
+        )
+        self.assertIn('check unknown: locks: d (the executor of beta)', told)
 
     def test_whoever_watches_hears_of_it_before_anything_is_copied(self):
         life = lives.Life()
