@@ -7,7 +7,9 @@ theirs to use and never to exceed.
 Their originals begin post-copy over whatever link there is. One that fell to
 less than half of its peak may fail altogether, and the guest, whose memory is
 on both hosts by then, run on neither: so it is waited for, for as long as the
-default policy does, and then the migration is given up with its name.
+default policy does, and then the migration is given up with its name. Who
+decides at the ends of passes only is asked about it between them as well: over
+a link that is dead a pass has no end.
 """
 
 import dataclasses
@@ -48,6 +50,7 @@ class Network:
             options.profile
         ].collapse_seconds
         self._fault = fault.Fault(self._seen, self._patient_seconds)
+        self._put_off: contract.StartPostCopy | None = None
 
     def take(
         self, statistics: events.Statistics, at: float, boundary: bool
@@ -63,18 +66,34 @@ class Network:
         """Take note that so many streams share the link."""
         self._seen.link.share(streams)
 
+    def refuse_post_copy(self) -> None:
+        """Take note that the hypervisor does not begin it."""
+        self._put_off = None
+
+    def over(self, at: float) -> contract.GiveUp | None:
+        """Give it up where the patience with a broken one is at its end."""
+        return self._fault.over(at)
+
     def heed(
         self, decision: contract.Decision, at: float
     ) -> contract.Decision:
-        """Return *decision*, or what is to be done instead of post-copy."""
-        since = self._seen.link.collapsed_since
-        if since is None or not isinstance(decision, contract.StartPostCopy):
+        """Return *decision*, or what is to be done instead of post-copy.
+
+        What was put off is asked for again with each look.
+        """
+        if isinstance(decision, contract.StartPostCopy):
+            self._put_off = decision
+        wanted = self._put_off
+        if wanted is None or isinstance(decision, contract.GiveUp):
             return decision
+        since = self._seen.link.collapsed_since
+        if since is None:
+            return wanted
         seconds = at - since
         if seconds < self._patient_seconds:
             return contract.CarryOn(
                 f'post-copy is put off: {self._fault.reason}'
             )
         return contract.GiveUp(
-            f'{decision.reason}; {self._fault.reason}, for {seconds:.0f} s'
+            f'{wanted.reason}; {self._fault.reason}, for {seconds:.0f} s'
         )

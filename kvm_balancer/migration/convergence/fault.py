@@ -32,21 +32,30 @@ class Fault:
             f' less than half of its peak: a fault of the network'
         )
 
-    def decide(self, at: float) -> contract.Decision | None:
-        """Say what to do about it; None where it is none, or put up with."""
+    def over(self, at: float) -> contract.GiveUp | None:
+        """Give a link up over which nothing, or next to nothing, goes."""
         quiet = self._seen.pulse.quiet_seconds
         if quiet >= self._patient_seconds:
             return contract.GiveUp(
                 f'nothing went across for {quiet:.0f} s: a fault of the'
                 f' network'
             )
-        link = self._seen.link
-        if link.collapsed_since is None:
-            return None
-        seconds = at - link.collapsed_since
-        if seconds < self._patient_seconds:
-            return contract.CarryOn(self.reason)
-        if link.broken:
+        seconds = self._seconds(at)
+        if seconds >= self._patient_seconds and self._seen.link.broken:
             return contract.GiveUp(f'{self.reason}, for {seconds:.0f} s')
-        link.put_up_with()
         return None
+
+    def decide(self, at: float) -> contract.Decision | None:
+        """Say what to do about it; None where it is none, or put up with."""
+        over = self.over(at)
+        if over is not None or not self.lasts:
+            return over
+        if self._seconds(at) < self._patient_seconds:
+            return contract.CarryOn(self.reason)
+        self._seen.link.put_up_with()
+        return None
+
+    def _seconds(self, at: float) -> float:
+        """Return for how long it has lasted; 0 where there is none."""
+        since = self._seen.link.collapsed_since
+        return 0.0 if since is None else at - since

@@ -113,6 +113,7 @@ class Nova(contract.Convergence):
 
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
+        self._network.refuse_post_copy()
 
     def judge(
         self, statistics: events.Statistics, at: float, boundary: bool

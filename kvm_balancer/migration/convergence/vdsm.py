@@ -2,7 +2,8 @@
 
 At the end of each pass at most one action of the schedule is taken, when
 more passes are over than it says; whether anything was gained meanwhile
-does not matter. The schedules are those that oVirt's engine comes with.
+does not matter. A link that is dead is given up between them. The schedules
+are those that oVirt's engine comes with.
 """
 
 import dataclasses
@@ -115,12 +116,14 @@ class Vdsm(contract.Convergence):
 
     def post_copy_refused(self, reason: str) -> None:
         self._post_copy = False
+        self._network.refuse_post_copy()
 
     def judge(
         self, statistics: events.Statistics, at: float, boundary: bool
     ) -> contract.Decision:
         self._network.take(statistics, at, boundary)
-        return self._network.heed(self._decide(statistics, at, boundary), at)
+        decision = self._decide(statistics, at, boundary)
+        return self._network.over(at) or self._network.heed(decision, at)
 
     def _decide(
         self, statistics: events.Statistics, at: float, boundary: bool
@@ -132,7 +135,8 @@ class Vdsm(contract.Convergence):
                 f' {statistics.remaining_mib:.0f} MiB left'
             )
         passes = statistics.iteration - 1
-        seen = f'{passes} passes, {statistics.remaining_mib:.0f} MiB left'
+        counted = '1 pass' if passes == 1 else f'{passes} passes'
+        seen = f'{counted}, {statistics.remaining_mib:.0f} MiB left'
         if not boundary or not self._left or passes <= self._left[0].after:
             return contract.CarryOn(seen)
         if self._left[0].post_copy:

@@ -313,3 +313,45 @@ class TestFamiliar(unittest.TestCase):
                 tell(copy)
             copy.flow(30.0, 100.0 / streams, 2.0)
             self.assertIsInstance(copy.decision, contract.StartPostCopy)
+
+    def begin_long_pass(self, make):
+        """A pass that asks for post-copy, and the next, which has no end."""
+        copy = self.begin(make)
+        copy.flow(1.0, 5.0)
+        while not any('is put off' in one.reason for one in copy.decided):
+            copy.judge(5.0, boundary=True)
+        self.assertFalse(copy.ended)
+        return copy
+
+    def test_what_was_put_off_is_asked_for_at_each_look(self):
+        for make in _FAMILIAR:
+            copy = self.begin_long_pass(make)
+            copy.flow(20.0, 100.0)
+            self.assertIsInstance(copy.decision, contract.StartPostCopy)
+
+    def test_what_was_put_off_is_given_up_without_the_end_of_a_pass(self):
+        for make in _FAMILIAR:
+            for mib_s in (0.0, 5.0, 30.0):
+                copy = self.begin_long_pass(make)
+                copy.flow(120.0, mib_s)
+                self.assertIsInstance(copy.decision, contract.GiveUp)
+                self.assertIn('a fault of the network', copy.decision.reason)
+
+    def test_what_is_refused_is_not_asked_for_again(self):
+        copy = self.begin_long_pass(vdsm.Vdsm)
+        copy.policy.post_copy_refused('no userfaultfd')
+        copy.flow(20.0, 100.0)
+        self.assertFalse(copy.ended)
+        self.assertNotIn(contract.StartPostCopy, copy.kinds)
+
+    def test_a_pass_over_a_dead_link_is_not_waited_for(self):
+        """Also before post-copy was thought of, or where it may not be."""
+        for post_copy in (False, True):
+            for mib_s in (0.0, 5.0):
+                copy = _Copy(vdsm.Vdsm(), post_copy=post_copy)
+                copy.flow(3.0, 100.0)
+                copy.flow(55.0, mib_s)
+                self.assertFalse(copy.ended, copy.decision)
+                copy.flow(20.0, mib_s)
+                self.assertIsInstance(copy.decision, contract.GiveUp)
+                self.assertIn('a fault of the network', copy.decision.reason)
