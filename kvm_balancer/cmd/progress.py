@@ -34,6 +34,8 @@ _ON_SOURCE = frozenset(
         states.State.PRE_COPY,
     }
 )
+#: How long it will stand still is no question once it has.
+_BEFORE_THE_STOP = _ON_SOURCE | {states.State.SWITCHOVER}
 _ENDINGS: dict[plan.Ending | None, str] = {
     plan.Ending.PRE_COPY: 'converges by pre-copy',
     plan.Ending.THROTTLED: 'converges by pre-copy when slowed down',
@@ -119,6 +121,8 @@ class Live(Display):
         super().begin(name, wanted)
         self._title = f'{name}  {wanted.source} -> {wanted.destination}'
         self._predicted = wanted.predicted
+        # what was measured before is no part of it
+        self._began = time.monotonic()
         self._live.start()
 
     def show(self, progress: instructions.ReportProgress) -> None:
@@ -189,11 +193,12 @@ class Live(Display):
             limits.append(f'limit {_ms(now.downtime_limit_ms)}')
         if hoped:
             limits.append(f'predicted {_ms(hoped.downtime_ms)}')
-        rows.add_row(
-            'downtime',
-            _about(now.expected_downtime_ms, _ms),
-            ', '.join(limits),
-        )
+        if now.state in _BEFORE_THE_STOP:
+            rows.add_row(
+                'downtime',
+                _about(now.expected_downtime_ms, _ms),
+                ', '.join(limits),
+            )
         return _decided(rows, now, width)
 
 

@@ -124,6 +124,22 @@ class Chronicle:
         if event.downtime_ms is not None:
             self._downtime_ms = event.downtime_ms
 
+    @property
+    def stop_too_long(self) -> str:
+        """Say, to go on with, that more was taken than was allowed.
+
+        What the limit holds for is the memory: the state of the devices and
+        the way of the word to the destination come on top. Empty where it was
+        kept to, or nobody told.
+        """
+        allowed_ms = self._request.options.max_downtime_ms
+        if self._downtime_ms is None or self._downtime_ms <= allowed_ms:
+            return ''
+        return (
+            f'; it stood still for {self._downtime_ms:.0f} ms,'
+            f' {self._downtime_ms - allowed_ms:.0f} more than it is allowed'
+        )
+
     def conclude(
         self, end: states.State, at: float, reason: str
     ) -> outcome.Outcome:

@@ -260,6 +260,8 @@ class Course:
 
         The lease is given up first: who hears of the end may ask for it.
         """
+        if end is states.State.COMPLETED:
+            reason += self.chronicle.stop_too_long
         self.enter(end, event, reason)
         self.outcome = self.chronicle.conclude(end, event.at, reason)
         return (

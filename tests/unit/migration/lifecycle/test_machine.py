@@ -172,6 +172,33 @@ class TestPlainCases(unittest.TestCase):
                     'check forgone: post-copy: no uffd (test)' in told,
                 )
 
+    def test_a_stop_longer_than_is_allowed_is_told(self):
+        for downtime_ms, told in ((500.0, False), (736.0, True)):
+            life = lives.Life(max_downtime_ms=500)
+            life.copying()
+            life.tell(
+                events.JobSettled,
+                statistics=lives.seen(0),
+                downtime_ms=downtime_ms,
+            )
+            life.returned()
+            life.ends(End.ABSENT, End.RUNNING)
+            ended = life.machine.outcome
+            self.assertEqual(Kind.COMPLETED, ended.outcome)
+            self.assertEqual(told, '236 more than it is' in ended.reason)
+
+    def test_what_libvirt_says_at_the_end_of_post_copy_is_no_news(self):
+        for begun in (False, True):
+            life = lives.Life(post_copy=True)
+            life.copying()
+            life.tell(events.SourceStopped)
+            if begun:
+                life.tell(events.PostCopyBegun)
+            life.tell(events.Arrived)
+            self.assertEqual(
+                begun, 'let run on' not in str(life.machine.story)
+            )
+
     def test_what_is_gone_without_is_not_expected_either(self):
         """Nor is it said that it was not allowed."""
         gone = events.Check('post-copy', events.Verdict.FORGONE, 'no uffd')
