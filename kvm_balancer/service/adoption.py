@@ -177,21 +177,25 @@ class Search:
         ):
             self._take_up(Left(wanted, owned=False))
 
-    def settle(self, wish: messages.Settle) -> None:
+    def settle(
+        self, wish: messages.Settle, known: request.Request | None = None
+    ) -> None:
         """Take the mark of a migration off all copies on this host.
 
         They are looked at first: a copy that is not whole was left by a
         migration that is not over, whoever says so.
 
+        :param known: it began here, and nobody looks after it: its instance
+            is looked at whether it is marked or not
         :raises MigrationError: when one of them contradicts what is said
         :raises HypervisorUnreachable: when it does not answer
         """
         left = [
-            found
+            marks.request_of(found)
             for found in self._hypervisor.marked()
             if found.mark.migration_id == wish.migration_id
         ]
-        for found in left:
+        for found in left if known is None else (*left, known):
             objection = self._objection(found, wish.completed)
             if objection:
                 raise errors.MigrationError(
@@ -199,12 +203,12 @@ class Search:
                     f'{objection}'
                 )
         for found in left:
-            self._take_off(marks.request_of(found))
+            self._take_off(found)
 
-    def _objection(self, found: marks.Marked, completed: bool) -> str:
+    def _objection(self, wanted: request.Request, completed: bool) -> str:
         """Say what a copy here has against a person's word; empty: none."""
         try:
-            end = self._hypervisor.view(found.instance).end
+            end = self._hypervisor.view(wanted.instance).end
         except errors.NotFound:
             return ''
         if end.job_active or end.state in _NOT_WHOLE:
@@ -213,8 +217,8 @@ class Search:
                 'migration still: let it run there if it is whole, or destroy '
                 'it, and settle then'
             )
-        here = found.mark.source != self._host
-        if end.state is events.EndState.RUNNING and completed != here:
+        came = wanted.source != self._host
+        if end.state is events.EndState.RUNNING and completed != came:
             return f'the instance runs on {self._host}'
         return ''
 

@@ -191,7 +191,7 @@ class Executor:
             known = self._memory.entry(wish.migration_id)
         if runner is not None:
             if not runner.attended:
-                self._search.settle(wish)
+                self._search.settle(wish, runner.request)
             runner.settle(wish.completed, wish.reason)
             runner.wait(migrations.SETTLE_SECONDS)
             return runner.state

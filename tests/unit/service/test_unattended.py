@@ -185,6 +185,14 @@ class ExecutorTest(UnattendedCase):
         self.check(told['m-2'], 'ZeroDivisionError: a defect')
         self.assertIs(Kind.FAILED, told[other.migration_id].outcome)
 
+    def test_its_instance_is_looked_at_where_no_mark_tells_of_it(self):
+        self.accept()
+        self.executor.recover()
+        self.kept()
+        with self.assertRaisesRegex(errors.MigrationError, 'runs on here'):
+            self.settle(completed=True)
+        self.assertEqual('failed', self.settle())
+
     def test_the_same_is_not_told_again_by_another_run(self):
         self.accept()
         self.executor.recover()
