@@ -91,7 +91,7 @@ class RelieveParams(base.Params):
         found: list[gauges.Limit] = []
         for reading, option in _OPTIONS.items():
             most = self._most(fleet, option)
-            if np.isinf(most).all():
+            if reading is not _Reading.CPU and np.isinf(most).all():
                 continue
             if reading is _Reading.ALLOCATION:
                 aim = most
