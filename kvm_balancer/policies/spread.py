@@ -3,9 +3,16 @@
 Acts when the standard deviation of CPU load over the hosts that count is
 over ``start``, and moves until it is at most ``target``, which is lower:
 having acted, it does not have to act again soon.
+
+Where the target is out of reach, as after a host has died while others cool
+down, moves can always be found that bring it a little nearer. Those are not
+made: there would be such a plan every minute, and hardly any gain in all of
+them.
 """
 
 import dataclasses
+
+import numpy as np
 
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import assembly
@@ -16,6 +23,14 @@ from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
+
+
+#: A plan that does not reach its target gets this share of the way to it at
+#: least, or
+_LEAST_WAY = 0.25
+#: each of its moves takes off so much of what a host has too much on
+#: average, both in squares.
+_LEAST_EACH = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +80,7 @@ class Spread(base.Policy):
         limits = reach.of(work, target)
         if limits.apart.any():
             work.look_after(scope & ~limits.apart)
-        evening.Evening(work, limits.target(target)).run(proven)
+        idle = self._even_out(work, limits.target(target), proven)
         work.look_after(scope)
         return assembly.Findings(
             summary=self._summary(
@@ -73,10 +88,32 @@ class Spread(base.Policy):
                 before,
                 self._spread(work, counted),
                 work.moves - moves,
-                limits,
+                idle or limits.text(work.fleet, target),
             ),
             moves_bound=proven,
         )
+
+    def _even_out(
+        self, work: workspace.Workspace, goal: float, proven: int | None
+    ) -> str:
+        """Bring the spread to *goal*; take back what hardly helps.
+
+        :returns: what was taken back, in words; empty for nothing
+        """
+        even = evening.Evening(work, goal)
+        first, done, before = len(work.steps), work.moves, even.spread
+        even.run(proven)
+        moves, after = work.moves - done, even.spread
+        if after <= goal or not moves:
+            return ''
+        hosts = int(np.count_nonzero(work.counted))
+        each = hosts * (before**2 - after**2) / moves
+        if before - after >= _LEAST_WAY * (
+            before - goal
+        ) or each >= _LEAST_EACH * (before**2 - goal**2):
+            return ''
+        work.rewind(first)
+        return f'{base.moves(moves)} would only bring it to {after:.4f}'
 
     def _spread(
         self, work: workspace.Workspace, counted: columns.Bools | None = None
@@ -90,7 +127,7 @@ class Spread(base.Policy):
         before: float,
         after: float,
         moves: int,
-        limits: reach.Reach,
+        why: str,
     ) -> str:
         target = self.params.target
         if before <= target:
@@ -102,10 +139,9 @@ class Spread(base.Policy):
         if after <= target:
             return text
         alone = reasons.left_alone(work)
-        why = limits.text(work.fleet, target)
         if not (work.may_leave & work.scope).any():
             why, alone = alone, ''
-        elif work.spent:
+        elif work.spent and moves:
             why = reasons.limited(work)
         text = f'{text}, over its target of {target:.3f}: {why}'
         return f'{text}; {alone}' if alone else text

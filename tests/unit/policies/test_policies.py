@@ -200,6 +200,26 @@ class TestSpread(unittest.TestCase):
         made = SPREAD.propose(fleet, plans.full_context())
         self.assertIn('it would be 0.400 with every zone even', made.summary)
 
+    def test_what_brings_it_hardly_any_nearer_is_not_made(self):
+        """No host has the memory for what is hot; others are nearly even."""
+        fleet = fleets.build(
+            [
+                fleets.host('hot', memory_gib=64),
+                *(fleets.host(f'h{row}') for row in range(6)),
+            ],
+            [
+                fleets.instance('large', 'hot', cpu=8, memory_gib=60),
+                *(
+                    fleets.instance(f'i{row}', f'h{row % 6}', cpu=0.4)
+                    for row in range(24)
+                ),
+                *(fleets.instance(f'j{row}', 'h0', cpu=0.4) for row in '12'),
+            ],
+        )
+        made = SPREAD.propose(fleet, plans.full_context())
+        self.assertEqual((), made.moves, made.summary)
+        self.assertIn('would only bring it to', made.summary)
+
     def test_an_affinity_group_moves_as_one(self):
         fleet = fleets.build(
             [fleets.host('a', cpu_overhead=4), fleets.host('b')],
