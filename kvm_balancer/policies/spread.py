@@ -24,7 +24,6 @@ from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
 
-
 #: A plan that does not reach its target gets this share of the way to it at
 #: least, or
 _LEAST_WAY = 0.25
