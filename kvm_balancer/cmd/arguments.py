@@ -2,6 +2,7 @@
 
 import argparse
 import collections.abc
+import datetime
 import math
 
 
@@ -73,6 +74,22 @@ def span(least: float, most: float) -> collections.abc.Callable[[str], float]:
         return value
 
     return parse
+
+
+def moment(text: str) -> float:
+    """Parse a time, of UTC unless it says otherwise.
+
+    :returns: seconds since the epoch
+    """
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a time such as 2026-12-05 or "2026-12-05 22:30"'
+        ) from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return found.timestamp()
 
 
 def factor(most: float) -> collections.abc.Callable[[str], float]:

@@ -58,6 +58,8 @@ class Grid:
     :ivar length: how many it has, shape ``(traces,)``
     :ivar begins: the step of its first value since the start of all
     :ivar peak: highest CPU usage of each, in cores
+    :ivar peak_memory_mib: most memory in use of each; 0 where nothing was
+        recorded
     """
 
     step_seconds: float
@@ -65,9 +67,18 @@ class Grid:
     length: npt.NDArray[np.int64]
     begins: npt.NDArray[np.int64]
     peak: columns.Floats
+    peak_memory_mib: columns.Floats
     cpu_usage: Values
     memory_usage_mib: Values
     dirty_rate_mib_s: Values
+
+    @property
+    def tells_memory(self) -> bool:
+        """True where memory in use or dirty rates were recorded."""
+        return bool(
+            np.isfinite(self.memory_usage_mib).any()
+            or np.isfinite(self.dirty_rate_mib_s).any()
+        )
 
     def at(
         self,
@@ -112,19 +123,25 @@ def lay_out(traces: Traces, step_seconds: float) -> Grid:
     rows = np.concatenate(parts) if parts else np.zeros(0, np.intp)
     offset = np.concatenate(([0], np.cumsum(length)[:-1]))[: len(length)]
     cpu_usage = traces.cpu_usage[rows].astype(np.float32)
-    peak = (
-        np.maximum.reduceat(cpu_usage, offset) if len(offset) else np.zeros(0)
-    )
+    memory_mib = traces.memory_usage_mib[rows].astype(np.float32)
     return Grid(
         step_seconds,
         offset.astype(np.int64),
         length,
         np.array(begins, np.int64),
-        peak.astype(np.float64),
+        _peaks(cpu_usage, offset),
+        _peaks(memory_mib, offset),
         cpu_usage,
-        traces.memory_usage_mib[rows].astype(np.float32),
+        memory_mib,
         traces.dirty_rate_mib_s[rows].astype(np.float32),
     )
+
+
+def _peaks(values: Values, offset: npt.NDArray[np.intp]) -> columns.Floats:
+    """Return the highest value of each trace; 0 where none is known."""
+    if not len(offset):
+        return np.zeros(0)
+    return np.fmax.reduceat(np.nan_to_num(values), offset).astype(np.float64)
 
 
 def _length(seconds: float, step_seconds: float) -> int:

@@ -78,13 +78,17 @@ class _Simulation:
             scenario.step_seconds,
             watching,
         )
-        self._mind = minds.Mind(agent, self._air, self.recorder)
+        self._mind = minds.Mind(
+            agent, self._air, self.recorder, scenario.start
+        )
 
     def step(self, now: float) -> None:
         """Go on from one look to the next."""
         self._world.happen(now)
         self._land(self._air.lose(now))
-        usage = self._load.cpu_usage(now)
+        moment = self._scenario.start + now
+        usage = self._load.cpu_usage(moment)
+        self._world.live(self._load.memory(moment))
         self._senses.take(usage, now)
         fleet = self._senses.fleet(now)
         self.recorder.look(usage, len(self._air.flights), now)

@@ -1,6 +1,8 @@
 """What simulated instances use: recorded, or made up.
 
-A load answers for all instances at one moment, as columns.
+A load answers for all instances at one moment, as columns. Moments are
+seconds since the epoch: days and weekends are those of the calendar, and a
+recording is played back at the time at which it was made.
 """
 
 import collections.abc
@@ -15,8 +17,21 @@ from kvm_balancer.model import traces
 from kvm_balancer.simulation import scenario as scenarios
 
 _DAY = scenarios.DAY_SECONDS
+#: The epoch began on the fourth day of a week.
+_FIRST_WEEKDAY = 3
 #: A guest uses a little more than its virtual CPUs: its emulator runs, too.
 _MOST_A_VCPU = 1.05
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What instances have in use, and how they write it.
+
+    NaN where it is as their fleet says; shape ``(instances,)`` both.
+    """
+
+    usage_mib: columns.Floats
+    dirty_rate_mib_s: columns.Floats
 
 
 class Load(Protocol):
@@ -25,7 +40,14 @@ class Load(Protocol):
     def cpu_usage(self, seconds: float) -> columns.Floats:
         """Return the cores in use, shape ``(instances,)``.
 
-        :param seconds: since the beginning
+        :param seconds: since the epoch
+        """
+        ...
+
+    def memory(self, seconds: float) -> Memory | None:
+        """Return what memory does; None where all of it is as it was.
+
+        :param seconds: since the epoch
         """
         ...
 
@@ -36,24 +58,40 @@ class Recorded:
 
     An instance that the recording has by id or name has its own. Any other
     draws one, and a shift: instances that share a trace are not busy
-    together. A trace whose peak is more than all virtual CPUs of who drew it
-    is made smaller as a whole, so that it keeps its shape.
+    together. A trace whose peak is more than all virtual CPUs, or all memory,
+    of who drew it is made smaller as a whole, so that it keeps its shape.
 
+    :ivar start: when the recording begins, in seconds since the epoch
     :ivar factor: by which each multiplies its trace
     :ivar most: cores that each can use at most
+    :ivar memory_factor: by which each multiplies the memory in use
     """
 
     grid: traces.Grid
+    start: float
     trace: npt.NDArray[np.intp]
     shift: npt.NDArray[np.int64]
     factor: columns.Floats
     most: columns.Floats
+    memory_factor: columns.Floats
+
+    def _places(self, seconds: float) -> npt.NDArray[np.int64]:
+        return self.grid.at(self.trace, self.shift, seconds - self.start)
 
     def cpu_usage(self, seconds: float) -> columns.Floats:
-        places = self.grid.at(self.trace, self.shift, seconds)
-        used = self.grid.cpu_usage[places] * self.factor
+        used = self.grid.cpu_usage[self._places(seconds)] * self.factor
         found: columns.Floats = np.minimum(used, self.most)
         return found
+
+    def memory(self, seconds: float) -> Memory | None:
+        grid = self.grid
+        if not grid.tells_memory:
+            return None
+        places = self._places(seconds)
+        usage: columns.Floats = (
+            grid.memory_usage_mib[places] * self.memory_factor
+        )
+        return Memory(usage, grid.dirty_rate_mib_s[places].astype(np.float64))
 
 
 def recorded(
@@ -75,6 +113,8 @@ def recorded(
     shift = dice.integers(0, grid.length[trace])
     peak = np.maximum(grid.peak[trace] * factor, 1e-9)
     factors = factor * np.minimum(1.0, most / peak)
+    most_mib = np.maximum(grid.peak_memory_mib[trace], 1e-9)
+    fits = np.minimum(1.0, instances.memory_mib / most_mib)
     numbers = {name: number for number, name in enumerate(recording.name)}
     for row, names in enumerate(
         zip(instances.id, instances.name, strict=True)
@@ -82,9 +122,9 @@ def recorded(
         for name in names:
             if name in numbers:
                 trace[row], shift[row] = numbers[name], 0
-                factors[row] = factor
+                factors[row], fits[row] = factor, 1.0
                 break
-    return Recorded(grid, trace, shift, factors, most)
+    return Recorded(grid, recording.start, trace, shift, factors, most, fits)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +134,7 @@ class Synthetic:
     :ivar level: mean of each, in cores
     :ivar swing: by how much a day goes up and down, as a share of the level
     :ivar peak_at: when a day is busiest, in seconds after midnight
-    :ivar weekend: share of the level that is left on days 6 and 7
+    :ivar weekend: share of the level that is left on Saturday and Sunday
     :ivar noise: standard deviation of a moment, as a share of the level
     :ivar bursting: share of the time in which an instance uses all it has
     """
@@ -113,7 +153,7 @@ class Synthetic:
     def cpu_usage(self, seconds: float) -> columns.Floats:
         phase = (seconds - self.peak_at) / _DAY * 2.0 * np.pi
         usage = self.level * (1.0 + self.swing * np.cos(phase))
-        if seconds // _DAY % 7 >= 5:
+        if (seconds // _DAY + _FIRST_WEEKDAY) % 7 >= 5:
             usage = usage * self.weekend
         moment = int(seconds // self.moment_seconds)
         if self.noise or self.bursting:
@@ -125,6 +165,9 @@ class Synthetic:
                 usage[dice.random(len(usage)) < self.bursting] = np.inf
         found: columns.Floats = np.clip(usage, 0.0, self.most)
         return found
+
+    def memory(self, seconds: float) -> Memory | None:
+        return None
 
 
 def synthetic(
@@ -168,7 +211,7 @@ class Stepped:
     :ivar under: the load without it
     :ivar rows: of the instances
     :ivar factor: by which theirs is multiplied, shape ``(rows,)``
-    :ivar spans: from when until when, in seconds since the beginning
+    :ivar spans: from when until when, in seconds since the epoch
     """
 
     under: Load
@@ -184,3 +227,6 @@ class Stepped:
             usage[self.rows] *= self.factor
         found: columns.Floats = np.minimum(usage, self.most)
         return found
+
+    def memory(self, seconds: float) -> Memory | None:
+        return self.under.memory(seconds)

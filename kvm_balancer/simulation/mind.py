@@ -38,7 +38,6 @@ class Agent:
     :ivar watches: policies and their hold times; none does nothing
     :ivar assigned: which policies run where
     :ivar template: filters, weighers and limits of every plan
-    :ivar epoch: seconds since the epoch at the beginning, for windows
     """
 
     watches: tuple[decision.Watch, ...]
@@ -56,7 +55,6 @@ class Agent:
     )
     interval_seconds: float = 30.0
     max_migrations: int = 8
-    epoch: float = 0.0
 
 
 def _ticking() -> decision.Stopwatch:
@@ -69,12 +67,20 @@ def _ticking() -> decision.Stopwatch:
 
 
 class Mind:
-    """Decides every so often, and has one plan carried out at a time."""
+    """Decides every so often, and has one plan carried out at a time.
+
+    :param start: seconds since the epoch at the beginning, for windows
+    """
 
     def __init__(
-        self, agent: Agent, air: airs.Air, record: records.Recorder
+        self,
+        agent: Agent,
+        air: airs.Air,
+        record: records.Recorder,
+        start: float = 0.0,
     ) -> None:
         self._agent = agent
+        self._start = start
         self._air = air
         self._record = record
         self._decider = decision.Decider(
@@ -133,7 +139,7 @@ class Mind:
             self._in_flight(fleet),
             lambda moves, promised: (
                 self._agent.schedules.objection(
-                    fleet, moves, self._agent.epoch + now
+                    fleet, moves, self._start + now
                 )
                 or self._ledger.objection(moves, now, promised)
             ),
@@ -178,7 +184,7 @@ class Mind:
     def _around(
         self, fleet: columns.Fleet, now: float
     ) -> decision.Surroundings:
-        moment = self._agent.epoch + now
+        moment = self._start + now
         return self._memory.surroundings(
             fleet,
             now,

@@ -70,6 +70,8 @@ class Intrusion:
 class Scenario:
     """A stretch of virtual time, and what happens in it.
 
+    :ivar start: when it begins, in seconds since the epoch; all other times
+        are seconds since then
     :ivar watch_hours: at first nothing is carried out: the agent only looks
     :ivar step_seconds: from one look at the fleet to the next
     :ivar limit: CPU load over which the time of hosts is counted
@@ -84,6 +86,7 @@ class Scenario:
     """
 
     hours: float = 24.0
+    start: float = 0.0
     watch_hours: float = 0.0
     step_seconds: float = 30.0
     seed: int = 0

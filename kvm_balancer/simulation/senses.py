@@ -67,7 +67,7 @@ class Senses:
             readings, world.base.instances.vcpus[rows]
         )
         self._cpu.add(rows, readings, seconds, believed)
-        self._shapes.add(rows, believed, seconds, now)
+        self._shapes.add(rows, believed, seconds, self._scenario.start + now)
 
     def _read(
         self, usage: columns.Floats, rows: npt.NDArray[np.intp]
@@ -100,7 +100,7 @@ class Senses:
         if ahead:
             estimate = shapes.foreseen(
                 estimate,
-                self._shapes.outlook(rows, now + ahead),
+                self._shapes.outlook(rows, self._scenario.start + now + ahead),
                 on,
                 len(world.base.hosts),
                 self._params.caution,
@@ -120,7 +120,14 @@ class Senses:
                 cpu_lasting=self._lasting(lasting, on),
             ),
             dataclasses.replace(
-                fleet.instances, host=on, cpu_usage=estimate, movable=movable
+                fleet.instances,
+                host=on,
+                cpu_usage=estimate,
+                movable=movable,
+                **{
+                    name: getattr(world.base.instances, name)[rows]
+                    for name in worlds.LIVELY
+                },
             ),
         )
 

@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.simulation import load as loads
 from kvm_balancer.simulation import scenario as scenarios
 
+#: columns of instances that a recorded load may change
+LIVELY = ('memory_usage_mib', 'dirty_rate_mib_s', 'cold_rate_mib_s')
 _NOWHERE = -1
 _SLACK = 1e-6
 
@@ -38,7 +41,7 @@ _Deed = collections.abc.Callable[[float], None]
 class World:
     """Hosts, instances, and where they are.
 
-    :ivar base: all that ever exist, as they are but for load and place
+    :ivar base: all that ever exist, as they are but for CPU usage and place
     :ivar host: row of each instance's host, -1 for none
     :ivar up: hosts that run, shape ``(hosts,)``
     :ivar arrived: instances that came
@@ -56,6 +59,7 @@ class World:
         days = scenario.seconds / scenarios.DAY_SECONDS
         came = int(dice.poisson(scenario.arrivals_a_day * days))
         self.base = _with_arrivals(fleet, came + wave, dice)
+        self._born = self.base.instances
         first = len(fleet.instances)
         self.host: columns.Ints = np.full(
             len(self.base.instances), _NOWHERE, np.int32
@@ -105,6 +109,30 @@ class World:
     def rows(self) -> npt.NDArray[np.intp]:
         """Rows of the instances that are on a host."""
         return np.flatnonzero(self.host >= 0)
+
+    def live(self, memory: loads.Memory | None) -> None:
+        """Let memory in use and dirty rates be as they are now.
+
+        The cold part of a dirty rate keeps its share.
+        """
+        if memory is None:
+            return
+        base, born = self.base, self._born
+        rates = memory.dirty_rate_mib_s
+        rates = np.where(np.isnan(rates), born.dirty_rate_mib_s, rates)
+        usage = memory.usage_mib
+        usage = np.where(np.isnan(usage), born.memory_usage_mib, usage)
+        before = np.maximum(born.dirty_rate_mib_s, _SLACK)
+        self.base = base.updated(
+            base.taken_at,
+            base.hosts,
+            dataclasses.replace(
+                born,
+                memory_usage_mib=np.minimum(usage, born.memory_mib),
+                dirty_rate_mib_s=rates,
+                cold_rate_mib_s=born.cold_rate_mib_s * rates / before,
+            ),
+        )
 
     def place(self, instance: int, host: int) -> None:
         """Put an instance on a host."""

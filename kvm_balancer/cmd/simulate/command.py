@@ -64,6 +64,15 @@ class Simulate(action.Action):
             help='Hours to simulate (default: %(default)s).',
         )
         parser.add_argument(
+            '--start',
+            type=arguments.moment,
+            metavar='TIME',
+            help='When it begins, as "2026-12-05 22:30", in UTC: change '
+            'windows, weekends, and the part of a recorded load that is '
+            'played back go by it (default: when the recorded load begins; '
+            'without one, a Thursday at midnight).',
+        )
+        parser.add_argument(
             '--watch-hours',
             type=arguments.amount,
             default=0.0,

@@ -3,6 +3,7 @@
 import argparse
 import collections.abc
 import dataclasses
+import datetime
 import functools
 from typing import Any
 
@@ -63,12 +64,13 @@ def run(
             offline.read(parsed_args.load, '--load'), parsed_args.load
         )
     found = []
+    scenario = setting.scenario(parsed_args, conf.relieve.limit, recording)
     for one in setting.variants(conf, parsed_args.policy, parsed_args.compare):
         record = engine.run(
             fleet,
             setting.load_of(recording, parsed_args),
             one.agent,
-            setting.scenario(parsed_args, conf.relieve.limit),
+            scenario,
             functools.partial(tell, one.name),
         )
         found.append(
@@ -81,10 +83,16 @@ def run(
         )
     title = (
         f'{len(fleet.hosts):,} hosts, {len(fleet.instances):,} instances, '
-        f'{parsed_args.hours:g} hours, '
+        f'{parsed_args.hours:g} hours from {_date(scenario.start)}, '
         f'load {parsed_args.load or "made up"}, seed {parsed_args.seed}'
     )
     return Comparison(title, tuple(found))
+
+
+def _date(moment: float) -> str:
+    """Say when a simulation begins, with the day of the week."""
+    found = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    return f'{found:%a %Y-%m-%d %H:%M}'
 
 
 def document(found: Comparison, series: bool) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from kvm_balancer.simulation import scenario as scenarios
 
 #: of ``--compare``: a fleet that nobody balances
 NOTHING = 'nothing'
+#: the end of the calendar: of the year 9998
+_LAST_MOMENT = 253_370_764_800.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -169,15 +171,30 @@ def load_of(
 
 
 def scenario(
-    parsed_args: argparse.Namespace, limit: float
+    parsed_args: argparse.Namespace,
+    limit: float,
+    recording: traces.Traces | None,
 ) -> scenarios.Scenario:
-    """Return what is to happen."""
+    """Return what is to happen.
+
+    :param recording: it begins with, unless it is told when
+    :raises ConfigurationError: when no calendar has the time
+    """
+    start = parsed_args.start
+    if start is None:
+        start = 0.0 if recording is None else recording.start
+    if start + parsed_args.hours * scenarios.HOUR_SECONDS > _LAST_MOMENT:
+        raise errors.ConfigurationError(
+            f'it would begin {start:.0f} seconds after 1970, and end in no '
+            'year that there is: give --start, and fewer --hours'
+        )
 
     def share(percent: float) -> float:
         return percent / 100.0
 
     return scenarios.Scenario(
         hours=parsed_args.hours,
+        start=start,
         watch_hours=parsed_args.watch_hours,
         step_seconds=parsed_args.step,
         seed=parsed_args.seed,

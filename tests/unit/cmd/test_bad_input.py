@@ -110,6 +110,8 @@ TABLE = (
     ((*_SIMULATE, '--load', '{bad_load}'), "line 3: cpu_usage: is 'x'", 1),
     ((*_SIMULATE, '--hours', '0'), "'0' is not above 0", 2),
     ((*_SIMULATE, '--hours', '2', '--watch-hours', '2'), 'nothing of', 2),
+    ((*_SIMULATE, '--start', 'monday'), "'monday' is not a time such", 2),
+    ((*_SIMULATE, '--start', '9999-12-31'), 'in no year that there is', 2),
     ((*_SIMULATE, '--step', '0.1'), 'not a number from 1 to 3600', 2),
     ((*_SIMULATE, '--seed', '-1'), 'not a whole number', 2),
     ((*_SIMULATE, '--lost-samples', '101'), 'from 0 to 100', 2),

@@ -83,6 +83,14 @@ class SimulateTest(base.CommandCase):
         self.assertEqual(first, again)
         self.assertNotEqual(first, other)
 
+    def test_it_begins_when_the_load_does_or_is_told_to(self):
+        ran = self.simulate('-f', 'json', '--load', self.load)
+        self.assertIn(' from Thu 1970-01-01 00:00, ', ran.json['title'])
+        told = self.simulate(
+            '-f', 'json', '--start', '2026-12-05T23:30:00+01:00'
+        )
+        self.assertIn(' from Sat 2026-12-05 22:30, ', told.json['title'])
+
     def test_what_happens_by_chance_is_asked_for(self):
         ran = self.simulate(
             *('-f', 'json', '--arrivals', '200', '--departures', '200'),

@@ -63,6 +63,9 @@ class Steady:
     def cpu_usage(self, seconds):
         return self.usage
 
+    def memory(self, seconds):
+        return None
+
 
 def steady(instances):
     return Steady(instances.cpu_usage)

@@ -4,6 +4,7 @@ import unittest
 
 import numpy as np
 
+from kvm_balancer.messages import load_document
 from kvm_balancer.simulation import load
 from tests.unit.model import test_traces
 from tests.unit.simulation import fleets
@@ -47,6 +48,48 @@ class RecordedTest(unittest.TestCase):
         self.assertEqual(3.0, made.cpu_usage(0.0)[row])
         self.assertEqual(0.5, made.cpu_usage(60.0)[row])
 
+    def test_it_is_played_back_at_the_time_it_was_made(self):
+        recording = test_traces.recorded([(1e9, 1.5), (1e9 + 60, 0.25)])
+        object.__setattr__(recording, 'name', ('i3-2',))
+        instances = fleets.even().instances
+        made = load.recorded(instances, recording, 60, 5)
+        row = instances.id.index('i3-2')
+        for after, cores in ((0.0, 1.5), (60.0, 0.25), (120.0, 1.5)):
+            self.assertEqual(cores, made.cpu_usage(1e9 + after)[row])
+
+
+class MemoryTest(unittest.TestCase):
+    """Memory in use and dirty rates, where they were recorded."""
+
+    def record(self, text):
+        return load_document.decode(text.encode())
+
+    def test_without_any_there_is_nothing_to_say(self):
+        instances = fleets.even().instances
+        recording = self.record('instance,second,cpu_usage\ni0-0,0,1\n')
+        made = load.recorded(instances, recording, 60, 5)
+        self.assertIsNone(made.memory(0.0))
+
+    def test_an_instance_has_what_was_recorded_of_it(self):
+        instances = fleets.even().instances
+        recording = self.record(
+            'instance,second,cpu_usage,memory_usage_mib,dirty_rate_mib_s\n'
+            'i0-0,0,1,1000,5\ni0-0,60,1,2000,\nother,0,1,8192,7\n'
+        )
+        made = load.recorded(instances, recording, 60, 5)
+        first, second = made.memory(0.0), made.memory(60.0)
+        self.assertEqual((1000, 5), _of(first, 0))
+        self.assertEqual(2000, second.usage_mib[0])
+        self.assertTrue(np.isnan(second.dirty_rate_mib_s[0]))
+        # One twice as large is made smaller as a whole.
+        drew = np.flatnonzero(made.trace == 1)
+        self.assertTrue(len(drew))
+        self.assertEqual((4096, 7), _of(first, drew[0]))
+
+
+def _of(memory, row):
+    return memory.usage_mib[row], memory.dirty_rate_mib_s[row]
+
 
 class SyntheticTest(unittest.TestCase):
     def test_days_and_weekends_are_seen_and_bounds_are_kept(self):
@@ -57,8 +100,10 @@ class SyntheticTest(unittest.TestCase):
         hour = 3600.0
         noon, night = made.cpu_usage(12 * hour), made.cpu_usage(0.0)
         self.assertGreater(noon.sum(), 1.5 * night.sum())
-        saturday = made.cpu_usage((5 * 24 + 12) * hour)
-        np.testing.assert_allclose(saturday, 0.6 * noon)
+        for day, share in ((1, 1.0), (2, 0.6), (3, 0.6), (4, 1.0)):
+            # The first of January 1970 was a Thursday.
+            then = made.cpu_usage((day * 24 + 12) * hour)
+            np.testing.assert_allclose(then, share * noon)
 
     def test_a_burst_uses_all_there_is(self):
         instances = fleets.even().instances

@@ -39,8 +39,8 @@ def lived(hours, **fields):
     return engine.run(
         fleet,
         fleets.steady,
-        fleets.agent(epoch=_NOON, hold_seconds=60.0, **fields),
-        scenario.Scenario(hours=hours, surprise=0.0),
+        fleets.agent(hold_seconds=60.0, **fields),
+        scenario.Scenario(hours=hours, start=_NOON, surprise=0.0),
     ).migrations
 
 

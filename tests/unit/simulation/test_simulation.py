@@ -10,6 +10,7 @@ from kvm_balancer.planner import budget
 from kvm_balancer.planner import cooldown
 from kvm_balancer.simulation import engine
 from kvm_balancer.simulation import figures
+from kvm_balancer.simulation import load
 from kvm_balancer.simulation import scenario
 from kvm_balancer.simulation import world
 from tests.unit.simulation import fleets
@@ -31,6 +32,35 @@ class SimulationTest(unittest.TestCase):
         found = figures.summed_up(record)
         self.assertGreater(found.moves, 0)
         self.assertEqual((0, 0), (found.failed, found.moved_twice))
+
+    def test_memory_and_dirty_rates_are_those_of_the_load(self):
+        """Migrations copy what is in use then, and again what is written."""
+
+        class Growing(fleets.Steady):
+            def memory(self, seconds):
+                size = len(self.usage)
+                grown = 500.0 if seconds < 1800.0 else 2000.0
+                return load.Memory(np.full(size, grown), np.full(size, 2.0))
+
+        fleet = fleets.skewed(hosts=4, hot=1)
+        record = run(
+            fleet,
+            load_of=lambda instances: load.Stepped(
+                Growing(instances.cpu_usage),
+                np.flatnonzero(instances.host == 1),
+                3.6,
+                ((1800.0, np.inf),),
+                instances.vcpus,
+            ),
+        )
+        first = [one for one in record.migrations if one.ended < 1800.0]
+        later = [one for one in record.migrations if one.began > 1800.0]
+        self.assertTrue(first and later)
+        for found, mib in ((first, 500.0), (later, 2000.0)):
+            for one in found:
+                for copied in (one.predicted.mib, one.taken.mib):
+                    self.assertGreaterEqual(copied, mib)
+                    self.assertLess(copied, 1.5 * mib)
 
     def test_nothing_is_done_where_nobody_does_anything(self):
         record = run(fleets.skewed(), fleets.idle_agent())
