@@ -12,7 +12,8 @@ mkdir -p /run/lock /run/kvm-balancer-lab
 # A machine that has the daemon alone lacks some of the places to mount on.
 mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
 mount --bind "$directory/etc" /etc/libvirt
-mount --bind "$directory/lib" /var/lib/libvirt
+# With what is mounted in it.
+mount --rbind "$directory/lib" /var/lib/libvirt
 mount --bind "$directory/cache" /var/cache/libvirt
 mount --bind "$directory/log" /var/log/libvirt
 mount --bind "$directory/hosts" /etc/hosts

@@ -6,6 +6,7 @@ in a group when it goes is in the one above it again.
 
 import contextlib
 import pathlib
+import subprocess
 
 from kvm_balancer import errors
 
@@ -13,6 +14,9 @@ _FIRST = pathlib.Path('/sys/fs/cgroup/memory')
 _SECOND = pathlib.Path('/sys/fs/cgroup')
 
 _PROCESSES = 'cgroup.procs'
+
+#: The memory of a small group is used up long before.
+_PATIENCE_SECONDS = 30.0
 
 
 def is_first_version() -> bool:
@@ -64,13 +68,26 @@ class MemoryGroup:
         name = 'memory.limit_in_bytes' if self._first else 'memory.max'
         (self._path / name).write_text(str(size))
 
-    def was_short(self) -> bool:
-        """Say whether one in it wanted more than there was."""
-        if self._first:
-            return int((self._path / 'memory.failcnt').read_text()) > 0
-        told = (self._path / 'memory.events').read_text().split()
+    def want_more(self) -> None:
+        """Have a process in it want more memory than there is.
+
+        The kernel ends whoever has most, until there is enough; this one
+        never has.
+        """
+        procs = self._path / _PROCESSES
+        subprocess.run(
+            ['sh', '-c', f'echo $$ > {procs}; exec tail /dev/zero'],
+            check=False,
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+        )
+
+    def kills(self) -> int:
+        """Return how many of it the kernel has ended to free memory."""
+        name = 'memory.oom_control' if self._first else 'memory.events'
+        told = (self._path / name).read_text().split()
         events = dict(zip(told[::2], map(int, told[1::2]), strict=True))
-        return events['max'] > 0
+        return events['oom_kill']
 
     def members(self) -> list[int]:
         """Return the processes in it; none when it is not there."""

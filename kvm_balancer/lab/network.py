@@ -184,17 +184,27 @@ def block_all_but(pid: int, ports: str, storage: str) -> None:
         _filter(pid, '-A', chain, '-j', 'DROP')
 
 
-def mute(pid: int, port: int, listener: str) -> None:
-    """Drop what a service says to one address, and let in what that says.
+def hold(pid: int, port: int, listener: str, answers: bool) -> None:
+    """Hold back what a host says to one address, beside what is blocked.
+
+    Until :func:`release`; what was said is said again then.
 
     :param pid: a process in the host's network namespace
+    :param answers: what a service of the host says at this TCP port, and not
+        what it says to that of the other
     """
-    said = ('-p', 'tcp', '--sport', str(port), '-d', listener)
-    _filter(pid, '-A', 'OUTPUT', *said, '-j', 'DROP')
+    side = '--sport' if answers else '--dport'
+    said = ('-p', 'tcp', side, str(port), '-d', listener)
+    _table(pid, 'mangle', '-A', 'OUTPUT', *said, '-j', 'DROP')
+
+
+def release(pid: int) -> None:
+    """Hold nothing back any more."""
+    _table(pid, 'mangle', '-F', 'OUTPUT')
 
 
 def unblock(pid: int) -> None:
-    """Let everything through again."""
+    """Let everything through again that was blocked."""
     for chain in ('INPUT', 'OUTPUT'):
         _filter(pid, '-F', chain)
 
@@ -210,5 +220,9 @@ def dropped(pid: int) -> int:
 
 
 def _filter(pid: int, *rule: str) -> None:
+    _table(pid, 'filter', *rule)
+
+
+def _table(pid: int, table: str, *rule: str) -> None:
     where = ['nsenter', '-t', str(pid), '-n']
-    programs.run([*where, 'iptables', '-w', *rule])
+    programs.run([*where, 'iptables', '-w', '-t', table, *rule])

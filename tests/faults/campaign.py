@@ -24,6 +24,7 @@ from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
 from tests.faults import ground as grounds
 from tests.faults import results
+from tests.faults import revision
 from tests.faults import run as runs
 
 _RUNS = 200
@@ -53,7 +54,8 @@ def cases(only=()):
         for name in catalogue.FAULTS
         for phase in contract.Phase
         for guarded in (False, True)
-        if (not guarded or _is_guarded(name, phase))
+        if phase in catalogue.FAULTS[name].fates
+        and (not guarded or _is_guarded(name, phase))
         and (
             not only
             or any(
@@ -167,6 +169,7 @@ def _collect(todo, done, chosen):
             counted['not begun'] += 1
             print(result, file=sys.stderr, flush=True)
             continue
+        result.commit = revision.commit()
         results.append(chosen.results, result)
         counted[_kind(result)] += 1
         number = counted.total()

@@ -6,17 +6,15 @@ so until there is nothing left, or it has taken too long.
 
 import dataclasses
 
-from kvm_balancer import errors
-from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import sight
-from kvm_balancer.lab import storage
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.model import outcome
-from tests.faults import ground as grounds
 from tests.faults import remains
 
 Fate = contract.Fate
 _UNKNOWN = outcome.OutcomeKind.UNKNOWN
+#: No copy is whole, or it is not for a program to say which one is.
+_FOR_A_PERSON = (Fate.BROKEN, Fate.OUTRUN, Fate.WAITS, Fate.TWICE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,22 +37,36 @@ class Case:
 
     @property
     def fate(self):
+        """What may become of it, by what was seen so far."""
         fate = self.fault.fates[self.phase]
-        if fate is not Fate.LIVES_UNLESS_IT_RAN:
-            return fate
-        return Fate.EITHER if self.has_arrived() else Fate.LIVES
+        match fate:
+            case Fate.LIVES_UNLESS_IT_RAN:
+                return Fate.OUTRUN if self.has_arrived() else Fate.LIVES
+            case Fate.LIVES_IF_IT_RAN:
+                return Fate.LIVES if self.has_arrived() else Fate.EITHER
+            case Fate.LIVES_OR_WAITS:
+                told = self.ground.outcomes.of(self.migration_id)
+                return Fate.WAITS if _is_unknown(told) else Fate.LIVES
+            case Fate.LIVES_BY_LEASE:
+                # Where a lock manager runs, it must not come to that.
+                may_be = not self.ground.guarded and self.watch.twice
+                return Fate.TWICE if may_be else Fate.LIVES
+        return fate
 
     def has_arrived(self):
         """Say whether it was seen to run on the destination."""
         return self.watch.has_run_at(self.ground.lab.hosts[1].name)
 
     def is_left_to_a_person(self):
-        """Say whether no copy is whole, and what there is was told."""
+        """Say whether only a person can go on, and was told of it."""
         told = self.ground.outcomes.of(self.migration_id)
-        return (
-            self.fate is Fate.BROKEN
-            and bool(told)
-            and told[-1].outcome is _UNKNOWN
+        return self.fate in _FOR_A_PERSON and _is_unknown(told)
+
+    def went_back(self):
+        """Say whether what it holds may be older than what it has told."""
+        source = self.ground.lab.hosts[0].name
+        return self.fate is Fate.TWICE or (
+            self.has_arrived() and self.copies().get(source) == sight.RUNNING
         )
 
     def disk_host(self):
@@ -93,28 +105,17 @@ def problems(case):
 def twice(case):
     """Return what there is to say of two copies that ran at once."""
     seen = case.watch.twice
-    if not seen:
+    if not seen or case.fate is Fate.TWICE:
         return []
     return [f'it ran twice, {len(seen)} times, at {seen[0]:.2f} s first']
 
 
 def _of_places(case):
-    found = []
+    found = _of_fate(case)
     copies = case.copies()
     running = [name for name, state in copies.items() if state == 'running']
     told = _known(case)
-    match case.fate:
-        case Fate.LIVES if len(running) != 1:
-            found.append(f'it has to run at one host: {copies}')
-        case Fate.PAUSED if len(copies) != 1:
-            found.append(f'it has to be at one host: {copies}')
-        case Fate.ENDS if running:
-            found.append(f'it was to end, and runs: {copies}')
-        case Fate.BROKEN if copies and not case.is_left_to_a_person():
-            found.append(f'what is left of it was not told: {copies}')
-        case Fate.BROKEN if told and told[0].outcome is not _UNKNOWN:
-            found.append(f'no person was called: {told[0].reason}')
-    if len(copies) > 1:
+    if len(copies) > 1 and case.fate is not Fate.TWICE:
         found.append(f'two copies are left: {copies}')
     if copies and not running and not _says_paused(told):
         found.append(f'it is left paused, and nobody told: {copies}')
@@ -122,6 +123,83 @@ def _of_places(case):
     if running == [source] and case.has_arrived() and not _is_unknown(told):
         found.append('it runs at its source again, older than it was')
     return found
+
+
+def _of_fate(case):
+    """What has become of it is what may."""
+    copies = case.copies()
+    running = [name for name, state in copies.items() if state == 'running']
+    told = _known(case)
+    person = case.is_left_to_a_person()
+    calls = bool(told) and told[0].outcome is _UNKNOWN
+    rules = {
+        Fate.LIVES: [(len(running) == 1, 'it has to run at one host')],
+        Fate.PAUSED: [
+            (len(copies) == 1, 'it has to be at one host'),
+            (
+                not running or _says_pause_lost(told),
+                'it has to be paused, or to be told to run all the same',
+            ),
+        ],
+        Fate.ENDS: [(not running, 'it was to end, and runs')],
+        Fate.EITHER: [
+            (running or not copies, 'it has to run, or to be gone'),
+            (
+                copies or not _was_removed(case, told),
+                'its last copy was whole, and was removed by us',
+            ),
+        ],
+        Fate.OUTRUN: [
+            (person or not copies, 'it is lost where it ran last, and no word')
+        ],
+        Fate.BROKEN: [
+            (person or not copies, 'what is left of it was not told'),
+            (calls, 'no person was called'),
+        ],
+        Fate.WAITS: [
+            (
+                len(copies) == 1 and not running,
+                'it has to stand still at one host',
+            )
+        ],
+        Fate.TWICE: [
+            (
+                sorted(copies.values()) == ['paused', 'paused'],
+                'both are to be suspended',
+            ),
+            (
+                _is_unknown(told) and 'on both ends' in told[-1].reason,
+                'no person was called',
+            ),
+        ],
+    }
+    reason = told[-1].reason if told else 'nothing'
+    return [
+        f'{words}: {copies}, told: {reason}'
+        for holds, words in rules[case.fate]
+        if not holds
+    ]
+
+
+def _says_pause_lost(told):
+    """Say whether it was told that libvirt lets it run on all the same."""
+    return any(
+        'somebody paused the guest' in line.text
+        for one in told
+        for line in one.story
+    )
+
+
+def _was_removed(case, told):
+    """Say whether a copy that had come whole did not go by itself."""
+    destination = case.ground.lab.hosts[1].name
+    return case.watch.was_at(
+        destination, lambda look: look.copying == 'completed'
+    ) and any(
+        'copy on the destination was removed' in line.text
+        for one in told
+        for line in one.story
+    )
 
 
 def _is_unknown(told):
@@ -197,62 +275,3 @@ def _of_others(case):
         if told != [str(outcome.OutcomeKind.FAILED)]:
             found.append(f'another migration of it was told as {told}')
     return found
-
-
-def content_problems(case):
-    """Return what is wrong with the memory and the disk of the guest.
-
-    Where it runs, it has to go over all of both again.
-    """
-    running = [
-        name for name, state in case.copies().items() if state == 'running'
-    ]
-    found = []
-    if len(running) == 1 and case.fate is not Fate.BROKEN:
-        found += _go_round(case, case.ground.lab.host(running[0]))
-    before = _report(case)
-    disk = case.guest.disk_at(case.disk_host()).read_bytes()
-    report = _report(case)
-    if report.damaged:
-        found.append(f'{report.damaged} pages or sectors are damaged')
-    if not report.in_order:
-        found.append(
-            'its rounds are not in order, as if it had run twice, or lost '
-            f'one: {report.disorder}'
-        )
-    lost = bootsector.lost_rounds(disk, before.rounds, report.rounds)
-    if lost:
-        found.append(f'its disk has lost the rounds {lost}')
-    return found + _of_disks(case)
-
-
-def _of_disks(case):
-    """Both disks hold what no guest writes to, where there are two."""
-    if not case.guest.description.local_disk:
-        return []
-    hosts = dict.fromkeys((case.ground.lab.hosts[0], case.disk_host()))
-    return [
-        f'the disk at {host.name} is not whole'
-        for host in hosts
-        if not storage.is_whole(case.guest.disk_at(host), case.guest.name)
-    ]
-
-
-def _go_round(case, host):
-    guest = case.guest
-    fast = bootsector.Load(
-        0.05, grounds.FAST_MIB_S, guest.description.load.working_set_mib
-    )
-    try:
-        case.ground.lab.set_load(guest, host, fast)
-        guest.wait_for_rounds(bootsector.SLOTS + 2)
-    except errors.LabError as error:
-        return [f'the guest does not go on: {error}']
-    return []
-
-
-def _report(case):
-    told = case.guest.log.read_text(errors='replace')
-    if case.fault.reboots:
-        told = told[max(0, told.rfind('R 00000001 ')) :]
-    return bootsector.read(told)

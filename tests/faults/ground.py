@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import sqlite3
 import subprocess
@@ -82,18 +83,24 @@ class Ground:
         self._cleanup.callback(self.lab.down)
         for host in self.lab.hosts:
             # Before the host has a view of its own of what is mounted.
-            host.state.mkdir(parents=True)
-            _run(
-                'mount', '-t', 'tmpfs', '-o', f'size={hosts.STATE_BYTES}',
-                'kvm-balancer-faults', str(host.state),
-            )  # fmt: skip
-            self._cleanup.callback(_run, 'umount', '-l', str(host.state))
+            self._mount(host.state)
+            self._mount(host.images)
+            if not _takes_direct_io(host.images):
+                _run('umount', str(host.images))
         self.lab.make('advise')
         for host in self.lab.hosts:
             host.offer_images()
         self.lab.calibrate()
         self._override()
         self._listen()
+
+    def _mount(self, place):
+        place.mkdir(parents=True)
+        _run(
+            'mount', '-t', 'tmpfs', '-o', f'size={hosts.STATE_BYTES}',
+            'kvm-balancer-faults', str(place),
+        )  # fmt: skip
+        self._cleanup.callback(_unmount, place)
 
     def _override(self):
         for host in self.lab.hosts:
@@ -197,6 +204,23 @@ class Ground:
                 default=str,
             )
         )
+
+
+def _takes_direct_io(place):
+    """Say whether images can be there: Linux has it in tmpfs from 6.6 on."""
+    path = place / 'probe'
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_DIRECT))
+    except OSError:
+        return False
+    finally:
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _unmount(place):
+    if place.is_mount():
+        _run('umount', '-l', str(place))
 
 
 def _run(*argv):

@@ -5,15 +5,51 @@ moment: the guest writes just so much, and the wire carries just so much, that
 pre-copy takes its time, or the last memory takes long to send, or only
 post-copy brings the guest across. Once the fault has been healed the wire
 carries all it can: what follows needs no time for being struck.
+
+Between the end of the copying and the end of the migration, the libvirtds of
+the two hosts settle who runs it: the source tells the destination to start it
+(libvirt's *Finish*), hears that it did, and ends its own copy. That takes
+milliseconds; so what they say is held back there until the fault has struck.
 """
 
+import collections.abc
+import contextlib
 import dataclasses
 
+from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
+from kvm_balancer.lab import hosts
+from kvm_balancer.lab import network
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.migration import request
 
 Phase = contract.Phase
+
+_LIBVIRT_PORT = 16509
+
+#: QEMU's words for a copy that waits to be started.
+_NOT_STARTED = ('paused', 'inmigrate')
+
+
+def hold_order(source: hosts.Host, destination: hosts.Host) -> None:
+    """Hold back what the source's libvirtd says to the destination's."""
+    network.hold(
+        source.holder, _LIBVIRT_PORT, destination.address, answers=False
+    )
+
+
+def hold_answer(source: hosts.Host, destination: hosts.Host) -> None:
+    """Hold back what the destination's libvirtd says to the source's."""
+    network.hold(
+        destination.holder, _LIBVIRT_PORT, source.address, answers=True
+    )
+
+
+def release(fleet: collections.abc.Iterable[hosts.Host]) -> None:
+    """Hold nothing back any more, of hosts that are up."""
+    for host in fleet:
+        with contextlib.suppress(errors.LabError):
+            network.release(host.holder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +59,26 @@ class Setting:
     :ivar wire_mib_s: what the cables carry until the fault is healed
     :ivar strike_seconds: the fault strikes so long after the phase began, at
         most
+    :ivar hold: holds something back from the switchover on, so that the
+        phase comes and lasts; the wire is free then
     """
 
     load: bootsector.Load
     wire_mib_s: float
     options: request.Options
     strike_seconds: float
+    hold: collections.abc.Callable[[hosts.Host, hosts.Host], None] | None = (
+        None
+    )
 
+
+#: A pass of 2 s, and then a stop as long.
+_STOPPING = Setting(
+    bootsector.Load(0.05, 24.0, 10),
+    5.0,
+    request.Options(auto_converge=False, max_downtime_ms=6000),
+    0.8,
+)
 
 SETTINGS = {
     # A disk of 8 MiB takes 2.7 s.
@@ -46,12 +95,13 @@ SETTINGS = {
         request.Options(auto_converge=False, max_downtime_ms=250),
         2.5,
     ),
-    # A pass of 2 s, and then a stop as long.
-    Phase.SWITCHOVER: Setting(
-        bootsector.Load(0.05, 24.0, 10),
-        5.0,
-        request.Options(auto_converge=False, max_downtime_ms=6000),
-        0.8,
+    Phase.SWITCHOVER: _STOPPING,
+    # Well before a keepalive notices.
+    Phase.HANDOVER: dataclasses.replace(
+        _STOPPING, strike_seconds=1.2, hold=hold_order
+    ),
+    Phase.STARTED: dataclasses.replace(
+        _STOPPING, strike_seconds=1.2, hold=hold_answer
     ),
     # A pass of 4 s, and then as long for what was written meanwhile.
     Phase.POST_COPY: Setting(
@@ -84,6 +134,15 @@ def reached(phase, looks, source, destination):
             return here.copying in ('active', 'device', 'pre-switchover') and (
                 here.state != 'running'
             )
+        case Phase.HANDOVER:
+            return _is_sent(here) and there.state in _NOT_STARTED
+        case Phase.STARTED:
+            return _is_sent(here) and there.state == 'running'
         case Phase.POST_COPY:
             return there.state == 'running' and 'postcopy' in here.copying
     raise ValueError(phase)
+
+
+def _is_sent(look):
+    """Say whether the source has sent everything, and still has its copy."""
+    return look.state == 'postmigrate' and look.copying == 'completed'

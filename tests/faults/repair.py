@@ -45,6 +45,7 @@ def _bring_back(lab):
             host.up()
         host.plug_in()
         network.unblock(host.holder)
+        network.release(host.holder)
         host.limit_bandwidth(None)
         if not host.is_alive():
             host.start_libvirtd()

@@ -15,9 +15,12 @@ class Result:
     :ivar struck_in: how the ends were then
     :ivar outcomes: as they were told on the bus, with their reasons
     :ivar where: the copies in the end, by host
-    :ivar looks: at both ends, where something had changed
+    :ivar spells: of both ends, as they were for a while each
     :ivar problems: what was not as it has to be; empty when it passed
     :ivar samples: how often the ends were looked at
+    :ivar longest_gap: the longest time, in seconds, in which one of them did
+        not say in what state it is
+    :ivar commit: of the code that ran, see :mod:`tests.faults.revision`
     :ivar seconds: what was done, and how long it took
     """
 
@@ -31,10 +34,12 @@ class Result:
     struck_in: str = ''
     outcomes: list = dataclasses.field(default_factory=list)
     where: dict = dataclasses.field(default_factory=dict)
-    looks: list = dataclasses.field(default_factory=list)
+    spells: list = dataclasses.field(default_factory=list)
     problems: list = dataclasses.field(default_factory=list)
     story: list = dataclasses.field(default_factory=list)
     samples: int = 0
+    longest_gap: float = 0.0
+    commit: str = ''
     seconds: dict = dataclasses.field(default_factory=dict)
 
     @property

@@ -15,6 +15,7 @@ from kvm_balancer.lab import sight
 from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.migration import request
+from tests.faults import contents
 from tests.faults import expectations
 from tests.faults import phases
 from tests.faults import remains
@@ -30,6 +31,8 @@ _PAUSE_SECONDS = 0.3
 #: A phase that went by before the fault came is tried again.
 _TRIES = 4
 _ANOTHER_SEED = 10_000
+#: In QEMU's words for a migration that is not over.
+_UNDER_WAY = ('active', 'device', 'setup', 'switchover', sight.SILENT)
 #: Of the runs in phases in which no disk is copied any more.
 _SHARE_WITH_DISK = 1 / 3
 
@@ -99,8 +102,9 @@ class _Run:
                 # To the end, and also where nothing else is judged.
                 result.problems += expectations.twice(case)
                 result.samples = watch.count
-                result.looks = [
-                    dataclasses.astuple(one) for one in watch.looks
+                result.longest_gap = round(watch.longest_gap, 3)
+                result.spells = [
+                    dataclasses.asdict(one) for one in watch.spells
                 ]
         except Exception:
             result.problems.append(traceback.format_exc())
@@ -173,6 +177,7 @@ class _Run:
                 self._fault.begin(scene)
             except errors.LabError as error:
                 result.struck, result.missed = False, str(error)
+            phases.release(scene.lab.hosts)
             if not self._fault.until_over:
                 threading.Event().wait(self._chance.uniform(*hold))
             with contextlib.suppress(errors.LabError):
@@ -191,6 +196,8 @@ class _Run:
         def reached(looks):
             return phases.reached(self._phase, looks, *ends)
 
+        if self._setting.hold is not None:
+            self._hold_back(scene, case)
         there = case.watch.wait(
             lambda looks: (
                 reached(looks)
@@ -212,6 +219,18 @@ class _Run:
         self._result.missed = f'the ends were {self._result.struck_in}'
         return reached(now)
 
+    def _hold_back(self, scene, case):
+        """Hold back what would end the phase, once it cannot but come."""
+        ends = scene.source.name, scene.destination.name
+        case.watch.wait(
+            lambda looks: phases.reached(
+                contract.Phase.SWITCHOVER, looks, *ends
+            ),
+            _PHASE_SECONDS,
+        )
+        self._setting.hold(scene.source, scene.destination)
+        self._free_wires(None)
+
     @staticmethod
     def _wait_until_over(case):
         case.watch.wait(
@@ -219,7 +238,7 @@ class _Run:
                 not any(
                     word in look.copying
                     for look in looks.values()
-                    for word in ('active', 'device', 'setup', 'switchover')
+                    for word in _UNDER_WAY
                 )
             ),
             _PHASE_SECONDS,
@@ -242,7 +261,7 @@ class _Run:
                     found = [f'it could not be looked at: {error}']
                 now = time.monotonic()
                 well_since = None if found else (well_since or now)
-                if case.watch.twice or (
+                if expectations.twice(case) or (
                     well_since and now - well_since >= _STEADY_SECONDS
                 ):
                     break
@@ -256,8 +275,8 @@ class _Run:
         with self._timed('memory and disk'):
             if case.fate is contract.Fate.PAUSED and not result.problems:
                 _resume(case)
-            result.problems += expectations.content_problems(case)
-            if not result.problems and case.fate is not contract.Fate.BROKEN:
+            result.problems += contents.problems(case)
+            if not result.problems and not case.is_left_to_a_person():
                 result.problems += _lease_problems(case)
         told = self._ground.outcomes.of(case.migration_id)
         result.outcomes = [(str(one.outcome), one.reason) for one in told]

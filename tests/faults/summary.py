@@ -11,8 +11,9 @@ import re
 
 from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
+from tests.faults import revision
 
-SCHEMA = 'kvm-balancer/faults/1'
+SCHEMA = 'kvm-balancer/faults/2'
 
 _SOURCE, _DESTINATION = 'host-1', 'host-2'
 #: What differs from one migration to the next.
@@ -63,30 +64,41 @@ class Summary:
     :ivar copied: of these, those that copied a disk
     :ivar guarded: of these, those with a lock manager on both hosts
     :ivar looks: at the two ends of a migration
+    :ivar longest_gap: the longest time, in seconds, in which one of them did
+        not say in what state it was
+    :ivar commits: of the code that ran, each with how many runs it had
     """
 
     runs: int
     copied: int
     guarded: int
     looks: int
+    longest_gap: float
+    commits: dict
     cases: tuple
 
 
 def summarise(results):
     """Return what came of *results*, which all passed.
 
-    :raises ValueError: when one did not, or a case is missing
+    :raises ValueError: when one did not, a case is missing, or it is not known
+        which code ran
     """
     wrong = [result.verdict() for result in results if not result.passed]
     if wrong:
         raise ValueError('\n'.join(['not as they have to be:', *wrong]))
+    commits = collections.Counter(result.commit for result in results)
+    odd = [one for one in commits if not one or one.endswith(revision.CHANGED)]
+    if odd:
+        raise ValueError(f'the code that ran is in no commit: {odd}')
     by_case = collections.defaultdict(list)
     for result in results:
         by_case[result.fault, result.phase].append(result)
     wanted = [
         (fault, phase.value)
-        for fault in catalogue.FAULTS
+        for fault, struck in catalogue.FAULTS.items()
         for phase in contract.Phase
+        if phase in struck.fates
     ]
     missing = [' '.join(case) for case in wanted if case not in by_case]
     if missing:
@@ -96,6 +108,8 @@ def summarise(results):
         copied=sum(result.copies_disk for result in results),
         guarded=sum(result.guarded for result in results),
         looks=sum(result.samples for result in results),
+        longest_gap=max(result.longest_gap for result in results),
+        commits=dict(commits),
         cases=tuple(_case(*case, by_case[case]) for case in wanted),
     )
 
@@ -123,6 +137,8 @@ def _case(fault, phase, results):
 def _instance(result):
     if not result.where:
         return 'ends'
+    if len(result.where) > 1:
+        return 'runs twice, and is suspended at both'
     ((host, state),) = result.where.items()
     place = {_SOURCE: 'source', _DESTINATION: 'destination'}[host]
     if result.outcomes[-1][0] == 'unknown':
@@ -165,6 +181,8 @@ def load(text):
         document['copied'],
         document['guarded'],
         document['looks'],
+        document['longest_gap'],
+        document['commits'],
         tuple(
             Case(
                 **(

@@ -22,8 +22,9 @@ TABLE = _USER / 'faults-table.inc'
 _HEAD = """\
 .. The table is written by ``tests/faults/table.py``.
 
-{runs} runs, in which both ends were looked at {looks} times. {copied} of them
-copied a disk, and in {guarded} a lock manager ran on both hosts.
+{runs} runs of {code}, in which both ends were looked at {looks} times; the
+longest that a QEMU gave no answer was {gap} s. {copied} of the runs copied a
+disk, and in {guarded} a lock manager ran on both hosts.
 
 .. list-table::
    :header-rows: 1
@@ -43,7 +44,9 @@ def rst(summary):
     lines = [
         _HEAD.format(
             runs=summary.runs,
+            code=_code(summary.commits),
             looks=f'{summary.looks:,}',
+            gap=f'{summary.longest_gap:.1f}',
             copied=summary.copied,
             guarded=summary.guarded,
         )
@@ -64,6 +67,14 @@ def rst(summary):
             for index, text in enumerate(cells)
         ]
     return ''.join(lines)
+
+
+def _code(commits):
+    if len(commits) == 1:
+        return f'commit ``{next(iter(commits))}``'
+    return ', '.join(
+        f'commit ``{commit}`` ({runs})' for commit, runs in commits.items()
+    )
 
 
 def _cell(text, bullet):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from kvm_balancer.lab import network
 from kvm_balancer.lab import sight
 from kvm_balancer.lab import waiting
 from kvm_balancer.lab.faults import contract
+from kvm_balancer.lab.faults import machines
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
 from tests.faults import laboratory
@@ -22,7 +24,6 @@ from tests.faults import phases
 
 _PATIENCE_SECONDS = 150.0
 _PROGRAM = str(pathlib.Path(sys.executable).with_name('kvm-balancer'))
-_LIBVIRT_PORT = 16509
 _SETTING = phases.SETTINGS[contract.Phase.SWITCHOVER]
 _Kind = outcome.OutcomeKind
 
@@ -46,8 +47,7 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
         self.addDetail('executor', content.content_from_file(str(log)))
 
     def _take_away(self):
-        for host in self.ground.lab.hosts:
-            network.unblock(host.holder)
+        phases.release(self.ground.lab.hosts)
         self._limit_wires(None)
         self.ground.lab.remove_guest(self.guest)
 
@@ -77,7 +77,7 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
     def _until(self, wanted, what):
         self.assertTrue(
             self.watch.wait(wanted, _PATIENCE_SECONDS),
-            f'{what}: {self.watch.looks}',
+            f'{what}: {self.watch.spells}',
         )
 
     def _until_both_are(self, state):
@@ -123,7 +123,7 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
         wanted = self._migrate(contract.Phase.SWITCHOVER)
         name = wanted.migration_id
         # The destination starts it, and the source never hears of that.
-        network.mute(self.there.holder, _LIBVIRT_PORT, self.here.address)
+        phases.hold_answer(self.here, self.there)
         self._limit_wires(None)
         self._until_both_are(sight.RUNNING)
         # As libvirt has it, once it takes the destination for lost.
@@ -132,7 +132,7 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
             'both copies to be seen to run',
             _PATIENCE_SECONDS,
         )
-        network.unblock(self.there.holder)
+        phases.release(self.ground.lab.hosts)
         self._until_both_are('paused')
         told = self._last_told(
             name, lambda one: 'ran on both ends' in one.reason, 'the two'
@@ -193,6 +193,91 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
         with self._domain(self.there) as domain:
             domain.resume()
         self.guest.wait_for_rounds()
+
+    def test_a_source_lost_for_longer_than_the_agent_waits_is_unknown(self):
+        services = self.ground.lab.services
+        self._configure(
+            services.executor_configuration(self.here),
+            '[host]\nstate = draining\n',
+            self._restart_executor,
+        )
+        self._configure(
+            services.agent_configuration,
+            '[agent]\nmode = automatic\npolicies = drain\n'
+            'command_retry_seconds = 1\ncommand_lost_seconds = 5\n',
+            self._restart_agent,
+        )
+        ends = self.here.name, self.there.name
+        self._until(
+            lambda looks: phases.reached(
+                contract.Phase.PRE_COPY, looks, *ends
+            ),
+            'the agent to move it away',
+        )
+        said = self._command('migrations', 'list', '-f', 'json')
+        (row,) = (
+            row
+            for row in json.loads(said.stdout)
+            if row['instance'] == self.guest.uuid
+        )
+        name = row['id']
+        lost = machines.HostLost('source')
+        scene = contract.Scene(
+            lab=self.ground.lab,
+            guest=self.guest,
+            source=self.here,
+            destination=self.there,
+            cancel=self.fail,
+            migrate=self.fail,
+            chance=random.Random(1),
+        )
+        lost.begin(scene)
+        waiting.until(
+            lambda: name in self._unknown(),
+            'the operator to be told',
+            _PATIENCE_SECONDS,
+        )
+        reason = self._unknown()[name]['reason']
+        self.assertIn('has not answered since', reason)
+        self.assertIn('is gone for good, settle it by', reason)
+        told = self._last_told(name, lambda one: True, 'that nobody knows')
+        self.assertEqual(_Kind.UNKNOWN, told.outcome)
+
+        lost.heal(scene)
+        told = self._last_told(
+            name, lambda one: one.outcome is not _Kind.UNKNOWN, 'its end'
+        )
+        self.assertEqual(_Kind.FAILED, told.outcome)
+        self.assertIn('shut off on the source', told.reason)
+        waiting.until(
+            lambda: name not in self._unknown(),
+            'it to be unknown no more',
+            _PATIENCE_SECONDS,
+        )
+        self.assertEqual('failed', self.ground.recorded(name)['outcome'])
+
+    def _configure(self, path, more, restart):
+        """Add to what a service is told, for this test."""
+        before = path.read_text()
+
+        def restore():
+            path.write_text(before)
+            restart()
+
+        self.addCleanup(restore)
+        path.write_text(before + more)
+        restart()
+
+    def _restart_executor(self):
+        self.here.processes.stop('executor')
+        self.ground.lab.services.start_executor(self.here)
+        self.ground.wait_for_executor(self.here)
+
+    def _restart_agent(self):
+        services = self.ground.lab.services
+        services.processes.stop('agent')
+        services.start_agent()
+        self.ground.wait_for_agent()
 
     def test_where_it_is_is_announced_by_an_executor_that_was_restarted(self):
         wanted = self._migrate(contract.Phase.PRE_COPY)

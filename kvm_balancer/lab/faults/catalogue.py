@@ -34,6 +34,7 @@ FAULTS: dict[str, contract.Fault] = {
         shortages.DiskFull('destination', 'journal'),
         shortages.DiskFull('source', 'run'),
         shortages.DiskFull('destination', 'run'),
+        shortages.DiskFull('destination', 'images'),
         people.Cancelled(),
         people.ShutDown(),
         people.Paused(),

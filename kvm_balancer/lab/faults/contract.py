@@ -18,6 +18,10 @@ class Phase(enum.StrEnum):
     STORAGE = 'copying storage'
     PRE_COPY = 'pre-copy'
     SWITCHOVER = 'switchover'
+    #: the destination has all of it, and was not told to start it
+    HANDOVER = 'handover'
+    #: it runs at the destination, and the source does not know
+    STARTED = 'started'
     POST_COPY = 'post-copy'
 
 
@@ -30,8 +34,21 @@ class Fate(enum.StrEnum):
     PAUSED = 'paused'
     #: whether a whole copy is left depends on the moment
     EITHER = 'lives or ends'
+    #: the destination's copy is whole once it has run
+    LIVES_IF_IT_RAN = 'lives, if it ran on the destination'
     #: the source's copy is whole as long as the other has not run
     LIVES_UNLESS_IT_RAN = 'lives, unless it ran on the destination'
+    #: it ran on the destination, which has lost it: what the source has of it
+    #: is older than the disk
+    OUTRUN = 'is lost where it ran last'
+    #: a whole copy of it is left, and nobody may be able to know that
+    LIVES_OR_WAITS = 'lives, or waits for a person'
+    #: it does
+    WAITS = 'waits for a person'
+    #: libvirt may run it twice, unless a lock manager keeps it from that
+    LIVES_BY_LEASE = 'lives, or is suspended where it ran twice'
+    #: it did: both copies are suspended, and a person decides
+    TWICE = 'ran twice'
     #: no copy is left, or someone ended it
     ENDS = 'ends'
     #: no copy is whole, and a person has to look at what is left of it
@@ -42,7 +59,10 @@ class Fate(enum.StrEnum):
 SOURCE_LOST = {
     Phase.STORAGE: Fate.ENDS,
     Phase.PRE_COPY: Fate.ENDS,
-    Phase.SWITCHOVER: Fate.EITHER,
+    Phase.SWITCHOVER: Fate.LIVES_IF_IT_RAN,
+    # The destination's libvirt ends what nobody tells it to start.
+    Phase.HANDOVER: Fate.LIVES_IF_IT_RAN,
+    Phase.STARTED: Fate.LIVES,
     Phase.POST_COPY: Fate.BROKEN,
 }
 #: A loss of what the destination has: nothing before the switch.
@@ -50,9 +70,21 @@ DESTINATION_LOST = {
     Phase.STORAGE: Fate.LIVES,
     Phase.PRE_COPY: Fate.LIVES,
     Phase.SWITCHOVER: Fate.LIVES_UNLESS_IT_RAN,
+    Phase.HANDOVER: Fate.LIVES_UNLESS_IT_RAN,
+    Phase.STARTED: Fate.OUTRUN,
     Phase.POST_COPY: Fate.BROKEN,
 }
-NOTHING_LOST = dict.fromkeys(Phase, Fate.LIVES)
+#: Between these two nobody but libvirt has a hand in it.
+_HANDED_OVER = (Phase.HANDOVER, Phase.STARTED)
+NOTHING_LOST = {
+    phase: Fate.LIVES for phase in Phase if phase not in _HANDED_OVER
+}
+#: Of what strikes those that hand it over, too.
+LIVES_THROUGHOUT = dict.fromkeys(Phase, Fate.LIVES)
+#: Of what leaves nobody who knows whether the destination has started it.
+ALL_FORGOTTEN = LIVES_THROUGHOUT | {Phase.HANDOVER: Fate.LIVES_OR_WAITS}
+#: Of what may keep the source from learning that the destination runs it.
+ANSWER_LOST = LIVES_THROUGHOUT | {Phase.STARTED: Fate.LIVES_BY_LEASE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +124,8 @@ class Fault(abc.ABC):
 
     :ivar name: in commands and results
     :ivar title: for the documentation
-    :ivar fates: what may become of the instance, by phase
+    :ivar fates: what may become of the instance, by each phase in which it
+        can strike
     :ivar hold_seconds: it is healed after so long, within these bounds
     :ivar until_over: it is not healed before the migration is over
     :ivar at_once: it strikes as soon as its phase begins

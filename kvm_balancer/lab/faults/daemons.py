@@ -33,6 +33,8 @@ def programs(scene: contract.Scene) -> services.Services:
 class ExecutorKilled(contract.Fault):
     """The executor of one end dies."""
 
+    fates = contract.LIVES_THROUGHOUT
+
     def __init__(self, end: End) -> None:
         self._end = end
         self.name = f'{end}-executor-killed'
@@ -114,9 +116,15 @@ class LibvirtdKilled(contract.Fault):
         if len(ends) == 1:
             self.name = f'{ends[0]}-libvirtd-killed'
             self.title = f'The libvirtd of the {ends[0]} is killed'
+            self.fates = (
+                contract.LIVES_THROUGHOUT
+                if ends[0] == 'source'
+                else contract.ANSWER_LOST
+            )
         else:
             self.name = 'both-libvirtd-killed'
             self.title = 'The libvirtd of both hosts are killed'
+            self.fates = contract.ALL_FORGOTTEN
 
     def begin(self, scene: contract.Scene) -> None:
         struck = [end_of(scene, end) for end in self._ends]

@@ -34,6 +34,8 @@ class MigrationNetworkCut(contract.Fault):
 class ManagementNetworkCut(contract.Fault):
     """libvirt and the bus are cut off at one end; the memory still flows."""
 
+    fates = contract.ANSWER_LOST
+
     def __init__(self, end: daemons.End) -> None:
         self._end = end
         self.name = f'{end}-management-network-cut'
@@ -68,6 +70,9 @@ class CableCut(contract.Fault):
             else 'All networks are cut for longer than the keepalive'
         )
         self.hold_seconds = (0.5, 2.5) if brief else _LONG_SECONDS
+        self.fates = (
+            contract.LIVES_THROUGHOUT if brief else contract.ANSWER_LOST
+        )
 
     def begin(self, scene: contract.Scene) -> None:
         scene.destination.cut_off()

@@ -2,6 +2,7 @@
 
 import collections
 import random
+import types
 import unittest
 
 from kvm_balancer import errors
@@ -19,7 +20,10 @@ class PlanTest(unittest.TestCase):
     def test_all_cases_come_equally_often_and_no_seed_comes_twice(self):
         wanted = campaign.cases()
         alone = [case for case in wanted if not case[2]]
-        self.assertEqual(len(Phase) * len(catalogue.FAULTS), len(alone))
+        self.assertEqual(
+            sum(len(fault.fates) for fault in catalogue.FAULTS.values()),
+            len(alone),
+        )
         chosen = campaign.plan(wanted, 200, seed=7)
         self.assertEqual(200, len(chosen))
         counted = collections.Counter(case[:3] for case in chosen)
@@ -51,7 +55,8 @@ class PlanTest(unittest.TestCase):
         for only, number in (
             (['agent-killed'], 4),
             ([':copying storage'], len(catalogue.FAULTS)),
-            (['agent-killed:post-copy', 'cancelled'], 5),
+            (['agent-killed:post-copy', 'cancelled'], 7),
+            (['destination-images-full'], 1),
         ):
             self.assertEqual(number, len(campaign.cases(only)))
         with self.assertRaisesRegex(errors.LabError, 'there are: source-exe'):
@@ -61,13 +66,38 @@ class PlanTest(unittest.TestCase):
 class CatalogueTest(unittest.TestCase):
     def test_every_fault_says_what_may_become_of_the_instance(self):
         for fault in catalogue.FAULTS.values():
-            self.assertEqual(set(Phase), set(fault.fates), fault.name)
+            self.assertLessEqual(set(fault.fates), set(Phase), fault.name)
+            if fault.name != 'destination-images-full':
+                self.assertLessEqual(
+                    set(contract.NOTHING_LOST), set(fault.fates), fault.name
+                )
             self.assertTrue(fault.title)
             least, most = fault.hold_seconds
             self.assertLessEqual(least, most)
 
 
 class PhasesTest(unittest.TestCase):
+    def test_what_ends_hosts_or_what_they_say_strikes_the_handover(self):
+        struck = {
+            name
+            for name, fault in catalogue.FAULTS.items()
+            if {Phase.HANDOVER, Phase.STARTED} <= set(fault.fates)
+        }
+        ends = ('source', 'destination')
+        self.assertEqual(
+            {
+                *(f'{end}-executor-killed' for end in ends),
+                *(f'{end}-libvirtd-killed' for end in (*ends, 'both')),
+                *(f'{end}-qemu-killed' for end in ends),
+                *(f'{end}-host-lost' for end in ends),
+                *(f'{end}-management-network-cut' for end in ends),
+                'network-cut',
+                'network-cut-briefly',
+                'cancelled',
+            },
+            struck,
+        )
+
     def test_a_phase_is_known_by_what_both_ends_say(self):
         running, stopped = ('running', 'active', 1), ('finish-migrate', 'x', 2)
         waiting = ('inmigrate', 'active', 0)
@@ -85,13 +115,20 @@ class PhasesTest(unittest.TestCase):
             ),
             (
                 ('postmigrate', 'completed', 3),
-                ('running', 'completed', 0),
-                None,
+                ('paused', 'completed', 0),
+                Phase.HANDOVER,
             ),
+            (
+                ('postmigrate', 'completed', 3),
+                ('running', 'completed', 0),
+                Phase.STARTED,
+            ),
+            (('absent',), ('running', 'completed', 0), None),
+            (('running', 'failed', 3), ('absent',), None),
         ):
             looks = {
-                'a': sight.Look(0.0, 'a', *here),
-                'b': sight.Look(0.0, 'b', *there),
+                'a': sight.Look(0.0, 0.1, 'a', *here),
+                'b': sight.Look(0.0, 0.1, 'b', *there),
             }
             found = [
                 phase
@@ -103,28 +140,74 @@ class PhasesTest(unittest.TestCase):
 
 class SightTest(unittest.TestCase):
     @staticmethod
-    def looks(text):
-        """Make looks at hosts a and b in turn: R for one that runs."""
-        return [
+    def watch(*ends):
+        """Show what a watch has seen of each end.
+
+        :param ends: looks at each: when it was asked and answered, and
+            whether it ran
+        """
+        seen = [
             sight.Look(
-                float(index),
-                'ab'[index % 2],
-                sight.RUNNING if letter == 'R' else 'paused',
+                asked, answered, host, sight.RUNNING if runs else 'paused'
             )
+            for host, looks in zip('ab', ends, strict=True)
+            for asked, answered, runs in looks
+        ]
+        guest = types.SimpleNamespace(name='guest')
+        watch = sight.Watch(guest, ())
+        for look in sorted(seen, key=lambda look: look.answered):
+            watch.take(look)
+        return watch
+
+    @staticmethod
+    def looks(text, first=0, step=2):
+        """Make looks of a unit each: R for one that runs, a dot for none."""
+        return [
+            (first + index * step, first + index * step + 1, letter == 'R')
             for index, letter in enumerate(text)
+            if letter != '.'
         ]
 
     def test_it_ran_twice_where_one_ran_before_and_after_the_other_did(self):
-        for told, times in (
-            ('RPRPRP', []),
+        for here, there, times in (
+            ('RRRR', 'PPPP', []),
             # The switch, seen on either side.
-            ('RPRRPRPR', []),
-            ('RPRRRPRP', [3.0]),
-            ('PRRRPR', [2.0]),
-            ('RRRR', [1.0, 2.0]),
+            ('RRPP', 'PPRR', []),
+            ('RRPP', 'PRRR', []),
+            ('RRPP', 'RPPP', [2]),
+            ('RRPR', 'PPRP', []),
+            ('RRRP', 'PRRR', [4]),
+            ('PRRR', 'RRPP', [3]),
         ):
-            found = sight.ran_twice(self.looks(told))
-            self.assertEqual(times, found, told)
+            found = self.watch(self.looks(here), self.looks(there, first=1))
+            self.assertEqual(times, found.twice, (here, there))
+
+    def test_an_end_that_answers_late_hides_nothing_of_the_other(self):
+        quick = self.looks('RRRRRRRRRR')
+        for late, times in (
+            # It ran at some time in it: the other one did all the time.
+            ([(3, 9, True)], [9]),
+            ([(3, 9, False)], []),
+            # At what time in it, nobody knows, and the other one ended.
+            ([(3, 30, True)], []),
+            ([(3, 9, True), (9, 12, True)], [9]),
+        ):
+            self.assertEqual(times, self.watch(quick, late).twice, late)
+
+    def test_a_silent_end_is_not_taken_to_run_on(self):
+        watch = self.watch(self.looks('RR'), self.looks('..RRR'))
+        watch.take(sight.Look(5, 30, 'a', sight.SILENT))
+        watch.take(sight.Look(30, 31, 'a', sight.RUNNING))
+        self.assertEqual([], watch.twice)
+        self.assertEqual(28, watch.longest_gap)
+
+    def test_what_an_end_says_again_is_one_spell(self):
+        watch = self.watch(self.looks('RRPPR'), [])
+        self.assertEqual(
+            [(0, 3), (4, 7), (8, 9)],
+            [(one.first.asked, one.last.answered) for one in watch.spells],
+        )
+        self.assertEqual(5, watch.count)
 
 
 class RemainsTest(unittest.TestCase):

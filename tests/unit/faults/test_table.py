@@ -14,12 +14,20 @@ from tests.faults import table
 
 ALL = [
     (fault, phase.value)
-    for fault in catalogue.FAULTS
+    for fault, struck in catalogue.FAULTS.items()
     for phase in contract.Phase
+    if phase in struck.fates
 ]
 
 
-def result(fault, phase, where='host-1', told=('failed',), reason='a reason'):
+def result(
+    fault,
+    phase,
+    where='host-1',
+    told=('failed',),
+    reason='a reason',
+    commit='0123abc',
+):
     return results.Result(
         fault,
         phase,
@@ -29,6 +37,8 @@ def result(fault, phase, where='host-1', told=('failed',), reason='a reason'):
         outcomes=[(kind, reason) for kind in told],
         where={where: 'running'} if where else {},
         samples=10,
+        longest_gap=0.25,
+        commit=commit,
         seconds={'settling': 3.2},
     )
 
@@ -46,6 +56,7 @@ class SummaryTest(unittest.TestCase):
         self.assertEqual(len(ALL) + 3, found.runs)
         self.assertEqual(10 * (len(ALL) + 3), found.looks)
         self.assertEqual((len(ALL) + 3, 0), (found.copied, found.guarded))
+        self.assertEqual(0.25, found.longest_gap)
         self.assertEqual(
             (
                 summaries.End('stays', ('failed',), 'SOURCE after 2.5 s', 2),
@@ -66,6 +77,9 @@ class SummaryTest(unittest.TestCase):
         paused = result(*ALL[0])
         paused.where = {'host-2': 'paused'}
         cases['is paused at the destination'] = paused
+        twice = result(*ALL[0], told=('unknown',))
+        twice.where = {'host-1': 'paused', 'host-2': 'paused'}
+        cases['runs twice, and is suspended at both'] = twice
         for wanted, one in cases.items():
             others = [result(*case) for case in ALL[1:]]
             found = summaries.summarise([one, *others])
@@ -84,6 +98,21 @@ class SummaryTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(ValueError, word):
                 summaries.summarise(given)
+
+    def test_the_code_that_ran_is_told_and_has_to_be_in_a_commit(self):
+        whole = [result(*case) for case in ALL]
+        later = result(*ALL[0], commit='456def')
+        told = table.rst(summaries.summarise(whole))
+        self.assertIn(f'{len(ALL)} runs of commit ``0123abc``, in', told)
+        told = table.rst(summaries.summarise([*whole, later]))
+        self.assertIn(
+            f'of commit ``0123abc`` ({len(ALL)}), commit ``456def`` (1), in',
+            told,
+        )
+        for commit in ('', '0123abc+'):
+            odd = result(*ALL[0], commit=commit)
+            with self.assertRaisesRegex(ValueError, 'is in no commit'):
+                summaries.summarise([*whole, odd])
 
     def test_it_is_the_same_after_it_was_kept(self):
         found = summaries.summarise([result(*case) for case in ALL])
