@@ -22,9 +22,7 @@ TABLE = _USER / 'faults-table.inc'
 _HEAD = """\
 .. The table is written by ``tests/faults/table.py``.
 
-{runs} runs of {code}, in which both ends were looked at {looks} times; the
-longest that a QEMU gave no answer was {gap} s. {copied} of the runs copied a
-disk, and in {guarded} a lock manager ran on both hosts.
+{runs}
 
 .. list-table::
    :header-rows: 1
@@ -36,21 +34,25 @@ disk, and in {guarded} a lock manager ran on both hosts.
      - what the operator sees
      - settled after
 """
+_RUNS = """\
+{runs} runs of {code}, in which both ends were looked at {looks} times; the
+longest that a QEMU gave no answer was {gap} s. {copied} of the runs copied a
+disk, and in {guarded} a lock manager ran on both hosts.
+"""
 _WIDTH = 79
 
 
 def rst(summary):
     """Return the table."""
-    lines = [
-        _HEAD.format(
-            runs=summary.runs,
-            code=_code(summary.commits),
-            looks=f'{summary.looks:,}',
-            gap=f'{summary.longest_gap:.1f}',
-            copied=summary.copied,
-            guarded=summary.guarded,
-        )
-    ]
+    runs = _RUNS.format(
+        runs=summary.runs,
+        code=_code(summary.commits),
+        looks=f'{summary.looks:,}',
+        gap=f'{summary.longest_gap:.1f}',
+        copied=summary.copied,
+        guarded=summary.guarded,
+    )
+    lines = [_HEAD.format(runs=textwrap.fill(runs, _WIDTH))]
     before = ''
     for case in summary.cases:
         title = catalogue.FAULTS[case.fault].title
