@@ -279,7 +279,8 @@ class Refuges(base.Filter):
         for other in np.flatnonzero(grouped).tolist():
             if groups.isdisjoint(self._fleet.groups_of.get(other, ())):
                 continue
-            home, need = int(state.host[other]), state.need[:, other]
+            # Where it is counted: it may have moved as well, and not be yet.
+            home, need = int(self._home[other]), state.need[:, other]
             self._kept.release(home, here, need)
             self._goes[other] = self._look(state, other, home)
             if self._goes[other] >= 0:
@@ -289,7 +290,8 @@ class Refuges(base.Filter):
         self, state: placement.Placement, one: int, home: int, refuge: int
     ) -> bool:
         """Say whether *refuge* is one for an instance if it were on *home*."""
-        if refuge == home:
+        zone = self._fleet.hosts.zone
+        if refuge == home or zone[refuge] != zone[home]:
             return False
         left = state.room[:, refuge] - self._kept.of(home, refuge) + _SLACK
         row = np.array((one,), np.int32)

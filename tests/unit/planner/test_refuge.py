@@ -10,6 +10,7 @@ import numpy as np
 from kvm_balancer.filters import headroom
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import failover
+from kvm_balancer.planner import refuge
 from kvm_balancer.planner import supply
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import composition
@@ -211,6 +212,36 @@ class TestRefuges(unittest.TestCase):
         )
         work = workspace.Workspace(tight, plans.full_context(filters=ASKED))
         self.assertFalse(work.allowed(row, there).any())
+
+    @hypothesis.settings(deadline=None, max_examples=150)
+    @hypothesis.given(fleets.small(), st.data())
+    def test_what_is_kept_is_what_refuges_are_for(self, fleet, data):
+        """However many have moved, or were taken back, since it was asked."""
+        work = workspace.Workspace(fleet, plans.full_context(filters=ASKED))
+        (asked,) = (
+            one
+            for one in work.admission.filters
+            if isinstance(one, refuge.Refuges)
+        )
+        hosts = np.arange(len(fleet.hosts), dtype=np.int32)
+        rows = np.arange(len(fleet.instances), dtype=np.int32)
+        for _ in range(data.draw(st.integers(1, 4))):
+            for unit in np.flatnonzero(work.free).tolist():
+                there = data.draw(st.integers(-1, len(fleet.hosts) - 1))
+                if there not in (-1, work.home(unit)):
+                    work.move(unit, there)
+            if data.draw(st.booleans()):
+                work.rewind(data.draw(st.integers(0, len(work.steps))))
+            asked.passes(work.state, rows, hosts)
+            expected = np.zeros((3, len(fleet.hosts)))
+            for home in hosts.tolist():
+                sent = np.zeros((3, len(fleet.hosts)))
+                for row in np.flatnonzero(work.state.host == home).tolist():
+                    if asked._goes[row] >= 0:
+                        need = work.state.need[:, row]
+                        sent[:, asked._goes[row]] += need
+                expected = np.maximum(expected, sent)
+            np.testing.assert_allclose(asked._kept.most, expected, atol=1e-6)
 
     def test_a_larger_fleet_is_still_evened_out(self):
         for constraints in (False, True):
