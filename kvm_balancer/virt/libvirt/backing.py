@@ -31,6 +31,11 @@ class Backing:
     persistent: bool = False
 
     @property
+    def comes_late(self) -> bool:
+        """QEMU can fetch its pages after the switch, as post-copy does."""
+        return not (self.file or self.persistent)
+
+    @property
     def claimed_kib(self) -> int | None:
         """Return the size of the huge pages that the domain takes as a whole.
 

@@ -23,12 +23,15 @@ from kvm_balancer.virt import ownership
 from kvm_balancer.virt.libvirt import connection
 from kvm_balancer.virt.libvirt import documents
 
+_POST_COPY = 'post_copy'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """What the XML of a domain says that a sample tells.
 
-    :ivar asks: of its migrations
+    :ivar asks: of its migrations; for no post-copy, too, where its memory
+        cannot have it: plans would count on it
     :ivar huge_pages: its memory is in huge pages, at least in part
     """
 
@@ -220,4 +223,15 @@ class DomainBook:
 
 def _entry(handle: connection.Handle, uuid: str) -> Entry:
     facts = documents.read_domain(handle.lookupByUUIDString(uuid).XMLDesc(0))
-    return Entry(facts.marks, wishes.brief(facts.asks), facts.memory.huge)
+    return Entry(facts.marks, wishes.brief(_asks(facts)), facts.memory.huge)
+
+
+def _asks(facts: documents.DomainFacts) -> wishes.Wishes:
+    """Return what is to be asked of its migrations."""
+    if facts.memory.comes_late:
+        return facts.asks
+    # One that is not understood is left, for its instance to be left alone.
+    kept = tuple(one for one in facts.asks if one != (_POST_COPY, 'true'))
+    if any(name == _POST_COPY for name, _ in kept):
+        return kept
+    return (*kept, (_POST_COPY, 'false'))

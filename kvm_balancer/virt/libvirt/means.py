@@ -73,7 +73,7 @@ def _post_copy_check(subject: departure.Subject) -> events.Check:
         return verdicts.passed(
             name, 'the instance is paused: it goes without post-copy'
         )
-    if backing.persistent or backing.file:
+    if not backing.comes_late:
         kind = 'persistent' if backing.persistent else 'file-backed'
         return verdicts.forgone(
             name,

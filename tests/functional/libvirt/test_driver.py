@@ -83,6 +83,24 @@ class SamplingTest(_Case):
         )
         self.assertEqual((('max_downtime_ms', '50'),), self.asks(uid))
 
+    def test_plans_count_on_no_post_copy_that_its_memory_cannot_have(self):
+        wish = (
+            f'<instance xmlns="{_OURS}"><migration><post_copy>{{}}</post_copy>'
+            '</migration></instance>'
+        )
+        for metadata, told in (
+            ('', 'false'),
+            (wish.format('true'), 'false'),
+            (wish.format('who knows'), 'who knows'),
+        ):
+            uid = self.ground.start(
+                'calm',
+                metadata=metadata,
+                terms="<memoryBacking><source type='file'/></memoryBacking>",
+            )
+            self.row(self.ground.source, uid)
+            self.assertEqual((('post_copy', told),), self.asks(uid))
+
     def test_a_guest_that_started_anew_has_no_rate_of_its_past(self):
         uid = self.ground.busy()
         self.row(self.ground.source, uid)
