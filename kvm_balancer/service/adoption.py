@@ -148,12 +148,12 @@ class Search:
         elif entry.ended:
             self._take_off(marks.request_of(found))
         elif _read(entry, self._host)[1]:
-            # The mark tells what the journal does not: it can be watched.
+            # The mark tells what the journal does not: it can be watched. What
+            # is found takes the place of what was told, that nobody looks.
             self._take_up(
                 Left(
                     marks.request_of(found),
                     owned=False,
-                    told_unknown=True,
                     known=self._memory.known(entry.migration_id),
                 )
             )

@@ -258,6 +258,23 @@ class ExecutorTest(UnattendedCase):
         self.assertEqual([], self.memory.unfinished())
         self.until_unmarked()
 
+    def test_what_is_found_of_one_that_is_watched_is_told_instead(self):
+        self.make.side_effect = lambda wanted: machine.Machine(
+            wanted, adaptive.Adaptive()
+        )
+        self.accept(options='none')
+        self.mark(state=events.EndState.PAUSED_MIGRATION, executes=False)
+        with pauses.short():
+            self.executor.recover()
+            for _ in range(2):
+                self.woken.get(timeout=TIMEOUT_SECONDS)
+            self.executor.stop()
+        (message,) = self.memory.pending()
+        told = messages.decode_outcome(msgspec.json.decode(message.payload))
+        self.assertIs(Kind.UNKNOWN, told.outcome)
+        self.assertIn('only watched', told.reason)
+        self.assertNotIn('nobody looks after it', told.reason)
+
 
 class RunnerTest(UnattendedCase):
     """A machine that breaks where nothing breaks a machine."""
