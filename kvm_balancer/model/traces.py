@@ -41,6 +41,14 @@ class Traces:
         return len(self.name)
 
     @property
+    def tells_memory(self) -> bool:
+        """True where memory in use or dirty rates were recorded."""
+        return bool(
+            np.isfinite(self.memory_usage_mib).any()
+            or np.isfinite(self.dirty_rate_mib_s).any()
+        )
+
+    @property
     def start(self) -> float:
         """The second of the earliest reading; 0 without any."""
         return float(self.second.min()) if len(self.second) else 0.0
@@ -71,14 +79,6 @@ class Grid:
     cpu_usage: Values
     memory_usage_mib: Values
     dirty_rate_mib_s: Values
-
-    @property
-    def tells_memory(self) -> bool:
-        """True where memory in use or dirty rates were recorded."""
-        return bool(
-            np.isfinite(self.memory_usage_mib).any()
-            or np.isfinite(self.dirty_rate_mib_s).any()
-        )
 
     def at(
         self,
