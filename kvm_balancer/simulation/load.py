@@ -74,6 +74,7 @@ class Recorded:
     factor: columns.Floats
     most: columns.Floats
     memory_factor: columns.Floats
+    tells_memory: bool
 
     def _places(self, seconds: float) -> npt.NDArray[np.int64]:
         return self.grid.at(self.trace, self.shift, seconds - self.start)
@@ -84,9 +85,9 @@ class Recorded:
         return found
 
     def memory(self, seconds: float) -> Memory | None:
-        grid = self.grid
-        if not grid.tells_memory:
+        if not self.tells_memory:
             return None
+        grid = self.grid
         places = self._places(seconds)
         usage: columns.Floats = (
             grid.memory_usage_mib[places] * self.memory_factor
@@ -124,7 +125,16 @@ def recorded(
                 trace[row], shift[row] = numbers[name], 0
                 factors[row], fits[row] = factor, 1.0
                 break
-    return Recorded(grid, recording.start, trace, shift, factors, most, fits)
+    return Recorded(
+        grid,
+        recording.start,
+        trace,
+        shift,
+        factors,
+        most,
+        fits,
+        recording.tells_memory,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
