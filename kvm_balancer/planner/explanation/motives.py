@@ -8,6 +8,7 @@ mends a rule or makes room for another instance has little to choose.
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import gauges
 from kvm_balancer.planner import reasons
@@ -23,6 +24,8 @@ _NAMED = 3
 _MIB_PER_GIB = 1024.0
 #: sums of floats are compared with this slack
 _SLACK = 1e-9
+#: MiB that make no difference
+_EVEN = 0.5
 
 
 class Plot:
@@ -111,6 +114,36 @@ def whatever_else(
             f'it makes room on {name} for {", ".join(others[:_NAMED])}{more}'
         )
     return ''
+
+
+def filled(
+    work: workspace.Workspace,
+    plot: Plot,
+    unit: int,
+    destination: int,
+    fit: columns.Ints,
+) -> str:
+    """Say why what leaves an emptied host goes to *destination*.
+
+    :param fit: all hosts that take it
+    """
+    names = work.fleet.hosts.name
+    used = [one for one in fit.tolist() if names[one] not in plot.emptied]
+    memory = float(work.units.need[placement.MEMORY_MIB, unit])
+    room = work.state.room[placement.MEMORY_MIB]
+    left = float(room[destination]) - memory
+    tighter = sum(float(room[one]) - memory < left - _EVEN for one in used)
+    text = (
+        f'of {len(used)} hosts that fit and stay in use, '
+        f'{left:.0f} MiB stay free on {names[destination]}'
+    )
+    if not tighter:
+        return f'{text}, which is least'
+    return (
+        f'{text}, less than on {len(used) - 1 - tighter}; {tighter} would be '
+        'fuller, which the limit of CPU, room for a failure or other moves '
+        'keep it from'
+    )
 
 
 class Relief:

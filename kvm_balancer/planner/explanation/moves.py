@@ -173,6 +173,7 @@ class _Teller:
         places: collections.abc.Sequence[records.Place],
         chosen: records.Place,
     ) -> tuple[str, records.Place | None]:
+        work = self._work
         fit = [one for one in places if one.refused is None]
         others = sorted(
             (one for one in fit if one.host != chosen.host),
@@ -181,6 +182,12 @@ class _Teller:
         if not others:
             return f'it is the only one of {len(places)} hosts that fits', None
         second = others[0]
+        if self._move.source in self._plot.emptied:
+            row = work.fleet.host_row
+            taking = np.array([row[one.host] for one in fit], np.int32)
+            return motives.filled(
+                work, self._plot, self._unit, self._destination, taking
+            ), second
         lower = [
             one for one in others if one.cpu_spread < chosen.cpu_spread - _EVEN
         ]

@@ -152,6 +152,8 @@ class WhyThisInstanceTest(unittest.TestCase):
                 f'the plan empties {move.source}: whatever is on it leaves',
                 move.why_instance,
             )
+            self.assertIn('stay free on', move.why_host)
+            self.assertNotIn('spread', move.why_host)
 
     def test_a_host_that_is_marked(self):
         fleet = fleets.build(
