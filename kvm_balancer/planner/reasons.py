@@ -217,9 +217,9 @@ def shut(work: workspace.Workspace, host: int) -> str:
 
 def limited(work: workspace.Workspace) -> str:
     """Say what cut the plan short."""
-    if work.out_of_time:
-        return 'the plan has reached its limit of time'
     allowance, limits = work.context.allowance, work.context.limits
+    if work.out_of_time and not work.limited:
+        return 'the plan has reached its limit of time'
     of_budgets = allowance is not None and (
         limits.max_moves == allowance.moves or limits.max_mib == allowance.mib
     )

@@ -361,6 +361,15 @@ class Workspace:
         return self.out_of_time or bool(most and self.moves >= most)
 
     @property
+    def limited(self) -> bool:
+        """True where a limit of moves or GiB keeps anything from moving."""
+        limits = self.context.limits
+        if limits.max_moves and self.moves >= limits.max_moves:
+            return True
+        over = self.copied_mib[self.free] > limits.max_mib - self.moved_mib
+        return bool(limits.max_mib and over.any())
+
+    @property
     def out_of_time(self) -> bool:
         """True once the search has used up its budget."""
         budget = self.context.limits.budget_seconds

@@ -87,7 +87,8 @@ class Spread(base.Policy):
                 before,
                 self._spread(work, counted),
                 work.moves - moves,
-                idle or limits.text(work.fleet, target),
+                idle,
+                limits.text(work.fleet, target),
             ),
             moves_bound=proven,
         )
@@ -104,6 +105,9 @@ class Spread(base.Policy):
         even.run(proven)
         moves, after = work.moves - done, even.spread
         if after <= goal or not moves:
+            return ''
+        if work.out_of_time or work.limited:
+            # It might have gone further.
             return ''
         hosts = int(np.count_nonzero(work.counted))
         each = hosts * (before**2 - after**2) / moves
@@ -126,8 +130,14 @@ class Spread(base.Policy):
         before: float,
         after: float,
         moves: int,
-        why: str,
+        idle: str,
+        reached: str,
     ) -> str:
+        """Say how far the spread was brought, and why no further.
+
+        :param idle: what was taken back, in words
+        :param reached: why no plan gets further
+        """
         target = self.params.target
         if before <= target:
             return (
@@ -137,10 +147,10 @@ class Spread(base.Policy):
         text = f'CPU spread {before:.3f} -> {after:.3f} in {base.moves(moves)}'
         if after <= target:
             return text
-        alone = reasons.left_alone(work)
+        why, alone = idle or reached, reasons.left_alone(work)
         if not (work.may_leave & work.scope).any():
             why, alone = alone, ''
-        elif work.spent and moves:
+        elif (work.out_of_time or work.limited) and not idle:
             why = reasons.limited(work)
         text = f'{text}, over its target of {target:.3f}: {why}'
         return f'{text}; {alone}' if alone else text

@@ -220,6 +220,25 @@ class TestSpread(unittest.TestCase):
         self.assertEqual((), made.moves, made.summary)
         self.assertIn('would only bring it to', made.summary)
 
+    def test_what_cut_it_short_is_said_and_what_was_made_is_kept(self):
+        """However little nearer it brings the spread."""
+        fleet = fleets.skewed(40, 400)
+        for limits, late, most, said in (
+            (context.Limits(max_moves=1), False, 1, 'moves or GiB'),
+            (context.Limits(max_moves=1, budget_seconds=1), True, 0, 'time'),
+            (context.Limits(max_mib=600.0), False, 3, 'moves or GiB'),
+        ):
+            made = SPREAD.propose(
+                fleet,
+                plans.full_context(
+                    limits=limits, elapsed=lambda late=late: 2.0 * late
+                ),
+            )
+            with self.subTest(said):
+                self.assertLessEqual(len(made.moves), most)
+                self.assertEqual(bool(made.moves), not late)
+                self.assertIn(f'reached its limit of {said}', made.summary)
+
     def test_an_affinity_group_moves_as_one(self):
         fleet = fleets.build(
             [fleets.host('a', cpu_overhead=4), fleets.host('b')],
