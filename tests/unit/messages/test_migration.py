@@ -11,7 +11,10 @@ from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
-PREDICTION = plan.Prediction(2.0, 30.0, 2048.0, plan.Mode.POST_COPY)
+PREDICTION = plan.Prediction(
+    *(2.0, 30.0, 2048.0, plan.Mode.POST_COPY),
+    without_post_copy=plan.Prediction(9.0, 300.0, 8192.0),
+)
 REQUEST = request.Request(
     'm-1',
     'i-1',
