@@ -128,9 +128,11 @@ class LentEyesTest(unittest.TestCase):
         )
 
     def test_when_the_job_is_over_nobody_is_asked_any_more(self):
-        self.carrier.perform(instructions.Start())
+        # of another test there may still be some, on their way out
         before = set(threading.enumerate())
-        (eyes,) = [one for one in before if one.name == 'eyes-m1']
+        self.carrier.perform(instructions.Start())
+        begun = set(threading.enumerate()) - before
+        (eyes,) = [one for one in begun if one.name == 'eyes-m1']
         self.answers.put(observation.Answer('w', (self.seen(1, self.over()),)))
         eyes.join(_PATIENCE_SECONDS)
         self.assertFalse(eyes.is_alive())
