@@ -6,6 +6,7 @@ import dataclasses
 
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.cmd import arguments
 from kvm_balancer.conf import migration
 from kvm_balancer.migration import request
@@ -174,6 +175,12 @@ _ARGUMENTS = (
     ),
 )
 
+#: How auto-converge goes on, by what it is asked for with.
+_STEPS = {
+    'auto_converge_initial_percent': '--auto-converge-initial',
+    'auto_converge_increment_percent': '--auto-converge-increment',
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what goes before the options of group ``[migration]``."""
@@ -184,7 +191,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def options(
     conf: cfg.ConfigOpts, asked: argparse.Namespace
 ) -> request.Options:
-    """Return the configured options with what was asked for instead."""
+    """Return the configured options with what was asked for instead.
+
+    :raises ConfigurationError: when it asks how to do what is not done
+    """
     given = {
         field.name: value
         for field in dataclasses.fields(request.Options)
@@ -192,7 +202,15 @@ def options(
     }
     if 'profile' in given:
         given['profile'] = request.Profile(given['profile'])
-    return dataclasses.replace(migration.options(conf), **given)
+    settled = dataclasses.replace(migration.options(conf), **given)
+    steps = [one for one in _STEPS if given.get(one)]
+    if steps and not settled.auto_converge:
+        raise errors.ConfigurationError(
+            f'{", ".join(_STEPS[one] for one in steps)}: the instance is not '
+            f'slowed down at all, as auto-converge is off; ask for '
+            f'--auto-converge as well, or for none of its steps'
+        )
+    return settled
 
 
 def load_convergence(
@@ -203,6 +221,6 @@ def load_convergence(
     :returns: what makes one for a migration
     :raises PluginError: when there is none, or it does not load
     """
-    return convergence.load(
-        conf, asked.convergence or conf[migration.GROUP].convergence
-    )
+    if asked.convergence:
+        return convergence.load(conf, asked.convergence)
+    return convergence.configured(conf)

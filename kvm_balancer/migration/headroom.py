@@ -113,7 +113,8 @@ def check(
         needed = min(needed, limit_mib_s)
     told = f'{seen.mib_s:.1f} of {carries:.0f} MiB/s go over {seen.interface}'
     if caps:
-        told += f', those of {len(caps)} migrations among them'
+        many = 'migration' if len(caps) == 1 else 'migrations'
+        told += f', what {len(caps)} {many} may use among them'
     return _judged(
         name,
         told,

@@ -12,7 +12,6 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.bus import nova_notifications
-from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import nova_notifications as notifications
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
@@ -54,9 +53,7 @@ class CloudService:
         from kvm_balancer.virt.nova import inventory
 
         nova = _load(conf)
-        converge = convergence.load(
-            conf, conf[migration_options.GROUP].convergence
-        )
+        converge = convergence.configured(conf)
 
         def make_machine(wanted: request.Request) -> machine.Machine:
             return machine.Machine(wanted, converge())

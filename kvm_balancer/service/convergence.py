@@ -5,6 +5,7 @@ import dataclasses
 
 from oslo_config import cfg
 
+from kvm_balancer import errors
 from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.migration.convergence import contract
@@ -29,6 +30,26 @@ def load(
     return lambda: found(params)
 
 
+def configured(
+    conf: cfg.ConfigOpts,
+) -> collections.abc.Callable[[], contract.Convergence]:
+    """Load the policy that ``[migration] convergence`` names.
+
+    :returns: what makes one for a migration
+    :raises PluginError: as :func:`load`, with the file that names it
+    :raises ConfigurationError: as :func:`load`
+    """
+    group = migration_options.GROUP
+    try:
+        return load(conf, conf[group].convergence)
+    except errors.PluginError as error:
+        found = conf.get_location('convergence', group)
+        file = f'{found.detail}: ' if found and found.detail else ''
+        raise errors.PluginError(
+            f'{file}[{group}] convergence: {error}'
+        ) from error
+
+
 def read_migration(conf: cfg.ConfigOpts) -> scopes.Scopes:
     """Return what holds of migrations where, for who predicts them.
 
@@ -37,5 +58,4 @@ def read_migration(conf: cfg.ConfigOpts) -> scopes.Scopes:
         known, or does not load
     """
     found = migration_scopes.read(conf)
-    make = load(conf, conf[migration_options.GROUP].convergence)
-    return dataclasses.replace(found, manner=make().manner)
+    return dataclasses.replace(found, manner=configured(conf)().manner)

@@ -18,7 +18,6 @@ from kvm_balancer.bus import notifications
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import rpc
 from kvm_balancer.bus import samples
-from kvm_balancer.conf import migration as migration_options
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.messages import observation as observation_messages
 from kvm_balancer.messages import reservation as reservation_messages
@@ -64,9 +63,7 @@ class ExecutorService:
         self.host: str = conf.host.name
         self._stopping = threading.Event()
         self._driver = hypervisor_driver or hypervisor.load_driver(conf)
-        self._convergence = convergence.load(
-            conf, conf[migration_options.GROUP].convergence
-        )
+        self._convergence = convergence.configured(conf)
         self._memory = outbox.Outbox(conf.executor.state_path)
         self._samples = samples.Publisher(conf, self.host)
         self._progress = progress.Publisher(conf, self.host)

@@ -68,7 +68,7 @@ def reserve(life: course.Course, event: events.Checked) -> course.Wishes:
     life.disk_mib = event.disk_mib
     life.holds_lease = True
     life.asked_at = event.at
-    text = f'{len(event.checks)} checks, none failed; memory is reserved next'
+    text = f'no check failed of {len(event.checks)}; memory is reserved next'
     life.tell(event, text)
     return (instructions.Reserve(event.images), *life.report(text))
 

@@ -83,8 +83,11 @@ TABLE: tuple[tuple[_Applies, Refusal], ...] = (
         ),
     ),
     (
-        lambda options, _: (
-            options.compression in _SEVERAL and not _parallel(options)
+        lambda options, versions: (
+            options.compression in _SEVERAL
+            and not _parallel(options)
+            # else it has none of them over parallel connections either
+            and not _before(versions.library, _LIBVIRT_SEVERAL)
         ),
         Refusal(
             'zstd and zlib compress parallel connections only',

@@ -77,11 +77,14 @@ STRICTER: dict[str, collections.abc.Callable[[Value, Value], Value]] = {
 def said(name: str, value: Value) -> str:
     """Say a value of an option to a person.
 
-    0 is said for what it means there, and so is an empty word.
+    0 is said for what it means there, and so is an empty word; true and false
+    as they stand in metadata.
     """
     if value == '':
         return 'none'
-    if value or isinstance(value, bool):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value:
         return str(value)
     rule = STRICTER.get(name)
     if rule is lower_limit:

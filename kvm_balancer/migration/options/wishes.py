@@ -49,10 +49,17 @@ class Merged:
 def merge(options: request.Options, wishes: Wishes) -> Merged:
     """Lay the wishes of an instance over *options*.
 
-    :raises MigrationError: when a wish is not understood
+    :raises MigrationError: when a wish is not understood, or contradicts
+        another
     """
     merged, changes = options, []
+    texts: dict[str, str] = {}
     for name, text in wishes:
+        if (said := texts.setdefault(name, text)) != text:
+            raise errors.MigrationError(
+                f'the metadata of the instance asks for {name} twice, '
+                f'{said!r} and {text!r}: leave one of the two'
+            )
         rule = RULES.get(name)
         if rule is None:
             raise errors.MigrationError(

@@ -96,7 +96,7 @@ class CheckOnlyTest(unittest.TestCase):
                 '<post_copy>false</post_copy>',
                 0,
                 'passed',
-                'post_copy is False',
+                'post_copy is false',
             ),
             ('<post_copy>maybe</post_copy>', 1, 'failed', "'maybe'"),
         ):

@@ -184,7 +184,23 @@ TABLE = (
     ),
     (
         ('--config-file', '{no_plugin}', *_MIGRATE, *_THERE),
+        "no_plugin: [migration] convergence: there is no convergence 'nosuch'",
+        2,
+    ),
+    (
+        (*_MIGRATE, *_THERE, '--convergence', 'nosuch'),
         "there is no convergence 'nosuch'",
+        2,
+    ),
+    (
+        (
+            *_MIGRATE,
+            *_THERE,
+            '--no-auto-converge',
+            '--auto-converge-initial',
+            '50',
+        ),
+        '--auto-converge-initial: the instance is not slowed down at all',
         2,
     ),
 )

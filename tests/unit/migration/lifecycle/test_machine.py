@@ -282,7 +282,7 @@ class TestPlainCases(unittest.TestCase):
             ['pre-flight', 'preparing', 'pre-copy'],
             list(dict.fromkeys(one.state for one in life.reports)),
         )
-        self.assertIn('none failed', life.reports[1].text)
+        self.assertIn('no check failed', life.reports[1].text)
         life.returned()
         self.assertEqual('verifying', life.reports[-1].state)
 

@@ -55,6 +55,12 @@ class TestCombinations(unittest.TestCase):
                     self.assertTrue(any(words in one.reason for one in found))
                     self.assertTrue(all(one.remedy for one in found))
 
+    def test_what_a_version_lacks_is_not_asked_for_otherwise(self):
+        for method in ('zlib', 'zstd'):
+            options = request.Options(compression=method)
+            (told,) = combinations.refusals(options, OLD)
+            self.assertNotIn('parallel', told.remedy)
+
     def test_every_line_of_the_table_is_met_by_a_case(self):
         met = {
             refusal

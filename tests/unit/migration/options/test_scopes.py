@@ -88,7 +88,7 @@ class ScopesTest(unittest.TestCase):
             self.assertFalse(resolved.options.post_copy)
             self.assertEqual(
                 (
-                    'post_copy stays False: aggregate pc of h1 says True, '
+                    'post_copy stays false: aggregate pc of h1 says true, '
                     'the other end does not',
                 ),
                 resolved.changes,
@@ -150,9 +150,10 @@ class ScopesTest(unittest.TestCase):
         for field in dataclasses.fields(request.Options):
             now = getattr(resolved.options, field.name)
             if now != getattr(found.defaults, field.name):
+                said = strictness.said(field.name, now)
                 self.assertTrue(
                     any(
-                        line.startswith(f'{field.name} is {now}, as ')
+                        line.startswith(f'{field.name} is {said}, as ')
                         for line in resolved.changes
                     )
                 )

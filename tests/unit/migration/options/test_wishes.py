@@ -112,7 +112,8 @@ class TestMerge(unittest.TestCase):
         told = (('max_downtime_ms', '100'), ('post_copy', 'true'))
         changed, refused = wishes.merge(options, told).changes
         self.assertIn('max_downtime_ms is 100', changed)
-        self.assertIn('post_copy stays False', refused)
+        self.assertIn('post_copy stays false', refused)
+        self.assertIn('asks for true', refused)
         same = wishes.merge(options, (('max_downtime_ms', '500'),))
         self.assertEqual(wishes.Merged(options), same)
 
@@ -135,6 +136,22 @@ class TestMerge(unittest.TestCase):
                 self.assertIn(name, said)
                 self.assertEqual(1, len(said.splitlines()))
 
+    def test_wishes_that_contradict_each_other_are_refused(self):
+        name = 'max_downtime_ms'
+        for texts, refused in (
+            (('100', '200'), True),
+            (('200', '100'), True),
+            (('100', '100'), False),
+        ):
+            told = tuple((name, text) for text in texts)
+            with self.subTest(texts=texts):
+                if not refused:
+                    wishes.merge(request.Options(), told)
+                    continue
+                with self.assertRaises(errors.MigrationError) as caught:
+                    wishes.merge(request.Options(), told)
+                self.assertIn(f'{name} twice', str(caught.exception))
+
     def test_every_wish_has_a_case_and_is_an_option(self):
         self.assertEqual(set(wishes.RULES), {case[0] for case in CASES})
         fields = {field.name for field in dataclasses.fields(request.Options)}
@@ -149,7 +166,8 @@ class TestMerge(unittest.TestCase):
             tls=st.booleans(),
         ),
         st.lists(
-            st.sampled_from([(name, text) for name, _, text, _ in CASES])
+            st.sampled_from([(name, text) for name, _, text, _ in CASES]),
+            unique_by=lambda wish: wish[0],
         ),
     )
     def test_no_wish_ever_takes_a_protection_away(self, options, told):
