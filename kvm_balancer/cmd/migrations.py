@@ -85,6 +85,13 @@ def _prediction(row: listing.Row) -> str:
     return f'{said}\nreally: {", ".join(off)}'
 
 
+def _mode(row: listing.Row) -> str:
+    """Show how the memory got across; of what never began there is none."""
+    completed = row.get('outcome') == outcome.OutcomeKind.COMPLETED
+    began = completed or row.get('iterations') or row.get('transferred_mib')
+    return listing.text(row.get('mode') if began else None)
+
+
 def _now(row: listing.Row) -> str:
     """Show where a copy that runs stands."""
     value = row.get('statistics')
@@ -124,7 +131,7 @@ RECORD = (
     listing.Column('destination', 'Destination'),
     listing.Column('state', 'State'),
     listing.Column('outcome', 'Outcome'),
-    listing.Column('mode', 'Mode'),
+    listing.Column('mode', 'Mode', of_row=_mode),
     listing.Column(
         'reason', 'Reason', lambda v: listing.one_per_line([listing.text(v)])
     ),

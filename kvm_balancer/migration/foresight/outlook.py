@@ -63,6 +63,14 @@ class Lookout:
             # the time of the disks, before that, is none of the memory's
             self._trend.measure(seen, at, boundary)
 
+    def pass_left_mib(self, seen: events.Statistics) -> float:
+        """Return what the pass left that ended as *seen* was taken.
+
+        What was sent before they were answered is added again.
+        """
+        ends = self._trend.boundaries
+        return ends[-1].remaining_mib if ends else seen.remaining_mib
+
     def expect(self, predicted: plan.Prediction | None) -> None:
         """Expect something else from now on."""
         self._predicted = predicted

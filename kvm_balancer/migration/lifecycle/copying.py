@@ -97,7 +97,8 @@ def judge(life: course.Course, event: Sight) -> course.Wishes:
         life.chronicle.tell_pass(
             life.state,
             event.at,
-            f'pass {seen.iteration - 1}: {seen.remaining_mib:.1f} MiB left,'
+            f'pass {seen.iteration - 1}:'
+            f' {life.pass_left_mib(seen):.1f} MiB left,'
             f' {seen.bandwidth_mib_s:.1f} MiB/s, dirtied'
             f' {seen.dirty_rate_mib_s:.1f} MiB/s, throttle'
             f' {seen.throttle_percent} %: {decision.reason}',

@@ -148,6 +148,10 @@ class Course:
         self.chronicle.track.enter(state.value, event.at)
         self.tell(event, text)
 
+    def pass_left_mib(self, seen: events.Statistics) -> float:
+        """Return what the pass left that *seen* is the end of."""
+        return self._lookout.pass_left_mib(seen)
+
     def tell(self, event: events.Event, text: str = '') -> None:
         """Add to the story what *event* brought, and what caused it."""
         said = f'{text} ({event.cause})' if text else event.cause

@@ -280,6 +280,23 @@ class TablesTest(base.CommandCase):
             'really: time +20%, downtime -75%, MiB +0%, and by post-copy', out
         )
 
+    def test_what_never_began_went_across_by_no_mode(self):
+        for row, shown in (
+            ({'outcome': 'failed', 'iterations': 0}, False),
+            ({'outcome': 'failed', 'iterations': 1}, True),
+            # of which nobody saw the copy
+            ({'outcome': 'completed', 'iterations': 0}, True),
+        ):
+            self.agent.answers['show_migration'] = {
+                **_MIGRATION,
+                'plan_id': None,
+                'transferred_mib': 0.0,
+                **row,
+            }
+            out = self.run_cli('migrations', 'show', _ID).out
+            with self.subTest(row):
+                self.assertIs(shown, 'pre-copy' in out)
+
     def test_a_record_says_how_its_migration_would_end(self):
         out = self.run_cli('migrations', 'show', _ID).out
         self.assertIn('does not converge and is given up', out)

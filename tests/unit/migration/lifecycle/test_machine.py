@@ -309,6 +309,20 @@ class TestPlainCases(unittest.TestCase):
         self.assertEqual(1, life.names.count('StartPostCopy'))
         self.assertNotIn('Abort', life.names)
 
+    def test_what_a_pass_left_is_told_as_it_is_decided_on(self):
+        """By the time the hypervisor answered some of it had been sent."""
+        life = lives.Life()
+        life.copying()
+        life.tell(
+            events.Progressed,
+            statistics=lives.seen(elapsed_ms=1000.0, transferred_mib=150.0),
+        )
+        life.passed(
+            elapsed_ms=2500.0, transferred_mib=225.0, remaining_mib=0.0
+        )
+        line = life.machine.story[-1].text
+        self.assertIn('pass 1: 25.0 MiB left', line)
+
     def test_that_the_guest_runs_there_is_told_once(self):
         """Of post-copy a destination says so again at its end."""
         for kinds in (
