@@ -81,6 +81,7 @@ class MigrateTest(unittest.TestCase):
         told = ' '.join(line['text'] for line in ended['story'])
         self.assertIn('downtime up to 200 ms', told)
         self.assertIn('at the end of the schedule', told)
+        self.assertNotIn('was let run on the destination', told)
 
     def test_it_is_drawn_below_its_record_where_that_is_asked_for(self):
         uid = self.ground.calm()
