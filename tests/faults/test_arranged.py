@@ -204,7 +204,8 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
         self._configure(
             services.agent_configuration,
             '[agent]\nmode = automatic\npolicies = drain\n'
-            'command_retry_seconds = 1\ncommand_lost_seconds = 5\n',
+            'command_retry_seconds = 1\ncommand_lost_seconds = 5\n'
+            '[migration]\npost_copy = false\n',
             self._restart_agent,
         )
         ends = self.here.name, self.there.name
@@ -214,13 +215,6 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
             ),
             'the agent to move it away',
         )
-        said = self._command('migrations', 'list', '-f', 'json')
-        (row,) = (
-            row
-            for row in json.loads(said.stdout)
-            if row['instance'] == self.guest.uuid
-        )
-        name = row['id']
         lost = machines.HostLost('source')
         scene = contract.Scene(
             lab=self.ground.lab,
@@ -232,6 +226,12 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
             chance=random.Random(1),
         )
         lost.begin(scene)
+        said = self._command('migrations', 'list', '-f', 'json')
+        (name,) = (
+            row['id']
+            for row in json.loads(said.stdout)
+            if row['instance'] == self.guest.uuid
+        )
         waiting.until(
             lambda: name in self._unknown(),
             'the operator to be told',
