@@ -5,6 +5,7 @@ import json
 from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import plan_document
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from tests.fixtures import fleets
 from tests.unit.cmd import base
 from tests.unit.planner import plans
@@ -84,7 +85,7 @@ class PlanTest(base.CommandCase):
         )
 
     def test_without_a_file_the_agent_is_asked(self):
-        policy = relieve.Relieve(relieve.RelieveParams(limit=0.3))
+        policy = relieve.Relieve(relieve_limits.RelieveParams(limit=0.3))
         made = policy.propose(self.fleet, plans.full_context())
         agent = base.FakeAgent(
             make_plan=json.loads(plan_document.encode(made))

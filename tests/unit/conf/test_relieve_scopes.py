@@ -59,6 +59,29 @@ class RelieveScopesTest(unittest.TestCase):
         )
         self.assertEqual({'a:b': {}}, policy.params.places.aggregates)
 
+    def test_a_margin_that_is_no_less_than_its_limit_is_refused(self):
+        for text, said in (
+            ('[relieve]\nlimit = 0.05', '[relieve] margin is 0.05: it has to'),
+            (
+                '[relieve:zone:a]\nlimit = 0.04',
+                '[relieve] margin of zone a is 0.05: it has to be under the '
+                'limit, 0.04',
+            ),
+            (
+                '[relieve:zone:a]\nlimit = 0.4\n'
+                '[relieve:aggregate:b]\nmargin = 0.5\n[relieve]\nlimit=0.3',
+                'margin of aggregate b is 0.5: it has to be under the limit, '
+                '0.3',
+            ),
+        ):
+            with (
+                self.subTest(text),
+                self.assertRaises(errors.ConfigurationError) as raised,
+            ):
+                plugins.load_policies(self.load(text), ['relieve'])
+            self.assertIn(said, str(raised.exception))
+            self.assertNotIn('\n', str(raised.exception))
+
     def test_what_is_wrong_is_told_in_one_line(self):
         for text, said in _BAD:
             with (

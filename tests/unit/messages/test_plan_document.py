@@ -8,6 +8,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import plan
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
@@ -78,7 +79,7 @@ class TestPlanDocument(unittest.TestCase):
         self.assertEqual({'cpu_max': 0.5}, document['bound'])
 
     def test_what_was_written_is_read_back(self):
-        policy = relieve.Relieve(relieve.RelieveParams(limit=0.2))
+        policy = relieve.Relieve(relieve_limits.RelieveParams(limit=0.2))
         for one in (made(), made(policy)):
             text = plan_document.encode(one)
             again = plan_document.decode(text)

@@ -12,6 +12,7 @@ from kvm_balancer.planner import rules
 from kvm_balancer.planner import worth
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import exact
@@ -179,7 +180,7 @@ class TestPlans(unittest.TestCase):
 
     def test_relieve(self):
         def good(fleet):
-            policy = relieve.Relieve(relieve.RelieveParams(LIMIT, 0.0))
+            policy = relieve.Relieve(relieve_limits.RelieveParams(LIMIT, 0.0))
             made = propose(policy, fleet)
             hot, fewest = exact.moves_to_limit(fleet, LIMIT)
             if not hot and not fewest:

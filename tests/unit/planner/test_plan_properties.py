@@ -15,6 +15,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
@@ -22,7 +23,7 @@ from tests.fixtures import judge
 from tests.unit.planner import plans
 
 SPREAD = spread.Spread(spread.SpreadParams(target=0.05))
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.5))
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.5))
 REPAIR = repair.Repair()
 DRAIN = drain.Drain()
 CONSOLIDATE = consolidate.Consolidate()
@@ -255,7 +256,7 @@ class TestLargerFleets(unittest.TestCase):
 
     def test_relieve_needs_hardly_more_moves_than_it_must(self):
         fleet = fleets.skewed(60, 600, seed=3)
-        policy = relieve.Relieve(relieve.RelieveParams(limit=0.7))
+        policy = relieve.Relieve(relieve_limits.RelieveParams(limit=0.7))
         made = propose((policy,), fleet)
         _, after = judge.loads(fleet, made.moves)
         self.assertLessEqual(max(after), 0.7 + 1e-6)

@@ -22,6 +22,7 @@ from kvm_balancer.policies import base as policies
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from kvm_balancer.weighers import base as weighers
@@ -131,7 +132,7 @@ def fixed(name, home, memory_gib, cpu=0):
     )
 
 
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.8, margin=0.0))
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.8, margin=0.0))
 CONSOLIDATE = consolidate.Consolidate(
     consolidate.ConsolidateParams(failures=0)
 )

@@ -11,6 +11,7 @@ from kvm_balancer.planner.explanation import answers
 from kvm_balancer.planner.explanation import subjects
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
@@ -105,7 +106,9 @@ class ReasonsTest(unittest.TestCase):
                 made = spread.Spread().propose(fleet, context)
                 said = f'the plan has reached its limit of {words}'
                 self.assertTrue(made.summary.endswith(said), made.summary)
-                policy = relieve.Relieve(relieve.RelieveParams(limit=0.5))
+                policy = relieve.Relieve(
+                    relieve_limits.RelieveParams(limit=0.5)
+                )
                 made = policy.propose(fleet, context)
                 self.assertEqual([said], [o.reason for o in made.still_hot])
 

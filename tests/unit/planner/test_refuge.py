@@ -17,6 +17,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
@@ -26,7 +27,7 @@ ASKED = (*plans.FILTERS, headroom.HeadroomFilter())
 POLICIES = (
     repair.Repair(),
     drain.Drain(),
-    relieve.Relieve(relieve.RelieveParams(0.3, 0.0)),
+    relieve.Relieve(relieve_limits.RelieveParams(0.3, 0.0)),
     spread.Spread(spread.SpreadParams(target=0.02)),
     consolidate.Consolidate(consolidate.ConsolidateParams(failures=0)),
 )

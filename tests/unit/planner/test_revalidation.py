@@ -18,13 +18,14 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
 SPREAD = spread.Spread(spread.SpreadParams(target=0.01))
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.7))
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.7))
 REPAIR = repair.Repair()
 CONSOLIDATE = consolidate.Consolidate()
 EVERY = (REPAIR, RELIEVE, SPREAD, CONSOLIDATE)

@@ -11,6 +11,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
@@ -198,7 +199,7 @@ class SoftGroupTest(unittest.TestCase):
             [fleets.group('g', self.POLICY), fleets.group('h', self.POLICY)],
         )
         self.assertEqual((), propose(fleet, EVEN).moves)
-        overload = relieve.Relieve(relieve.RelieveParams(0.7, 0.0))
+        overload = relieve.Relieve(relieve_limits.RelieveParams(0.7, 0.0))
         self.assertEqual(1, len(propose(fleet, overload).moves))
 
 

@@ -10,12 +10,13 @@ from kvm_balancer.planner import context
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from kvm_balancer.weighers import base as weigher_base
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.8, margin=0.0))
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.8, margin=0.0))
 SPREAD = spread.Spread(spread.SpreadParams(target=0.1))
 
 

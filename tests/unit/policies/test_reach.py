@@ -7,13 +7,14 @@ import unittest
 import numpy as np
 
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.fixtures import judge
 from tests.unit.planner import plans
 
 SPREAD = spread.Spread(spread.SpreadParams(target=0.1))
-RELIEVE = relieve.Relieve(relieve.RelieveParams(limit=0.7))
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.7))
 FLEET = fleets.skewed(40, 400, seed=3)
 #: a host that is neither hot nor cold
 HOST = int(np.argsort(FLEET.cpu_load)[20])

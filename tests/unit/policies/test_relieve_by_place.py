@@ -10,6 +10,7 @@ import numpy as np
 from kvm_balancer.model import plan as plan_model
 from kvm_balancer.planner import revalidation
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import scopes
 from tests.fixtures import fleets
 from tests.unit.planner import plans
@@ -18,7 +19,9 @@ from tests.unit.planner import plans
 def policy(zones=None, aggregates=None, **options):
     places = scopes.Scopes(zones or {}, aggregates or {})
     options = {'margin': 0.0} | options
-    return relieve.Relieve(relieve.RelieveParams(places=places, **options))
+    return relieve.Relieve(
+        relieve_limits.RelieveParams(places=places, **options)
+    )
 
 
 def loaded(name, cores, **fields):

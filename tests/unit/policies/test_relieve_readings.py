@@ -12,13 +12,14 @@ from kvm_balancer.model import plan as plan_model
 from kvm_balancer.planner import gauges
 from kvm_balancer.planner import revalidation
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
 GIB = fleets.GIB
 Reading = plan_model.Reading
 RELIEVE = relieve.Relieve(
-    relieve.RelieveParams(
+    relieve_limits.RelieveParams(
         memory_limit=0.9,
         steal_limit=0.1,
         cpu_pressure_limit=0.5,
@@ -103,10 +104,12 @@ class TestReadings(unittest.TestCase):
 
     def test_nothing_is_over_a_limit_of_none(self):
         policy = relieve.Relieve(
-            relieve.RelieveParams(
+            relieve_limits.RelieveParams(
                 **{
                     field.name: 0.0
-                    for field in dataclasses.fields(relieve.RelieveParams)
+                    for field in dataclasses.fields(
+                        relieve_limits.RelieveParams
+                    )
                     if field.name not in ('limit', 'margin', 'places')
                 }
             )

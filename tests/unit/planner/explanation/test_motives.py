@@ -8,13 +8,14 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
 GIB = fleets.GIB
 #: of what may be in use of each reading, little
-LIMITS = relieve.RelieveParams(
+LIMITS = relieve_limits.RelieveParams(
     limit=0.8,
     margin=0.0,
     memory_limit=0.5,
@@ -130,7 +131,7 @@ class WhyThisInstanceTest(unittest.TestCase):
                 fleets.instance('three', 'a', 3.0),
             ],
         )
-        policy = relieve.Relieve(relieve.RelieveParams(0.45, 0.0))
+        policy = relieve.Relieve(relieve_limits.RelieveParams(0.45, 0.0))
         found = whys(fleet, policy)
         self.assertIn(
             'at least 2 of the 3 that may leave it have to',
