@@ -51,8 +51,8 @@ class Export(command.Command):
 class Load(command.Command):
     """Write what instances used over days: kvm-balancer/load/1, CSV.
 
-    Of each half hour the mean, of the days that are over. ``kvm-balancer
-    simulate --load`` replays it.
+    Of each half hour the mean, up to the last one. ``kvm-balancer simulate
+    --load`` replays it.
     """
 
     app: cli.Application
@@ -64,7 +64,8 @@ class Load(command.Command):
             type=arguments.whole_number(1, 3650),
             default=7,
             metavar='N',
-            help='Write the last so many days (default: %(default)s).',
+            help='Write the last so many days, and today (default: '
+            '%(default)s).',
         )
         parser.add_argument(
             '--output',
@@ -78,13 +79,14 @@ class Load(command.Command):
         from kvm_balancer.messages import load_document
 
         rows: list[tuple[str, float, float]] = []
+        latest: dict[str, float] = {}
         with agent_client.connected(self.app.conf) as agent:
             for name in agent.load_records(parsed_args.days):
-                rows.extend(_load_rows(agent.load_record(name)))
+                rows.extend(_load_rows(agent.load_record(name), latest))
         if not rows:
             raise errors.NotFound(
-                'the agent has kept no load yet: it does so when a day (UTC) '
-                'is over'
+                'the agent has kept no load yet: it does so every half hour, '
+                'of instances that it has watched through most of it'
             )
         document = load_document.encode(rows)
         if parsed_args.output.endswith('.gz'):
@@ -98,13 +100,18 @@ class Load(command.Command):
 
 
 def _load_rows(
-    record: listing.Row,
+    record: listing.Row, latest: dict[str, float]
 ) -> collections.abc.Iterator[tuple[str, float, float]]:
-    """Go through one record: instance, second and cores."""
+    """Go through one record: instance, second and cores.
+
+    :param latest: second up to which each instance was written; two records
+        may tell the same of it
+    """
     for instance, usage in record['load'].items():
         for step, cores in enumerate(usage):
-            if cores is not None:
-                second = record['second'] + step * record['step_seconds']
+            second = record['second'] + step * record['step_seconds']
+            if cores is not None and second > latest.get(instance, -1.0):
+                latest[instance] = second
                 yield instance, second, cores
 
 

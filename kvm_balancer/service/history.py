@@ -2,8 +2,8 @@
 
 Every half hour the shapes of all instances are written down, a thousand to a
 record, so that a restart costs half an hour of history at most. When a day
-is over, it is kept as it went, for whoever wants to look at it again: that is
-what ``kvm-balancer fleet load`` writes.
+is over, it is kept as it went, for whoever wants to look at it again: that,
+and the day that is under way, is what ``kvm-balancer fleet load`` writes.
 """
 
 import datetime
@@ -91,13 +91,17 @@ class History:
             first += _CHUNK
 
     def records(self, days: int, now: float) -> list[str]:
-        """Return the names of the records of the last *days* days."""
+        """Return the names of the records of the last *days* days.
+
+        And of today, as far as it was written down.
+        """
         since = _date(int(now // shapes.SLOT_SECONDS) - days * shapes.SLOTS)
-        return [
+        over = [
             name
             for name in self._store.names(_DAY)
             if name >= f'{_DAY}{since}'
         ]
+        return [*over, *self._store.names(_SHAPES)]
 
     def record(self, name: str) -> dict[str, Any]:
         """Return one of them, in plain types.
@@ -106,11 +110,17 @@ class History:
             ``load``: by id of an instance, cores or nothing
         :raises NotFound: when there is none of that name
         """
-        body = self._store.load(name) if name.startswith(_DAY) else None
+        kept_so = name.startswith((_DAY, _SHAPES))
+        body = self._store.load(name) if kept_so else None
         if body is None:
             raise errors.NotFound(f'no load is kept as {name!r}')
         slot, kept = _decoded(body)
         usage = shapes.day_in(kept.columns['today'])
+        if name.startswith(_SHAPES):
+            # What comes later is of the day before, which is kept as such;
+            # and so is all of what nobody has written for days.
+            today = slot // shapes.SLOTS == self._slot // shapes.SLOTS
+            usage[:, slot % shapes.SLOTS if today else 0 :] = np.nan
         return {
             'second': slot // shapes.SLOTS * shapes.SLOTS * _STEP,
             'step_seconds': _STEP,

@@ -32,6 +32,16 @@ class LoadTest(base.CommandCase):
                 )
                 self.assertEqual([0.5, 2, 1], found.cpu_usage.tolist())
 
+    def test_what_two_records_tell_is_written_once(self):
+        ran = self.load(
+            'load.csv', list_load=['day/1', 'shapes/0'], show_load=RECORD
+        )
+        self.assertEqual(0, ran.code)
+        found = load_document.decode(
+            (self.directory / 'load.csv').read_bytes()
+        )
+        self.assertEqual(3, len(found.second))
+
     def test_nothing_yet_is_said(self):
         ran = self.load('load.csv', list_load=[])
         self.assertEqual(1, ran.code)

@@ -80,7 +80,12 @@ class HistoryTest(base.StoreCase):
         _, made = self.lived(2.1)
         names = made.records(7, MONDAY + 2.1 * DAY)
         self.assertEqual(
-            ['day/1970-01-05/000000', 'day/1970-01-06/000000'], names
+            [
+                'day/1970-01-05/000000',
+                'day/1970-01-06/000000',
+                'shapes/000000',
+            ],
+            names,
         )
         self.assertEqual(names[1:], made.records(1, MONDAY + 2.1 * DAY))
         found = made.record(names[1])
@@ -89,9 +94,28 @@ class HistoryTest(base.StoreCase):
         self.assertAlmostEqual(3.0, found['load']['i0'][18], delta=0.1)
         self.assertAlmostEqual(0.5, found['load']['i0'][17], delta=0.1)
 
+    def test_so_is_today_as_far_as_it_went(self):
+        _, made = self.lived(1.4)
+        found = made.record('shapes/000000')
+        self.assertEqual(MONDAY + DAY, found['second'])
+        went, hours = found['load']['i0'], int(0.4 * 48)
+        self.assertAlmostEqual(3.0, went[18], delta=0.1)
+        self.assertEqual(48 - hours, went.count(None), went)
+        self.assertEqual([None], list(set(went[hours:])))
+
+    def test_what_was_not_written_for_days_is_nothing_of_today(self):
+        self.lived(1.2)
+        self.memories.save('shapes/1', self.memories.load('shapes/000000'), 1)
+        fleet = Fleet(1)
+        later = history.History(fleet, self.memories)
+        for slot in (480, 481):
+            fleet.live(slot * SLOT, 1.0)
+            later.step(slot * SLOT)
+        self.assertEqual({None}, {*later.record('shapes/1')['load']['i0']})
+
     def test_nothing_else_is_a_record(self):
         _, made = self.lived(0.2)
-        for name in ('lessons', 'shapes/000000', 'day/none'):
+        for name in ('lessons', 'shapes/none', 'day/none'):
             with self.assertRaises(errors.NotFound):
                 made.record(name)
 
