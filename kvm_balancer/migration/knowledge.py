@@ -14,12 +14,14 @@ class Knowledge:
 
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
+    :ivar ran_back: the source was seen to go on after either of the two
     :ivar told: the finding with which it was last told that the outcome is
         unknown; empty where none was
     """
 
     across: bool = False
     ran_there: bool = False
+    ran_back: bool = False
     told: str = ''
 
 

@@ -298,10 +298,7 @@ class MigrationRunner:
     def _tell_seen(self) -> None:
         """Have what was seen kept; a disk that is full holds up nothing."""
         known = self._life.known
-        if (known.across, known.ran_there) == (
-            self._seen.across,
-            self._seen.ran_there,
-        ):
+        if dataclasses.replace(known, told=self._seen.told) == self._seen:
             return
         try:
             self._on_seen(self.request, known)

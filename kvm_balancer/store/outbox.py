@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS knowledge (
     migration_id TEXT PRIMARY KEY,
     across INTEGER NOT NULL DEFAULT 0,
     ran_there INTEGER NOT NULL DEFAULT 0,
+    ran_back INTEGER NOT NULL DEFAULT 0,
     told TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS leases (
@@ -234,24 +235,28 @@ class Outbox:
         """
         with self._transaction() as connection:
             connection.execute(
-                'INSERT INTO knowledge (migration_id, across, ran_there) '
-                'VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET '
-                'across = excluded.across, ran_there = excluded.ran_there',
-                (migration_id, known.across, known.ran_there),
+                'INSERT INTO knowledge '
+                '(migration_id, across, ran_there, ran_back) '
+                'VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET '
+                'across = excluded.across, ran_there = excluded.ran_there, '
+                'ran_back = excluded.ran_back',
+                (migration_id, known.across, known.ran_there, known.ran_back),
             )
 
     def known(self, migration_id: str) -> knowledge.Knowledge:
         """Return what was seen, and told, of a migration."""
         with self._transaction() as connection:
             found = connection.execute(
-                'SELECT across, ran_there, told FROM knowledge '
+                'SELECT across, ran_there, ran_back, told FROM knowledge '
                 'WHERE migration_id = ?',
                 (migration_id,),
             ).fetchone()
         if found is None:
             return knowledge.NOTHING
-        across, ran_there, told = found
-        return knowledge.Knowledge(bool(across), bool(ran_there), told)
+        across, ran_there, ran_back, told = found
+        return knowledge.Knowledge(
+            bool(across), bool(ran_there), bool(ran_back), told
+        )
 
     def entry(self, migration_id: str) -> Entry | None:
         """Return what the journal has of a migration."""
@@ -336,12 +341,27 @@ class Outbox:
             )
         if found == _SCHEMA_VERSION and self._tables() >= _TABLES:
             # A full disk is no reason not to look after what is in it.
+            self._complete()
             return
         connection.executescript(
             f'BEGIN IMMEDIATE; {_SCHEMA} '
             f'PRAGMA application_id = {_APPLICATION_ID}; '
             f'PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;'
         )
+
+    def _complete(self) -> None:
+        """Add what the file of an earlier release lacks."""
+        columns = {
+            name
+            for _, name, *_ in self._connection.execute(
+                'PRAGMA table_info(knowledge)'
+            )
+        }
+        if 'ran_back' not in columns:
+            self._connection.execute(
+                'ALTER TABLE knowledge '
+                'ADD COLUMN ran_back INTEGER NOT NULL DEFAULT 0'
+            )
 
     def _refuse_foreign(self) -> None:
         """Leave the database of anybody else as it is.

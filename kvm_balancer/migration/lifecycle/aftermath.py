@@ -54,6 +54,7 @@ class Aftermath:
     :ivar recoveries: how often that was in vain, in a row
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
+    :ivar ran_back: the source was seen to go on after either of the two
     :ivar unwatched: it may have run there unseen since it was stopped
     :ivar destination_seen_at: when it last was, seconds since the epoch; None
         where it never was
@@ -87,6 +88,7 @@ class Aftermath:
     recoveries: int = 0
     across: bool = False
     ran_there: bool = False
+    ran_back: bool = False
     unwatched: bool = False
     destination_seen_at: float | None = None
     at_risk: bool = False

@@ -22,6 +22,8 @@ class Known:
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination: what the
         source has is older than that
+    :ivar ran_back: the source went on after its memory was on the
+        destination, or the guest ran there: where it ran last is not known
     :ivar watched: the destination was looked at ever since the guest may have
         been stopped: where it was not seen to run there, it did not
     :ivar copies_disks: images were made for it on the destination: worth
@@ -31,6 +33,7 @@ class Known:
     switched: bool = True
     across: bool = False
     ran_there: bool = False
+    ran_back: bool = False
     watched: bool = True
     copies_disks: bool = False
 
@@ -110,6 +113,21 @@ _LATER = {
     _L.value: _Case.LOST_THERE.value,
 }
 
+#: What is meant by the same ends where the source went on since: neither has
+#: the last there is for sure.
+_AFTER_BOTH = {
+    _V.value: _Case.ENDED_SOMEWHERE.value,
+    _O.value: _Case.ENDED_SOMEWHERE.value,
+    _E.value: _Case.ENDED_UNWATCHED.value,
+    _L.value: _L.value,
+    _G.value: _X.value,
+    _H.value: _X.value,
+    _A.value: _Case.OUTDATED.value,
+    _D.value: _Case.OUTDATED.value,
+    _N.value: _Case.OUTDATED.value,
+    _S.value: _Case.OUTDATED.value,
+}
+
 _GONE = (events.EndState.ABSENT, events.EndState.SHUT_OFF)
 _IN_POST_COPY = (
     events.EndState.POST_COPY,
@@ -147,10 +165,9 @@ def judge(
 
 def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
     """Take into account what the ends do not show any more."""
-    if known.ran_there:
-        later = _LATER.get(verdict)
-        if later is not None:
-            return later
+    later = _later(verdict, known)
+    if later is not None:
+        return later
     arrived = known.across or known.ran_there
     match verdict:
         case _S.value if not known.watched:
@@ -169,6 +186,13 @@ def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
             return _Case.LEFT_AHEAD_UNWATCHED.value
         case _:
             return verdict
+
+
+def _later(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict | None:
+    """Say what it means by where the guest was seen, if that differs."""
+    if known.ran_back and verdict in _AFTER_BOTH:
+        return _AFTER_BOTH[verdict]
+    return _LATER.get(verdict) if known.ran_there else None
 
 
 def is_vacant(source: events.End, destination: events.End) -> bool:

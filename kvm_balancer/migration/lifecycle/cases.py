@@ -156,10 +156,11 @@ class Case(enum.Enum):
         _UNKNOWN,
         _Action.CALL_A_PERSON,
         _SOON,
-        'the instance is shut off on both ends, and where it ran last is not'
-        ' known',
-        'see which of its disks are the latest, start it there, and remove'
-        ' the other definition; either will do where both share the disks',
+        'the instance is shut off on each end that has it, and where it ran'
+        ' last is not known',
+        'see which of its disks are the latest, start it from these, and'
+        ' remove a second definition; either will do where both ends share'
+        ' the disks',
     )
     LEFT_AHEAD = _Verdict(
         _FAILED,
@@ -253,6 +254,16 @@ class Case(enum.Enum):
         'never resume the source; see where it was to go from there, and'
         ' resume it on the destination, once no other host runs it and if all'
         f' of its memory got there; else start it anew; {_LATEST_THERE}',
+    )
+    OUTDATED = _Verdict(
+        _UNKNOWN,
+        _Action.CALL_A_PERSON,
+        _SOON,
+        'the instance went on on the source after its memory had gone across:'
+        ' what is stopped for a migration may be older than its disks',
+        'resume no copy of which you do not know that it ran last; else start'
+        ' it anew from its disks, once no host runs it;'
+        f' {_LATEST_WHERE_IT_RAN}',
     )
     BROKEN = _Verdict(
         _UNKNOWN,

@@ -61,6 +61,7 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     life.after.told = event.known.told
     life.after.across = event.known.across
     life.after.ran_there = event.known.ran_there
+    life.after.ran_back = event.known.ran_back
     life.after.unwatched = True
     life.marked = True
     # An earlier run may have had it promised.
@@ -107,6 +108,7 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
             life.switched,
             after.across,
             after.ran_there,
+            after.ran_back,
             watched=not after.unwatched,
             copies_disks=bool(life.disks),
         ),

@@ -63,7 +63,9 @@ class Machine:
     def known(self) -> knowledge.Knowledge:
         """What whoever takes it up after a crash has to know."""
         after = self._life.after
-        return knowledge.Knowledge(after.across, after.ran_there, after.told)
+        return knowledge.Knowledge(
+            after.across, after.ran_there, after.ran_back, after.told
+        )
 
     def objection(self, completed: bool) -> str:
         """Say why it is not to be settled by hand as that; empty for may."""

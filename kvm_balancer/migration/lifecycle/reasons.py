@@ -25,6 +25,8 @@ def end_of(
     after = life.after
     copy = destination if state is states.State.COMPLETED else source
     parts = [verdict.reason, *_paused_by(copy), *after.mended]
+    if after.ran_there and after.ran_back:
+        parts.append('it ran on both ends meanwhile: check its disks')
     if state is states.State.FAILED:
         if life.stop is not None:
             state = life.stop.end

@@ -20,6 +20,12 @@ def take(life: course.Course, event: events.EndsSeen) -> None:
     state = events.EndState
     here, there = event.source.state, event.destination.state
     after = life.after
+    # What this look shows of the other end may be of before it.
+    after.ran_back |= (
+        (after.ran_there or after.across)
+        and here in (state.RUNNING, state.PAUSED)
+        and not event.source.job_active
+    )
     _take_sight(life, event)
     after.seen = here, there
     after.seen_at = event.at

@@ -91,7 +91,7 @@ def _advice(failed: Failed) -> str:
     Never to delete what may be the only one that has the last writes.
     """
     if failed.ran_there:
-        return 'the instance ran there last, keep its latest disks'
+        return 'the instance ran there, keep what may be its latest disks'
     if failed.never_left:
         return "see whose it is, and delete it if it is nobody's"
     return 'it may be the latest disk of the instance, see that first'

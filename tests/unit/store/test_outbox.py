@@ -1,5 +1,7 @@
 """The outbox: what was promised survives whatever happens to the process."""
 
+import contextlib
+import dataclasses
 import pathlib
 import signal
 import sqlite3
@@ -215,6 +217,19 @@ class OutboxTest(unittest.TestCase):
         )
         box.conclude('m', 'completed', 3.0, 'o', b'!')
         self.assertEqual(knowledge.NOTHING, box.known('m'))
+
+    def test_the_file_of_an_earlier_release_learns_what_it_lacks(self):
+        box = self._open()
+        seen = knowledge.Knowledge(across=True, ran_there=True)
+        box.remember('m', seen)
+        box.close()
+        with contextlib.closing(sqlite3.connect(self.path)) as earlier:
+            earlier.execute('ALTER TABLE knowledge DROP COLUMN ran_back')
+        box = self._open()
+        self.assertEqual(seen, box.known('m'))
+        seen = dataclasses.replace(seen, ran_back=True)
+        box.remember('m', seen)
+        self.assertEqual(seen, box.known('m'))
 
     def test_it_is_opened_without_a_write(self):
         """A disk that is full is no reason not to look at what is in it."""

@@ -260,6 +260,54 @@ class TestAllPairs(unittest.TestCase):
                             verdict.advice,
                         )
 
+    def test_where_the_source_went_on_neither_end_has_the_last_for_sure(self):
+        """Nothing is done but what leads away from two that run."""
+        ours = (S.RUNNING, S.PAUSED)
+        for source, destination in PAIRS:
+            for known in itertools.product((False, True), repeat=3):
+                across, ran_there, watched = known
+                verdict = judge(
+                    source,
+                    destination,
+                    across=across or not ran_there,
+                    ran_there=ran_there,
+                    watched=watched,
+                    ran_back=True,
+                )
+                with self.subTest(source=source, destination=destination):
+                    self.assertNotIn(
+                        'those on the destination are the latest',
+                        verdict.advice,
+                    )
+                    self.assertNotIn(
+                        verdict.action, (A.RESUME_SOURCE, A.RESUME_DESTINATION)
+                    )
+                    if verdict.action is A.DESTROY_SOURCE:
+                        self.assertIs(S.SHUT_OFF, source)
+                        self.assertIn(destination, ours)
+                    if verdict.action is A.DESTROY_DESTINATION:
+                        self.assertFalse(ran_there)
+                        self.assertIn(source, ours)
+
+    def test_one_that_ran_on_both_and_ended_is_left_to_a_person(self):
+        for source, destination, kind, words in (
+            (S.SHUT_OFF, S.SHUT_OFF, Kind.UNKNOWN, 'last is not known'),
+            (S.ABSENT, S.SHUT_OFF, Kind.UNKNOWN, 'last is not known'),
+            (S.SHUT_OFF, S.ABSENT, Kind.FAILED, 'may have run last'),
+            (S.ABSENT, S.ABSENT, Kind.UNKNOWN, 'is on neither end'),
+            (S.SHUT_OFF, S.PAUSED_MIGRATION, Kind.UNKNOWN, 'may be older'),
+            (S.ABSENT, S.PAUSED_MIGRATION, Kind.UNKNOWN, 'may be older'),
+            (S.PAUSED_MIGRATION, S.ABSENT, Kind.UNKNOWN, 'may be older'),
+            (S.PAUSED_MIGRATION, S.RUNNING, Kind.UNKNOWN, 'may be older'),
+            (S.SHUT_OFF, S.POST_COPY, Kind.UNKNOWN, 'contradict'),
+        ):
+            verdict = judge(source, destination, ran_there=True, ran_back=True)
+            with self.subTest(source=source, destination=destination):
+                self.assertIs(kind, verdict.outcome)
+                self.assertIn(words, verdict.reason)
+                self.assertNotIn('ran on the destination', verdict.reason)
+                self.assertNotIn(verdict.action, verdicts.MENDABLE)
+
     def test_no_disk_is_called_the_latest_that_may_not_be(self):
         """Where nobody knows where it ran last, a person has to see."""
         for source, destination in PAIRS:

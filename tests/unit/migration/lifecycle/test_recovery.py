@@ -473,6 +473,87 @@ class MendTest(unittest.TestCase):
             life.tell(events.SettledByHand, completed=False)
             self.assertEqual(Kind.FAILED, told(life)[-1])
 
+    def went_on(self, known=None):
+        """Let it run there, and the source go on without word of it."""
+        if known is not None:
+            return adopted(known=known)
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.tell(events.Arrived)
+        life.returned('client socket is closed')
+        for _ in range(3):
+            life.ends(End.RUNNING, End.UNREACHABLE)
+        self.assertTrue(life.machine.known.ran_back)
+        return life
+
+    def test_what_a_person_shuts_off_after_it_ran_on_both_is_left(self):
+        known = self.went_on().machine.known
+        for ends, kind, words in (
+            ((End.SHUT_OFF, End.SHUT_OFF), Kind.UNKNOWN, 'is not known'),
+            ((End.ABSENT, End.SHUT_OFF), Kind.UNKNOWN, 'is not known'),
+            ((End.SHUT_OFF, End.ABSENT), Kind.FAILED, 'it ran on both ends'),
+            ((End.ABSENT, End.ABSENT), Kind.UNKNOWN, 'neither end'),
+            ((End.SHUT_OFF, End.PAUSED_MIGRATION), Kind.UNKNOWN, 'older'),
+        ):
+            for earlier in (None, known):
+                life = self.went_on(earlier)
+                while kind not in told(life) or (
+                    words not in life.machine.outcome.reason
+                ):
+                    life.ends(*ends)
+                    self.assertLess(len(life.wishes), 200)
+                with self.subTest(ends=ends, earlier=earlier):
+                    self.assertNotIn('Mend', life.names)
+                    self.assertNotIn(
+                        'on the destination are the latest',
+                        life.machine.outcome.reason,
+                    )
+
+    def test_two_that_were_suspended_and_shut_off_are_left(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('client socket is closed')
+        life.ends_until('Mend', End.RUNNING, End.RUNNING)
+        life.tell(events.Mended, text='both were suspended')
+        for ends in (End.PAUSED, End.SHUT_OFF):
+            for _ in range(60):
+                life.ends(ends, ends)
+        self.assertEqual(1, life.names.count('Mend'))
+        self.assertEqual({Kind.UNKNOWN}, set(told(life)))
+        self.assertIn('ran last is not known', life.machine.outcome.reason)
+
+    def test_a_copy_that_a_person_lets_run_after_that_is_believed(self):
+        """And that it ran on both is told with it."""
+        life = self.went_on()
+        life.ends_until('Mend', End.SHUT_OFF, End.RUNNING)
+        life.tell(events.Mended, text='the definition was removed')
+        life.ends(End.ABSENT, End.RUNNING)
+        self.assertEqual(Kind.COMPLETED, told(life)[-1])
+        self.assertIn('it ran on both ends', life.machine.outcome.reason)
+
+    def test_a_source_that_goes_on_outdates_what_waits_there(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.tell(events.JobSettled, statistics=lives.seen())
+        life.returned('the connection broke')
+        life.ends(End.RUNNING, End.UNREACHABLE)
+        for _ in range(60):
+            life.ends(End.SHUT_OFF, End.PAUSED_MIGRATION)
+        self.assertNotIn('Mend', life.names)
+        self.assertIn('may be older', life.machine.outcome.reason)
+
+    def test_a_source_whose_job_still_stands_did_not_go_on(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.tell(events.JobSettled, statistics=lives.seen())
+        life.returned('the connection broke')
+        life.ends(End.RUNNING, End.UNREACHABLE, job_active=True)
+        self.assertFalse(life.machine.known.ran_back)
+
     def test_what_removed_the_copy_knows_that_it_did_not_run(self):
         life = lives.Life()
         life.copying()

@@ -135,7 +135,7 @@ class LeftoversTest(unittest.TestCase):
                 ran_there=True,
             )
             self.assertIn(f'{_PATH}, {_OTHER} may be left: ', told)
-            self.assertIn('keep its latest disks', told)
+            self.assertIn('keep what may be its latest disks', told)
             self.assertNotIn('delete', told)
             self.assertEqual([_PATH], there.files)
 
