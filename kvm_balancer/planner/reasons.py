@@ -178,8 +178,8 @@ def _nobody_takes(
     where = f' of zone {zone}' if zone else ''
     hot = _takers(work, unit, hosts)
     parts = [refused] if refused else []
-    if hot:
-        parts.append(_too_hot(hot, hosts, goal))
+    if len(hot):
+        parts.append(_too_hot(hot, goal))
     name = fleet.instances.name[instance]
     return (
         f'no host{where} takes {name}, the largest of the {len(units)} '
@@ -188,8 +188,9 @@ def _nobody_takes(
     )
 
 
-def _too_hot(count: int, hosts: columns.Ints, goal: goals.Goal) -> str:
-    """Say why so many of *hosts*, that take it, are no destinations."""
+def _too_hot(hosts: columns.Ints, goal: goals.Goal) -> str:
+    """Say why *hosts*, that pass all filters, are no destinations."""
+    count = len(hosts)
     if goal.limit.reading is gauges.Reading.CPU:
         return f'{count} would go over {goal.limit.text(hosts)} themselves'
     return f'{count} would go over a limit of [relieve] themselves'
@@ -275,7 +276,7 @@ def unplaced(
     where = f' of zone {zone}' if zone else ''
     if not len(hosts):
         return f'there is no other host{where} that takes anything now'
-    fit = _takers(work, unit, hosts)
+    fit = len(_takers(work, unit, hosts))
     # What has to go passes over wishes where nobody grants them.
     refused = work.admission.refusals(work.units.of(unit), hosts, wishes=False)
     parts = [refused] if refused else []
@@ -284,10 +285,12 @@ def unplaced(
     return f'of {len(hosts)} other hosts{where}, {", ".join(parts)}'
 
 
-def _takers(work: workspace.Workspace, unit: int, hosts: columns.Ints) -> int:
-    """Count the *hosts* that take *unit*, whatever is wished for."""
+def _takers(
+    work: workspace.Workspace, unit: int, hosts: columns.Ints
+) -> columns.Ints:
+    """Return the *hosts* that take *unit*, whatever is wished for."""
     row = np.array((unit,), np.int32)
     heeded, work.heeds_wishes = work.heeds_wishes, False
-    fit = int(np.count_nonzero(work.allowed(row, hosts)[0]))
+    fit: columns.Ints = hosts[work.allowed(row, hosts)[0]]
     work.heeds_wishes = heeded
     return fit

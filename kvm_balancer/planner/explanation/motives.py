@@ -97,7 +97,9 @@ def whatever_else(
     fleet = work.fleet
     name = move.source
     state = fleet.hosts.state[fleet.host_row[name]]
-    if state == columns.HostState.DRAINING:
+    drained = (None, plans.CauseKind.DRAINING)
+    kind = None if move.cause is None else move.cause.kind
+    if state == columns.HostState.DRAINING and kind in drained:
         return f'{name} is draining: whatever may leave it leaves'
     if move.profile is plans.Profile.DRAIN:
         members = set(work.units.of(unit).tolist())

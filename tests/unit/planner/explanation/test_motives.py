@@ -167,6 +167,17 @@ class WhyThisInstanceTest(unittest.TestCase):
         (move,) = whys(fleet, drain.Drain(), spread.Spread()).values()
         self.assertIn('a is draining', move.why_instance)
 
+    def test_a_host_that_is_marked_and_only_relieved(self):
+        fleet = fleets.build(
+            [
+                fleets.host('a', state=columns.HostState.DRAINING),
+                fleets.host('b'),
+            ],
+            [fleets.instance(f'i{row}', 'a', 3.0) for row in range(3)],
+        )
+        (move,) = whys(fleet, relieve.Relieve(LIMITS)).values()
+        self.assertIn('a is at 0.90 CPU, 1.00 cores too', move.why_instance)
+
     def test_one_that_makes_room(self):
         """b has cores for what a has too much of, and no memory."""
         fleet = fleets.build(
