@@ -78,8 +78,8 @@ class Load(command.Command):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         from kvm_balancer.messages import load_document
 
-        rows: list[tuple[str, float, float]] = []
-        latest: dict[str, float] = {}
+        rows: list[_Row] = []
+        latest: dict[str, _Row] = {}
         with agent_client.connected(self.app.conf) as agent:
             for name in agent.load_records(parsed_args.days):
                 rows.extend(_load_rows(agent.load_record(name), latest))
@@ -88,6 +88,9 @@ class Load(command.Command):
                 'the agent has kept no load yet: it does so every half hour, '
                 'of instances that it has watched through most of it'
             )
+        # A value holds until the next: without one the last half hour would
+        # be over at once, and its day not whole when it is played back.
+        rows.extend(latest.values())
         document = load_document.encode(rows)
         if parsed_args.output.endswith('.gz'):
             document = gzip.compress(document)
@@ -99,19 +102,25 @@ class Load(command.Command):
             ) from error
 
 
-def _load_rows(
-    record: listing.Row, latest: dict[str, float]
-) -> collections.abc.Iterator[tuple[str, float, float]]:
-    """Go through one record: instance, second and cores.
+#: Instance, second and cores.
+_Row = tuple[str, float, float]
 
-    :param latest: second up to which each instance was written; two records
-        may tell the same of it
+
+def _load_rows(
+    record: listing.Row, latest: dict[str, _Row]
+) -> collections.abc.Iterator[_Row]:
+    """Go through one record.
+
+    :param latest: up to when each instance was written, and what it used;
+        two records may tell the same of it
     """
+    span = record['step_seconds']
     for instance, usage in record['load'].items():
         for step, cores in enumerate(usage):
-            second = record['second'] + step * record['step_seconds']
-            if cores is not None and second > latest.get(instance, -1.0):
-                latest[instance] = second
+            second = record['second'] + step * span
+            written = latest[instance][1] if instance in latest else -1.0
+            if cores is not None and second > written:
+                latest[instance] = (instance, second + span - 1.0, cores)
                 yield instance, second, cores
 
 

@@ -1,6 +1,7 @@
 """``kvm-balancer fleet load``: what was recorded, to be replayed."""
 
 from kvm_balancer.messages import load_document
+from kvm_balancer.model import traces
 from tests.unit.cmd import base
 
 RECORD = {
@@ -27,10 +28,12 @@ class LoadTest(base.CommandCase):
                     (self.directory / name).read_bytes()
                 )
                 self.assertEqual(('i1', 'i2'), found.name)
+                # The last half hour of each is told to its end.
                 self.assertEqual(
-                    [86_400, 90_000, 88_200], found.second.tolist()
+                    [86_400, 90_000, 91_799, 88_200, 89_999],
+                    found.second.tolist(),
                 )
-                self.assertEqual([0.5, 2, 1], found.cpu_usage.tolist())
+                self.assertEqual([0.5, 2, 2, 1, 1], found.cpu_usage.tolist())
 
     def test_what_two_records_tell_is_written_once(self):
         ran = self.load(
@@ -40,7 +43,16 @@ class LoadTest(base.CommandCase):
         found = load_document.decode(
             (self.directory / 'load.csv').read_bytes()
         )
-        self.assertEqual(3, len(found.second))
+        self.assertEqual(5, len(found.second))
+
+    def test_days_are_played_back_whole(self):
+        day = {**RECORD, 'load': {'i1': [0.1 * n for n in range(48)]}}
+        self.load('load.csv', list_load=['day/1'], show_load=day)
+        found = load_document.decode(
+            (self.directory / 'load.csv').read_bytes()
+        )
+        grid = traces.lay_out(found, 30.0)
+        self.assertEqual([2880], grid.length.tolist())
 
     def test_nothing_yet_is_said(self):
         ran = self.load('load.csv', list_load=[])
