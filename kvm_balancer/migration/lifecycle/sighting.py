@@ -11,7 +11,8 @@ from kvm_balancer.migration.lifecycle import course
 #: be gone from there, where that was not looked at for longer than this.
 WATCHED_SECONDS = 2.0
 #: And where it was seen to wait there, for longer than this: twice as long as
-#: looks are apart while the ends settle. That it runs is to be heard as well.
+#: looks are apart while the ends settle. That it runs is to be heard as well,
+#: but not of what an earlier run began, and none has listened to since.
 AWAITED_SECONDS = 10.0
 
 
@@ -53,7 +54,10 @@ def _take_sight(life: course.Course, event: events.EndsSeen) -> None:
     waited = events.EndState.PAUSED_MIGRATION
     stopped_at, looked_at = life.switched_at, after.destination_seen_at
     after.destination_seen_at = event.at
-    if there is waited or event.destination.unstarted:
+    if there is events.EndState.SHUT_OFF and not event.destination.unstarted:
+        # A hypervisor makes that right before it starts the guest there.
+        after.unwatched |= life.switched
+    elif there is waited or event.destination.unstarted:
         # It waits to be started for the first time; or to go on from there.
         # Or it could not be.
         after.unwatched &= after.ran_there
@@ -62,6 +66,5 @@ def _take_sight(life: course.Course, event: events.EndsSeen) -> None:
             stopped_at is not None and event.at - stopped_at > WATCHED_SECONDS
         )
     elif after.seen is not None and after.seen[1] is waited:
-        after.unwatched |= (
-            life.switched and event.at - looked_at > AWAITED_SECONDS
-        )
+        allowed = AWAITED_SECONDS if life.begun else WATCHED_SECONDS
+        after.unwatched |= life.switched and event.at - looked_at > allowed

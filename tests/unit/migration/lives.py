@@ -123,12 +123,19 @@ class Life:
             events.PassEnded, statistics=seen(iteration, **figures)
         )
 
-    def ends(self, source, destination, job_active=False, after=1.0):
+    def ends(
+        self,
+        source,
+        destination,
+        job_active=False,
+        after=1.0,
+        unstarted=False,
+    ):
         return self.tell(
             events.EndsSeen,
             after,
             source=events.End(source, job_active),
-            destination=events.End(destination),
+            destination=events.End(destination, unstarted=unstarted),
         )
 
     def ends_until(self, name, source, destination, **fields):

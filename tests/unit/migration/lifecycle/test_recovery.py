@@ -210,9 +210,9 @@ class FollowTest(unittest.TestCase):
 
 
 class MendTest(unittest.TestCase):
-    def mend(self, source, destination, life=None):
+    def mend(self, source, destination, life=None, **fields):
         life = life or adopted()
-        life.ends_until('Mend', source, destination)
+        life.ends_until('Mend', source, destination, **fields)
         (wish,) = [
             one for one in life.wishes if isinstance(one, instructions.Mend)
         ]
@@ -266,17 +266,54 @@ class MendTest(unittest.TestCase):
         refused.copying()
         refused.tell(events.SourceStopped)
         refused.returned('no space left on device', after=5.0)
-        refused.tell(
-            events.EndsSeen,
-            source=events.End(End.RUNNING),
-            destination=events.End(End.SHUT_OFF, unstarted=True),
-        )
-        for one in (life, refused):
-            one, action = self.mend(End.RUNNING, End.SHUT_OFF, one)
+        for one, unstarted in ((life, False), (refused, True)):
+            one, action = self.mend(
+                End.RUNNING, End.SHUT_OFF, one, unstarted=unstarted
+            )
             self.assertEqual(Action.DESTROY_DESTINATION, action)
             one.tell(events.Mended, text='it was removed')
             one.ends(End.RUNNING, End.ABSENT)
             self.assertEqual([Kind.FAILED], told(one))
+
+    def test_a_definition_that_comes_there_tells_that_it_was_started(self):
+        """However soon it is seen, and whether it was seen to wait."""
+        soon, back = lives.Life(), adopted()
+        soon.copying()
+        soon.tell(events.SourceStopped)
+        soon.returned('lost', after=0.1)
+        for _ in range(3):
+            back.ends(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION, after=0.1)
+        for life in (soon, back):
+            for _ in range(60):
+                life.ends(End.PAUSED_MIGRATION, End.SHUT_OFF, after=0.1)
+            for _ in range(60):
+                life.ends(End.RUNNING, End.SHUT_OFF, after=0.1)
+            for _ in range(60):
+                life.ends(End.SHUT_OFF, End.SHUT_OFF, after=0.1)
+            self.assertNotIn('Mend', life.names)
+            self.assertEqual([Kind.UNKNOWN] * 3, told(life))
+
+    def test_a_copy_that_none_listens_to_is_looked_at_more_closely(self):
+        late = sighting.WATCHED_SECONDS + 1.0
+        self.assertLess(late, sighting.AWAITED_SECONDS)
+        heard, back = lives.Life(), adopted()
+        heard.copying()
+        heard.tell(events.SourceStopped)
+        heard.returned('lost', after=0.1)
+        for life, action in ((heard, [Action.RESUME_SOURCE]), (back, [])):
+            life.ends(End.UNREACHABLE, End.PAUSED_MIGRATION)
+            for _ in range(60):
+                if 'Mend' in life.names:
+                    break
+                life.ends(End.PAUSED_MIGRATION, End.ABSENT, after=late)
+            self.assertEqual(
+                action,
+                [
+                    one.action
+                    for one in life.wishes
+                    if isinstance(one, instructions.Mend)
+                ],
+            )
 
     def test_a_definition_that_it_may_have_started_is_left_to_a_person(self):
         """libvirt lets the source run again when the destination is lost."""
