@@ -84,9 +84,9 @@ class AgentClient:
         unknown: bool = False,
         instance: str | None = None,
         host: str | None = None,
-        limit: int = 20,
+        limit: int | None = 20,
     ) -> list[Row]:
-        """Return the latest migrations, newest first."""
+        """Return the latest migrations, newest first; of None, all."""
         return self._rows(
             'list_migrations',
             unknown=unknown,

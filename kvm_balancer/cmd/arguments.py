@@ -5,6 +5,9 @@ import collections.abc
 import datetime
 import math
 
+#: How many of what there may be any number of are listed.
+LISTED = 20
+
 
 def whole_number(
     least: int, most: int
@@ -97,12 +100,19 @@ def factor(most: float) -> collections.abc.Callable[[str], float]:
     return span(1.0, most)
 
 
-def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--limit``."""
+def add_limit(
+    parser: argparse.ArgumentParser, what: str, otherwise: str = ''
+) -> None:
+    """Add ``--limit``.
+
+    :param otherwise: where the default is another one, in words: its value is
+        None then; empty for nowhere
+    """
+    told = f'{LISTED}; {otherwise}' if otherwise else f'{LISTED}'
     parser.add_argument(
         '--limit',
         type=whole_number(1, 100000),
-        default=20,
+        default=None if otherwise else LISTED,
         metavar='N',
-        help=f'List at most so many {what} (default: %(default)s).',
+        help=f'List at most so many {what} (default: {told}).',
     )

@@ -198,17 +198,20 @@ class List(listing.Listing):
         parser.add_argument(
             '--host', metavar='NAME', help='Only those from or to this host.'
         )
-        arguments.add_limit(parser, 'migrations')
+        arguments.add_limit(parser, 'migrations', 'all with --unknown')
 
     def rows(self, parsed_args: argparse.Namespace) -> list[listing.Row]:
+        limit = parsed_args.limit
         if parsed_args.unknown:
             self.columns = _UNKNOWN
+        elif limit is None:
+            limit = arguments.LISTED
         with agent_client.connected(self.app.conf) as agent:
             return agent.migrations(
                 unknown=parsed_args.unknown,
                 instance=parsed_args.instance,
                 host=parsed_args.host,
-                limit=parsed_args.limit,
+                limit=limit,
             )
 
 

@@ -218,10 +218,11 @@ class AgentApi:
         unknown: bool = False,
         instance: str | None = None,
         host: str | None = None,
-        limit: int = 20,
+        limit: int | None = 20,
     ) -> list[Row]:
         """Return the latest migrations, newest first, without stories.
 
+        :param limit: None for all
         :raises NotFound: when there is none, nor such an instance or host
         """
         found = self._store.migrations.latest(limit, unknown, instance, host)

@@ -137,13 +137,14 @@ class MigrationStore:
 
     def latest(
         self,
-        limit: int = 20,
+        limit: int | None = 20,
         unknown: bool = False,
         instance: str | None = None,
         host: str | None = None,
     ) -> list[records.MigrationRecord]:
         """Return the newest *limit* migrations, newest first.
 
+        :param limit: None for all
         :param unknown: only those whose outcome is unknown
         :param instance: only those of it: its id, or the beginning of it
         :param host: only those from or to it

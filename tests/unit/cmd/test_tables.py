@@ -336,9 +336,28 @@ class TablesTest(base.CommandCase):
                         'unknown': True,
                         'instance': 'i',
                         'host': 'h',
-                        'limit': 20,
+                        'limit': None,
                     },
                 ),
+            ),
+            *(
+                (
+                    ('migrations', 'list', *given),
+                    (
+                        'list_migrations',
+                        {
+                            'unknown': '--unknown' in given,
+                            'instance': None,
+                            'host': None,
+                            'limit': limit,
+                        },
+                    ),
+                )
+                for given, limit in (
+                    ((), 20),
+                    (('--limit', '7'), 7),
+                    (('--unknown', '--limit', '7'), 7),
+                )
             ),
             (
                 ('migrations', 'show', 'x'),

@@ -217,6 +217,7 @@ class MigrationsTest(base.StoreCase):
         for filters, expected in (
             ({}, ['m3', 'm2', 'm1']),
             ({'limit': 1}, ['m3']),
+            ({'limit': None}, ['m3', 'm2', 'm1']),
             ({'unknown': True}, ['m2']),
             ({'instance': 'i-ab'}, ['m2', 'm1']),
             ({'instance': 'i-abc'}, ['m1']),
