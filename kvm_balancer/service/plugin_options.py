@@ -14,10 +14,11 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.conf import relieve
 from kvm_balancer.conf import relieve_scopes
-from kvm_balancer.policies import scopes
 
-#: what zones and aggregates have otherwise of options, by group
+#: what zones and aggregates have otherwise of options, by group, and the
+#: parameter that takes it
 _BY_PLACE = {relieve.GROUP: relieve_scopes.read}
+_PLACES = 'places'
 
 _OPTION_TYPES: dict[Any, type[cfg.Opt]] = {
     bool: cfg.BoolOpt,
@@ -38,15 +39,16 @@ def read(
     :param overrides: what counts for more than the options, everywhere
     :raises ConfigurationError: when they refuse a value
     """
-    types = typing.get_type_hints(kind)
+    read_places = _BY_PLACE.get(group)
     fields = [
         field
         for field in dataclasses.fields(kind)
-        if types[field.name] is not scopes.Scopes
+        if read_places is None or field.name != _PLACES
     ]
     if not fields:
         return kind()
     known = set(conf[group]) if group in conf else set()
+    types = typing.get_type_hints(kind)
     for field in fields:
         if field.name not in known:
             option = _option(field, types[field.name])
@@ -56,9 +58,8 @@ def read(
     for name, value in wanted.items():
         if name in values:
             values[name] = value
-    read_places = _BY_PLACE.get(group)
     if read_places is not None:
-        values['places'] = read_places(conf).without(wanted)
+        values[_PLACES] = read_places(conf).without(wanted)
     try:
         return kind(**values)
     except ValueError as error:
