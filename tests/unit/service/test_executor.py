@@ -515,7 +515,7 @@ class ExecutorTest(unittest.TestCase):
     def test_a_person_settles_what_is_unknown_and_nothing_else(self):
         with self.assertRaises(errors.NotFound):
             self.settle(self.request('none'))
-        with pauses.short():
+        with pauses.short(), pauses.patient():
             wanted = self.unknown()
             self.assertEqual('failed', self.settle(wanted))
             self.wait_for_outcomes(2)

@@ -34,6 +34,7 @@ TIMEOUT_SECONDS = 60.0
 class UnattendedCase(unittest.TestCase):
     def setUp(self):
         super().setUp()
+        self.enterContext(pauses.patient())
         self.world = worlds.World('here', 'there')
         self.addCleanup(self.world.close)
         self.instance = self.world.start('here')
