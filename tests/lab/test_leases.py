@@ -86,8 +86,11 @@ class LeaseTest(ground.LabTestCase):
                 self.here,
                 self.there,
                 0,
-                lambda _: network.mute(
-                    self.there.holder, _LIBVIRT_PORT, self.here.address
+                lambda _: network.hold(
+                    self.there.holder,
+                    _LIBVIRT_PORT,
+                    self.here.address,
+                    answers=True,
                 ),
             )
         self.assertEqual(_RUNNING, self._state(self.there))
