@@ -280,9 +280,11 @@ class Noted(Event):
     """Something was done or seen besides that belongs into the story.
 
     :ivar text: what, in one line
+    :ivar guest_paused: it is that somebody paused the guest meanwhile
     """
 
     text: str
+    guest_paused: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class Aftermath:
     :ivar unwatched: it may have run there unseen since it was stopped
     :ivar destination_seen_at: when it last was, seconds since the epoch; None
         where it never was
+    :ivar guest_paused: somebody paused the guest while it was copied
     :ivar at_risk: a copy runs, and the other end may have another one run
     :ivar seen: what both ends said last: of source and destination,
     :ivar seen_at: and when
@@ -91,6 +92,7 @@ class Aftermath:
     ran_back: bool = False
     unwatched: bool = False
     destination_seen_at: float | None = None
+    guest_paused: bool = False
     at_risk: bool = False
     seen: tuple[events.EndState, events.EndState] | None = None
     seen_at: float = 0.0

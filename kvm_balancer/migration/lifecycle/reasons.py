@@ -25,6 +25,12 @@ def end_of(
     after = life.after
     copy = destination if state is states.State.COMPLETED else source
     parts = [verdict.reason, *_paused_by(copy), *after.mended]
+    if after.guest_paused and copy.state is events.EndState.RUNNING:
+        parts.append(
+            'somebody paused the guest meanwhile, which libvirt takes for '
+            'part of the migration, and it runs again: pause it there if it '
+            'is to stand still'
+        )
     if after.ran_there and after.ran_back:
         parts.append('it ran on both ends meanwhile: check its disks')
     if state is states.State.FAILED:

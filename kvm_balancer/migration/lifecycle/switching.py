@@ -106,6 +106,7 @@ def note(life: course.Course, event: events.Event) -> course.Wishes:
 
 def remark(life: course.Course, event: events.Noted) -> course.Wishes:
     """Tell what was done or seen besides."""
+    life.after.guest_paused |= event.guest_paused
     life.tell(event, event.text)
     return ()
 

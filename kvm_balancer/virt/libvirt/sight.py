@@ -126,7 +126,12 @@ class Sight:
             self._passes_since += 1
             if self._passes_since == _PASSES_OF_A_PAUSE:
                 self._tell(
-                    events.Noted(at=note.at, cause=_EVENT, text=_PAUSED)
+                    events.Noted(
+                        at=note.at,
+                        cause=_EVENT,
+                        text=_PAUSED,
+                        guest_paused=True,
+                    )
                 )
         # The first begins and ends none; the last is the switch itself.
         if note.value > 1 and not (self.stopped or self.in_post_copy):

@@ -98,6 +98,28 @@ class TestPlainCases(unittest.TestCase):
                     self.assertEqual(kind, ended.outcome)
                     self.assertIn(told, ended.reason)
 
+    def test_one_that_was_paused_meanwhile_is_said_to_run_all_the_same(self):
+        for source, destination, told in (
+            (End.ABSENT, End.RUNNING, 1),
+            (End.RUNNING, End.ABSENT, 1),
+            # it does not
+            (End.ABSENT, End.PAUSED, 0),
+            (End.SHUT_OFF, End.ABSENT, 0),
+        ):
+            life = lives.Life()
+            life.copying()
+            life.tell(events.Noted, text='paused', guest_paused=True)
+            life.tell(events.Noted, text='something else')
+            life.returned()
+            life.ends_until('Conclude', source, destination)
+            with self.subTest(source=source, destination=destination):
+                self.assertEqual(
+                    told,
+                    life.machine.outcome.reason.count(
+                        'somebody paused the guest meanwhile'
+                    ),
+                )
+
     def test_of_what_runs_on_the_source_nothing_is_said_to_have_paused_it(
         self,
     ):
