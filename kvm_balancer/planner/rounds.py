@@ -15,6 +15,8 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 
 _DAY_SECONDS: Final = 86_400.0
+#: the load of a host that has all its cores in use
+_FULL: Final = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Params:
 
     :ivar within_seconds: it was on a host, left and came back within it; 0
         for never
-    :ivar gain_factor: how much larger the gain has to be
+    :ivar gain_factor: how much larger the gain has to be; where that is more
+        than a host can have, it is halfway from the gain to a full host
     """
 
     within_seconds: float = 3 * _DAY_SECONDS
@@ -125,8 +128,9 @@ class Rounds:
             if hosts.state[home] == columns.HostState.DRAINING:
                 continue
             gap = float(load[home]) - coldest.get(int(hosts.zone[home]), 0.0)
-            wanted = self._params.gain_factor * max(held.gap, 0.05)
-            mask[row] = gap < wanted
+            before = max(held.gap, 0.05)
+            wanted = self._params.gain_factor * before
+            mask[row] = gap < min(wanted, (before + _FULL) / 2.0)
         return mask
 
     def document(self) -> dict[str, list[tuple[str, ...]]]:

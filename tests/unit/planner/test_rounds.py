@@ -53,6 +53,13 @@ class RoundsTest(unittest.TestCase):
                 mask = self.made.holding(build(load))
                 self.assertEqual([held], mask.tolist())
 
+    def test_so_does_a_full_host_where_twice_as_much_cannot_be(self):
+        self.go_round(gap=0.7)
+        for load, held in ((8.4, True), (8.6, False)):
+            with self.subTest(load=load):
+                mask = self.made.holding(build(load))
+                self.assertEqual([held], mask.tolist())
+
     def test_an_operator_lets_it_go(self):
         self.go_round()
         self.assertTrue(self.made.release('i'))
