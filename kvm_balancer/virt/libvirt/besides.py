@@ -167,7 +167,12 @@ class Besides:
         try:
             cards = self._cards
             if cards is None:
-                cards = self._cards_of_mark()
+                mark = self._mark()
+                cards = announcing.Cards(
+                    {(one.bridge, one.mac): one.port for one in mark.cards}
+                )
+                if mark.images:
+                    self._note('the disks', transfer.left(mark.images))
             self._cards = announcing.Cards()
             told = announcing.confirm(
                 cards,
@@ -187,15 +192,13 @@ class Besides:
         if told:
             self._note('the announcement', told)
 
-    def _cards_of_mark(self) -> announcing.Cards:
-        """Return where the cards were, as an earlier run has noted it."""
+    def _mark(self) -> marks.Mark:
+        """Return what an earlier run has noted; of none, nothing."""
 
         def read(handle: connection.Handle) -> marks.Mark | None:
             return marking.read(handle.lookupByUUIDString(self._instance))
 
         mark = self._links.destination.call(read)
         if mark is None or mark.migration_id != self._migration_id:
-            return announcing.Cards()
-        return announcing.Cards(
-            {(one.bridge, one.mac): one.port for one in mark.cards}
-        )
+            return marks.Mark(self._migration_id, '', '', '')
+        return mark

@@ -145,7 +145,7 @@ class Transfer:
         """
         if self.settled or not self._made or self._succeeded is None:
             return ''
-        over = moved(source, destination) and self._succeeded
+        over = moved(source, destination)
         back = (
             stayed(source, destination)
             and not self._succeeded
@@ -157,12 +157,17 @@ class Transfer:
         paths = list(self._made)
         if back:
             return f'on the destination, {remove(there, paths)}'
-        if self._keep:
-            return (
-                f'on the source, {", ".join(paths)} is left as it was at the '
-                'switch: delete it when it is not needed any more'
-            )
+        if self._keep or not self._succeeded:
+            return left(paths)
         return f'on the source, {remove(here, paths)}'
+
+
+def left(paths: collections.abc.Iterable[str]) -> str:
+    """Say that images of the source stay, of an instance that was moved."""
+    return (
+        f'on the source, {", ".join(paths)} is left as it was at the switch: '
+        'delete it when it is not needed any more'
+    )
 
 
 def remove(

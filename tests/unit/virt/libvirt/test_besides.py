@@ -1,5 +1,6 @@
 """Disks and cards are seen to by what both hosts, and the mark, say."""
 
+import dataclasses
 import unittest
 from unittest import mock
 
@@ -60,6 +61,17 @@ class BesidesTest(unittest.TestCase):
             self.confirmed(_MARK),
         )
 
+    def test_another_run_tells_once_of_images_that_the_source_keeps(self):
+        self.confirmed(dataclasses.replace(_MARK, images=('/a', '/b')))
+        (told,) = [text for what, text in self.told if what == 'the disks']
+        self.assertIn('on the source, /a, /b is left', told)
+
+    def test_the_images_of_its_own_are_not_told_of_by_the_mark(self):
+        cards = announcing.Cards({})
+        self.besides.take(mock.Mock(copies=(), cards=cards), True)
+        self.confirmed(dataclasses.replace(_MARK, images=('/a',)))
+        self.assertEqual([], self.told)
+
     def test_the_mark_of_another_migration_tells_nothing(self):
         other = marks.Mark('m-2', 'a', 'b', 'uri', cards=_MARK.cards)
         self.assertEqual([{}, {}], self.confirmed(other))
@@ -86,7 +98,7 @@ class BesidesTest(unittest.TestCase):
             mock.patch.object(ends, 'look', look),
             mock.patch.object(
                 self.besides,
-                '_cards_of_mark',
+                '_mark',
                 autospec=True,
                 side_effect=errors.HypervisorUnreachable('gone'),
             ),

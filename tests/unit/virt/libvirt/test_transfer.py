@@ -126,7 +126,10 @@ class TransferTest(unittest.TestCase):
                 self.there,
                 ran_there=True,
             )
-            self.assertEqual(('', []), (said, self.deleted))
+            self.assertEqual([], self.deleted)
+            moved = transfer.moved(events.End(source), events.End(destination))
+            self.assertIs(moved, 'on the source' in said)
+            self.assertNotIn('on the destination', said)
 
     def test_after_a_success_the_originals_stay_unless_they_shall_not(self):
         made = self.prepared(error='')
@@ -138,12 +141,23 @@ class TransferTest(unittest.TestCase):
         self.settle(made, _S.ABSENT, _S.RUNNING)
         self.assertEqual([(self.here, _COPY.path)], self.deleted)
 
+    def test_of_one_that_was_moved_all_the_same_nothing_goes(self):
+        """Its call failed: that it is whole there nobody says."""
+        for keep in (True, False):
+            self.created.clear()
+            made = self.prepared(keep=keep, error='lost')
+            said = self.settle(made, _S.SHUT_OFF, _S.RUNNING)
+            self.assertIn(f'on the source, {_COPY.path} is left', said)
+            self.assertEqual('', self.settle(made, _S.ABSENT, _S.RUNNING))
+        self.assertEqual([], self.deleted)
+
     def test_where_it_is_not_certain_nothing_is_touched(self):
         certain = {
             ('aborted', _S.RUNNING, _S.ABSENT),
             ('aborted', _S.PAUSED, _S.ABSENT),
             *(
-                ('', gone, here)
+                (error, gone, here)
+                for error in ('', 'aborted')
                 for gone in (_S.ABSENT, _S.SHUT_OFF)
                 for here in (_S.RUNNING, _S.PAUSED)
             ),
