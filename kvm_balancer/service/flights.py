@@ -55,6 +55,17 @@ class Flight:
     told: messages.Progress | None = None
     recorder: track.Recorder | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it takes its hosts' slots.
+
+        One that is unknown does once its executor says that it runs on, and
+        for as long as that answers.
+        """
+        if not self.unknown:
+            return True
+        return self.silent_since is None and self.state not in _ENDS
+
     def take(self, told: messages.Progress) -> int:
         """Take a report in; return the number of what was decided since.
 
@@ -197,9 +208,10 @@ class Flights:
         """Return the source and destination of each.
 
         Those of migrations that others began, and *fleet* shows, as well; not
-        those that are unknown, whose hosts would wait for them without end.
+        those that are unknown, whose hosts would wait for them without end,
+        unless they are known to run on.
         """
-        flights = [one for one in self.all() if not one.unknown]
+        flights = [one for one in self.all() if one.holds]
         ours = {flight.wanted.instance for flight in flights}
         return [
             *((one.wanted.source, one.wanted.destination) for one in flights),

@@ -614,6 +614,22 @@ class DispatcherTest(base.StoreCase):
         # The end is told by the executor, and by nobody else.
         self.assertEqual([outcome.OutcomeKind.UNKNOWN], self.announced())
 
+    def test_one_that_runs_on_takes_its_slots_though_it_is_unknown(self):
+        wanted = self.silent()
+        for state, busy in (
+            ('pre-copy', [('hot', 'cold')]),
+            ('unknown', []),
+            ('post-copy', [('hot', 'cold')]),
+            (errors.BusError('gone again'), []),
+        ):
+            self.executors.states[wanted.migration_id] = state
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+            with self.subTest(state):
+                self.assertEqual(
+                    busy, self.dispatcher.flights.busy(self.fleet)
+                )
+
     def test_a_person_settles_it_while_its_executor_is_silent(self):
         wanted = self.silent()
         hosts = self.executors.settling
