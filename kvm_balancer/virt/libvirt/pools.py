@@ -171,12 +171,14 @@ def create(
             f'<format type={saxutils.quoteattr(backing.format)}/>'
             '</backingStore>'
         )
+    # libvirt's own choice is one that has neither bitmaps nor holes.
+    version = '<compat>1.1</compat>' if kind == 'qcow2' else ''
     name = pathlib.PurePosixPath(path).name
     found.createXML(
         f'<volume><name>{saxutils.escape(name)}</name>'
         f'<capacity unit="bytes">{capacity}</capacity>'
         '<allocation>0</allocation>'
-        f'<target><format type={saxutils.quoteattr(kind)}/></target>'
+        f'<target><format type={saxutils.quoteattr(kind)}/>{version}</target>'
         f'{over}</volume>',
         0,
     )

@@ -201,8 +201,7 @@ class LibvirtGround(ground.Ground):
 
         :returns: its uuid, and the path of the disk
         """
-        for handle in self._handles:
-            self._make_pool(handle)
+        self.make_pools()
         path = f'{storage.IMAGES}/{uuid.uuid4()}.raw'
         self.here.run(
             ['dd', 'if=/dev/urandom', f'of={path}', 'bs=1M', f'count={mib}']
@@ -220,14 +219,17 @@ class LibvirtGround(ground.Ground):
         pool.refresh()
         return pathlib.PurePosixPath(path).name in pool.listVolumes()
 
-    @staticmethod
-    def _make_pool(handle: libvirt.virConnect) -> None:
-        if 'images' not in handle.listStoragePools():
-            handle.storagePoolCreateXML(
-                "<pool type='dir'><name>images</name>"
-                f'<target><path>{storage.IMAGES}</path></target></pool>',
-                libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD,
-            )
+    def make_pools(
+        self, name: str = 'images', path: pathlib.PurePath = storage.IMAGES
+    ) -> None:
+        """Have each host a storage pool for a directory of its own."""
+        for handle in self._handles:
+            if name not in handle.listStoragePools():
+                handle.storagePoolCreateXML(
+                    f"<pool type='dir'><name>{name}</name>"
+                    f'<target><path>{path}</path></target></pool>',
+                    libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD,
+                )
 
     def process(self, uid: str) -> int:
         """Return the process of a guest on the source."""

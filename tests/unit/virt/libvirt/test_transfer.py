@@ -1,5 +1,6 @@
 """Images are removed only where both ends say that nobody needs them."""
 
+import dataclasses
 import itertools
 import unittest
 from unittest import mock
@@ -7,6 +8,7 @@ from unittest import mock
 from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.virt.libvirt import connection
+from kvm_balancer.virt.libvirt import documents
 from kvm_balancer.virt.libvirt import failures
 from kvm_balancer.virt.libvirt import images
 from kvm_balancer.virt.libvirt import jobs
@@ -73,6 +75,11 @@ class TransferTest(unittest.TestCase):
         made = transfer.Transfer((_COPY, _SECOND), True)
         self.assertEqual(('vda', 'vdb'), made.targets)
         self.assertEqual(jobs.ALL_OF_DISKS, made.flag)
+        over = documents.Backing('file', '/var/img/base.raw', 'raw')
+        laid = dataclasses.replace(_COPY, backing=over)
+        for copies in ((laid,), (_SECOND, laid)):
+            made = transfer.Transfer(copies, True)
+            self.assertEqual(jobs.TOP_OF_DISKS, made.flag)
 
     def test_what_was_made_goes_when_another_cannot_be_made(self):
         self.created.append(_SECOND.path)
