@@ -632,6 +632,25 @@ class MendTest(unittest.TestCase):
         life, action = self.mend(End.ABSENT, End.PAUSED_MIGRATION, life)
         self.assertEqual(Action.RESUME_DESTINATION, action)
 
+    def test_a_source_that_says_so_is_believed_that_all_is_across(self):
+        life = adopted()
+        life.tell(
+            events.EndsSeen,
+            source=events.End(End.SHUT_OFF, migrated=True),
+            destination=events.End(End.UNREACHABLE),
+        )
+        life, action = self.mend(End.ABSENT, End.PAUSED_MIGRATION, life)
+        self.assertEqual(Action.RESUME_DESTINATION, action)
+
+    def test_a_stopped_source_stays_so_after_a_defect(self):
+        """What the destination had meanwhile, nobody took in."""
+        life = lives.Life()
+        life.copying()
+        life.tell(events.Stumbled, text='it stumbled')
+        for _ in range(60):
+            life.ends(End.PAUSED_MIGRATION, End.ABSENT)
+        self.assertNotIn('Mend', life.names)
+
     def test_a_guest_that_ran_there_is_not_resumed_here(self):
         life = adopted()
         life.ends(End.PAUSED_MIGRATION, End.RUNNING)
@@ -717,6 +736,17 @@ class MendTest(unittest.TestCase):
             self.assertEqual({'LookAtEnds', 'Conclude'}, set(life.names), ends)
             life.ends(End.ABSENT, End.RUNNING)
             self.assertEqual(Kind.COMPLETED, told(life)[-1])
+
+    def test_images_are_removed_of_what_is_in_the_journal_alone(self):
+        for owned in (True, False):
+            life = adopted(owned=owned)
+            life.ends_until('Unmark', End.RUNNING, End.ABSENT)
+            (wish,) = (
+                one
+                for one in life.wishes
+                if isinstance(one, instructions.Unmark)
+            )
+            self.assertIs(owned, wish.clean)
 
 
 class RecoverTest(unittest.TestCase):
