@@ -46,8 +46,10 @@ def resolve(
 
     def ask() -> None:
         try:
-            answers.put(_addresses(look_up(name, None, 0, socket.SOCK_DGRAM)))
-        except (OSError, UnicodeError) as error:
+            found = _addresses(look_up(name, None, 0, socket.SOCK_DGRAM))
+            answers.put(found or NoSuchName(f'{name} has no address'))
+        except Exception as error:
+            # Who asks would wait for an answer that never comes.
             answers.put(_translate(name, error))
 
     threading.Thread(target=ask, name='resolver', daemon=True).start()

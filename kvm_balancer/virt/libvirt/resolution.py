@@ -4,6 +4,8 @@ It is the source's QEMU or libvirt that connects to it. Where none is stated
 the destination's libvirt names itself when the migration starts.
 """
 
+import ipaddress
+
 from kvm_balancer.migration import events
 from kvm_balancer.virt import resolver
 from kvm_balancer.virt.libvirt import verdicts
@@ -20,6 +22,8 @@ def checks(address: str, local: bool) -> list[events.Check]:
     """
     if not address:
         return []
+    if _is_literal(address):
+        return [verdicts.passed(NAME)]
     see = f'see on the source: getent ahosts {address}'
     if not local:
         return [
@@ -45,3 +49,12 @@ def checks(address: str, local: bool) -> list[events.Check]:
     except resolver.NoAnswer as error:
         return [verdicts.unknown(NAME, str(error), see)]
     return [verdicts.passed(NAME)]
+
+
+def _is_literal(address: str) -> bool:
+    """Say whether nothing is to be resolved, brackets or not."""
+    try:
+        ipaddress.ip_address(address.removeprefix('[').removesuffix(']'))
+    except ValueError:
+        return False
+    return True

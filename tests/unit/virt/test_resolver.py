@@ -33,11 +33,17 @@ class ResolveTest(unittest.TestCase):
             (gai(socket.EAI_AGAIN, 'try again'), resolver.NoAnswer),
             (gai(socket.EAI_FAIL, 'failed'), resolver.NoAnswer),
             (OSError('no files left'), resolver.NoAnswer),
+            (RuntimeError('what nobody expects'), resolver.NoAnswer),
         ):
             with self.subTest(error=error):
                 with self.assertRaises(expected) as raised:
                     resolver.resolve('web', look_up=_says(error))
                 self.assertIn('web', str(raised.exception))
+
+    def test_a_name_without_an_address_is_none(self):
+        with self.assertRaises(resolver.NoSuchName) as raised:
+            resolver.resolve('web', look_up=lambda *_: [])
+        self.assertIn('web', str(raised.exception))
 
     def test_a_server_that_is_silent_is_not_waited_for(self):
         answered = threading.Event()
@@ -63,8 +69,11 @@ class CheckTest(unittest.TestCase):
             ('', True, []),
             ('192.0.2.1', True, [('address', 'passed', False)]),
             ('.' * 300, True, [('address', 'failed', True)]),
+            # nothing is to be resolved
+            ('192.0.2.1', False, [('address', 'passed', False)]),
+            ('[2001:db8::1]', False, [('address', 'passed', False)]),
             # only the source itself can tell
-            ('192.0.2.1', False, [('address', 'unknown', True)]),
+            ('web', False, [('address', 'unknown', True)]),
         ):
             with self.subTest(address=address, local=local):
                 self.assertEqual(expected, self.check(address, local))
