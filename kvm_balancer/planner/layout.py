@@ -75,6 +75,7 @@ class Layout:
         self.at: npt.NDArray[np.int32] = state.host[
             units.first(np.arange(len(units), dtype=np.int32))
         ].astype(np.int32)
+        self._found = self.at.copy()
         self.home = self.at.copy()
         self.loose = work.free.copy()
         for step in work.steps[first:]:
@@ -182,6 +183,15 @@ class Layout:
         )
         self.work.state.move(members, here)
         return passed
+
+    def leave(self) -> None:
+        """Put all back where the steps of the workspace have it.
+
+        Its placement goes along with what is tried where filters or weighers
+        are asked, and has to say again what the steps say.
+        """
+        for unit in np.flatnonzero(self.at != self._found).tolist():
+            self.put(unit, int(self._found[unit]))
 
     def over_limits(self, moves: int, mib: float) -> bool:
         """Say whether it takes too much, and more than *moves* and *mib*."""

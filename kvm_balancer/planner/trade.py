@@ -103,7 +103,10 @@ class Trade:
         self._price = self._first_price()
 
     def run(self) -> layout.Snapshot:
-        """Trade until nothing is gained any more; return the best."""
+        """Trade until nothing is gained any more; return the best.
+
+        The steps of the workspace stay as they are, and its placement too.
+        """
         cost = self._now.cost[self._loose]
         ceiling = float(cost.mean()) / _LEAST_GAIN if len(cost) else 1.0
         patience, crossings, was_over = _PATIENCE, 0, True
@@ -117,6 +120,7 @@ class Trade:
                 patience -= 1
                 crossings += int(over != was_over)
             was_over = over
+        self._now.leave()
         return self._best
 
     def _sweep(self, ceiling: float) -> bool:

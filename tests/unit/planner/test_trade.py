@@ -4,7 +4,9 @@ import unittest
 from unittest import mock
 
 import hypothesis
+import numpy as np
 
+from kvm_balancer.filters import base as filters
 from kvm_balancer.planner import context
 from kvm_balancer.planner import greedy
 from kvm_balancer.planner import layout
@@ -15,6 +17,20 @@ from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.fixtures import judge
 from tests.unit.planner import plans
+
+
+class _Asked(filters.OneByOne):
+    """A filter of others, which has nothing against anything."""
+
+    name = 'asked'
+    dynamic = True
+
+    def host_passes(self, state, instance, host):
+        return True
+
+    def reason(self, state, instance):
+        return 'are never refused'
+
 
 quick = hypothesis.settings(max_examples=40)
 
@@ -119,6 +135,20 @@ class TestProperties(unittest.TestCase):
         rows = [fleet.instance_row[move.instance] for move in made.moves]
         carried = fleet.instances.memory_usage_mib[rows].sum()
         self.assertLessEqual(carried, 8192.0 + 1e-6)
+
+    def test_the_placement_says_what_the_steps_say_afterwards(self):
+        """Also where filters are asked on the way, with it as it would be."""
+        work = workspace.Workspace(
+            fleets.skewed(20, 200, seed=2),
+            plans.full_context(filters=(*plans.FILTERS, _Asked())),
+        )
+        greedy.Descent(work).run(0.2)
+        self.assertGreater(len(work.steps), 0)
+        host, room = work.state.host.copy(), work.state.room.copy()
+        kept = trade.Trade(work, 0, 0.05, context.Prefer.MOVES).run()
+        self.assertGreater(len(kept.units), len(work.steps))
+        np.testing.assert_array_equal(host, work.state.host)
+        np.testing.assert_allclose(room, work.state.room, atol=1e-6)
 
     def test_same_seed_same_moves(self):
         fleet = fleets.skewed(40, 400, seed=2, constraints=True)
