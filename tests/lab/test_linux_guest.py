@@ -280,6 +280,7 @@ class LocalDiskTest(_Case):
             bandwidth_mib_s=8,
         )
         self.assertEqual(outcome.OutcomeKind.COMPLETED, ended.outcome, ended)
+        self.assertEqual(plan.Mode.POST_COPY, ended.mode)
         self.assertFalse(there.exists())
         self.guest.wait_for_rounds(9)
         self._assert_well(one, 'on-one')
