@@ -210,6 +210,25 @@ class RecoveryTest(unittest.TestCase):
         self.assertTrue(self.ground.has_image(path, 0))
         self.assertIn(f'{path} was removed', str(ended.story))
 
+    def test_disks_that_a_killed_executor_copied_are_kept_and_named(self):
+        uid, path = self.ground.with_disk()
+        wanted = self.wanted(
+            uid,
+            request.Options(
+                auto_converge=False,
+                bandwidth_mib_s=4,
+                copy_storage=True,
+                keep_source_disks=False,
+            ),
+        )
+        with self.carried_by_a_process(wanted, 'copying storage'):
+            pass
+        self.runner(wanted).adopt()
+        ended = self.outcome()
+        self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
+        self.assertTrue(self.ground.has_image(path, 0))
+        self.assertIn(f'on the source, {path} is left', str(ended.story))
+
     def test_limits_that_a_killed_executor_set_are_put_back(self):
         uid = self.ground.busy()
         domain = self.ground.domain(uid)
