@@ -128,8 +128,9 @@ class MigrationTest(unittest.TestCase):
         )
         self.assertEqual(_Kind.COMPLETED, ended.outcome, ended)
         self.assert_runs_on(1, uid)
+        self.assertIn('somebody paused the guest', ended.reason)
         said = [one.text for one in ended.story if 'paused the' in one.text]
-        self.assertEqual(1, len(said), ended.story)
+        self.assertEqual([ended.reason in one for one in said], [False, True])
 
     def test_it_is_refused_by_preflight(self):
         uid = self.ground.of_nova()
