@@ -229,9 +229,8 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual([], self.kept())
 
     def test_an_instance_is_in_one_migration_and_a_host_in_so_many(self):
-        first = self.request(self.world.start('here', dirty_rate_mib_s=3000.0))
         self.executor = self.build(max_outgoing=1)
-        self.executor.migrate(first)
+        first = self.endless()
         with self.assertRaisesRegex(errors.MigrationError, 'already'):
             self.executor.migrate(self.request(first.instance))
         with self.assertRaisesRegex(errors.MigrationError, 'max_outgoing'):
@@ -240,10 +239,7 @@ class ExecutorTest(unittest.TestCase):
         self.wait_for_outcomes(1)
 
     def test_a_cancelled_migration_says_who_wanted_it(self):
-        wanted = self.request(
-            self.world.start('here', dirty_rate_mib_s=3000.0)
-        )
-        self.executor.migrate(wanted)
+        wanted = self.endless()
         self.executor.cancel(wanted.migration_id, 'a person wants it here')
         self.wait_for_outcomes(1)
         (ended,) = self.kept()
