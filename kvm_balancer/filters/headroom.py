@@ -70,7 +70,7 @@ class HeadroomFilter(base.Filter):
         """
         fleet = state.fleet
         passed = np.ones((len(homes), len(hosts)), np.bool_)
-        staying = _staying(fleet)
+        staying = fleet.hosts.counted_on
         coming = np.flatnonzero(~staying[homes])
         if not len(coming):
             return passed
@@ -111,8 +111,8 @@ class HeadroomFilter(base.Filter):
     def remedy(
         self, state: placement.Placement, instance: int, hosts: columns.Ints
     ) -> str:
-        zone = state.fleet.hosts.zone[hosts]
-        inside = _staying(state.fleet) & np.isin(state.fleet.hosts.zone, zone)
+        every = state.fleet.hosts
+        inside = every.counted_on & np.isin(every.zone, every.zone[hosts])
         lacking = state.need[placement.MEMORY_MIB, instance]
         lacking -= self._spare(state, inside)[placement.MEMORY_MIB]
         if lacking <= 0:
@@ -121,9 +121,3 @@ class HeadroomFilter(base.Filter):
             f'free {lacking:.0f} MiB there, or lower [headroom_filter] '
             'failures'
         )
-
-
-def _staying(fleet: columns.Fleet) -> columns.Bools:
-    """Return the hosts that are counted on."""
-    staying: columns.Bools = fleet.hosts.state == columns.HostState.ENABLED
-    return staying & ~fleet.hosts.silent

@@ -99,6 +99,12 @@ class Hosts:
         return len(self.name)
 
     @property
+    def counted_on(self) -> Bools:
+        """Those that are enabled, and of which samples come."""
+        enabled: Bools = self.state == HostState.ENABLED
+        return enabled & ~self.silent
+
+    @property
     def memory_capacity_mib(self) -> Floats:
         """What may be allocated to instances, in MiB."""
         usable = self.memory_mib - self.memory_reserved_mib

@@ -27,13 +27,6 @@ def _fixed_cores(
     return fixed
 
 
-def _open(fleet: columns.Fleet) -> columns.Bools:
-    """Return the hosts that instances may be brought to at all."""
-    enabled = fleet.hosts.state == columns.HostState.ENABLED
-    passed: columns.Bools = enabled & ~fleet.hosts.silent
-    return passed
-
-
 def peak(
     state: placement.Placement, free: columns.Bools, drained: bool = False
 ) -> float:
@@ -83,7 +76,7 @@ def spread(state: placement.Placement, free: columns.Bools) -> float | None:
     if not _mean_is_fixed(state, free, fleet.counted):
         return None
     low = _fixed_cores(state, free) / hosts.cpus
-    high = np.where(_open(fleet), np.inf, state.cpu_load)
+    high = np.where(fleet.hosts.counted_on, np.inf, state.cpu_load)
     high = np.maximum(high, low)
     poured = state.cpu_load.copy()
     for zone in range(len(fleet.zones)):
@@ -256,8 +249,9 @@ def _gains_of_reaching(
     hosts = state.fleet.hosts
     zone_of = hosts.zone[state.host]
     gains = [np.zeros(0)]
+    counted = hosts.counted_on
     for zone in range(len(state.fleet.zones)):
-        inside = (distance < 0) & (hosts.zone == zone) & _open(state.fleet)
+        inside = (distance < 0) & (hosts.zone == zone) & counted
         moving = state.fleet.instances.cpu_usage[free & (zone_of == zone)]
         largest = float(moving.max(initial=0.0))
         if largest <= 0:

@@ -76,13 +76,6 @@ def most_empty(
     return total
 
 
-def candidates(fleet: columns.Fleet) -> columns.Bools:
-    """Return the hosts that may be emptied and filled: enabled ones."""
-    enabled = fleet.hosts.state == columns.HostState.ENABLED
-    found: columns.Bools = enabled & ~fleet.hosts.silent
-    return found
-
-
 class Packing:
     """Empties hosts of a workspace."""
 
@@ -106,7 +99,7 @@ class Packing:
         )
         #: hosts that are in use and stay so for all that is known
         self.active: columns.Bools = (
-            candidates(work.fleet) & work.scope & (occupied > 0)
+            work.fleet.hosts.counted_on & work.scope & (occupied > 0)
         )
 
     def run(self) -> None:

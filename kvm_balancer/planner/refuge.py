@@ -40,9 +40,7 @@ class Refuges(base.Filter):
         super().__init__()
         self._rules: admission.Admission | None = None
         self._fleet = fleet
-        enabled = fleet.hosts.state == columns.HostState.ENABLED
-        #: hosts that are counted on
-        self._counted: columns.Bools = enabled & ~fleet.hosts.silent
+        self._counted = fleet.hosts.counted_on
         self._zones = [
             np.flatnonzero(self._counted & (fleet.hosts.zone == zone)).astype(
                 np.int32

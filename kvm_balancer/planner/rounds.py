@@ -111,11 +111,11 @@ class Rounds:
         """
         mask = np.zeros(len(fleet.instances), np.bool_)
         load, hosts = fleet.cpu_load, fleet.hosts
-        enabled = (hosts.state == columns.HostState.ENABLED) & ~hosts.silent
+        counted = hosts.counted_on
         coldest = {
             zone: float(load[inside].min())
             for zone in range(len(fleet.zones))
-            for inside in (enabled & (hosts.zone == zone),)
+            for inside in (counted & (hosts.zone == zone),)
             if inside.any()
         }
         for instance, held in self._held.items():

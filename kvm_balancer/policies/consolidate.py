@@ -35,7 +35,7 @@ class Consolidate(base.Policy):
 
     def trigger(self, fleet: columns.Fleet) -> base.Trigger:
         state = placement.Placement(fleet)
-        among = packing.candidates(fleet)
+        among = fleet.hosts.counted_on
         empty = self._empty(state, among)
         most = max(empty, self._most(state, fleet.instances.movable, among))
         return base.Trigger(
@@ -47,7 +47,7 @@ class Consolidate(base.Policy):
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         params = self.params
-        among = packing.candidates(work.fleet) & work.scope
+        among = work.fleet.hosts.counted_on & work.scope
         before, moves = self._empty(work.state, among), work.moves
         most = self._most(work.state, work.free_instances, among)
         packing.Packing(work, params.limit, params.failures).run()

@@ -144,7 +144,7 @@ class TestBounds(unittest.TestCase):
                 fleet.instances.movable,
                 0.8,
                 failures,
-                packing.candidates(fleet),
+                fleet.hosts.counted_on,
             )
             most = exact.most_empty(fleet, 0.8, failures)
             if most is not None:

@@ -222,7 +222,7 @@ class TestConsolidate(unittest.TestCase):
             fleet.instances.movable,
             0.8,
             1,
-            packing.candidates(fleet),
+            fleet.hosts.counted_on,
         )
         self.assertLessEqual(empty, most)
         self.assertGreaterEqual(empty, 0.9 * most)
