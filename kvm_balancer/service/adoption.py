@@ -11,7 +11,6 @@ import collections.abc
 import contextlib
 import dataclasses
 import logging
-import threading
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from kvm_balancer.migration import instructions
 from kvm_balancer.migration import knowledge
 from kvm_balancer.migration import request
 from kvm_balancer.model import outcome
+from kvm_balancer.service import background
 from kvm_balancer.store import outbox
 from kvm_balancer.virt import driver
 from kvm_balancer.virt import marks
@@ -109,24 +109,19 @@ class Search:
         self._hypervisor = hypervisor
         self._memory = memory
         self._take_up = take_up
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name='marks', daemon=True
-        )
+        self._background = background.Background('marks', self._run)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._background.stop()
 
     def _run(self) -> None:
         wait = 0.0
-        while not self._stopping.wait(wait):
+        while self._background.pause(wait):
             try:
                 for found in self._hypervisor.marked():
                     self._look_at(found)

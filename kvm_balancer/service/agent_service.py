@@ -21,6 +21,7 @@ from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
 from kvm_balancer.model import owners
+from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
@@ -64,11 +65,7 @@ class AgentService:
         self._stopping = threading.Event()
         rules = convergence.read_migration(conf)
         context = plugins.make_context(conf, rules)
-        assigned = policy_scopes.read(conf)
-        watches = [
-            decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
-            for policy in plugins.load_assigned(conf, assigned)
-        ]
+        decider = _decider(conf, context)
         self.store = stores.Store(conf)
         self._outcomes = notifications.OutcomePublisher(conf)
         self._courier = courier.Courier(
@@ -95,17 +92,10 @@ class AgentService:
             None if self.cloud is None else self.cloud.executor,
             conf.nova.dangerous_migrate_behind_nova,
         )
-        cooldowns = cooldown.Cooldowns(
-            cooldown.Params(
-                conf.agent.instance_cooldown_seconds,
-                conf.agent.host_cooldown_seconds,
-                conf.agent.undo_seconds,
-            )
-        )
         self.dispatcher = dispatcher.Dispatcher(
             self.store,
             self._paths,
-            cooldowns,
+            _cooldowns(conf),
             context.filters,
             self.fleet.facts,
             _dispatch_params(conf, rules),
@@ -121,9 +111,7 @@ class AgentService:
         (emptying,) = plugins.load_policies(conf, ['drain'])
         self.agent = agent.Agent(
             self.fleet,
-            decision.Decider(
-                watches, context, assigned, time.monotonic, windows.read(conf)
-            ),
+            decider,
             self.dispatcher,
             self.store,
             execution.PlanMode(conf.agent.mode),
@@ -142,15 +130,7 @@ class AgentService:
         self._listener = notifications.OutcomeListener(
             conf, self._take_outcome
         )
-        self._server = rpc.Server(
-            conf,
-            rpc.AGENT_TOPIC,
-            SERVER,
-            agent_api.AgentApi(
-                conf, self.agent, self.store, self._missing
-            ).methods()
-            | drain_api.DrainApi(self.agent, self.drains).methods(),
-        )
+        self._server = self._make_server()
 
     def start(self) -> bool:
         """Begin to watch, to answer and to decide.
@@ -200,6 +180,19 @@ class AgentService:
     def interrupt(self) -> None:
         """Make :meth:`start` give up waiting; safe in a signal handler."""
         self._stopping.set()
+
+    def _make_server(self) -> rpc.Server:
+        """Make what answers questions."""
+        api = agent_api.AgentApi(
+            self._conf, self.agent, self.store, self._missing
+        )
+        of_drains = drain_api.DrainApi(self.agent, self.drains)
+        return rpc.Server(
+            self._conf,
+            rpc.AGENT_TOPIC,
+            SERVER,
+            api.methods() | of_drains.methods(),
+        )
 
     def _make_readers(self) -> list[threading.Thread]:
         """Make the threads that read samples and progress."""
@@ -272,6 +265,30 @@ class AgentService:
         except errors.StoreError as error:
             # The outcome brings the whole story.
             LOG.warning('A progress report was not kept: %s', error)
+
+
+def _decider(
+    conf: cfg.ConfigOpts, context: contexts.Context
+) -> decision.Decider:
+    """Make what decides, by the policies of each place."""
+    assigned = policy_scopes.read(conf)
+    watches = [
+        decision.Watch(policy, plugins.hold_seconds(conf, policy.name))
+        for policy in plugins.load_assigned(conf, assigned)
+    ]
+    return decision.Decider(
+        watches, context, assigned, time.monotonic, windows.read(conf)
+    )
+
+
+def _cooldowns(conf: cfg.ConfigOpts) -> cooldown.Cooldowns:
+    return cooldown.Cooldowns(
+        cooldown.Params(
+            conf.agent.instance_cooldown_seconds,
+            conf.agent.host_cooldown_seconds,
+            conf.agent.undo_seconds,
+        )
+    )
 
 
 def _dispatch_params(
