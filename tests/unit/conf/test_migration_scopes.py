@@ -1,12 +1,10 @@
-import pathlib
-import tempfile
 import unittest
 
 from kvm_balancer import errors
-from kvm_balancer.cmd import configuration
 from kvm_balancer.conf import migration_scopes
 from kvm_balancer.migration import request
 from kvm_balancer.migration.options import scopes
+from tests.fixtures import files
 
 #: what the file holds, and what the one line says
 _BAD = (
@@ -34,11 +32,7 @@ _BAD = (
 
 class MigrationScopesTest(unittest.TestCase):
     def load(self, text):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        path = pathlib.Path(folder.name) / 'a.conf'
-        path.write_text(text)
-        return configuration.load('kvm-balancer', [str(path)])
+        return files.configured(self, text)
 
     def test_a_group_of_a_zone_or_aggregate_says_what_differs(self):
         found = migration_scopes.read(

@@ -1,13 +1,11 @@
 """Limits of zones and aggregates, as files have them."""
 
-import pathlib
-import tempfile
 import unittest
 
 from kvm_balancer import errors
-from kvm_balancer.cmd import configuration
 from kvm_balancer.conf import relieve_scopes
 from kvm_balancer.service import plugins
+from tests.fixtures import files
 
 #: what the file holds, and what the one line says
 _BAD = (
@@ -31,11 +29,7 @@ _GOOD = (
 
 class RelieveScopesTest(unittest.TestCase):
     def load(self, text):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        path = pathlib.Path(folder.name) / 'a.conf'
-        path.write_text(text)
-        return configuration.load('kvm-balancer', [str(path)])
+        return files.configured(self, text)
 
     def test_a_group_says_what_differs(self):
         found = relieve_scopes.read(self.load(_GOOD))

@@ -25,6 +25,16 @@ Kind = outcome.OutcomeKind
 State = states.State
 
 
+def all_across():
+    """Have all of the memory there when the call comes to nothing."""
+    life = lives.Life()
+    life.copying()
+    life.tell(events.SourceStopped)
+    life.tell(events.JobSettled, statistics=lives.seen())
+    life.returned('the connection broke')
+    return life
+
+
 def adopted(*decisions, owned=True, told_unknown=False, known=None, **options):
     life = lives.Life(*decisions, **options)
     life.wishes.extend(life.machine.adopt(100.0, owned, told_unknown, known))
@@ -571,11 +581,7 @@ class MendTest(unittest.TestCase):
         self.assertIn('it ran on both ends', life.machine.outcome.reason)
 
     def test_a_source_that_goes_on_outdates_what_waits_there(self):
-        life = lives.Life()
-        life.copying()
-        life.tell(events.SourceStopped)
-        life.tell(events.JobSettled, statistics=lives.seen())
-        life.returned('the connection broke')
+        life = all_across()
         life.ends(End.RUNNING, End.UNREACHABLE)
         for _ in range(60):
             life.ends(End.SHUT_OFF, End.PAUSED_MIGRATION)
@@ -583,11 +589,7 @@ class MendTest(unittest.TestCase):
         self.assertIn('may be older', life.machine.outcome.reason)
 
     def test_a_source_whose_job_still_stands_did_not_go_on(self):
-        life = lives.Life()
-        life.copying()
-        life.tell(events.SourceStopped)
-        life.tell(events.JobSettled, statistics=lives.seen())
-        life.returned('the connection broke')
+        life = all_across()
         life.ends(End.RUNNING, End.UNREACHABLE, job_active=True)
         self.assertFalse(life.machine.known.ran_back)
 
@@ -624,11 +626,7 @@ class MendTest(unittest.TestCase):
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
 
     def test_all_memory_that_is_across_is_let_run_there(self):
-        life = lives.Life()
-        life.copying()
-        life.tell(events.SourceStopped)
-        life.tell(events.JobSettled, statistics=lives.seen())
-        life.returned('the connection broke')
+        life = all_across()
         life, action = self.mend(End.ABSENT, End.PAUSED_MIGRATION, life)
         self.assertEqual(Action.RESUME_DESTINATION, action)
 
