@@ -1,12 +1,13 @@
 """How far the gains that policies predict show in the loads seen afterwards.
 
-A plan that was carried out was to bring the level of its policies down. Once
-loads have settled the level is looked at again, and held against what it
-would be had nothing changed but the places of the instances that were moved:
-what was dropped or failed is not the policy's fault. The share of the gain
-that shows makes the policy's credit, of which recent plans count most. A
-policy of little credit has to see more gain in a move before it makes it,
-and says so.
+A plan that was carried out was to bring the level of its policies down on the
+hosts that it touched (see :mod:`.promise`). Once loads have settled the level
+of those is looked at again, and held against what it would be had nothing
+changed but the places of the instances that were moved: what was dropped or
+failed is not the policy's fault, nor what became of other hosts. The share of
+the gain that shows makes the policy's credit, of which recent plans count
+most. A policy of little credit has to see more gain in a move before it makes
+it, and says so.
 
 What outlives a restart is what a plan was to bring as far as it had come:
 the rest of it is not carried out.
@@ -19,14 +20,12 @@ import logging
 import math
 from typing import Any
 
-import numpy as np
-
-from kvm_balancer.model import excerpt
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
+from kvm_balancer.policies import promise as promises
 
 LOG = logging.getLogger(__name__)
 
@@ -38,8 +37,6 @@ _LEAST = 0.1
 _POOR = 0.5
 #: judgements that are kept
 _VERDICTS = 100
-#: a predicted gain of the level that is less than this is none
-_NOTHING = 1e-6
 #: after a restart, until hosts are heard of and averages are what they were
 _SETTLING_SECONDS = 300.0
 #: what was due so long before a restart is not judged: all has changed
@@ -47,30 +44,6 @@ _LATE_SECONDS = 3600.0
 
 #: A policy at a place, by their names.
 Key = tuple[str, str]
-Acting = collections.abc.Sequence[tuple[assignment.Part, base.Policy]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Promise:
-    """A plan that is carried out, and the fleet that it was made for."""
-
-    fleet: columns.Fleet
-    moved: tuple[str, ...]
-    acting: Acting
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Expected:
-    """What a plan is to bring one policy at a place.
-
-    :ivar before: its level without the plan
-    :ivar after: with what was carried out of it
-    """
-
-    place: str
-    policy: str
-    before: float
-    after: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,9 +71,9 @@ class Credits:
             maxlen=_VERDICTS
         )
         self._share: dict[Key, float] = {}
-        self._promise: _Promise | None = None
+        self._promise: promises.Promise | None = None
         #: as far as the plan had come when it was last followed
-        self._expected: tuple[_Expected, ...] = ()
+        self._expected: tuple[promises.Expected, ...] = ()
         #: when loads have settled, in seconds since the epoch
         self._due = math.inf
         self._restored = False
@@ -109,12 +82,11 @@ class Credits:
         self,
         plan: plans.Plan,
         fleet: columns.Fleet,
-        acting: Acting,
+        acting: promises.Acting,
         due: float,
     ) -> None:
         """Take down what a plan for *fleet* is to bring."""
-        moved = tuple(move.instance for move in plan.moves)
-        self._promise = _Promise(fleet, moved, tuple(acting))
+        self._promise = promises.Promise.of(plan, fleet, acting)
         self._expected, self._due, self._restored = (), due, False
 
     def follow(
@@ -128,7 +100,7 @@ class Credits:
         """
         if self._promise is not None:
             arriving = {one.instance: one.destination for one in under_way}
-            self._expected = _expectations(self._promise, fleet, arriving)
+            self._expected = self._promise.expected(fleet, arriving)
 
     def look(
         self,
@@ -150,7 +122,7 @@ class Credits:
             return
         expected = self._expected
         if self._promise is not None:
-            expected = _expectations(self._promise, fleet, {})
+            expected = self._promise.expected(fleet, {})
         self._promise, self._expected, self._due = None, (), math.inf
         there = {
             (part.name, policy.name): (policy, part.hosts)
@@ -163,17 +135,21 @@ class Credits:
 
     def _look_at(
         self,
-        one: _Expected,
+        one: promises.Expected,
         fleet: columns.Fleet,
         policy: base.Policy,
         hosts: columns.Bools,
         now: float,
     ) -> None:
-        """Hold what was seen against what was to be expected."""
-        promised = one.before - one.after
-        seen = one.before - _level(policy, fleet, hosts)
-        self.verdicts.append(Verdict(one.policy, now, promised, seen))
-        self._judge((one.place, one.policy), seen / promised)
+        """Hold what was seen against what was to be expected.
+
+        Where the level is not known by now nothing is.
+        """
+        seen = one.seen(policy, fleet, hosts)
+        if math.isnan(seen):
+            return
+        self.verdicts.append(Verdict(one.policy, now, one.gain, seen))
+        self._judge((one.place, one.policy), seen / one.gain)
 
     def _judge(self, key: Key, kept: float) -> None:
         before = self.share(*key)
@@ -215,13 +191,8 @@ class Credits:
         """
         if document is None:
             return
-        found = [
-            _Expected(str(place), str(policy), float(before), float(after))
-            for place, policy, before, after in document['expected']
-        ]
-        self._expected = tuple(
-            one for one in found if one.before - one.after > _NOTHING
-        )
+        found = [promises.read(one) for one in document['expected']]
+        self._expected = tuple(one for one in found if one.any)
         self._due, self._restored = float(document['due']), True
 
     def strictness(self, place: str, policy: str) -> float:
@@ -253,59 +224,3 @@ class Credits:
             f'of the gains it predicted {share:.0%} showed, so a move has to '
             f'be worth {1.0 / share:.1f} times as much'
         )
-
-
-def _expectations(
-    made: _Promise,
-    now: columns.Fleet,
-    arriving: collections.abc.Mapping[int, int],
-) -> tuple[_Expected, ...]:
-    """Return what a plan is to bring by what was carried out of it.
-
-    :param arriving: hosts by instances that count as there already, by row
-    """
-    meant = _as_moved(made, now, arriving)
-    found = (
-        _Expected(
-            part.name,
-            policy.name,
-            _level(policy, made.fleet, part.hosts),
-            _level(policy, meant, part.hosts),
-        )
-        for part, policy in made.acting
-        if not policy.mandatory
-    )
-    return tuple(one for one in found if one.before - one.after > _NOTHING)
-
-
-def _as_moved(
-    made: _Promise,
-    now: columns.Fleet,
-    arriving: collections.abc.Mapping[int, int],
-) -> columns.Fleet:
-    """Return the fleet of a plan with what it moved where it is *now*."""
-    before = made.fleet
-    host = before.instances.host.copy()
-    for uid in made.moved:
-        row = now.instance_row.get(uid)
-        if row is None:
-            continue
-        here = int(now.instances.host[row])
-        name = now.hosts.name[arriving.get(row, here)]
-        if name in before.host_row:
-            host[before.instance_row[uid]] = before.host_row[name]
-    return dataclasses.replace(
-        before, instances=dataclasses.replace(before.instances, host=host)
-    )
-
-
-def _level(
-    policy: base.Policy, fleet: columns.Fleet, hosts: columns.Bools
-) -> float:
-    """Return how bad things are on *hosts*; not a number if nobody knows."""
-    try:
-        return policy.trigger(excerpt.of_hosts(fleet, hosts)).level
-    except Exception:
-        # A plugin of others may raise anything; who decides says so.
-        LOG.debug('Policy %s raised', policy.name, exc_info=True)
-        return float(np.nan)

@@ -27,6 +27,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import credit
 from kvm_balancer.policies import hysteresis
 from kvm_balancer.policies import places
+from kvm_balancer.policies import promise
 from kvm_balancer.policies import scopes
 
 LOG = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Decider:
         #: where policies stand, by place and name
         self._moods: dict[tuple[str, str], hysteresis.Hysteresis] = {}
         self.credits = credit.Credits()
-        self._acting: credit.Acting = ()
+        self._acting: promise.Acting = ()
         self._broken: set[str] = set()
         self._places = places.Places(
             {

@@ -10,6 +10,8 @@ from kvm_balancer.model import placement
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import credit
 from kvm_balancer.policies import drain
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
@@ -137,6 +139,20 @@ class CreditTest(unittest.TestCase):
             again.look(self.fleet, [part], now)
         self.assertFalse(again.verdicts)
 
+    def test_what_an_older_version_promised_is_judged(self):
+        first, again = credit.Credits(), credit.Credits()
+        everywhere = np.ones(len(self.fleet.hosts), np.bool_)
+        part = assignment.Part('', (POLICY,), everywhere)
+        first.promise(self.plan, self.fleet, [(part, POLICY)], 100.0)
+        first.follow(moved(self.fleet, self.plan))
+        waiting = first.promised()
+        self.assertEqual(('a', 'b'), waiting['expected'][0][-1])
+        waiting['expected'] = [one[:-1] for one in waiting['expected']]
+        again.restore_promise(waiting)
+        for now in (200.0, 500.0):
+            again.look(self.fleet, [part], now)
+        self.assertEqual(0.5, again.share('', 'spread'))
+
     def test_what_was_not_carried_out_promises_nothing(self):
         first = credit.Credits()
         everywhere = np.ones(len(self.fleet.hosts), np.bool_)
@@ -144,6 +160,37 @@ class CreditTest(unittest.TestCase):
         first.promise(self.plan, self.fleet, [(part, POLICY)], 100.0)
         first.follow(self.fleet)
         self.assertIsNone(first.promised())
+
+    def test_other_hosts_that_become_hot_are_not_its_fault(self):
+        hot = fleets.build(
+            [fleets.host(name) for name in 'abc'],
+            [
+                *(fleets.instance(f'a{one}', 'a', cpu=2) for one in range(4)),
+                fleets.instance('c0', 'c', cpu=2),
+            ],
+        )
+        policy = relieve.Relieve(relieve_limits.RelieveParams(limit=0.7))
+        self.fleet = hot
+        self.plan = policy.propose(hot, plans.full_context())
+        (move,) = self.plan.moves
+        self.assertEqual(('a', 'b'), (move.source, move.destination))
+        for cores, share in ((2, 1.0), (9, 1.0)):
+            later = moved(hot, self.plan, [2, 2, 2, 2, cores])
+            self.assertEqual(share, self.judge(later, policy))
+        later = moved(hot, self.plan, [4, 4, 4, 4, 2])
+        self.assertLess(self.judge(later, policy), 1.0)
+
+    def test_a_policy_that_cannot_tell_by_now_is_not_judged(self):
+        later = moved(self.fleet, self.plan)
+
+        class Broken(spread.Spread):
+            def trigger(self, fleet):
+                if fleet is later:
+                    raise RuntimeError
+                return super().trigger(fleet)
+
+        self.assertEqual(1.0, self.judge(later, Broken()))
+        self.assertFalse(self.credits.verdicts)
 
     def test_what_is_mandatory_needs_no_credit(self):
         self.assertEqual(1.0, self.judge(self.fleet, drain.Drain()))
