@@ -77,7 +77,10 @@ class RestartTest(base.StoreCase):
 
     def test_what_a_plan_is_to_bring_survives_a_restart(self):
         first, credits = made(self.memories), credit.Credits()
-        waiting = {'due': 100.0, 'expected': [('', 'spread', 0.5, 0.25, ('a', 'b'))]}
+        waiting = {
+            'due': 100.0,
+            'expected': [('', 'spread', 0.5, 0.25, ('a', 'b'))],
+        }
         credits.restore_promise(waiting)
         first.save(credits, 20.0)
         believed = credit.Credits()
