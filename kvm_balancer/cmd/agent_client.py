@@ -137,12 +137,9 @@ class AgentClient:
         """Return how far all drains are."""
         return self._rows('list_drains')
 
-    def members(self, aggregate: str) -> list[str]:
-        """Return the hosts of an aggregate."""
-        return [
-            str(row['host'])
-            for row in self._rows('list_members', aggregate=aggregate)
-        ]
+    def members(self, aggregate: str) -> list[Row]:
+        """Return the hosts of an aggregate, and whether each is silent."""
+        return self._rows('list_members', aggregate=aggregate)
 
     def status(self) -> Row:
         """Return what the agent is doing."""

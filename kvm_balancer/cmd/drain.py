@@ -61,12 +61,15 @@ def wait(
         pause(POLL_SECONDS)
 
 
-def leftovers(row: Row) -> list[str]:
-    """Return a line for each instance that would not move."""
+def leftovers(row: Row, what: str = 'left') -> list[str]:
+    """Return a line for each instance that would not move.
+
+    :param what: ``resting`` for those that do not run, and stay
+    """
     return [
         f'  {one["name"]} ({one["instance"]}): '
         f'{one["reason"] or "still to be moved"}'
-        for one in row['left']
+        for one in row[what]
     ]
 
 
@@ -116,13 +119,24 @@ class Drain(action.Action):
         return row
 
     def _tell(self, row: Row, stream: TextIO) -> None:
-        host, left = row['host'], row['left']
+        host, left, lines = row['host'], row['left'], []
         if row['state'] == 'drained':
-            stream.write(f'{host} is empty; {row["moved"]} were moved\n')
-            return
-        self.exit_code = startup.EXIT_FAILURE
-        said = 'would not move' if row['state'] == 'stuck' else 'are left'
-        lines = [f'{len(left)} instances of {host} {said}:', *leftovers(row)]
+            lines.append(f'{host} is empty; {row["moved"]} were moved')
+        else:
+            self.exit_code = startup.EXIT_FAILURE
+            if row['doubt']:
+                lines.append(
+                    f'nobody can say that {host} is empty: {row["doubt"]}'
+                )
+            if left:
+                said = (
+                    'would not move' if row['state'] == 'stuck' else 'are left'
+                )
+                lines.append(f'{len(left)} instances of {host} {said}:')
+                lines.extend(leftovers(row))
+        if row['resting']:
+            lines.append(f'{len(row["resting"])} that do not run stay there:')
+            lines.extend(leftovers(row, 'resting'))
         stream.write('\n'.join(lines) + '\n')
 
 
@@ -150,7 +164,7 @@ def watched(
                 task,
                 total=total,
                 completed=row['moved'],
-                description=f'{host} {row["state"]}',
+                description=f'{host} {row["doubt"] or row["state"]}',
             )
 
         return wait(agent, host, timeout_seconds, show)
@@ -159,7 +173,8 @@ def watched(
 class Undrain(action.Action):
     """Let instances arrive again at a host that was drained.
 
-    Nova's compute service is enabled where the drain had disabled it.
+    Nova's compute service is enabled where the drain had disabled it, and
+    nobody else has given another reason since.
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -168,8 +183,9 @@ class Undrain(action.Action):
     def act(self, parsed_args: argparse.Namespace) -> Row:
         with agent_client.connected(self.app.conf) as agent:
             row = agent.undrain(parsed_args.host)
+        note = row['note'] and f'; but {row["note"]}'
         self.progress_stream(parsed_args).write(
-            f'{parsed_args.host} takes instances again\n'
+            f'{parsed_args.host} takes instances again{note}\n'
         )
         return row
 
@@ -181,6 +197,10 @@ def _left(value: Any) -> str:
     ) or listing.text(None)
 
 
+def _doubt(value: Any) -> str:
+    return listing.text(value or None)
+
+
 class List(listing.Listing):
     """List the hosts that are drained, and what is left on them."""
 
@@ -189,6 +209,8 @@ class List(listing.Listing):
         listing.Column('state', 'State'),
         listing.Column('moved', 'Moved'),
         listing.Column('left', 'Left', _left),
+        listing.Column('resting', 'Do not run', _left),
+        listing.Column('doubt', 'Doubt', _doubt),
         listing.Column('reason', 'Reason'),
         listing.Column('begun_at', 'Since', listing.short_time),
     )

@@ -26,6 +26,9 @@ from kvm_balancer.cmd import startup
 
 Row = dict[str, Any]
 
+#: What Nova says of a compute that takes no servers yet.
+_DOWN = ('down', 'forced down')
+
 #: Makes a way to the agent for the time of a block, one for each thread.
 Connect = collections.abc.Callable[
     [], contextlib.AbstractContextManager[agent_client.AgentClient]
@@ -86,12 +89,20 @@ class Round:
         agent.drain(host, 'rolling maintenance')
         row = drain.wait(agent, host, 0.0, lambda *_: None, pause=self._pause)
         if row['state'] != 'drained':
+            if row['doubt']:
+                raise errors.MigrationError(
+                    f'nobody can say that it is empty: {row["doubt"]}'
+                )
             lines = '; '.join(line.strip() for line in drain.leftovers(row))
             raise errors.MigrationError(f'not all would move: {lines}')
-        self._tell(f'{host}: empty; {self._hook} is run')
+        resting = len(row['resting'])
+        stay = f', but {resting} that do not run' if resting else ''
+        self._tell(f'{host}: empty{stay}; {self._hook} is run')
         self._run_hook(host)
         self._await(agent, host)
-        agent.undrain(host)
+        note = agent.undrain(host)['note']
+        if note:
+            self._tell(f'{host}: {note}')
 
     def _run_hook(self, host: str) -> None:
         try:
@@ -110,9 +121,13 @@ class Round:
             )
 
     def _await(self, agent: agent_client.AgentClient, host: str) -> None:
-        """Wait until a host reports again, after the hook has run."""
+        """Wait until a host reports again, after the hook has run.
+
+        Where it is a compute of Nova, its service has to be up, too.
+        """
         deadline = time.monotonic() + self._back_seconds
         hook_ended = time.monotonic()
+        down = False
         while time.monotonic() < deadline:
             for row in agent.hosts():
                 waited = time.monotonic() - hook_ended
@@ -121,10 +136,13 @@ class Round:
                     and not row['silent']
                     and row['sample_age_seconds'] < waited
                 ):
-                    return
+                    down = row['nova'] in _DOWN
+                    if not down:
+                        return
             self._pause(drain.POLL_SECONDS)
         raise errors.UnreachableError(
             f'it did not report within {self._back_seconds:g} s'
+            + (', or its nova-compute is not up' if down else '')
         )
 
 
@@ -166,7 +184,15 @@ class Rolling(action.Action):
             )
         stream: TextIO = self.progress_stream(parsed_args)
         with agent_client.connected(self.app.conf) as agent:
-            hosts = agent.members(parsed_args.aggregate)
+            members = agent.members(parsed_args.aggregate)
+        hosts = [str(one['host']) for one in members]
+        silent = [str(one['host']) for one in members if one['silent']]
+        if silent:
+            raise errors.ConfigurationError(
+                f'{", ".join(silent)} of {parsed_args.aggregate} do not '
+                'report: see to them, or take them out of it; nothing was '
+                'begun'
+            )
         going = Round(
             lambda: agent_client.connected(self.app.conf),
             str(pathlib.Path(parsed_args.hook).resolve()),

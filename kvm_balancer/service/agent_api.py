@@ -26,6 +26,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
 from kvm_balancer.service import cloud_samples
+from kvm_balancer.service import computes
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
 from kvm_balancer.service import planning
@@ -92,6 +93,8 @@ class AgentApi:
         """Return the hosts and their load."""
         fleet = self._agent.fleet.snapshot()
         counts = fleet.sum_by_host(np.ones(len(fleet.instances)))
+        known = self._agent.fleet.rules()
+        nova = {} if known is None else known.cloud.computes
         return [
             {
                 'name': name,
@@ -108,6 +111,7 @@ class AgentApi:
                 ),
                 'silent': bool(fleet.hosts.silent[row]),
                 'pressure_cpu': self._pressure(name),
+                'nova': computes.said(nova.get(name)),
             }
             for row, name in enumerate(fleet.hosts.name)
         ]

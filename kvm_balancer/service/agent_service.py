@@ -186,7 +186,13 @@ class AgentService:
         api = agent_api.AgentApi(
             self._conf, self.agent, self.store, self._missing
         )
-        of_drains = drain_api.DrainApi(self.agent, self.drains)
+        cloud = self.cloud
+        of_drains = drain_api.DrainApi(
+            self.agent,
+            self.drains,
+            self._conf.samples.silent_after_seconds,
+            None if cloud is None else lambda: cloud.watch.cloud,
+        )
         return rpc.Server(
             self._conf,
             rpc.AGENT_TOPIC,

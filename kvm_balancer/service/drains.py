@@ -22,6 +22,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
+from kvm_balancer.service import remaining
 from kvm_balancer.store import drains as drain_store
 
 LOG = logging.getLogger(__name__)
@@ -33,23 +34,14 @@ ATTEMPTS = 3
 class Computes(Protocol):
     """Takes computes out of Nova's placement, and puts them back."""
 
+    def has(self, host: str) -> bool:
+        """Say whether *host* is a compute of Nova."""
+
     def disable(self, host: str, reason: str) -> bool:
-        """Let *host* get no servers; say whether it did until now."""
+        """Let *host* get no servers; say whether it is we that keep it so."""
 
-    def enable(self, host: str) -> None:
-        """Let *host* get servers."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Left:
-    """An instance that is still on a host that is drained.
-
-    :ivar reason: why it will not move; empty while it may
-    """
-
-    instance: str
-    name: str
-    reason: str = ''
+    def enable(self, host: str) -> str:
+        """Let *host* get servers; say why it does not all the same."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +51,9 @@ class Progress:
     :ivar state: ``draining``, ``drained``, or ``stuck``: what is left would
         not move
     :ivar moved: instances that were moved away since it began
+    :ivar resting: servers that stay there and do not run: whoever restarts
+        the host does them no harm
+    :ivar doubt: why nobody can say that the host is empty
     """
 
     host: str
@@ -66,7 +61,9 @@ class Progress:
     reason: str
     begun_at: float
     moved: int
-    left: tuple[Left, ...]
+    left: tuple[remaining.Left, ...]
+    resting: tuple[remaining.Left, ...] = ()
+    doubt: str = ''
 
 
 class TriedFilter(filter_base.Filter):
@@ -142,26 +139,41 @@ class Drains:
         with self._lock:
             return frozenset(self._drains)
 
+    def in_nova(self, host: str) -> bool:
+        """Say whether a host is a compute of Nova.
+
+        :raises CloudUnreachable: when that cannot be told
+        """
+        return self._computes is not None and self._computes.has(host)
+
     def begin(self, host: str, reason: str, in_nova: bool) -> None:
         """Drain a host; asking again changes nothing but the reason.
 
         :param in_nova: it is a compute of Nova
-        :raises CloudUnreachable: when Nova does not answer
+        :raises CloudUnreachable: when Nova does not answer; nothing is
+            drained then
         :raises StoreError: when it could not be kept
         """
         with self._lock:
             before = self._drains.get(host)
-        disabled = before is not None and before.disabled_in_nova
-        # Written down first: else a compute could stay disabled, and nobody
-        # would know by whom.
         begun_at = self._clock() if before is None else before.begun_at
-        made = drain_store.DrainRecord(
-            host, reason, begun_at, disabled or in_nova
-        )
+        made = drain_store.DrainRecord(host, reason, begun_at, in_nova)
+        # Written down first: an agent that ends now has to know that it may
+        # have disabled the compute.
         self._kept.keep(made)
         if in_nova and self._computes is not None:
-            took = self._computes.disable(host, f'kvm-balancer: {reason}')
-            made = dataclasses.replace(made, disabled_in_nova=disabled or took)
+            try:
+                took = self._computes.disable(host, reason)
+            except errors.KVMBalancerError:
+                # Who is told that it failed does not expect it after the
+                # next start of the agent. Should Nova have done it, its
+                # reason says by whom.
+                if before is None:
+                    self._kept.forget(host)
+                else:
+                    self._kept.keep(before)
+                raise
+            made = dataclasses.replace(made, disabled_in_nova=took)
             self._kept.keep(made)
         with self._lock:
             self._drains[host] = made
@@ -172,9 +184,11 @@ class Drains:
         self._changed()
         LOG.info('Host %s is drained: %s', host, reason)
 
-    def end(self, host: str) -> None:
+    def end(self, host: str) -> str:
         """Take a drain back.
 
+        :returns: why Nova gives it no servers all the same; empty where it
+            does, or is not asked
         :raises NotFound: when the host is not drained
         :raises CloudUnreachable: when Nova does not answer
         """
@@ -182,13 +196,20 @@ class Drains:
             found = self._drains.get(host)
         if found is None:
             raise errors.NotFound(f'{host} is not drained')
-        if found.disabled_in_nova and self._computes is not None:
-            self._computes.enable(host)
+        left = ''
+        if found.disabled_in_nova:
+            left = (
+                'its compute stays disabled: [nova] auth_type is not set '
+                'any more'
+                if self._computes is None
+                else self._computes.enable(host)
+            )
         self._kept.forget(host)
         with self._lock:
             del self._drains[host]
         self._changed()
-        LOG.info('Host %s is drained no more', host)
+        LOG.info('Host %s is drained no more%s', host, left and f'; {left}')
+        return left
 
     def only(self, fleet: columns.Fleet) -> columns.Fleet:
         """Return *fleet* with no other hosts to be emptied.
@@ -241,11 +262,13 @@ class Drains:
         fleet: columns.Fleet,
         busy: collections.abc.Container[str],
         why: collections.abc.Callable[[str], str],
+        besides: remaining.Besides,
     ) -> Progress:
         """Say how far a drain is.
 
         :param busy: instances that are in a migration
         :param why: says why an instance may not be moved at all
+        :param besides: what is known of the host besides *fleet*
         :raises NotFound: when the host is not drained
         """
         with self._lock:
@@ -253,18 +276,34 @@ class Drains:
             if found is None:
                 raise errors.NotFound(f'{host} is not drained')
             moved = self._moved[host]
+        resting = {one.instance for one in besides.resting}
         left = tuple(
-            Left(
+            remaining.Left(
                 fleet.instances.id[row],
                 fleet.instances.name[row],
                 self._reason(fleet, row, busy, why),
             )
             for row in _rows(fleet, host)
+            if fleet.instances.id[row] not in resting
         )
-        state = 'drained'
-        if left:
-            state = 'stuck' if all(one.reason for one in left) else 'draining'
-        return Progress(host, state, found.reason, found.begun_at, moved, left)
+        told = {one.instance for one in left}
+        left += tuple(
+            dataclasses.replace(one, reason='')
+            if one.instance in busy
+            else one
+            for one in besides.servers
+            if one.instance not in told
+        )
+        return Progress(
+            host,
+            _state(left, besides),
+            found.reason,
+            found.begun_at,
+            moved,
+            left,
+            besides.resting,
+            besides.doubt,
+        )
 
     def _reason(
         self,
@@ -288,6 +327,17 @@ class Drains:
 
     def _changed(self) -> None:
         self._on_change(self.hosts)
+
+
+def _state(
+    left: collections.abc.Collection[remaining.Left],
+    besides: remaining.Besides,
+) -> str:
+    if besides.doubt:
+        return 'stuck' if besides.lasting else 'draining'
+    if not left:
+        return 'drained'
+    return 'stuck' if all(one.reason for one in left) else 'draining'
 
 
 def _rows(fleet: columns.Fleet, host: str) -> list[int]:

@@ -6,6 +6,7 @@ from kvm_balancer import errors
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import owners
 from kvm_balancer.model import plan as plans
+from kvm_balancer.model.cloud import rules
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner.explanation import answers
 from kvm_balancer.planner.explanation import judgement
@@ -82,16 +83,37 @@ class Custody:
         if known is not None:
             terms = known.terms(uid)
             if terms is not None:
-                return terms.hindrance
+                return terms.hindrance or self._misplaced(uid, known)
         if held.owner == owners.Owner.NOVA:
-            return (
-                'it is Nova that moves it, and Nova is not asked to: see '
-                '[nova] auth_type'
-                if known is None
-                else "it is said to be Nova's, and Nova does not know it"
-            )
+            return _of_nova(known)
         if held.owner != 'balancer':
             return 'it is not ours to move: its host or its metadata says so'
         if held.state != 'running':
             return f'it does not run: it is {held.state}'
         return ''
+
+    def _misplaced(self, uid: str, known: rules.Rules) -> str:
+        """Say where Nova has a server other than who reports it."""
+        host, there = self._fleet.place(uid), known.cloud.servers[uid].host
+        if host in ('', there):
+            return ''
+        if host in known.cloud.computes:
+            return f'{host} reports it, and Nova has it on {there}'
+        return (
+            f'{host} reports it, and Nova has it on {there}, and no compute '
+            f'{host}: set [host] name of that executor to what Nova calls it'
+        )
+
+
+def _of_nova(known: rules.Rules | None) -> str:
+    if known is None:
+        return (
+            'it is Nova that moves it, and Nova is not asked to: see [nova] '
+            'auth_type'
+        )
+    if not known.cloud.taken_at:
+        return (
+            "it is Nova's, and what is known of Nova is too old to go by: "
+            'see kvm-balancer status'
+        )
+    return "it is said to be Nova's, and Nova does not know it"

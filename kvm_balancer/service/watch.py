@@ -159,6 +159,14 @@ class FleetWatch:
         with self._lock:
             return self._fleet.custodies(uids)
 
+    def place(self, uid: str) -> str:
+        """Name the host that reports an instance; empty where none does."""
+        with self._lock:
+            try:
+                return self._fleet.instance(uid).host
+            except errors.NotFound:
+                return ''
+
     def counts(self) -> tuple[int, collections.Counter[str]]:
         """Return how many samples were taken, and refused by cause."""
         with self._lock:

@@ -8,6 +8,9 @@ judges; what follows for a plan is in :mod:`.rules`.
 import collections.abc
 import dataclasses
 
+#: Power states in which a guest surely does not run: shut down, crashed.
+_OFF = frozenset({4, 6})
+
 #: Names and values of metadata and extra specs.
 Pairs = collections.abc.Mapping[str, str]
 
@@ -57,6 +60,11 @@ class Server:
     metadata: Pairs = dataclasses.field(default_factory=dict)
     updated_at: str = ''
     fault: str = ''
+
+    @property
+    def runs(self) -> bool:
+        """False where it surely does not, and nothing is done to it."""
+        return bool(self.task_state) or self.power_state not in _OFF
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

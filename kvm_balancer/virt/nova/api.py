@@ -104,6 +104,16 @@ class Api:
         )
         return [documents.read_service(one) for one in found['services']]
 
+    def service(self, host: str) -> records.Compute | None:
+        """Return the service of one compute; None where there is none."""
+        found = self._cloud.compute(
+            'GET',
+            '/os-services',
+            params={'binary': 'nova-compute', 'host': host},
+        )
+        read = map(documents.read_service, found['services'])
+        return next((one for one in read if one.name == host), None)
+
     def set_enabled(self, service_id: str, reason: str | None) -> None:
         """Let a compute get servers, or none.
 

@@ -9,11 +9,16 @@ from kvm_balancer.cmd import drain
 from kvm_balancer.cmd import rolling
 
 
-def row(state, *left, moved=0):
+def row(state, *left, moved=0, doubt='', resting=()):
     return {
         'host': 'h',
         'state': state,
         'moved': moved,
+        'doubt': doubt,
+        'resting': [
+            {'instance': f'id-{name}', 'name': name, 'reason': 'it is SHUTOFF'}
+            for name in resting
+        ],
         'left': [
             {'instance': f'id-{name}', 'name': name, 'reason': reason}
             for name, reason in left
@@ -24,8 +29,10 @@ def row(state, *left, moved=0):
 class Agent:
     """An agent that tells one row after the other, the last one for ever."""
 
-    def __init__(self, *rows):
+    def __init__(self, *rows, nova='', note=''):
         self.rows = list(rows)
+        self.nova = nova
+        self.note = note
         self.log = []
 
     def drained(self, host):
@@ -36,10 +43,16 @@ class Agent:
 
     def undrain(self, host):
         self.log.append(f'undrain {host}')
+        return {'note': self.note}
 
     def hosts(self):
         return [
-            {'name': name, 'silent': False, 'sample_age_seconds': -1.0}
+            {
+                'name': name,
+                'silent': False,
+                'sample_age_seconds': -1.0,
+                'nova': self.nova,
+            }
             for name in ('a', 'b', 'c')
         ]
 
@@ -98,13 +111,13 @@ class RollingTest(unittest.TestCase):
         self.hook = pathlib.Path(made.name) / 'hook'
         self.lines = []
 
-    def round(self, agent, script='exit 0'):
+    def round(self, agent, script='exit 0', back_seconds=5.0):
         self.hook.write_text(f'#!/bin/sh\necho $1 >> {self.log}\n{script}\n')
         self.hook.chmod(0o755)
         made = rolling.Round(
             lambda: contextlib.nullcontext(agent),
             str(self.hook),
-            5.0,
+            back_seconds,
             self.lines.append,
             pause=lambda seconds: None,
         )
@@ -136,3 +149,24 @@ class RollingTest(unittest.TestCase):
         self.assertIn('it is locked', going.failed['a'])
         self.assertFalse(self.log.exists())
         self.assertEqual(['drain a'], agent.log)
+
+    def test_silence_of_a_host_is_no_emptiness(self):
+        agent = Agent(row('stuck', doubt='a has gone silent'))
+        going = self.round(agent)
+        going.run(['a'], at_once=1)
+        self.assertIn('a has gone silent', going.failed['a'])
+        self.assertFalse(self.log.exists())
+
+    def test_a_compute_that_is_down_in_nova_is_not_back(self):
+        agent = Agent(row('drained'), nova='down')
+        going = self.round(agent, back_seconds=0.05)
+        going.run(['a', 'b'], at_once=1)
+        self.assertIn('nova-compute is not up', going.failed['a'])
+        self.assertEqual(['drain a'], agent.log)
+
+    def test_what_stays_and_what_others_disabled_is_told(self):
+        agent = Agent(row('drained', resting=['off']), note='others did')
+        self.round(agent).run(['a'], at_once=1)
+        told = '\n'.join(self.lines)
+        self.assertIn('empty, but 1 that do not run', told)
+        self.assertIn('a: others did', told)

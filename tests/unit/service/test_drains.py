@@ -8,11 +8,13 @@ from kvm_balancer.model import outcome
 from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.service import drains
+from kvm_balancer.service import remaining
 from kvm_balancer.store import store as stores
 from tests.unit.service import test_dispatcher as fleets
 from tests.unit.store import base
 
 _KIND = outcome.OutcomeKind
+NOTHING = remaining.Besides()
 
 
 class Computes:
@@ -20,18 +22,23 @@ class Computes:
 
     def __init__(self, **enabled):
         self.enabled = enabled
-        self.reasons = []
+        self.ours = set()
         self.broken = False
+
+    def has(self, host):
+        return host in self.enabled
 
     def disable(self, host, reason):
         if self.broken:
             raise errors.CloudUnreachable('Nova does not answer')
-        before, self.enabled[host] = self.enabled[host], False
-        self.reasons.append(reason)
-        return before
+        if self.enabled[host]:
+            self.ours.add(host)
+        self.enabled[host] = False
+        return host in self.ours
 
     def enable(self, host):
         self.enabled[host] = True
+        return ''
 
 
 class DrainsTest(base.StoreCase):
@@ -52,8 +59,16 @@ class DrainsTest(base.StoreCase):
             clock=lambda: 1000.0,
         )
 
-    def progress(self, fleet=None, busy=(), why=lambda uid: ''):
-        return self.drains.progress('hot', fleet or self.fleet, busy, why)
+    def progress(
+        self,
+        fleet=None,
+        busy=(),
+        why=lambda uid: '',
+        besides=NOTHING,
+    ):
+        return self.drains.progress(
+            'hot', fleet or self.fleet, busy, why, besides
+        )
 
     def end(self, instance, kind, destination='cold'):
         self.drains.note_outcome(
@@ -77,11 +92,6 @@ class DrainsTest(base.StoreCase):
         self.assertTrue(self.computes.enabled['hot'])
         self.assertEqual([], self.store.drains.all())
 
-    def test_nova_is_told_why(self):
-        self.drains.begin('hot', 'a new disk', in_nova=True)
-        self.assertFalse(self.computes.enabled['hot'])
-        self.assertEqual(['kvm-balancer: a new disk'], self.computes.reasons)
-
     def test_what_others_have_disabled_stays_so(self):
         self.drains.begin('cold', '', in_nova=True)
         self.drains.end('cold')
@@ -93,13 +103,27 @@ class DrainsTest(base.StoreCase):
         self.drains.end('hot')
         self.assertTrue(self.computes.enabled['hot'])
 
-    def test_an_order_that_nova_did_not_take_is_said_and_safe(self):
-        """It may have been taken: the end of the drain undoes it."""
+    def test_an_order_that_nova_did_not_take_is_none(self):
+        """It must not be begun by the next start of the agent either."""
         self.computes.broken = True
         with self.assertRaises(errors.CloudUnreachable):
             self.drains.begin('hot', '', in_nova=True)
+        self.assertEqual([], self.store.drains.all())
+        self.assertEqual(frozenset(), self.drains.hosts)
+
+    def test_an_order_anew_that_nova_did_not_take_leaves_the_first(self):
+        self.drains.begin('hot', 'one', in_nova=True)
+        self.computes.broken = True
+        with self.assertRaises(errors.CloudUnreachable):
+            self.drains.begin('hot', 'two', in_nova=True)
         (kept,) = self.store.drains.all()
-        self.assertTrue(kept.disabled_in_nova)
+        self.assertEqual(('one', True), (kept.reason, kept.disabled_in_nova))
+
+    def test_a_nova_that_is_asked_no_more_is_told_at_the_end(self):
+        self.drains.begin('hot', '', in_nova=True)
+        alone = drains.Drains(self.store.drains, lambda hosts: None)
+        alone.recover()
+        self.assertIn('stays disabled', alone.end('hot'))
 
     def test_only_what_was_ordered_is_emptied(self):
         self.drains.begin('hot', '', in_nova=False)
@@ -173,6 +197,32 @@ class DrainsTest(base.StoreCase):
         )
         # What is on its way is not stuck.
         self.assertEqual('draining', self.progress(busy={'a'}).state)
+
+    def test_what_nobody_reports_keeps_a_host_from_being_empty(self):
+        """A compute that is not measured was told to be drained."""
+        self.drains.begin('hot', '', in_nova=True)
+        empty = fleets.build_fleet(a='cold')
+        self.assertEqual('drained', self.progress(empty).state)
+        doubt = remaining.Besides('it has gone silent')
+        found = self.progress(empty, besides=doubt)
+        self.assertEqual(
+            ('draining', 'it has gone silent'), (found.state, found.doubt)
+        )
+        lasting = dataclasses.replace(doubt, lasting=True)
+        self.assertEqual('stuck', self.progress(empty, besides=lasting).state)
+        servers = remaining.Besides(servers=(remaining.Left('x', 'x', 'odd'),))
+        self.assertEqual('stuck', self.progress(empty, besides=servers).state)
+
+    def test_what_does_not_run_keeps_no_host_from_being_empty(self):
+        self.drains.begin('hot', '', in_nova=True)
+        off = remaining.Left('a', 'a', 'it is SHUTOFF in Nova, and stays')
+        found = self.progress(
+            fleets.build_fleet(a='hot'),
+            besides=remaining.Besides(resting=(off,)),
+        )
+        self.assertEqual(
+            ('drained', (), (off,)), (found.state, found.left, found.resting)
+        )
 
     def test_what_may_not_be_moved_is_told_why(self):
         self.drains.begin('hot', '', in_nova=False)
