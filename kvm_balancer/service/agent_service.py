@@ -303,6 +303,7 @@ def _dispatch_params(
     return dispatcher.Params(
         migration=rules,
         max_migrations=conf.agent.max_migrations,
+        max_by_owner={owners.Owner.NOVA: conf.nova.max_migrations},
         patience=commands.Params(
             retry_seconds=conf.agent.command_retry_seconds,
             lost_seconds=conf.agent.command_lost_seconds,

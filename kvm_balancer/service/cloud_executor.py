@@ -107,6 +107,8 @@ class CloudExecutor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._running: dict[str, migrations.MigrationRunner] = {}
+        #: ids of those that have ended, and whose outcome is being kept
+        self._ending: set[str] = set()
         self._ended: dict[str, str] = {}
 
     def knows(self, migration_id: str) -> bool:
@@ -229,9 +231,11 @@ class CloudExecutor:
                     f'server {wanted.instance} is in migration '
                     f'{runner.request.migration_id} already'
                 )
+        # Who is told that one has ended may be quicker than we are.
         busy = sum(
             runner.state != states.State.UNKNOWN
-            for runner in self._running.values()
+            for name, runner in self._running.items()
+            if name not in self._ending
         )
         if busy >= self._max_running:
             raise errors.MigrationError(
@@ -261,6 +265,8 @@ class CloudExecutor:
         store and looks at Nova's records.
         """
         trouble = ''
+        with self._lock:
+            self._ending.add(ended.migration_id)
         while not self._stopping.is_set():
             try:
                 self._conclude(ended)
@@ -275,10 +281,11 @@ class CloudExecutor:
                 self._stopping.wait(_RETRY_SECONDS)
             else:
                 break
-        if ended.outcome is outcome.OutcomeKind.UNKNOWN:
-            # It is looked at again, and its server left alone meanwhile.
-            return
         with self._lock:
+            self._ending.discard(ended.migration_id)
+            if ended.outcome is outcome.OutcomeKind.UNKNOWN:
+                # It is looked at again, and its server left alone meanwhile.
+                return
             self._running.pop(ended.migration_id, None)
             self._ended[ended.migration_id] = ended.outcome.value
             while len(self._ended) > _REMEMBERED:

@@ -15,6 +15,7 @@ from kvm_balancer.bus import nova_notifications
 from kvm_balancer.messages import nova_notifications as notifications
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.model import outcome
 from kvm_balancer.model.cloud import rules
 from kvm_balancer.service import cloud_executor
 from kvm_balancer.service import cloud_samples
@@ -58,6 +59,11 @@ class CloudService:
         def make_machine(wanted: request.Request) -> machine.Machine:
             return machine.Machine(wanted, converge())
 
+        def concluded(ended: outcome.Outcome) -> None:
+            conclude(ended)
+            # Nova may not notify anybody of it.
+            self.watch.take(notifications.ServerChanged(ended.instance))
+
         self.driver = nova
         self.watch = cloud_watch.CloudWatch(
             inventory.Inventory(nova.api), _watch_params(conf)
@@ -66,7 +72,7 @@ class CloudService:
         self.executor = cloud_executor.CloudExecutor(
             _seen(conf, nova, look),
             make_machine,
-            conclude,
+            concluded,
             tell,
             self.watch.asks_of,
             conf.nova.max_migrations,

@@ -56,11 +56,15 @@ class Params:
 
     :ivar migration: limits and means of migrations, by place
     :ivar max_migrations: most migrations under way in the fleet
+    :ivar max_by_owner: likewise, of those of one owner, where that is less
     :ivar patience: with executors that do not answer
     """
 
     migration: scopes.Scopes
     max_migrations: int = 8
+    max_by_owner: collections.abc.Mapping[str, int] = dataclasses.field(
+        default_factory=dict
+    )
     patience: commands.Params = dataclasses.field(
         default_factory=commands.Params
     )
@@ -323,12 +327,30 @@ class Dispatcher:
                 fleet, moves, now, promised
             ),
         )
-        return current.next(
+        decided = current.next(
             fleet,
             self.flights.busy(fleet),
             review,
             self.flights.unsettled(fleet),
         )
+        return tuple(self._granted(current, decided))
+
+    def _granted(
+        self,
+        current: dispatch.Dispatch,
+        decided: collections.abc.Iterable[dispatch.Start | dispatch.Drop],
+    ) -> collections.abc.Iterator[dispatch.Start | dispatch.Drop]:
+        """Let moves wait that who carries them out would refuse for now."""
+        busy = self.flights.by_owner()
+        for one in decided:
+            if isinstance(one, dispatch.Start):
+                owner = self._owner_of(one.move.instance)
+                most = self._params.max_by_owner.get(owner)
+                if most is not None and busy[owner] >= most:
+                    current.put_back(one.index)
+                    continue
+                busy[owner] += 1
+            yield one
 
     def _write_down(
         self,

@@ -8,6 +8,7 @@ Threads of the agent (decision, listener, API) use it at once. All times are
 of the agent's clock.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import threading
@@ -203,6 +204,15 @@ class Flights:
         """Return all that are in the air."""
         with self._lock:
             return list(self._flights.values())
+
+    def by_owner(self) -> collections.Counter[str]:
+        """Count, by the owner of its instance, what takes slots."""
+        with self._lock:
+            return collections.Counter(
+                flight.wanted.owner
+                for flight in self._flights.values()
+                if flight.holds
+            )
 
     def busy(self, fleet: columns.Fleet) -> list[tuple[str, str]]:
         """Return the source and destination of each.

@@ -1,5 +1,6 @@
 """The agent carries out migrations of servers, each of them once."""
 
+import dataclasses
 import threading
 
 from kvm_balancer import errors
@@ -79,3 +80,31 @@ class CloudExecutorTest(base.NovaCase):
         self.assertFalse(self.executor.knows('m1'))
         with self.assertRaises(errors.NotFound):
             self.executor.state('m1')
+
+    def test_one_that_has_ended_takes_no_place_while_it_is_kept(self):
+        """Who is told of the end may send the next one at once."""
+        self.executor = cloud_executor.CloudExecutor(
+            self.driver,
+            lambda wanted: machine.Machine(wanted, adaptive.Adaptive()),
+            self.send_next,
+            lambda report: None,
+            lambda uid: (),
+            max_running=1,
+        )
+        self.addCleanup(self.executor.stop)
+        self.next = []
+        self.executor.migrate(self.request())
+        self.finish()
+        self.assertEqual(['pre-flight'], self.next)
+
+    def send_next(self, ended):
+        if not self.next:
+            uid = self.nova.add_server('cmp1')
+            following = dataclasses.replace(
+                self.request(), migration_id='m2', instance=uid
+            )
+            try:
+                self.next.append(self.executor.migrate(following))
+            except errors.MigrationError as error:
+                self.next.append(str(error))
+        self.conclude(ended)

@@ -672,6 +672,20 @@ class DispatcherTest(base.StoreCase):
         busy = self.dispatcher.flights.busy(self.fleet)
         self.assertEqual([('cold', 'hot')], busy)
 
+    def test_an_owner_that_takes_fewer_is_sent_no_more(self):
+        """What it would refuse waits, and has not failed."""
+        params = self.dispatcher._params
+        self.dispatcher._params = dataclasses.replace(
+            params, max_by_owner={'balancer': 1}
+        )
+        self.fleet = build_fleet(a='hot', b='hot', c='hot')
+        self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', ()))
+        self.assertEqual(['dispatched', 'planned'], self.move_states())
+        self.end(self.executors.commands[0])
+        self.fleet = build_fleet(self.now + 1.0, a='cold', b='hot', c='hot')
+        self.dispatcher.step(self.fleet)
+        self.assertEqual(['completed', 'dispatched'], self.move_states())
+
     def test_a_plan_goes_on_without_a_silent_executor(self):
         """Its outcome is kept all the same when it comes at last."""
         self.begin(('a', 'hot', 'cold', ()), ('b', 'hot', 'other', (0,)))
