@@ -1,8 +1,8 @@
 """What a server asks of a compute, in the words of Placement.
 
-As Nova's scheduler works it out of a flavor (``ResourceRequest``, and the
-prefilter for disabled computes). What is not understood here is named, so
-that the server can be left alone.
+As Nova's scheduler works it out of a flavor and an image
+(``ResourceRequest``, and the prefilter for disabled computes). What is not
+understood here is named, so that the server can be left alone.
 """
 
 import dataclasses
@@ -21,6 +21,12 @@ DISABLED = 'COMPUTE_STATUS_DISABLED'
 
 _OVERRIDE = 'resources:'
 _TRAIT = 'trait:'
+_POLICY = 'hw:cpu_policy'
+_EMULATOR = 'hw:emulator_threads_policy'
+_THREADS = 'hw:cpu_thread_policy'
+_HYPERTHREADING = 'HW_CPU_HYPERTHREADING'
+_YES = frozenset({'true', '1', 'yes', 'on', 't', 'y'})
+
 #: Requests in numbered groups: of devices, that is.
 _GROUPED = re.compile(r'^(resources|trait)[^:]+:')
 
@@ -46,15 +52,27 @@ class Demand:
         return {'resources': wanted, 'required': traits}
 
 
+def said(server: records.Server, name: str) -> str:
+    """Return what a flavor or an image says; empty where neither does.
+
+    :param name: of the extra spec; that of an image has an underscore
+    """
+    own = server.flavor.extra_specs.get(name)
+    return own or (server.image or {}).get(name.replace(':', '_'), '')
+
+
+def truth(text: str) -> bool:
+    """Read a flag as Nova does."""
+    return text.strip().lower() in _YES
+
+
 def of_server(server: records.Server) -> Demand:
     """Return what *server* asks for."""
     flavor = server.flavor
     specs = flavor.extra_specs
-    dedicated = specs.get('hw:cpu_policy') == 'dedicated'
     root = 0 if server.from_volume else flavor.root_gib
     swap = math.ceil(flavor.swap_mib / 1024)
     amounts = {
-        PCPU if dedicated else VCPU: flavor.vcpus,
         MEMORY_MB: flavor.memory_mib,
         DISK_GB: root + flavor.ephemeral_gib + swap,
     }
@@ -69,6 +87,19 @@ def of_server(server: records.Server) -> Demand:
             chosen.add(name.removeprefix(_TRAIT))
         elif _GROUPED.match(name) or name.startswith((_OVERRIDE, _TRAIT)):
             riddles.append(f'{name}={value}')
+    policy = said(server, _POLICY)
+    if policy == 'dedicated':
+        isolated = specs.get(_EMULATOR) == 'isolate'
+        amounts.setdefault(PCPU, flavor.vcpus + isolated)
+    elif policy == 'mixed':
+        amounts.setdefault(PCPU, 1)
+        riddles.append(f'{_POLICY}={policy}')
+    elif PCPU not in amounts:
+        amounts.setdefault(VCPU, flavor.vcpus)
+    threads = said(server, _THREADS)
+    if threads in ('isolate', 'require'):
+        chosen = required if threads == 'require' else forbidden
+        chosen.add(_HYPERTHREADING)
     return Demand(
         tuple(sorted((name, n) for name, n in amounts.items() if n > 0)),
         frozenset(required),

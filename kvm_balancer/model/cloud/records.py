@@ -40,6 +40,7 @@ class Server:
     :ivar task_state: what Nova is doing to it; empty for nothing
     :ivar pinned_zone: the zone that was asked for when it was made; None
         where Nova is too old to say
+    :ivar image: properties of its image; None where Nova does not tell
     :ivar from_volume: its root disk is a volume, and takes no room of hosts
     """
 
@@ -53,6 +54,7 @@ class Server:
     project: str = ''
     zone: str = ''
     pinned_zone: str | None = None
+    image: Pairs | None = None
     from_volume: bool = False
     flavor: Flavor = dataclasses.field(
         default_factory=lambda: Flavor('', 1, 1)
@@ -80,11 +82,24 @@ class Inventory:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """The hypervisor of one compute.
+
+    :ivar provider: uuid of its resource provider
+    :ivar version: a number of Nova's; 0 where not known
+    """
+
+    provider: str
+    version: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Compute:
     """One host that runs nova-compute.
 
     :ivar service_id: of its service, to disable it
     :ivar provider: uuid of its resource provider, and of its hypervisor
+    :ivar hypervisor_version: a number of Nova's; 0 where not known
     :ivar enabled: the operator lets servers arrive
     :ivar up: it reports in time
     :ivar inventories: by resource class, as ``VCPU``; empty where not known
@@ -94,6 +109,7 @@ class Compute:
     name: str
     service_id: str = ''
     provider: str = ''
+    hypervisor_version: int = 0
     zone: str = ''
     enabled: bool = True
     disabled_reason: str = ''

@@ -14,6 +14,7 @@ import collections.abc
 import dataclasses
 import functools
 
+from kvm_balancer.model.cloud import bonds
 from kvm_balancer.model.cloud import demand
 from kvm_balancer.model.cloud import records
 
@@ -28,22 +29,6 @@ _AGGREGATE_SPEC = 'aggregate_instance_extra_specs:'
 _TENANT = 'filter_tenant_id'
 _NO = frozenset({'false', '0', 'no', 'off'})
 _OPERATORS = ('<', '=', '!', 's=', 's!', 's<', 's>', '>')
-
-#: Extra specs of what is bound to devices of its host.
-_DEVICES = {
-    'pci_passthrough:alias': 'it has a PCI device of its host',
-    'accel:device_profile': 'it has an accelerator of its host',
-    'hw:pmem': 'it has persistent memory of its host',
-    'hw:mem_encryption': 'its memory is encrypted by its host',
-}
-_DEVICE_CLASSES = ('VGPU', 'PGPU', 'FPGA', 'PCI_DEVICE', 'MDEV', 'SRIOV')
-
-#: Extra specs of what is placed within its host.
-_PINNED = {
-    'hw:numa_nodes': 'it has NUMA nodes',
-    'hw:mem_page_size': 'it is in huge pages',
-    'hw:cpu_realtime': 'its CPUs are in real time',
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +88,8 @@ class Rules:
             tuple(sorted(server.flavor.extra_specs.items())),
             server.project,
             server.pinned_zone,
+            tuple(sorted((server.image or {}).items())),
+            server.from_volume,
         )
         shared = self._flavors.get(key)
         if shared is None:
@@ -110,7 +97,8 @@ class Rules:
         hindrance = self._busy(server) or shared.hindrance
         hindrance = hindrance or self._affinity(server)
         hindrance = hindrance or self._declined(server)
-        return Terms(hindrance, shared.labels, self._asks(server))
+        labels = shared.labels | self._version_label(server)
+        return Terms(hindrance, labels, self._asks(server))
 
     # Why not at all
 
@@ -183,7 +171,7 @@ class Rules:
     def _of_kind(self, server: records.Server) -> Terms:
         specs = server.flavor.extra_specs
         asked = demand.of_server(server)
-        hindrance = self._bound(specs, asked)
+        hindrance = self._bound(server, asked)
         labels = {self._trait_label(name) for name in asked.required}
         labels |= {self._trait_label(name, False) for name in asked.forbidden}
         for name, value in specs.items():
@@ -207,26 +195,11 @@ class Rules:
         labels.add(self._label('the computes of Nova', lambda one: True))
         return Terms(hindrance, frozenset(labels))
 
-    def _bound(self, specs: records.Pairs, asked: demand.Demand) -> str:
-        for name, why in _DEVICES.items():
-            if specs.get(name):
-                return why
-        for name, _ in asked.resources:
-            if name.startswith(_DEVICE_CLASSES):
-                return f'it has {name} of its host'
-        if asked.riddles:
-            return (
-                f'its flavor asks for {asked.riddles[0]}, which is not '
-                'understood here'
-            )
-        if self._params.move_pinned:
-            return ''
-        if specs.get('hw:cpu_policy') in ('dedicated', 'mixed'):
-            return 'its CPUs are pinned'
-        for name, why in _PINNED.items():
-            if specs.get(name):
-                return why
-        return ''
+    def _bound(self, server: records.Server, asked: demand.Demand) -> str:
+        bound = bonds.bond(server, asked)
+        if bound or self._params.move_pinned:
+            return bound
+        return bonds.pinned(server, asked)
 
     def _label(
         self,
@@ -266,6 +239,27 @@ class Rules:
             return bool(found & wanted)
 
         return self._label(f'{key}={value}', carries)
+
+    def _version_label(self, server: records.Server) -> set[str]:
+        """Label hosts whose hypervisor is no older than that of a server.
+
+        Nova moves nothing live to an older one.
+        """
+        home = self.cloud.computes.get(server.host)
+        least = 0 if home is None else home.hypervisor_version
+        if least <= self._oldest:
+            return set()
+        return {
+            self._label(
+                f'a hypervisor of version {least} or newer',
+                lambda one: one.hypervisor_version >= least,
+            )
+        }
+
+    @functools.cached_property
+    def _oldest(self) -> int:
+        computes = self.cloud.computes.values()
+        return min((one.hypervisor_version for one in computes), default=0)
 
     def _tenant_label(self, project: str) -> set[str]:
         """Label hosts as AggregateMultiTenancyIsolation passes them.

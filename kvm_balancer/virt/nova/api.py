@@ -29,6 +29,8 @@ class Api:
 
     def __init__(self, cloud: session.Cloud) -> None:
         self._cloud = cloud
+        #: uuids by compute, as they were last listed
+        self._providers: dict[str, str] = {}
 
     def check(self) -> str:
         """Make sure that Nova can be talked to; return the microversion."""
@@ -124,12 +126,12 @@ class Api:
             body = {'status': 'disabled', 'disabled_reason': reason}
         self._cloud.compute('PUT', f'/os-services/{service_id}', json=body)
 
-    def providers(self) -> dict[str, str]:
-        """Return the resource provider of each compute, by its name.
+    def hypervisors(self) -> dict[str, records.Hypervisor]:
+        """Return the hypervisor of each compute, by its name.
 
         A compute of several hypervisors (ironic) is left out.
         """
-        found: dict[str, str] = {}
+        found: dict[str, records.Hypervisor] = {}
         several: set[str] = set()
         for one in self._pages(
             '/os-hypervisors/detail', 'hypervisors', newest=_NO_UPTIME
@@ -137,10 +139,21 @@ class Api:
             host = (one.get('service') or {}).get('host') or ''
             if host in found:
                 several.add(host)
-            found[host] = str(one['id'])
-        return {
-            host: uid for host, uid in found.items() if host not in several
-        }
+            found[host] = documents.read_hypervisor(one)
+        for host in several:
+            del found[host]
+        self._providers = {host: one.provider for host, one in found.items()}
+        return found
+
+    def provider(self, host: str) -> str | None:
+        """Return the resource provider of a compute; None for none.
+
+        Thousands of hypervisors are not listed for the sake of one that the
+        last list had.
+        """
+        if host not in self._providers:
+            self.hypervisors()
+        return self._providers.get(host)
 
     def aggregates(self) -> tuple[records.Aggregate, ...]:
         """Return all aggregates."""

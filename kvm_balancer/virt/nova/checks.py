@@ -21,7 +21,8 @@ def check(nova: api.Api, wanted: request.Request) -> tuple[events.Check, ...]:
     """Ask Nova and Placement, and say what stands in the way."""
     try:
         server = nova.server(wanted.instance)
-        services = {one.name: one for one in nova.services()}
+        ends = (wanted.source, wanted.destination)
+        services = {host: nova.service(host) for host in ends}
     except errors.KVMBalancerError as error:
         return (
             events.Check(
@@ -93,10 +94,9 @@ def _idle(server: records.Server) -> events.Check:
 
 
 def _computes(
-    services: dict[str, records.Compute], wanted: request.Request
+    services: dict[str, records.Compute | None], wanted: request.Request
 ) -> events.Check:
-    for host in (wanted.source, wanted.destination):
-        found = services.get(host)
+    for host, found in services.items():
         if found is None:
             return events.Check(
                 'computes',
@@ -112,7 +112,7 @@ def _computes(
                 'see to it there',
             )
     there = services[wanted.destination]
-    if not there.enabled:
+    if there is not None and not there.enabled:
         return events.Check(
             'computes',
             _FAILED,
@@ -135,7 +135,7 @@ def _placed(
     name = 'placement'
     asked = demand.of_server(server)
     try:
-        provider = nova.providers().get(wanted.destination)
+        provider = nova.provider(wanted.destination)
         if provider is None:
             return events.Check(
                 name,

@@ -36,6 +36,7 @@ def read_server(one: Document) -> records.Server:
             if 'pinned_availability_zone' in one
             else None
         ),
+        image=_image(one.get('image')),
         from_volume=one.get('image') in ('', None),
         flavor=read_flavor(one.get('flavor') or {}),
         metadata=_pairs(one.get('metadata')),
@@ -59,6 +60,14 @@ def read_flavor(one: Document) -> records.Flavor:
     )
 
 
+def _image(one: object) -> dict[str, str] | None:
+    """Return the properties of an image; None where it tells none."""
+    if not isinstance(one, collections.abc.Mapping):
+        return None
+    found = one.get('properties')
+    return None if found is None else _pairs(found)
+
+
 def read_migration(one: Document) -> records.Migration:
     """Read a record of ``/os-migrations`` or ``/servers/.../migrations``."""
     return records.Migration(
@@ -75,6 +84,13 @@ def read_migration(one: Document) -> records.Migration:
         memory_remaining=one.get('memory_remaining_bytes'),
         disk_total=one.get('disk_total_bytes'),
         disk_remaining=one.get('disk_remaining_bytes'),
+    )
+
+
+def read_hypervisor(one: Document) -> records.Hypervisor:
+    """Read a hypervisor of ``/os-hypervisors/detail``."""
+    return records.Hypervisor(
+        str(one['id']), _whole(one.get('hypervisor_version'), 0)
     )
 
 

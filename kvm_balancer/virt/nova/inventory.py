@@ -17,6 +17,7 @@ LOG = logging.getLogger(__name__)
 #: So far back is asked for what changed: clocks differ, and a change is seen
 #: in the list only when it is committed.
 _OVERLAP_SECONDS = 120.0
+_NONE = records.Hypervisor('')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,15 +75,17 @@ class Inventory:
 
     def computes(self) -> dict[str, records.Compute]:
         """Return all computes by name, with what Placement has of them."""
-        providers = self._nova.providers()
+        hypervisors = self._nova.hypervisors()
         generations = self._nova.generations()
         found: dict[str, records.Compute] = {}
         for one in self._nova.services():
-            provider = providers.get(one.name, '')
+            hypervisor = hypervisors.get(one.name, _NONE)
+            provider = hypervisor.provider
             stock = self._stock(provider, generations.get(provider))
             found[one.name] = dataclasses.replace(
                 one,
                 provider=provider,
+                hypervisor_version=hypervisor.version,
                 inventories=stock.inventories if stock else {},
                 traits=stock.traits if stock else None,
             )
@@ -99,6 +102,7 @@ class Inventory:
                 one = dataclasses.replace(
                     one,
                     provider=known.provider,
+                    hypervisor_version=known.hypervisor_version,
                     inventories=known.inventories,
                     traits=known.traits,
                 )

@@ -27,8 +27,9 @@ GROUP = 'nova'
 
 #: Nova 15 (Ocata): services and hypervisors have uuids.
 OLDEST = (2, 53)
-#: The newest that is known here to be understood.
-NEWEST = (2, 96)
+#: The newest that is known here to be understood: servers with properties of
+#: their images. Later ones cost Nova more, and tell nothing that is used.
+NEWEST = (2, 98)
 #: Placement 1.31: candidates inside one tree of providers.
 PLACEMENT = '1.31'
 

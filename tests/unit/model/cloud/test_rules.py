@@ -70,6 +70,26 @@ class HindranceTest(unittest.TestCase):
             (server({'hw:cpu_policy': 'dedicated'}), 'pinned'),
             (server({'hw:numa_nodes': '2'}), 'NUMA'),
             (server({'hw:mem_page_size': 'large'}), 'huge pages'),
+            (server({'resources:PCPU': '2'}), 'pinned'),
+            (server({'hw:cpu_policy': 'mixed'}), 'not understood'),
+            (server({'hw:mem_encryption': 'true'}), 'encrypted'),
+            (server({'hw:mem_encryption': 'false'}), ''),
+            (server({'hw:tpm_version': '2.0'}), 'TPM'),
+            (
+                server(
+                    {
+                        'hw:tpm_version': '2.0',
+                        'hw:tpm_secret_security': 'host',
+                    }
+                ),
+                '',
+            ),
+            (server(image={'hw_cpu_policy': 'dedicated'}), 'pinned'),
+            (server(image={'hw_numa_nodes': '2'}), 'NUMA'),
+            (server(image={'hw_mem_page_size': 'large'}), 'huge pages'),
+            (server(image={'hw_tpm_version': '2.0'}), 'TPM'),
+            (server(image={'hw_mem_encryption': 'True'}), 'encrypted'),
+            (server(image={'os_type': 'linux'}), ''),
             (
                 server({'aggregate_instance_extra_specs:ssd': '>= 3'}),
                 'not understood',
@@ -85,6 +105,13 @@ class HindranceTest(unittest.TestCase):
         allowed = rules.Params(move_pinned=True)
         one = server({'hw:cpu_policy': 'dedicated', 'hw:numa_nodes': '1'})
         self.assertEqual('', terms(one, allowed).hindrance)
+
+    def test_the_same_flavor_by_another_image_is_judged_by_itself(self):
+        plain = server()
+        pinned = server(id='vm2', image={'hw_cpu_policy': 'dedicated'})
+        known = rules.Rules(cloud(plain, pinned))
+        self.assertEqual('', known.terms('vm').hindrance)
+        self.assertIn('pinned', known.terms('vm2').hindrance)
 
     def test_an_aggregate_declines_for_all_of_its_hosts(self):
         aggregate = records.Aggregate(
@@ -163,6 +190,27 @@ class PlacesTest(unittest.TestCase):
                     wanted, places(server(project=project), aggregates=(kept,))
                 )
 
+    def test_nothing_goes_to_an_older_hypervisor(self):
+        """Nova refuses it, as amid an upgrade of all hosts in turn."""
+        new = dict.fromkeys(('cmp1', 'cmp2'), 8002000)
+        computes = {
+            name: dataclasses.replace(
+                one, hypervisor_version=new.get(name, 6002000)
+            )
+            for name, one in COMPUTES.items()
+        }
+        for host, wanted in (
+            ('cmp1', {'cmp1', 'cmp2'}),
+            ('cmp3', {'cmp1', 'cmp2', 'cmp3'}),
+        ):
+            known = rules.Rules(
+                records.Cloud(computes, {'vm': server(host=host)})
+            )
+            found = set(COMPUTES) - {'down'}
+            for label in known.terms('vm').labels:
+                found &= known.carriers[label]
+            self.assertEqual(wanted, found)
+
     def test_hosts_whose_traits_are_not_known_carry_none(self):
         unknown = records.Compute('cmp9')
         known = rules.Rules(
@@ -208,6 +256,24 @@ class DemandTest(unittest.TestCase):
             ({}, {'from_volume': True}, {'VCPU': 2, 'MEMORY_MB': 2048}),
             (
                 {'hw:cpu_policy': 'dedicated'},
+                {},
+                {'PCPU': 2, 'MEMORY_MB': 2048, 'DISK_GB': 10},
+            ),
+            (
+                {
+                    'hw:cpu_policy': 'dedicated',
+                    'hw:emulator_threads_policy': 'isolate',
+                },
+                {},
+                {'PCPU': 3, 'MEMORY_MB': 2048, 'DISK_GB': 10},
+            ),
+            (
+                {},
+                {'image': {'hw_cpu_policy': 'dedicated'}},
+                {'PCPU': 2, 'MEMORY_MB': 2048, 'DISK_GB': 10},
+            ),
+            (
+                {'resources:PCPU': '2'},
                 {},
                 {'PCPU': 2, 'MEMORY_MB': 2048, 'DISK_GB': 10},
             ),
