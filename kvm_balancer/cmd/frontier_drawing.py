@@ -1,23 +1,27 @@
 """A plan's frontier drawn for a terminal: gain against moves and GiB.
 
-Moves run from left to right; what is left of the spread stands above what
-has been copied until then. Returns lines of words with styles, which
+Moves run from left to right; what is left for each policy to do stands above
+what has been copied until then. Returns lines of words with styles, which
 :func:`.drawing.emit` prints.
 """
 
 import collections.abc
 import math
+import shutil
 from typing import Any
+from typing import TextIO
 
 from kvm_balancer.cmd import drawing
+from kvm_balancer.cmd import frontier_view
 
 #: What the names and figures at the left take, and the least of a drawing.
 _GUTTER = 12
 _LEAST_WIDTH = 24
 _FAINT = 'bright_black'
-_MIB_PER_GIB = 1024.0
 #: A drawing of fewer moves says nothing that the table does not.
 _FEWEST = 3
+#: Lines of what stands alone, and of one of several.
+_HIGH, _LOW = 6, 3
 
 Row = dict[str, Any]
 
@@ -32,23 +36,45 @@ def draw(
     points: list[Row] = list(plan.get('frontier') or ())
     if len(points) < _FEWEST:
         return []
-    start = (plan.get('before') or {}).get('cpu_stddev', 0.0)
     moves = [0, *(point['moves'] for point in points)]
-    spread = [start, *(point['cpu_stddev'] for point in points)]
-    gib = [0.0, *(point['mib'] / _MIB_PER_GIB for point in points)]
+    gib = [
+        0.0,
+        *(point['mib'] / frontier_view.MIB_PER_GIB for point in points),
+    ]
     columns = min(
         max(width - _GUTTER - 2, _LEAST_WIDTH),
         max(moves[-1] + 1, _LEAST_WIDTH),
     )
     places = [_place(moves, columns, column) for column in range(columns)]
     lines: list[drawing.Line] = [[]]
-    for name, values, height, digits, style in (
-        ('CPU spread', spread, 6, 3, 'cyan'),
-        ('GiB copied', gib, 3, 0, 'green'),
-    ):
-        shown = [values[place] for place in places]
-        lines += _panel(name, shown, height, digits, style, glyphs)
+    served = [
+        one
+        for one in frontier_view.purposes_of(plan)
+        if one.before != one.after
+    ]
+    height = _HIGH if len(served) == 1 else _LOW
+    for one in served:
+        left = (frontier_view.left_of(point, one) for point in points)
+        amounts = [one.before, *left]
+        lines += _panel(
+            one.policy,
+            [amounts[place] for place in places],
+            height,
+            one.amount,
+            'cyan',
+            glyphs,
+        )
+    copied = [gib[place] for place in places]
+    lines += _panel(
+        'GiB copied', copied, _LOW, '{:,.0f}'.format, 'green', glyphs
+    )
     return [*lines, *_axis(moves[-1], columns, glyphs)]
+
+
+def show(plan: Row, out: TextIO) -> None:
+    """Draw a plan document below its table."""
+    width = shutil.get_terminal_size().columns
+    drawing.emit(draw(plan, width, drawing.glyphs_of(out)), out)
 
 
 def _place(
@@ -66,7 +92,7 @@ def _panel(
     name: str,
     values: collections.abc.Sequence[float],
     height: int,
-    digits: int,
+    label: collections.abc.Callable[[float], str],
     style: str,
     glyphs: drawing.Glyphs,
 ) -> collections.abc.Iterator[drawing.Line]:
@@ -75,12 +101,12 @@ def _panel(
     heights = [math.ceil(levels * height * value / top) for value in values]
     for row in range(height):
         floor = levels * (height - 1 - row)
-        label = {0: f'{top:,.{digits}f}', 1: name}.get(row, '')
+        words = {0: label(top), 1: name[: _GUTTER - 1]}.get(row, '')
         bars = ''.join(
             glyphs.blocks[min(max(one - floor, 0), levels)] for one in heights
         )
         yield [
-            (f'{label:>{_GUTTER - 1}} ', ''),
+            (f'{words:>{_GUTTER - 1}} ', ''),
             (glyphs.axis, _FAINT),
             (bars, style),
         ]

@@ -2,11 +2,9 @@
 
 import argparse
 import json
-import shutil
 from typing import Any
 
 from kvm_balancer.cmd import agent_client
-from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import frontier_drawing
 from kvm_balancer.cmd import listing
 from kvm_balancer.cmd import offline
@@ -16,7 +14,7 @@ from kvm_balancer.cmd import plan_view
 class Plan(listing.Record):
     """Make a plan and show it; nothing is moved.
 
-    What its first moves are worth by themselves is drawn below it.
+    What is left to do after its first moves is drawn below it.
     """
 
     columns = plan_view.COLUMNS
@@ -46,14 +44,7 @@ class Plan(listing.Record):
             return 0
         code = int(super().produce_output(parsed_args, names, values) or 0)
         if parsed_args.formatter == 'table' and not parsed_args.columns:
-            out = self.app.stdout
-            width = shutil.get_terminal_size().columns
-            drawing.emit(
-                frontier_drawing.draw(
-                    self._row, width, drawing.glyphs_of(out)
-                ),
-                out,
-            )
+            frontier_drawing.show(self._row, self.app.stdout)
         return code
 
 

@@ -7,11 +7,10 @@ made it or this program.
 import collections.abc
 from typing import Any
 
+from kvm_balancer.cmd import frontier_view
 from kvm_balancer.cmd import listing
 
 _MIB_PER_GIB = 1024.0
-#: parts of a plan that are shown
-_PARTS = 10
 
 
 def _moves(value: Any) -> str:
@@ -80,27 +79,6 @@ def _seconds(value: Any) -> str:
     return '-' if value is None else f'{value:.0f} s'
 
 
-def _frontier(row: listing.Row) -> str:
-    """Show what parts of the plan are worth, a handful of them."""
-    points = list(row.get('frontier') or ())
-    if not points:
-        return listing.text(None)
-    step = max(1, len(points) // _PARTS)
-    shown = points[step - 1 :: step]
-    if shown[-1] is not points[-1]:
-        shown.append(points[-1])
-    start = (row.get('before') or {}).get('cpu_stddev')
-    lines = ['moves      GiB  CPU spread  gained']
-    for point in shown:
-        spread = point['cpu_stddev']
-        gained = f'{1.0 - spread / start:.0%}' if start else '-'
-        lines.append(
-            f'{point["moves"]:5,} {point["mib"] / _MIB_PER_GIB:8,.1f}  '
-            f'{spread:10.3f}  {gained:>6}'
-        )
-    return '\n'.join(lines)
-
-
 def _named(
     key: str,
 ) -> collections.abc.Callable[[Any], str]:
@@ -129,7 +107,8 @@ COLUMNS = (
     listing.Column('after', 'After', _loads),
     listing.Column('bound', 'Bound', _bound),
     listing.Column('makespan_seconds', 'Takes', _seconds),
-    listing.Column('frontier', 'In parts', of_row=_frontier),
+    listing.Column('purposes', 'For', of_row=frontier_view.purposes),
+    listing.Column('frontier', 'In parts', of_row=frontier_view.table),
     listing.Column('still_hot', 'Stay hot', _named('host')),
     listing.Column('unplaced', 'Unplaced', _named('instance')),
     listing.Column('warnings', 'Warnings', _lines),

@@ -5,6 +5,8 @@ from typing import Any
 
 from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
+from kvm_balancer.cmd import frontier_drawing
+from kvm_balancer.cmd import frontier_view
 from kvm_balancer.cmd import listing
 
 #: What the other columns of a list take of a line.
@@ -29,6 +31,14 @@ def _moves(value: Any) -> str:
     )
 
 
+def _purposes(value: Any) -> str:
+    return frontier_view.purposes(value or {})
+
+
+def _frontier(value: Any) -> str:
+    return frontier_view.table(value or {})
+
+
 class List(listing.Listing):
     """List the latest plans, newest first."""
 
@@ -50,7 +60,10 @@ class List(listing.Listing):
 
 
 class Show(listing.Record):
-    """Show one plan, its moves and the reason of each."""
+    """Show one plan, its moves and the reason of each.
+
+    What was to be left to do after its first moves is drawn below it.
+    """
 
     columns = (
         listing.Column('id', 'Id'),
@@ -60,6 +73,8 @@ class Show(listing.Record):
         listing.Column('state', 'State'),
         listing.Column('summary', 'Why', lambda v: listing.one_per_line([v])),
         listing.Column('moves', 'Moves', _moves),
+        listing.Column('document', 'For', _purposes),
+        listing.Column('document', 'In parts', _frontier),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -69,4 +84,14 @@ class Show(listing.Record):
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:
         with agent_client.connected(self.app.conf) as agent:
-            return agent.plan(parsed_args.plan)
+            self._row = agent.plan(parsed_args.plan)
+        return self._row
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, names: Any, values: Any
+    ) -> int:
+        code = int(super().produce_output(parsed_args, names, values) or 0)
+        if parsed_args.formatter == 'table' and not parsed_args.columns:
+            made = self._row.get('document') or {}
+            frontier_drawing.show(made, self.app.stdout)
+        return code

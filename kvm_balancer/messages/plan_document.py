@@ -51,9 +51,17 @@ class _Bound(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Point(msgspec.Struct, frozen=True):
+    """What the first moves are worth.
+
+    :ivar left: what they leave of the purposes, by policy
+    :ivar gained: what share of each they have reached, 0 to 1; only written
+    """
+
     moves: int
     cpu_stddev: float
     mib: float
+    left: dict[str, float] = {}
+    gained: dict[str, float | None] = {}
 
 
 class _Unplaced(msgspec.Struct, frozen=True):
@@ -77,6 +85,7 @@ class _Document(msgspec.Struct, frozen=True):
     after: _Loads
     bound: _Bound
     makespan_seconds: float
+    purposes: tuple[plan.Purpose, ...] = ()
     frontier: tuple[_Point, ...] = ()
     unplaced: tuple[_Unplaced, ...] = ()
     still_hot: tuple[_StillHot, ...] = ()
@@ -126,6 +135,7 @@ def from_builtins(document: object) -> plan.Plan:
 
 
 def _document(made: plan.Plan) -> _Document:
+    purposes = tuple(_purpose(one) for one in made.purposes)
     return _Document(
         schema=SCHEMA,
         policy=made.policy,
@@ -140,14 +150,8 @@ def _document(made: plan.Plan) -> _Document:
             makespan_seconds=_rounded(made.bound.makespan_seconds, _COARSE),
         ),
         makespan_seconds=round(made.makespan_seconds, _COARSE),
-        frontier=tuple(
-            _Point(
-                one.moves,
-                round(one.cpu_stddev, _FINE),
-                round(one.mib, _COARSE),
-            )
-            for one in made.frontier
-        ),
+        purposes=purposes,
+        frontier=tuple(_point(one, purposes) for one in made.frontier),
         unplaced=tuple(
             _Unplaced(one.instance, one.reason) for one in made.unplaced
         ),
@@ -184,6 +188,27 @@ def _move(one: plan.Move) -> _Move:
         load_gap=_rounded(one.load_gap),
         cause=one.cause,
         wished=one.wished,
+    )
+
+
+def _purpose(one: plan.Purpose) -> plan.Purpose:
+    before, after = round(one.before, _FINE), round(one.after, _FINE)
+    return dataclasses.replace(one, before=before, after=after)
+
+
+def _point(
+    one: plan.FrontierPoint, purposes: tuple[plan.Purpose, ...]
+) -> _Point:
+    left = (round(amount, _FINE) for amount in one.left)
+    each = tuple(zip(purposes, left, strict=True))
+    return _Point(
+        moves=one.moves,
+        cpu_stddev=round(one.cpu_stddev, _FINE),
+        mib=round(one.mib, _COARSE),
+        left={what.policy: amount for what, amount in each},
+        gained={
+            what.policy: _rounded(what.gained(amount)) for what, amount in each
+        },
     )
 
 
@@ -224,6 +249,25 @@ def _prediction(one: _Move) -> plan.Prediction:
     )
 
 
+def _frontier(found: _Incoming) -> tuple[plan.FrontierPoint, ...]:
+    names = [one.policy for one in found.purposes]
+    for index, one in enumerate(found.frontier):
+        if one.left.keys() != set(names):
+            raise errors.DocumentError(
+                f'frontier[{index}].left: says something of '
+                f'{sorted(one.left)}, expected {sorted(names)} as in purposes'
+            )
+    return tuple(
+        plan.FrontierPoint(
+            one.moves,
+            one.cpu_stddev,
+            one.mib,
+            tuple(one.left[name] for name in names),
+        )
+        for one in found.frontier
+    )
+
+
 def _plan(found: _Incoming) -> plan.Plan:
     if found.schema != SCHEMA:
         raise errors.DocumentError(
@@ -257,10 +301,8 @@ def _plan(found: _Incoming) -> plan.Plan:
         after=plan.LoadSummary(*msgspec.structs.astuple(found.after)),
         bound=plan.Bound(*msgspec.structs.astuple(found.bound)),
         makespan_seconds=found.makespan_seconds,
-        frontier=tuple(
-            plan.FrontierPoint(*msgspec.structs.astuple(one))
-            for one in found.frontier
-        ),
+        purposes=found.purposes,
+        frontier=_frontier(found),
         unplaced=tuple(
             plan.Unplaced(one.instance, one.reason) for one in found.unplaced
         ),

@@ -3,6 +3,9 @@
 import dataclasses
 import enum
 
+#: an amount that is taken away and is less than this is none
+_NOTHING = 1e-9
+
 
 class Mode(enum.StrEnum):
     """How the memory of an instance got, or will get, across."""
@@ -215,12 +218,61 @@ class Bound:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a policy wants less of, and what a plan takes away of it.
+
+    :ivar policy: whose it is, by name
+    :ivar what: there is less of, to be read: ``broken rules``
+    :ivar before: how much there is of it without the plan
+    :ivar after: with all of it
+    :ivar counted: amounts of it are whole numbers
+    """
+
+    policy: str
+    what: str
+    before: float
+    after: float
+    counted: bool = False
+
+    def amount(self, left: float) -> str:
+        """Return an amount of it, to be read."""
+        return f'{left:,.{0 if self.counted else 3}f}'
+
+    @property
+    def text(self) -> str:
+        """What the plan makes of it, in one line."""
+        return (
+            f'{self.policy}: {self.what} {self.amount(self.before)} -> '
+            f'{self.amount(self.after)}'
+        )
+
+    def gained(self, left: float) -> float | None:
+        """Return the share of all that the plan takes away, 0 to 1.
+
+        Where other policies put back more than was taken away it is 0, and
+        1 where there is no more left than when the plan ends.
+
+        :param left: how much there is of it by then
+        :returns: None where the plan takes nothing of it away
+        """
+        whole = self.before - self.after
+        if whole <= _NOTHING:
+            return None
+        return min(1.0, max(0.0, (self.before - left) / whole))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """What the first *moves* moves of a plan are worth by themselves."""
+    """What the first *moves* moves of a plan are worth by themselves.
+
+    :ivar mib: that they copy
+    :ivar left: what they leave of the purposes of the plan, in their order
+    """
 
     moves: int
     cpu_stddev: float
     mib: float
+    left: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -249,6 +301,9 @@ class Plan:
     """What a policy decided, most useful moves first.
 
     Every prefix of ``moves`` that ends between units is a plan by itself.
+
+    :ivar purposes: of the policies that made it and have something to tell,
+        in their order
     """
 
     policy: str
@@ -257,6 +312,7 @@ class Plan:
     after: LoadSummary
     bound: Bound = Bound()
     makespan_seconds: float = 0.0
+    purposes: tuple[Purpose, ...] = ()
     frontier: tuple[FrontierPoint, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
     still_hot: tuple[StillHot, ...] = ()

@@ -12,6 +12,7 @@ from kvm_balancer.planner import cost
 from kvm_balancer.planner import easing
 from kvm_balancer.planner import makespan
 from kvm_balancer.planner import order
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
@@ -103,10 +104,12 @@ def assemble(
     policy: str,
     work: workspace.Workspace,
     findings: collections.abc.Sequence[Findings],
+    aims: collections.abc.Sequence[purposes.Aim] = (),
 ) -> plan.Plan:
     """Make the plan of what was found on *work*.
 
     :param findings: of the policies that searched, in their order
+    :param aims: of the same policies
     """
     fleet = work.fleet
     start = placement.Placement(fleet, work.context.in_flight)
@@ -140,7 +143,8 @@ def assemble(
         makespan_seconds=makespan.bound(fleet.hosts, transfers),
     )
     extremes = _Extremes(start, work)
-    told, points = _replay(start, work, ordered, predictions)
+    progress = purposes.Progress(aims, work, start)
+    told, points = _replay(start, work, ordered, predictions, progress)
     return plan.Plan(
         policy=policy,
         moves=_moves(work, ordered, predictions, told, extremes),
@@ -148,6 +152,7 @@ def assemble(
         after=score.summary(work.state),
         bound=bound,
         makespan_seconds=makespan.seconds(fleet.hosts, transfers),
+        purposes=progress.purposes,
         frontier=points,
         unplaced=tuple(lost for one in findings for lost in one.unplaced),
         still_hot=tuple(hot for one in findings for hot in one.still_hot),
@@ -190,10 +195,13 @@ def _replay(
     work: workspace.Workspace,
     ordered: collections.abc.Sequence[order.Ordered],
     predictions: collections.abc.Sequence[plan.Prediction],
+    progress: purposes.Progress,
 ) -> tuple[list[_Told], tuple[plan.FrontierPoint, ...]]:
     """Go through the steps once more: reasons, and what prefixes are worth.
 
     *state* is the start, and ends where the plan does.
+
+    :param progress: follows *state* from there
     """
     hosts = work.fleet.hosts
     running = score.RunningSpread(state)
@@ -204,26 +212,36 @@ def _replay(
         minlength=len(work.steps),
     )
     told: list[_Told] = []
-    points: list[plan.FrontierPoint] = []
+    worth: list[tuple[int, float, float]] = []
     moves, carried = 0, 0.0
     for step, cost_mib in zip(work.steps, mib.tolist(), strict=True):
         members = work.units.of(step.unit)
         ends = (step.source, step.destination)
-        before = {
-            end: float(state.cores[end] / hosts.cpus[end]) for end in ends
-        }
+        before = _loads(state, ends)
         wished = work.admission.wished(state, members, step.destination)
         state.move(members, step.destination)
-        after = {
-            end: float(state.cores[end] / hosts.cpus[end]) for end in ends
-        }
+        after = _loads(state, ends)
         for end in ends:
             running.update(state, end)
+        progress.take(step)
         moves += len(members)
         carried += cost_mib
         text = reasons.move(
             step, hosts, before, after, len(members), eased.take(step)
         )
         told.append(_Told(text, wished))
-        points.append(plan.FrontierPoint(moves, running.stddev, carried))
-    return told, tuple(points)
+        worth.append((moves, running.stddev, carried))
+    return told, tuple(
+        plan.FrontierPoint(*one, left)
+        for one, left in zip(worth, progress.left(), strict=True)
+    )
+
+
+def _loads(
+    state: placement.Placement, hosts: collections.abc.Iterable[int]
+) -> dict[int, float]:
+    """Return the CPU load of *hosts*: what sums of floats leave is none."""
+    cpus = state.fleet.hosts.cpus
+    return {
+        one: max(0.0, float(state.cores[one] / cpus[one])) for one in hosts
+    }

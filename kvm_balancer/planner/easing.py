@@ -17,8 +17,11 @@ def _others(work: workspace.Workspace) -> set[gauges.Reading]:
     } - {gauges.Reading.CPU}
 
 
-class _Tally:
-    """One reading, and what the steps so far change of it."""
+class Tally:
+    """One reading, and what the steps so far change of it.
+
+    :ivar usage: what each unit has of it, shape ``(units,)``
+    """
 
     def __init__(
         self,
@@ -26,16 +29,22 @@ class _Tally:
         work: workspace.Workspace,
         reading: gauges.Reading,
     ) -> None:
-        self._gauge = gauges.Gauge(work.fleet, reading)
-        self.usage = work.units.total(self._gauge.usage)
+        self.gauge = gauges.Gauge(work.fleet, reading)
+        self.usage = work.units.total(self.gauge.usage)
         #: more in use than when it was read, shape ``(hosts,)``
-        self.change = self._gauge.in_use(start) - (
-            self._gauge.in_use(placement.Placement(work.fleet))
+        self.change = self.gauge.in_use(start) - (
+            self.gauge.in_use(placement.Placement(work.fleet))
         )
+
+    def take(self, step: workspace.Step) -> None:
+        """Count *step*."""
+        usage = self.usage[step.unit]
+        self.change[step.source] -= usage
+        self.change[step.destination] += usage
 
     def load(self, host: int) -> float:
         """Return what *host* reads after the steps so far."""
-        return float(self._gauge.changed(self.change)[host])
+        return self.gauge.changed_on(host, float(self.change[host]))
 
 
 class Running:
@@ -44,9 +53,7 @@ class Running:
     def __init__(
         self, start: placement.Placement, work: workspace.Workspace
     ) -> None:
-        self._tallies = {
-            one: _Tally(start, work, one) for one in _others(work)
-        }
+        self._tallies = {one: Tally(start, work, one) for one in _others(work)}
 
     def take(self, step: workspace.Step) -> reasons.Eased | None:
         """Take a step; say what it does where it is not made for CPU."""
@@ -56,8 +63,7 @@ class Running:
         tally = self._tallies.get(reading)
         before = tally.load(step.source) if tally is not None else 0.0
         for one in self._tallies.values():
-            one.change[step.source] -= one.usage[step.unit]
-            one.change[step.destination] += one.usage[step.unit]
+            one.take(step)
         if tally is None:
             return None
         return reasons.Eased(reading, before, tally.load(step.source))
@@ -69,9 +75,9 @@ class Extremes:
     def __init__(
         self, start: placement.Placement, work: workspace.Workspace
     ) -> None:
-        self._tallies: dict[gauges.Reading, _Tally] = {}
+        self._tallies: dict[gauges.Reading, Tally] = {}
         for reading in _others(work):
-            tally = _Tally(start, work, reading)
+            tally = Tally(start, work, reading)
             for step in work.steps:
                 tally.change[step.source] -= tally.usage[step.unit]
             self._tallies[reading] = tally

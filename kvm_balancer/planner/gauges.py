@@ -159,6 +159,13 @@ class Gauge:
         load: columns.Floats = self.read + self.slope * change
         return np.maximum(load, 0.0)
 
+    def changed_on(self, host: int, change: float) -> float:
+        """Return the same of one host."""
+        if change > 0.0 and not self.adds_up:
+            change = 0.0
+        load = float(self.read[host] + self.slope[host] * change)
+        return 0.0 if load < 0.0 else load
+
     def excess(
         self, state: placement.Placement, aim: columns.Floats | float
     ) -> columns.Floats:

@@ -56,9 +56,7 @@ def broken(fleet: columns.Fleet, host: columns.Ints) -> list[Broken]:
     """
     found: list[Broken] = []
     for group in range(len(fleet.groups)):
-        policy = columns.GroupPolicy(int(fleet.groups.policy[group]))
-        if policy.hard:
-            found.extend(_of_group(fleet, host, group, policy))
+        found.extend(of_group(fleet, host, group))
     wanted = fleet.requirements[fleet.instances.requirement]
     lacking = (wanted & ~fleet.hosts.aggregates[host]).any(axis=1)
     found.extend(
@@ -75,10 +73,7 @@ def remaining(fleet: columns.Fleet, host: columns.Ints, one: Broken) -> int:
     """
     if one.group < 0:
         return int(breaks(fleet, host, one.instances[0]))
-    policy = columns.GroupPolicy(int(fleet.groups.policy[one.group]))
-    return sum(
-        left.too_many for left in _of_group(fleet, host, one.group, policy)
-    )
+    return sum(left.too_many for left in of_group(fleet, host, one.group))
 
 
 def breaks(fleet: columns.Fleet, host: columns.Ints, instance: int) -> bool:
@@ -86,25 +81,32 @@ def breaks(fleet: columns.Fleet, host: columns.Ints, instance: int) -> bool:
 
     :param host: where every instance is, shape ``(instances,)``
     """
+    return misplaced(fleet, host, instance) or any(
+        instance in one.instances
+        for group in fleet.groups_of.get(instance, ())
+        for one in of_group(fleet, host, group)
+    )
+
+
+def misplaced(fleet: columns.Fleet, host: columns.Ints, instance: int) -> bool:
+    """Say whether *instance* is on a host without an aggregate it requires.
+
+    :param host: where every instance is, shape ``(instances,)``
+    """
     wanted = fleet.requirements[fleet.instances.requirement[instance]]
-    if (wanted & ~fleet.hosts.aggregates[host[instance]]).any():
-        return True
-    for group in fleet.groups_of.get(instance, ()):
-        policy = columns.GroupPolicy(int(fleet.groups.policy[group]))
-        if policy.hard and any(
-            instance in one.instances
-            for one in _of_group(fleet, host, group, policy)
-        ):
-            return True
-    return False
+    return bool((wanted & ~fleet.hosts.aggregates[host[instance]]).any())
 
 
-def _of_group(
-    fleet: columns.Fleet,
-    host: columns.Ints,
-    group: int,
-    policy: columns.GroupPolicy,
+def of_group(
+    fleet: columns.Fleet, host: columns.Ints, group: int
 ) -> list[Broken]:
+    """Return what is broken of a group; nothing of one that is a wish.
+
+    :param host: where every instance is, shape ``(instances,)``
+    """
+    policy = columns.GroupPolicy(int(fleet.groups.policy[group]))
+    if not policy.hard:
+        return []
     on: dict[int, list[int]] = collections.defaultdict(list)
     for one in fleet.groups.members(group).tolist():
         on[int(host[one])].append(one)

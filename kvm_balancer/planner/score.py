@@ -68,8 +68,12 @@ class RunningSpread:
         return self._origin + self._sum / max(1, self._count)
 
     @property
+    def variance(self) -> float:
+        """The square of the spread."""
+        count = max(1, self._count)
+        return max(0.0, self._squares / count - (self._sum / count) ** 2)
+
+    @property
     def stddev(self) -> float:
         """The spread."""
-        count = max(1, self._count)
-        variance = self._squares / count - (self._sum / count) ** 2
-        return float(max(0.0, variance) ** 0.5)
+        return float(self.variance**0.5)

@@ -4,7 +4,8 @@ A policy has two questions to answer. :meth:`Policy.trigger` says how bad
 things are, in one number, and from which level on they are worth acting on;
 how long that level must last is not the policy's business (see
 :mod:`.hysteresis`). :meth:`Policy.search` makes moves on a workspace until
-its objective is reached. Filters, weighers, cooldowns, limits, order,
+its objective is reached. :meth:`Policy.purpose` says what the moves of a plan
+gain for it. Filters, weighers, cooldowns, limits, order,
 predictions and reasons are looked after by the planner.
 """
 
@@ -17,6 +18,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import workspace
 
 
@@ -83,6 +85,16 @@ class Policy(abc.ABC):
         :returns: what was reached, what was not, and why
         """
 
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose | None:
+        """Begin to follow a plan: what of its purpose do its steps fulfil?
+
+        What parts of a plan gain is told by that.
+
+        :returns: None where there is nothing to tell: the spread of CPU load
+            is told of every plan
+        """
+        return None
+
     def propose(
         self, fleet: columns.Fleet, context: contexts.Context
     ) -> plan.Plan:
@@ -90,7 +102,8 @@ class Policy(abc.ABC):
         work = workspace.Workspace(fleet, context)
         work.profile, work.cause = self.profile, self.cause
         findings = self.search(work)
-        return assembly.assemble(self.name, work, (findings,))
+        aim = purposes.Aim(self.name, self.purpose, (work.scope,))
+        return assembly.assemble(self.name, work, (findings,), (aim,))
 
 
 def moves(count: int) -> str:

@@ -13,6 +13,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import context as contexts
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
@@ -45,6 +46,7 @@ def propose_parts(
     """
     work = workspace.Workspace(fleet, context)
     found: list[assembly.Findings] = []
+    places: dict[str, list[columns.Bools]] = {}
     for part, policy in _turns(parts):
         if context.worth.reserved and not policy.mandatory:
             found.append(assembly.Findings(_RESERVED.format(policy.name)))
@@ -63,8 +65,14 @@ def propose_parts(
             work.rewind(done)
             continue
         found.append(said.of(part.name))
-    names = [policy.name for part in parts for policy in part.policies]
-    return assembly.assemble(','.join(dict.fromkeys(names)), work, found)
+        places.setdefault(policy.name, []).append(part.hosts)
+    names = {policy.name: policy for part in parts for policy in part.policies}
+    aims = [
+        purposes.Aim(name, policy.purpose, tuple(places[name]))
+        for name, policy in names.items()
+        if name in places
+    ]
+    return assembly.assemble(','.join(names), work, found, aims)
 
 
 def _turns(

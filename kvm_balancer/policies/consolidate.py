@@ -8,6 +8,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import packing
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
 
@@ -44,6 +45,9 @@ class Consolidate(base.Policy):
             stop=float(self.params.start),
             text=f'{empty} hosts are empty; at most {most} could be',
         )
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        return purposes.InUse(setting)
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         params = self.params

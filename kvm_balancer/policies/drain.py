@@ -8,6 +8,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import evacuation
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
@@ -46,6 +47,9 @@ class Drain(base.Policy):
                 f'{int(np.count_nonzero(draining))} draining hosts'
             ),
         )
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        return purposes.Draining(setting)
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         fleet = work.fleet

@@ -17,6 +17,7 @@ from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
 from kvm_balancer.planner import gauges
 from kvm_balancer.planner import goals
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import reach
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import relief
@@ -84,6 +85,10 @@ class Relieve(base.Policy):
                 hosts.name[row]: fleet.lasting_seconds for row in lasting
             },
         )
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        limits = self.params.limits(setting.work.fleet)
+        return purposes.Excess(setting, limits)
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         limits = self.params.limits(work.fleet)

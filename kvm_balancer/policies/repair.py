@@ -11,6 +11,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import mending
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import rules
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
@@ -32,6 +33,9 @@ class Repair(base.Policy):
         if broken:
             text = f'{text}; {broken[0].text(fleet)}'
         return base.Trigger(float(count), start=0.0, stop=0.0, text=text)
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        return purposes.Rules(setting)
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         fleet = work.fleet

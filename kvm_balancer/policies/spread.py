@@ -18,6 +18,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import assembly
 from kvm_balancer.planner import bounds
 from kvm_balancer.planner import evening
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import reach
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
@@ -63,6 +64,9 @@ class Spread(base.Policy):
                 f'down to {self.params.target:.3f}'
             ),
         )
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        return purposes.Spread(setting)
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         """Bring the spread to its target, or as far down as it gets.

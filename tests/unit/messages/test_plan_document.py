@@ -64,8 +64,27 @@ class TestPlanDocument(unittest.TestCase):
             document['moves'][0].keys(),
         )
         self.assertEqual(
-            {'moves', 'cpu_stddev', 'mib'}, document['frontier'][0].keys()
+            {'moves', 'cpu_stddev', 'mib', 'left', 'gained'},
+            document['frontier'][0].keys(),
         )
+        self.assertEqual(
+            {'policy', 'what', 'before', 'after', 'counted'},
+            document['purposes'][0].keys(),
+        )
+        self.assertEqual({'spread': 1.0}, document['frontier'][-1]['gained'])
+
+    def test_what_a_plan_was_for_may_be_missing_and_has_to_fit(self):
+        document = plan_document.to_builtins(made())
+        for point in document['frontier']:
+            del point['left'], point['gained']
+        with self.assertRaisesRegex(
+            errors.DocumentError, r'frontier\[0\].left: .*spread'
+        ):
+            plan_document.from_builtins(document)
+        del document['purposes']
+        older = plan_document.from_builtins(document)
+        self.assertEqual((), older.purposes)
+        self.assertEqual((), older.frontier[0].left)
 
     def test_a_bound_that_is_not_proven_is_left_out(self):
         bare = plan.Plan(

@@ -12,6 +12,8 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import assembly
+from kvm_balancer.planner import gauges
+from kvm_balancer.planner import purposes
 from kvm_balancer.planner import workspace
 from kvm_balancer.policies import base
 
@@ -46,6 +48,11 @@ class MemoryRelief(base.Policy):
             stop=limit,
             text=f'the fullest host has {level:.2f} of its memory allocated',
         )
+
+    def purpose(self, setting: purposes.Setting) -> purposes.Purpose:
+        most = np.full(len(setting.work.fleet.hosts), self.params.limit)
+        limit = gauges.Limit(gauges.Reading.ALLOCATION, most, aim=most)
+        return purposes.Excess(setting, (limit,))
 
     def search(self, work: workspace.Workspace) -> assembly.Findings:
         over = np.flatnonzero(work.state.memory_load > self.params.limit)
