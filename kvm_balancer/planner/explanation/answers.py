@@ -195,9 +195,9 @@ class Answers:
         value = (
             f'to {best.host} it would take the CPU spread from {now:.4f} to '
             f'{best.cpu_spread:.4f}'
-            if best.cpu_spread < now
+            if best.cpu_spread < now and not words.even(best.cpu_spread, now)
             else f'no host it could go to would leave a CPU spread under the '
-            f'{now:.4f} that it is'
+            f'{now:.4f} that it is, but for a trifle'
         )
         return (
             *lost,

@@ -5,6 +5,8 @@ relieves a host, by what the host has too much of; one that empties a host,
 mends a rule or makes room for another instance has little to choose.
 """
 
+import collections
+
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
@@ -33,6 +35,8 @@ class Plot:
 
     :ivar emptied: hosts, by name, that the plan leaves empty and that are
         not marked for that
+    :ivar drained: how many instances of hosts that drain it brings to
+        hosts, by name
     """
 
     def __init__(self, fleet: columns.Fleet, made: plans.Plan) -> None:
@@ -45,6 +49,12 @@ class Plot:
             for before in move.after:
                 self._waiting.setdefault(before, []).append(move)
         self.emptied = self._find_emptied()
+        self.drained = collections.Counter(
+            move.destination
+            for move in made.moves
+            if move.cause is not None
+            and move.cause.kind is plans.CauseKind.DRAINING
+        )
 
     @property
     def evens(self) -> bool:

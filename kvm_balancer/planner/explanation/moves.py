@@ -13,14 +13,14 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
+from kvm_balancer.planner.explanation import destinations
 from kvm_balancer.planner.explanation import judgement
 from kvm_balancer.planner.explanation import motives
 from kvm_balancer.planner.explanation import records
+from kvm_balancer.planner.explanation import words
 
 #: instances that are held against the one that moves
 _RIVALS = 3
-#: spreads that differ by less are the same to an operator
-_EVEN = 5e-5
 _MIB_PER_GIB = 1024.0
 #: causes that name a reading of the source
 _OF_LOAD = (plans.CauseKind.SOURCE_LOAD, plans.CauseKind.ZONE_LOAD)
@@ -69,7 +69,8 @@ def explain(
             continue
         if wanted(move):
             teller = _Teller(judge, plot, move, unit, source, destination)
-            found.append(teller.told(bare))
+            gain = words.gain(made, place)
+            found.append(teller.told(dataclasses.replace(bare, gain=gain)))
         else:
             work.move(unit, destination)
     return tuple(found)
@@ -96,6 +97,15 @@ def _refusal(chosen: records.Place) -> str:
         return ''
     rule = chosen.refused
     return f'{chosen.host} would be refused now ({rule.rule}): {rule.text}'
+
+
+def _compared(best: records.Place, chosen: records.Place) -> str:
+    """Say what another instance would do to the CPU spread."""
+    mine, other = chosen.cpu_spread, best.cpu_spread
+    text = f'on {best.host} it would leave '
+    if words.even(mine, other):
+        return f'{text}the same CPU spread, {mine:.4f}'
+    return f'{text}a CPU spread of {other:.4f}, and not {mine:.4f}'
 
 
 class _Teller:
@@ -130,8 +140,10 @@ class _Teller:
             places, chosen = self._places(hosts)
             work.heeds_wishes = True
         why_instance, rivals = self._why_instance(bare.place, hosts, chosen)
-        why_host, second = self._why_host(places, chosen)
-        refused = judgement.tally(places)
+        choice = destinations.Choice(
+            work, self._plot, self._move, self._unit, places
+        )
+        why_host, refused = choice.text(), judgement.tally(places)
         spread = score.spread(work.state.cpu_load, fleet.counted)
         ends = (self._source, self._destination)
         before = [self._loads(end) for end in ends]
@@ -150,7 +162,7 @@ class _Teller:
             ),
             why_instance=why_instance,
             why_host=why_host,
-            second=second,
+            second=choice.second,
             rivals=rivals,
             refused=refused,
         )
@@ -165,46 +177,9 @@ class _Teller:
 
     def _loads(self, host: int) -> tuple[float, float]:
         state = self._work.state
-        cpu = state.cores[host] / self._work.fleet.hosts.cpus[host]
-        return float(cpu), float(state.memory_load[host])
-
-    def _why_host(
-        self,
-        places: collections.abc.Sequence[records.Place],
-        chosen: records.Place,
-    ) -> tuple[str, records.Place | None]:
-        work = self._work
-        fit = [one for one in places if one.refused is None]
-        others = sorted(
-            (one for one in fit if one.host != chosen.host),
-            key=lambda one: one.cpu_spread,
-        )
-        if not others:
-            return f'it is the only one of {len(places)} hosts that fits', None
-        second = others[0]
-        if self._move.source in self._plot.emptied:
-            row = work.fleet.host_row
-            taking = np.array([row[one.host] for one in fit], np.int32)
-            return motives.filled(
-                work, self._plot, self._unit, self._destination, taking
-            ), second
-        lower = [
-            one for one in others if one.cpu_spread < chosen.cpu_spread - _EVEN
-        ]
-        if not lower:
-            return (
-                f'of {len(fit)} hosts that fit, none leaves a lower CPU '
-                f'spread than {chosen.cpu_spread:.4f}; second best is '
-                f'{second.host}, {second.cpu_spread:.4f}',
-                second,
-            )
-        return (
-            f'of {len(fit)} hosts that fit, {len(lower)} would leave a lower '
-            f'CPU spread than its {chosen.cpu_spread:.4f} by this move alone, '
-            f'{second.host} the lowest, {second.cpu_spread:.4f}; with the '
-            f'other moves of the plan this one is better placed',
-            second,
-        )
+        # What is left of sums of floats is nothing.
+        cpu = max(0.0, state.cores[host] / self._work.fleet.hosts.cpus[host])
+        return float(cpu), max(0.0, float(state.memory_load[host]))
 
     def _why_instance(
         self, place: int, hosts: columns.Ints, chosen: records.Place
@@ -239,7 +214,8 @@ class _Teller:
             one
             for one in rivals
             if one.cpu_spread is not None
-            and one.cpu_spread < chosen.cpu_spread - _EVEN
+            and one.cpu_spread < chosen.cpu_spread
+            and not words.even(one.cpu_spread, chosen.cpu_spread)
         ]
         shown = tuple(rivals[:_RIVALS])
         if not rivals:
@@ -317,10 +293,7 @@ class _Teller:
                 f'{work.admission.refusals(members, hosts)}'
             )
         else:
-            text = (
-                f'on {best.host} it would leave a CPU spread of '
-                f'{best.cpu_spread:.4f}, and not {chosen.cpu_spread:.4f}'
-            )
+            text = _compared(best, chosen)
         spread = None if best is None else best.cpu_spread
         return np.inf if spread is None else spread, records.Rival(
             instance=fleet.instances.id[int(members[0])],

@@ -78,6 +78,8 @@ class Move:
 
     :ivar place: of the move in the plan, from 0
     :ivar objection: why it cannot be made in this fleet; empty where it can
+    :ivar gain: what it brings the policies of the plan; empty where the plan
+        does not tell
     :ivar second: the next best host for the instance
     """
 
@@ -90,6 +92,7 @@ class Move:
     objection: str = ''
     cpu_spread_before: float = 0.0
     cpu_spread_after: float = 0.0
+    gain: str = ''
     ends: tuple[End, ...] = ()
     why_instance: str = ''
     why_host: str = ''

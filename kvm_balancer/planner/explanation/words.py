@@ -1,9 +1,18 @@
 """The lines of an explanation."""
 
+import bisect
 import collections.abc
 
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner.explanation import records
+
+#: CPU spreads that differ by less are the same to an operator
+_EVEN = 5e-5
+
+
+def even(one: float, other: float) -> bool:
+    """Say whether two CPU spreads read the same, or nearly so."""
+    return abs(one - other) < _EVEN or f'{one:.4f}' == f'{other:.4f}'
 
 
 def move(one: records.Move) -> collections.abc.Iterator[str]:
@@ -12,10 +21,14 @@ def move(one: records.Move) -> collections.abc.Iterator[str]:
     yield one.reason
     if one.objection:
         yield f'Now: {one.objection}'
+    if one.gain:
+        yield f'Gain: {one.gain}'
     if one.ends:
+        before, after = one.cpu_spread_before, one.cpu_spread_after
         yield (
-            f'CPU spread of the fleet: {one.cpu_spread_before:.4f} -> '
-            f'{one.cpu_spread_after:.4f}'
+            f'CPU spread of the fleet: {after:.4f}, as before'
+            if even(before, after)
+            else f'CPU spread of the fleet: {before:.4f} -> {after:.4f}'
         )
     for end in one.ends:
         yield (
@@ -60,6 +73,7 @@ def place(one: records.Place) -> str:
 
 def bound(made: plans.Plan) -> collections.abc.Iterator[str]:
     """Say how good the plan is, and how good one can be."""
+    yield from (one.text for one in made.purposes)
     for what, before, after, least in (
         (
             'CPU spread',
@@ -76,6 +90,33 @@ def bound(made: plans.Plan) -> collections.abc.Iterator[str]:
             f'{count(len(made.moves), "move")}; no plan gets there with '
             f'fewer than {made.bound.moves}'
         )
+
+
+def gain(made: plans.Plan, place: int) -> str:
+    """Say what a move brings the policies of *made*.
+
+    And how far that is on the way from the first move to the last. Members
+    of an affinity group bring it together.
+
+    :param place: of the move in the plan
+    """
+    points = made.frontier
+    index = bisect.bisect_right(points, place, key=lambda one: one.moves)
+    if index == len(points):
+        return ''
+    starts = tuple(one.before for one in made.purposes)
+    before = points[index - 1].left if index else starts
+    parts: list[str] = []
+    for one, was, left in zip(
+        made.purposes, before, points[index].left, strict=True
+    ):
+        share = one.gained(left)
+        ends = one.amount(was), one.amount(left)
+        if share is not None and ends[0] != ends[1]:
+            parts.append(
+                f'{one.what} {" -> ".join(ends)}, {share:.0%} of the way'
+            )
+    return '; '.join(parts)
 
 
 def count(number: int, what: str) -> str:
