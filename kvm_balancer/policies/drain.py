@@ -1,5 +1,6 @@
 """Drain: empty the hosts that are marked, in the shortest time."""
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -65,26 +66,45 @@ class Drain(base.Policy):
             for one in work.units.of(unit).tolist()
         }
         staying = np.flatnonzero(np.isin(work.state.host, hosts)).tolist()
+        unplaced = tuple(
+            plan.Unplaced(
+                fleet.instances.id[one],
+                why.get(one) or reasons.stays(work, one),
+            )
+            for one in staying
+        )
         return assembly.Findings(
-            summary=self._summary(work, hosts, work.moves - moves),
-            unplaced=tuple(
-                plan.Unplaced(
-                    fleet.instances.id[one],
-                    why.get(one) or reasons.stays(work, one),
-                )
-                for one in staying
-            ),
+            summary=_summary(work, hosts, work.moves - moves, unplaced),
+            unplaced=unplaced,
         )
 
-    def _summary(
-        self, work: workspace.Workspace, hosts: columns.Ints, moves: int
-    ) -> str:
-        if not len(hosts):
-            return 'no host is draining: nothing to do'
-        there = np.bincount(work.state.host, minlength=len(work.fleet.hosts))[
-            hosts
-        ]
-        empty = int(np.count_nonzero(there == 0))
-        text = f'{moves} moves empty {empty} of {len(hosts)} draining hosts'
-        staying = int(there.sum())
-        return f'{text}; {staying} instances stay there' if staying else text
+
+def _summary(
+    work: workspace.Workspace,
+    hosts: columns.Ints,
+    moves: int,
+    staying: tuple[plan.Unplaced, ...],
+) -> str:
+    """Say how far *hosts*, which drain, get empty, and why no further."""
+    if not len(hosts):
+        return 'no host is draining: nothing to do'
+    there = np.bincount(work.state.host, minlength=len(work.fleet.hosts))
+    empty = int(np.count_nonzero(there[hosts] == 0))
+    if not staying:
+        return (
+            f'{base.moves(moves)} empty {empty} of {len(hosts)} draining hosts'
+        )
+    why, count = collections.Counter(
+        one.reason for one in staying
+    ).most_common(1)[0]
+    stay = 'stays' if len(staying) == 1 else 'stay'
+    drained = 'host' if len(hosts) == 1 else 'hosts'
+    text = (
+        f'{moves} of {moves + len(staying)} instances leave {len(hosts)} '
+        f'draining {drained}, of which {empty} get empty; {len(staying)} '
+        f'{stay} there: {why}'
+    )
+    others = len(staying) - count
+    return (
+        f'{text} ({count}), and {others} for other reasons' if others else text
+    )

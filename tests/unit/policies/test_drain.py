@@ -114,6 +114,28 @@ class TestDrain(unittest.TestCase):
             },
             {one.instance: one.reason for one in made.unplaced},
         )
+        self.assertEqual(
+            '0 of 2 instances leave 1 draining host, of which 0 get empty; 2 '
+            'stay there: of 1 other hosts, 1 would go over 0.80 CPU (1), and '
+            '1 for other reasons',
+            made.summary,
+        )
+
+    def test_what_leaves_and_what_stays_is_summed_up(self):
+        fleet = fleets.build(
+            [draining('a'), draining('b'), fleets.host('c')],
+            [
+                fleets.instance('1', 'a'),
+                fleets.instance('2', 'b'),
+                fleets.instance('3', 'b', movable=False),
+            ],
+        )
+        made = DRAIN.propose(fleet, plans.full_context())
+        self.assertEqual(
+            '2 of 3 instances leave 2 draining hosts, of which 1 get empty; 1 '
+            'stays there: it may not be moved',
+            made.summary,
+        )
 
     def test_nothing_drains_nothing_moves(self):
         fleet = fleets.build([fleets.host('a')], [])
