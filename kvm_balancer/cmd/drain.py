@@ -190,15 +190,19 @@ class Undrain(action.Action):
         return row
 
 
-def _left(value: Any) -> str:
+def _left(row: listing.Row) -> str:
+    """Say what is left on a host, and why nobody knows all of it."""
+    left, resting = row.get('left') or (), row.get('resting') or ()
     return listing.one_per_line(
-        f'{one["name"]}: {one["reason"] or "to be moved"}'
-        for one in value or ()
+        [
+            *filter(None, [row.get('doubt')]),
+            *(
+                f'{one["name"]}: {one["reason"] or "to be moved"}'
+                for one in left
+            ),
+            *(f'{one["name"]}: {one["reason"]}' for one in resting),
+        ]
     ) or listing.text(None)
-
-
-def _doubt(value: Any) -> str:
-    return listing.text(value or None)
 
 
 class List(listing.Listing):
@@ -208,13 +212,15 @@ class List(listing.Listing):
         listing.Column('host', 'Host'),
         listing.Column('state', 'State'),
         listing.Column('moved', 'Moved'),
-        listing.Column('left', 'Left', _left),
-        listing.Column('resting', 'Do not run', _left),
-        listing.Column('doubt', 'Doubt', _doubt),
+        listing.Column('shown_left', 'Left'),
         listing.Column('reason', 'Reason'),
         listing.Column('begun_at', 'Since', listing.short_time),
     )
 
     def rows(self, parsed_args: argparse.Namespace) -> list[listing.Row]:
         with agent_client.connected(self.app.conf) as agent:
-            return agent.drains()
+            rows = agent.drains()
+        if parsed_args.formatter == 'table':
+            for row in rows:
+                row['shown_left'] = _left(row)
+        return rows

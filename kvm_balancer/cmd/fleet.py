@@ -159,6 +159,21 @@ def _some(names: Any) -> str:
     return listing.one_per_line([f'{len(names)}: {", ".join(shown)}'])
 
 
+def _nova(one: Any) -> str:
+    """Say how much is known of Nova, and how old that is."""
+    if one is None:
+        return listing.text(None)
+    lines = [f'{one.get("servers")} servers on {one.get("computes")} computes']
+    age = one.get('age_seconds')
+    if age is None:
+        lines = ['nothing was read yet']
+    else:
+        lines[0] += f', as of {age:.0f} s ago'
+        if one.get('stale'):
+            lines.append('too old to go by: no server is moved')
+    return listing.one_per_line([*lines, *filter(None, [one.get('trouble')])])
+
+
 def _source(one: Any) -> str:
     """Say of how many hosts and instances a source tells the CPU usage."""
     told = ', '.join(
@@ -191,6 +206,7 @@ class Status(listing.Record):
         listing.Column('instances', 'Instances'),
         listing.Column('samples_accepted', 'Samples accepted'),
         listing.Column('samples_refused', 'Samples refused', _pairs),
+        listing.Column('nova', 'Nova', _nova),
         listing.Column('metric_sources', 'Metrics from', _sources),
         listing.Column('hosts_without_metrics', 'Hosts unknown', _some),
         listing.Column('instances_without_metrics', 'Instances unknown'),

@@ -26,6 +26,7 @@ from kvm_balancer.policies import composition
 from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
 from kvm_balancer.service import cloud_samples
+from kvm_balancer.service import cloud_watch
 from kvm_balancer.service import computes
 from kvm_balancer.service import explaining
 from kvm_balancer.service import flights
@@ -59,8 +60,12 @@ class AgentApi:
         missing: collections.abc.Callable[
             [], cloud_samples.Missing
         ] = cloud_samples.Missing,
+        of_nova: collections.abc.Callable[
+            [], cloud_watch.Knowledge | None
+        ] = lambda: None,
     ) -> None:
         self._missing = missing
+        self._of_nova = of_nova
         self._conf = conf
         self._agent = worker
         self._store = store
@@ -285,7 +290,7 @@ class AgentApi:
     def status(self) -> Row:
         """Return what the agent is doing."""
         accepted, refused = self._agent.fleet.counts()
-        missing = self._missing()
+        missing, nova = self._missing(), self._of_nova()
         fleet = self._agent.fleet.snapshot()
         return {
             'mode': str(self._agent.mode),
@@ -295,6 +300,7 @@ class AgentApi:
             'instances': len(fleet.instances),
             'samples_accepted': accepted,
             'samples_refused': dict(refused),
+            'nova': None if nova is None else dataclasses.asdict(nova),
             'hosts_without_metrics': list(missing.hosts),
             'instances_without_metrics': len(missing.instances),
             'metric_sources': [

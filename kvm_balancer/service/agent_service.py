@@ -183,10 +183,14 @@ class AgentService:
 
     def _make_server(self) -> rpc.Server:
         """Make what answers questions."""
-        api = agent_api.AgentApi(
-            self._conf, self.agent, self.store, self._missing
-        )
         cloud = self.cloud
+        api = agent_api.AgentApi(
+            self._conf,
+            self.agent,
+            self.store,
+            self._missing,
+            lambda: None if cloud is None else cloud.watch.knowledge(),
+        )
         of_drains = drain_api.DrainApi(
             self.agent,
             self.drains,

@@ -48,6 +48,22 @@ class Params:
     allowed: rules.Params = dataclasses.field(default_factory=rules.Params)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How much is known of the cloud.
+
+    :ivar age_seconds: since it was last made sure of; None for never
+    :ivar stale: it is not believed any more, or not yet
+    :ivar trouble: why nothing new is known of it; empty where that is
+    """
+
+    servers: int
+    computes: int
+    age_seconds: float | None
+    stale: bool
+    trouble: str = ''
+
+
 class _News:
     """What has changed and was not asked for yet."""
 
@@ -102,6 +118,18 @@ class CloudWatch:
     def cloud(self) -> records.Cloud:
         """What was last heard, however old."""
         return self._rules.cloud
+
+    def knowledge(self) -> Knowledge:
+        """Say how much is known, for people."""
+        cloud = self._rules.cloud
+        age = self._clock() - cloud.taken_at if cloud.taken_at else None
+        return Knowledge(
+            len(cloud.servers),
+            len(cloud.computes),
+            age,
+            age is None or age > self._params.stale_seconds,
+            self._trouble,
+        )
 
     def is_novas(self, uid: str) -> bool:
         """Say whether Nova has a server of that uuid, as far as is known."""

@@ -222,6 +222,44 @@ class TablesTest(base.CommandCase):
         self.assertIn('7: cmp0, cmp1, cmp2, cmp3, cmp4, ...', out)
         self.assertIn('Instances unknown 39', out)
 
+    def test_status_tells_how_much_is_known_of_nova(self):
+        known = {
+            'servers': 40,
+            'computes': 9,
+            'age_seconds': 700.0,
+            'stale': True,
+            'trouble': 'Nova does not answer',
+        }
+        for nova, said in (
+            (None, '| Nova | - |'),
+            ({**known, 'age_seconds': None}, 'nothing was read yet'),
+            (known, '40 servers on 9 computes, as of 700 s ago'),
+            (known, 'too old to go by: no server is moved'),
+            (known, 'Nova does not answer'),
+        ):
+            self.agent.answers['status'] = {**_STATUS, 'nova': nova}
+            out = ' '.join(self.run_cli('status').out.split())
+            self.assertIn(said, out)
+
+    def test_drains_tell_what_is_left_and_what_nobody_knows(self):
+        self.agent.answers['list_drains'] = [
+            {
+                'host': 'cmp1',
+                'state': 'stuck',
+                'moved': 2,
+                'left': [{'instance': 'u1', 'name': 'web', 'reason': ''}],
+                'resting': [
+                    {'instance': 'u2', 'name': 'db', 'reason': 'it is SHUTOFF'}
+                ],
+                'doubt': 'cmp1 has gone silent',
+                'reason': 'a new disk',
+                'begun_at': 1_700_000_000.0,
+            }
+        ]
+        out = ' '.join(self.run_cli('drains').out.replace('|', ' ').split())
+        for said in ('gone silent', 'web: to be moved', 'db: it is SHUTOFF'):
+            self.assertIn(said, out)
+
     def test_rows_stand_in_the_order_of_their_names(self):
         for command, answer, one in (
             ('hosts', 'list_hosts', _HOST),

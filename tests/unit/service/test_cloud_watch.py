@@ -92,6 +92,17 @@ class CloudWatchTest(WatchCase):
         self.watch.look()
         self.assertIn('locked', self.hindrance())
 
+    def test_people_are_told_how_much_is_known(self):
+        found = self.watch.knowledge()
+        self.assertEqual((None, True), (found.age_seconds, found.stale))
+        self.watch.look()
+        self.now += 30.0
+        self.assertEqual(
+            cloud_watch.Knowledge(1, 2, 30.0, False), self.watch.knowledge()
+        )
+        self.now += 571.0
+        self.assertTrue(self.watch.knowledge().stale)
+
     def test_what_is_too_old_is_not_believed(self):
         self.watch.look()
         self.now += 601.0
