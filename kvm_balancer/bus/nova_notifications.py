@@ -1,19 +1,23 @@
 """Nova's notifications, on a queue of our own.
 
-A listener with a pool gets a copy of each: nothing is taken from those who
-listen besides. Nova's broker may be another one than ours.
+The queue is bound to Nova's exchange beside those of others, and gets a copy
+of each notification: nothing is taken from anybody. The exchange is Nova's to
+declare, and never declared here. Nova's broker may be another one than ours,
+and must not be filled: the queue has a length, and goes with who reads it.
 """
 
 import collections.abc
-import functools
+import dataclasses
 import logging
+import threading
 from typing import Any
 
+import kombu
 from oslo_config import cfg
-import oslo_messaging
 
 from kvm_balancer import errors
-from kvm_balancer.bus import closing
+from kvm_balancer.bus import broker
+from kvm_balancer.bus import streams
 from kvm_balancer.bus import transport
 from kvm_balancer.messages import nova_notifications
 
@@ -21,88 +25,103 @@ LOG = logging.getLogger(__name__)
 
 Take = collections.abc.Callable[[nova_notifications.News], None]
 
+#: Priorities that Nova sends by: failures are told as errors, and are news.
+_PRIORITIES = ('info', 'warn', 'error')
+#: All that happens in a large cloud for some minutes. Who was away for longer
+#: asks for what has changed.
+_LENGTH = 10_000
+_TTL_SECONDS = 600
+#: Longer than it takes to start an agent anew; then the queue is gone.
+_EXPIRES_SECONDS = 3600
 
-class _Endpoint:
-    def __init__(self, take: Take) -> None:
-        self._take = take
 
-    def info(
-        self,
-        _ctxt: dict[str, Any],
-        _publisher_id: str,
-        event_type: str,
-        payload: object,
-        metadata: dict[str, Any],
-    ) -> None:
-        news = nova_notifications.read(
-            event_type, payload, str(metadata.get('timestamp', ''))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Copies:
+    """A queue that gets copies of what Nova sends.
+
+    :ivar name: of the queue
+    :ivar exchange: of Nova
+    """
+
+    name: str
+    exchange: str
+    topics: tuple[str, ...]
+    options: str = ''
+
+    @property
+    def absent(self) -> str:
+        """What it means that the exchange is not there."""
+        return (
+            f'has no exchange {self.exchange}: Nova makes it with its first '
+            'notification; see [nova_notifications] exchange, and driver in '
+            "[oslo_messaging_notifications] of Nova's own"
         )
-        if news is not None:
-            try:
-                self._take(news)
-            except Exception:
-                # One that is not understood must not come again for ever.
-                LOG.exception('A notification %s was passed over', event_type)
 
-    #: failures are told as errors, and are news as well
-    error = info
-    warn = info
+    @property
+    def queue(self) -> Any:
+        """The queue, as kombu declares it; the exchange is there or not."""
+        theirs = kombu.Exchange(self.exchange, type='topic', no_declare=True)
+        return kombu.Queue(
+            self.name,
+            bindings=[
+                kombu.binding(theirs, routing_key=f'{topic}.{priority}')
+                for topic in self.topics
+                for priority in _PRIORITIES
+            ],
+            durable=True,
+            queue_arguments={
+                'x-max-length': _LENGTH,
+                'x-overflow': 'drop-head',
+                'x-message-ttl': _TTL_SECONDS * 1000,
+                'x-expires': _EXPIRES_SECONDS * 1000,
+            },
+        )
 
 
 class Listener:
-    """Hands news of Nova to *take*, from a thread of its own.
+    """Hands news of Nova to *take*.
 
     :raises ConfigurationError: when the transport cannot be used
     """
 
     def __init__(self, conf: cfg.ConfigOpts, take: Take) -> None:
         group = conf.nova_notifications
+        self._take = take
         try:
-            self._transport = oslo_messaging.get_notification_transport(
-                _theirs(conf), url=group.transport_url or conf.transport_url
-            )
-        except (oslo_messaging.InvalidTransportURL, ValueError):
+            there = broker.find(_theirs(conf))
+        except errors.ConfigurationError as error:
             raise errors.ConfigurationError(
-                '[nova_notifications] transport_url cannot be read; it has '
-                'the form rabbit://USER:PASSWORD@HOST:PORT/VIRTUAL_HOST'
+                f'[nova_notifications] {error}'
             ) from None
-        except (oslo_messaging.DriverLoadFailure, ImportError):
-            raise errors.ConfigurationError(
-                '[nova_notifications] transport_url is of no transport of '
-                'oslo.messaging; for RabbitMQ it begins with rabbit://'
-            ) from None
-        self._listener = oslo_messaging.get_notification_listener(
-            self._transport,
-            [
-                oslo_messaging.Target(topic=topic, exchange=group.exchange)
-                for topic in group.topics
-            ],
-            [_Endpoint(take)],
-            pool=group.pool,
+        self._reader = streams.Reader(
+            there,
+            Copies(group.pool, group.exchange, tuple(group.topics)),
+            self._read,
         )
-        self._started = False
+        #: set while it listens
+        self.ready = self._reader.ready
 
-    def start(self) -> None:
-        """Begin to listen; blocks while the broker cannot be reached."""
-        self._started = True
-        self._listener.start(override_pool_size=1)
+    def run(self, stop: threading.Event) -> None:
+        """Listen until *stop* is set; reconnects for ever."""
+        self._reader.run(stop)
 
-    def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Take no more; let go of the broker."""
-        # oslo.messaging waits for a start that never comes.
-        ends = (
-            (self._listener.stop, self._listener.wait) if self._started else ()
-        )
-        closing.within(
-            timeout_seconds,
-            "the listener to Nova's notifications",
-            *ends,
-            functools.partial(self._transport.cleanup),
-        )
+    def _read(self, bodies: list[bytes]) -> None:
+        for body in bodies:
+            try:
+                news = nova_notifications.decode(body)
+            except errors.DocumentError as error:
+                LOG.warning('A notification of Nova was refused: %s', error)
+                continue
+            if news is not None:
+                try:
+                    self._take(news)
+                except Exception:
+                    # One that is not understood costs no other.
+                    LOG.exception('A notification was passed over')
 
 
 def _theirs(conf: cfg.ConfigOpts) -> cfg.ConfigOpts:
-    """Return options of oslo.messaging that declare things as Nova does.
+    """Return options that lead to Nova's broker.
 
     All else is as on our own broker.
     """
@@ -115,8 +134,7 @@ def _theirs(conf: cfg.ConfigOpts) -> cfg.ConfigOpts:
             name, conf[transport.RABBIT][name], transport.RABBIT
         )
     theirs.set_override(
-        'amqp_durable_queues',
-        conf.nova_notifications.durable,
-        transport.RABBIT,
+        'transport_url',
+        conf.nova_notifications.transport_url or conf.transport_url,
     )
     return theirs

@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from typing import Any
+from typing import Protocol
 
 from amqp import exceptions as amqp_errors
 import kombu
@@ -42,6 +43,26 @@ _POLL_SECONDS = 0.5
 _NO_TIME_SECONDS = 0.001
 
 
+class Readable(Protocol):
+    """What a reader reads."""
+
+    @property
+    def name(self) -> str:
+        """Name of the queue."""
+
+    @property
+    def options(self) -> str:
+        """Names of the options of its limits; empty where there are none."""
+
+    @property
+    def absent(self) -> str:
+        """What of a broker it is that it lacks what the queue is bound to."""
+
+    @property
+    def queue(self) -> Any:
+        """The queue, as kombu declares it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stream:
     """The names and limits of a stream.
@@ -58,6 +79,7 @@ class Stream:
     ttl_seconds: int
     persistent: bool = False
     options: str = ''
+    absent: str = 'lacks the exchange'
 
     @property
     def exchange(self) -> Any:
@@ -194,7 +216,7 @@ class Reader:
     def __init__(
         self,
         there: broker.Broker,
-        stream: Stream,
+        stream: Readable,
         take: Take,
         batch_size: int = 500,
         batch_seconds: float = 0.25,
@@ -220,6 +242,11 @@ class Reader:
                 trouble = str(error)
             except amqp_errors.PreconditionFailed:
                 trouble = self._other_limits()
+            except amqp_errors.NotFound:
+                trouble = (
+                    f'The message broker {self._broker.name} '
+                    f'{self._stream.absent}'
+                )
             except broker.FAILURES as error:
                 trouble = str(self._broker.explain(error))
             except Exception as error:
@@ -291,11 +318,12 @@ class Reader:
         del self._pending[: len(batch)]
 
     def _other_limits(self) -> str:
+        name, options = self._stream.name, self._stream.options
+        limits = f'limits than {options} now ask for' if options else 'limits'
         return (
-            f'The queue {self._stream.name} on {self._broker.name} was made '
-            f'with other limits than {self._stream.options} now ask for: '
-            f'delete it (rabbitmqctl delete_queue {self._stream.name}, in '
-            'its virtual host) or set them back'
+            f'The queue {name} on {self._broker.name} was made with other '
+            f'{limits}: delete it (rabbitmqctl delete_queue {name}, in its '
+            f'virtual host){" or set them back" if options else ""}'
         )
 
 

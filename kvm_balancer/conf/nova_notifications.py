@@ -35,7 +35,8 @@ Nova's broker, as ``transport_url`` of its own ``[DEFAULT]`` or
         'exchange',
         default='nova',
         help="""
-Exchange that Nova sends its notifications to: its ``control_exchange``.
+Exchange that Nova sends its notifications to: its ``control_exchange``. It
+has to be there, and is not made here.
 """,
     ),
     cfg.ListOpt(
@@ -47,20 +48,13 @@ says which it has; its ``versioned_notifications_topics`` may name one that is
 for the balancer alone.
 """,
     ),
-    cfg.BoolOpt(
-        'durable',
-        default=False,
-        help="""
-Whether Nova's exchange and queues are durable: its ``[oslo_messaging_rabbit]
-amqp_durable_queues``. The broker refuses what is declared otherwise.
-""",
-    ),
     cfg.StrOpt(
         'pool',
         default='kvm_balancer',
         help="""
-Name of the agent's own queue on these topics. Every listener of another pool
-gets a copy of each notification.
+Name of the agent's own queue on these topics. Every listener by another name
+gets a copy of each notification. The queue holds 10,000 of them for ten
+minutes at most, and is gone when no agent has read it for an hour.
 """,
     ),
 ]

@@ -9,6 +9,9 @@ import collections.abc
 import dataclasses
 from typing import Any
 
+import msgspec
+
+from kvm_balancer import errors
 from kvm_balancer.messages import nova_time
 
 Document = collections.abc.Mapping[str, Any]
@@ -65,6 +68,32 @@ _PREFIXES: tuple[tuple[str, type[News]], ...] = (
 #: They come in their hundreds while nothing that matters here changes.
 _IDLE = ('.exists', '.volume.usage', '.start')
 _NAME = 'cpu.percent'
+
+
+#: Where oslo.messaging puts a message that has an envelope, as JSON again.
+_INSIDE = 'oslo.message'
+
+
+def decode(body: bytes) -> News | None:
+    """Read a notification as it comes from the broker.
+
+    :returns: None where it is no news to us
+    :raises DocumentError: one line, when it is none of oslo.messaging's
+    """
+    try:
+        found = msgspec.json.decode(body)
+        if isinstance(found, dict) and isinstance(found.get(_INSIDE), str):
+            found = msgspec.json.decode(found[_INSIDE])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise errors.DocumentError(f'no JSON: {error}') from error
+    if not isinstance(found, dict):
+        raise errors.DocumentError('it is no object')
+    event_type = found.get('event_type')
+    if not isinstance(event_type, str):
+        raise errors.DocumentError('it has no event_type')
+    return read(
+        event_type, found.get('payload'), str(found.get('timestamp', ''))
+    )
 
 
 def read(event_type: str, payload: object, sent_at: str = '') -> News | None:

@@ -32,6 +32,9 @@ if typing.TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+#: A broker that has vanished is waited for by who reads from it.
+_PATIENCE_SECONDS = 10.0
+
 
 class CloudService:
     """Everything of the agent that has to do with Nova.
@@ -77,9 +80,16 @@ class CloudService:
             self.watch.asks_of,
             conf.nova.max_migrations,
         )
-        self._listener: nova_notifications.Listener | None = None
+        self._stopping = threading.Event()
+        self._listening: threading.Thread | None = None
         if conf.nova_notifications.enabled:
-            self._listener = nova_notifications.Listener(conf, self._take)
+            # It waits for Nova's broker, which may be another than ours.
+            self._listening = threading.Thread(
+                target=nova_notifications.Listener(conf, self._take).run,
+                args=(self._stopping,),
+                name='nova-notifications',
+                daemon=True,
+            )
 
     @property
     def missing(self) -> cloud_samples.Missing:
@@ -112,18 +122,14 @@ class CloudService:
         self.watch.start()
         if self._samples is not None:
             self._samples.start()
-        if self._listener is not None:
-            # It waits for Nova's broker, which may be another than ours.
-            threading.Thread(
-                target=self._listener.start,
-                name='nova-notifications',
-                daemon=True,
-            ).start()
+        if self._listening is not None:
+            self._listening.start()
 
     def stop(self) -> None:
         """Let go of everything; Nova carries on what is under way."""
-        if self._listener is not None:
-            self._listener.stop()
+        self._stopping.set()
+        if self._listening is not None and self._listening.is_alive():
+            self._listening.join(_PATIENCE_SECONDS)
         if self._samples is not None:
             self._samples.stop()
         self.watch.stop()

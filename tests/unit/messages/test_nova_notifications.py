@@ -1,5 +1,6 @@
 """Nova's notifications, as a real Nova sent them."""
 
+import contextlib
 import json
 import pathlib
 import unittest
@@ -7,6 +8,7 @@ import unittest
 import hypothesis
 from hypothesis import strategies
 
+from kvm_balancer import errors
 from kvm_balancer.messages import nova_notifications as notifications
 
 SAMPLES = pathlib.Path(__file__).resolve().parents[2] / 'data' / 'nova'
@@ -43,6 +45,31 @@ def read(name):
         document['payload'],
         document['metadata']['timestamp'],
     )
+
+
+class DecodeTest(unittest.TestCase):
+    def test_with_an_envelope_and_without_it_is_the_same(self):
+        plain = {
+            'event_type': 'instance.lock',
+            'payload': {'nova_object.data': {'uuid': 'u1'}},
+        }
+        wrapped = {'oslo.version': '2.0', 'oslo.message': json.dumps(plain)}
+        for document in (plain, wrapped):
+            self.assertEqual(
+                notifications.ServerChanged('u1'),
+                notifications.decode(json.dumps(document).encode()),
+            )
+
+    @hypothesis.given(
+        strategies.binary(max_size=20)
+        | JSON.map(lambda found: json.dumps(found).encode())
+        | strategies.text(max_size=20).map(
+            lambda text: json.dumps({'oslo.message': text}).encode()
+        )
+    )
+    def test_whatever_comes_is_read_or_refused(self, body):
+        with contextlib.suppress(errors.DocumentError):
+            notifications.decode(body)
 
 
 class ReadTest(unittest.TestCase):
