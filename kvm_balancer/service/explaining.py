@@ -87,7 +87,10 @@ class Custody:
         if held.owner == owners.Owner.NOVA:
             return _of_nova(known)
         if held.owner != 'balancer':
-            return 'it is not ours to move: its host or its metadata says so'
+            return (
+                'it is not ours to move: its host or its metadata says so; '
+                'see [executor] manage there'
+            )
         if held.state != 'running':
             return f'it does not run: it is {held.state}'
         return ''

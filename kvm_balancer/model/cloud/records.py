@@ -10,6 +10,8 @@ import dataclasses
 
 #: Power states in which a guest surely does not run: shut down, crashed.
 _OFF = frozenset({4, 6})
+#: States in which its memory is on a disk, whatever drivers call that.
+_ASLEEP = frozenset({'SUSPENDED', 'SHELVED'})
 
 #: Names and values of metadata and extra specs.
 Pairs = collections.abc.Mapping[str, str]
@@ -66,7 +68,9 @@ class Server:
     @property
     def runs(self) -> bool:
         """False where it surely does not, and nothing is done to it."""
-        return bool(self.task_state) or self.power_state not in _OFF
+        if self.task_state:
+            return True
+        return self.power_state not in _OFF and self.status not in _ASLEEP
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -72,7 +72,10 @@ class Judge:
             return records.Rule(
                 'movable',
                 told or 'it is pinned, locked, opted out or not ours to move',
-                'let the balancer have it, or wait until it runs',
+                # What is told says by itself what would change it.
+                ''
+                if told
+                else 'let the balancer have it, or wait until it runs',
             )
         pinned = self.work.pins.why(instance)
         if pinned:

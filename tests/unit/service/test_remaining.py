@@ -1,5 +1,6 @@
 """A host is empty where the fleet and Nova say so, and not by silence."""
 
+import dataclasses
 import unittest
 
 import numpy as np
@@ -41,9 +42,9 @@ class WitnessTest(unittest.TestCase):
     def silence(self, host):
         silent = np.array([name == host for name in self.fleet.hosts.name])
         hosts = self.fleet.hosts
-        self.fleet = fleets.dataclasses.replace(
+        self.fleet = dataclasses.replace(
             self.fleet,
-            hosts=fleets.dataclasses.replace(hosts, silent=silent),
+            hosts=dataclasses.replace(hosts, silent=silent),
         )
 
     def test_what_reports_is_believed(self):
@@ -81,10 +82,13 @@ class WitnessTest(unittest.TestCase):
     def test_what_does_not_run_stays_and_is_told(self):
         self.put(
             server('off', 'hot', power_state=4),
+            dataclasses.replace(server('asleep', 'hot'), status='SUSPENDED'),
             server('starts', 'hot', power_state=4, task_state='powering-on'),
         )
         found = self.of()
-        self.assertEqual(['off'], [one.instance for one in found.resting])
+        self.assertEqual(
+            ['off', 'asleep'], [one.instance for one in found.resting]
+        )
         self.assertEqual(['starts'], [one.instance for one in found.servers])
 
     def test_silence_is_a_doubt_and_lasts_in_time(self):
