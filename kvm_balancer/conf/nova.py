@@ -179,12 +179,15 @@ def _loading() -> Any:
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
     for group in (GROUP, PLACEMENT):
-        conf.register_group(group)
+        # Copies of one group would share what is registered later: the
+        # credentials of another configuration.
+        conf.register_group(cfg.OptGroup(group.name, group.title, group.help))
     conf.register_opts(OPTS, group=GROUP)
     loading = _loading()
     if loading is None:
         # What says that Nova is wanted has to be known without it, too.
-        conf.register_opt(cfg.StrOpt('auth_type'), group=GROUP)
+        for name in ('auth_type', 'auth_section'):
+            conf.register_opt(cfg.StrOpt(name), group=GROUP)
         return
     loading.register_auth_conf_options(conf, GROUP.name)
     loading.register_session_conf_options(conf, GROUP.name)
@@ -194,6 +197,16 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.set_default('timeout', 60, group=GROUP.name)
 
 
+def auth_type(conf: cfg.ConfigOpts) -> str:
+    """Return who Nova is spoken to as; empty where Nova is not used.
+
+    ``auth_section`` may name the group that says so.
+    """
+    section = conf.nova.auth_section or GROUP.name
+    found: str | None = conf[section].auth_type
+    return found or ''
+
+
 def register_found(conf: cfg.ConfigOpts) -> None:
     """Register the credentials that the plugin ``auth_type`` names needs.
 
@@ -201,16 +214,19 @@ def register_found(conf: cfg.ConfigOpts) -> None:
 
     :raises ConfigurationError: when there is no such plugin
     """
-    loading = _loading()
-    if loading is None or not conf.nova.auth_type:
+    section = conf.nova.auth_section or GROUP.name
+    if section != GROUP.name:
+        conf.register_opt(cfg.StrOpt('auth_type'), group=section)
+    wanted, loading = auth_type(conf), _loading()
+    if loading is None or not wanted:
         return
     try:
-        credentials = loading.get_auth_plugin_conf_options(conf.nova.auth_type)
+        credentials = loading.get_auth_plugin_conf_options(wanted)
     except Exception as error:
         raise errors.ConfigurationError(
-            f'[nova] auth_type is {conf.nova.auth_type!r}: {error}'
+            f'[{section}] auth_type is {wanted!r}: {error}'
         ) from error
-    conf.register_opts(credentials, group=conf.nova.auth_section or 'nova')
+    conf.register_opts(credentials, group=section)
 
 
 def list_opts() -> list[tuple[Any, list[Any]]]:

@@ -251,7 +251,7 @@ class AgentService:
     def _missing(self) -> cloud_samples.Missing:
         if self.cloud is None:
             return cloud_samples.Missing()
-        return self.cloud.missing
+        return self.cloud.missing(self.fleet)
 
     def _is_novas(self, uid: str) -> bool:
         """Say whether an instance is Nova's, by its host or by Nova."""

@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from kvm_balancer import errors
 from kvm_balancer.bus import nova_notifications
+from kvm_balancer.conf import nova as nova_options
 from kvm_balancer.messages import nova_notifications as notifications
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
@@ -91,12 +92,17 @@ class CloudService:
                 daemon=True,
             )
 
-    @property
-    def missing(self) -> cloud_samples.Missing:
-        """What no source of metrics knows."""
-        if self._samples is None:
-            return cloud_samples.Missing()
-        return self._samples.missing
+    def missing(self, fleet: watch.FleetWatch) -> cloud_samples.Missing:
+        """Return what nobody knows of the usage of computes and servers."""
+        if self._samples is not None:
+            return self._samples.missing
+        computes = self.watch.cloud.computes.values()
+        unseen = [
+            one.name
+            for one in computes
+            if one.up and fleet.facts(one.name) is None
+        ]
+        return cloud_samples.Missing(tuple(sorted(unseen)))
 
     def sample(self, fleet: watch.FleetWatch) -> None:
         """Make samples for *fleet*, where there are sources for that."""
@@ -152,7 +158,7 @@ def make(
     :raises ConfigurationError: when its options do not fit
     :raises PluginError: when its libraries are not installed
     """
-    if not conf.nova.auth_type:
+    if not nova_options.auth_type(conf):
         return None
     return CloudService(conf, conclude, tell, look)
 
