@@ -21,11 +21,13 @@ class HostState:
     :ivar cpu_load: measured, 1.0 being all of its cores
     :ivar arriving_load: what is planned or on its way there, likewise
     :ivar closed: why it is to get no new instances; empty where it may
+    :ivar gives_way: it gets them all the same where no other host would do
     """
 
     cpu_load: float
     arriving_load: float = 0.0
     closed: str = ''
+    gives_way: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Loaded by Nova only.
 """
 
+import collections.abc
 import logging
 from typing import Any
 
@@ -20,6 +21,24 @@ class BalancerFilter(filters.BaseHostFilter):  # type: ignore[misc]
 
     #: asked anew for a server that is rebuilt in place: it stays there
     RUN_ON_REBUILD = False
+
+    def filter_all(
+        self,
+        filter_obj_list: collections.abc.Iterable[Any],
+        spec_obj: Any,
+    ) -> list[Any]:
+        """Return the hosts that may get a new server.
+
+        Where all are closed, those that are merely relieved are open: nobody
+        is to be without a server for the sake of balance, and a plan for
+        most of a cloud takes from most of its hosts.
+        """
+        hosts = list(filter_obj_list)
+        passed = [one for one in hosts if self._filter_one(one, spec_obj)]
+        if passed:
+            return passed
+        view = _RECEIVER.view()
+        return [one for one in hosts if view.gives_way(one.host)]
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
         """Say whether a host may get a new server.

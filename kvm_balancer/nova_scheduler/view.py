@@ -75,3 +75,8 @@ class View:
         """Say why a host gets no new instances; empty where it may."""
         one = self.hosts.get(name)
         return '' if one is None else one.closed
+
+    def gives_way(self, name: str) -> bool:
+        """Say whether a closed host may be taken where no other is left."""
+        one = self.hosts.get(name)
+        return one is not None and one.gives_way

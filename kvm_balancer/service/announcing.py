@@ -44,7 +44,7 @@ def state_of(
             name: fleet_state.HostState(
                 float(fleet.cpu_load[row]),
                 float(arriving[row]),
-                _closed(int(fleet.hosts.state[row]), name in relieved),
+                *_closed(int(fleet.hosts.state[row]), name in relieved),
             )
             for row, name in enumerate(fleet.hosts.name)
             if not fleet.hosts.silent[row]
@@ -52,10 +52,11 @@ def state_of(
     )
 
 
-def _closed(state: int, relieved: bool) -> str:
+def _closed(state: int, relieved: bool) -> tuple[str, bool]:
+    """Say why a host is closed, and whether it gives way."""
     if state == columns.HostState.DRAINING:
-        return 'it is being drained'
-    return 'it is being relieved' if relieved else ''
+        return 'it is being drained', False
+    return ('it is being relieved', True) if relieved else ('', False)
 
 
 class Announcer:

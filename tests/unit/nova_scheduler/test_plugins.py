@@ -89,6 +89,26 @@ class FilterTest(PluginCase):
             [self.passes(name) for name in ('a', 'b', 'c', 'unknown')],
         )
 
+    def left(self, *names):
+        hosts = map(nova_scheduler.host, names)
+        found = self.filter.filter_all(hosts, nova_scheduler.Fields())
+        return [one.host for one in found]
+
+    def test_relieved_hosts_give_way_where_nothing_else_is_left(self):
+        """A plan for a whole cloud refused every new server of it."""
+        relieved = _State(0.9, closed='it is being relieved', gives_way=True)
+        self.announce(
+            a=_State(0.1), b=_State(0.1, closed=_DRAINED), c=relieved
+        )
+        for hosts, left in (
+            ('abc', ['a']),
+            ('bc', ['c']),
+            ('b', []),
+            ('', []),
+        ):
+            with self.subTest(hosts):
+                self.assertEqual(left, self.left(*hosts))
+
     def test_before_the_first_state_nothing_is_refused(self):
         self.assertTrue(self.passes('a'))
 

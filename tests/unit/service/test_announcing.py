@@ -25,6 +25,7 @@ class StateTest(unittest.TestCase):
             self.fleet, [self.move('a', 'hot', 'other')]
         ).hosts
         self.assertEqual('it is being relieved', found['hot'].closed)
+        self.assertTrue(found['hot'].gives_way)
         self.assertEqual((0.0, 0.25), dataclasses.astuple(found['other'])[:2])
         self.assertEqual('', found['other'].closed)
 
@@ -46,4 +47,5 @@ class StateTest(unittest.TestCase):
         )
         found = announcing.state_of(fleet, []).hosts
         self.assertEqual('it is being drained', found['hot'].closed)
+        self.assertFalse(found['hot'].gives_way)
         self.assertNotIn('cold', found)
