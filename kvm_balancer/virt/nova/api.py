@@ -18,6 +18,8 @@ PAGE = 1000
 #: From 2.88 on Nova asks each compute for its uptime before it tells the
 #: details of hypervisors, and waits a minute for one that hangs.
 _NO_UPTIME = (2, 87)
+#: An action of a server, as Nova names it.
+_LIVE_MIGRATION = 'live-migration'
 
 
 class Api:
@@ -96,6 +98,29 @@ class Api:
     def abort(self, uid: str, migration: int) -> None:
         """Have a migration end, and the server stay where it is."""
         self._cloud.compute('DELETE', f'/servers/{uid}/migrations/{migration}')
+
+    def failure(self, uid: str) -> str:
+        """Say why the latest live migration of a server failed.
+
+        Nova shows the fault of a server only while that is in ERROR, and
+        most that cannot be migrated run on. What its action has noted is
+        shown always.
+
+        :returns: empty where Nova does not tell
+        """
+        listed = self._cloud.compute(
+            'GET', f'/servers/{uid}/os-instance-actions'
+        )['instanceActions']
+        latest = next(
+            (one for one in listed if one.get('action') == _LIVE_MIGRATION),
+            None,
+        )
+        if latest is None:
+            return ''
+        found = self._cloud.compute(
+            'GET', f'/servers/{uid}/os-instance-actions/{latest["request_id"]}'
+        )
+        return documents.read_failure(found['instanceAction'])
 
     # Hosts
 

@@ -279,7 +279,23 @@ class NovaCarrier(driver.Carrier):
                 error,
             )
         server = self._nova.server(self._wanted.instance)
-        return vigil.Sight(self._clock(), server, found)
+        why = ''
+        if found is not None and found.status in ends.FAILED:
+            why = self._why()
+        return vigil.Sight(self._clock(), server, found, why)
+
+    def _why(self) -> str:
+        """Say why it failed; empty where Nova does not tell us."""
+        try:
+            return self._nova.failure(self._wanted.instance)
+        except errors.KVMBalancerError as error:
+            # That it failed is known without.
+            LOG.info(
+                'Migration %s: Nova does not tell why it failed: %s',
+                self._wanted.migration_id,
+                error,
+            )
+            return ''
 
     def _record(self) -> records.Migration | None:
         """Return Nova's record of this very migration."""

@@ -87,6 +87,24 @@ def read_migration(one: Document) -> records.Migration:
     )
 
 
+def read_failure(action: Document) -> str:
+    """Read why an action failed, from what its events have noted.
+
+    From 2.84 on they have details; before, an administrator is shown the
+    traceback, of which the last line tells the same.
+    """
+    told: list[str] = []
+    for event in action.get('events') or ():
+        if event.get('result') != 'Error':
+            continue
+        lines = str(event.get('traceback') or '').strip().splitlines()
+        said = str(event.get('details') or (lines[-1] if lines else ''))
+        said = ' '.join(said.split())
+        if said and said not in told:
+            told.append(said)
+    return '; '.join(told)[:_MANY_LINES]
+
+
 def read_hypervisor(one: Document) -> records.Hypervisor:
     """Read a hypervisor of ``/os-hypervisors/detail``."""
     return records.Hypervisor(

@@ -10,8 +10,10 @@ from kvm_balancer.model.cloud import records
 COMPLETED = 'completed'
 POST_COPY = 'running (post-copy)'
 
+#: The words of one that went wrong.
+FAILED = frozenset({'failed', 'error'})
 #: The words of a live migration that is over; every other is under way.
-OVER = frozenset({COMPLETED, 'failed', 'error', 'cancelled'})
+OVER = FAILED | {COMPLETED, 'cancelled'}
 
 #: Nova's power states.
 _RUNNING = 1

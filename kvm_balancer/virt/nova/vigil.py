@@ -61,11 +61,13 @@ class Sight:
 
     :ivar server: None where it was deleted
     :ivar migration: None where there is no record of it
+    :ivar why: it failed, where that is known
     """
 
     at: float
     server: records.Server | None
     migration: records.Migration | None
+    why: str = ''
 
 
 class Vigil:
@@ -191,7 +193,9 @@ class Vigil:
             self._settling_at = sight.at
         late = sight.at - self._settling_at >= self._limits.settle_seconds
         error = (
-            '' if found.status == ends.COMPLETED else _failure(server, found)
+            ''
+            if found.status == ends.COMPLETED
+            else _failure(server, found, sight.why)
         )
         if server.task_state:
             if not late:
@@ -248,10 +252,14 @@ class Vigil:
         )
 
 
-def _failure(server: records.Server, found: records.Migration) -> str:
+def _failure(
+    server: records.Server, found: records.Migration, why: str
+) -> str:
     said = f'migration {found.id} of Nova: {found.status}'
-    if server.fault:
-        said += f': {server.fault}'
+    if server.fault or why:
+        said += f': {server.fault or why}'
+    elif found.status in ends.FAILED:
+        said += f'; the log of nova-compute on {found.source} says why'
     if server.status == 'ERROR':
         said += (
             '; the server is in ERROR: when it is sure that its guest runs, '

@@ -1,5 +1,6 @@
 """Calls to Nova, each in a microversion that is right for it."""
 
+from kvm_balancer.virt.nova import documents
 from tests.unit.virt.nova import base
 
 
@@ -46,3 +47,26 @@ class ApiTest(base.NovaCase):
         self.assertEqual(
             '2.98', self.nova.asked_in[f'/v2.1/servers/{self.uid}']
         )
+
+    def test_why_an_action_failed_is_read_of_all_that_nova_shows(self):
+        trace = 'Traceback (most recent call last):\nNoValidHost: no host'
+        for events, said in (
+            ([{'result': 'Error', 'details': 'no  room'}], 'no room'),
+            (
+                [{'result': 'Error', 'traceback': trace}],
+                'NoValidHost: no host',
+            ),
+            (
+                [
+                    {'result': 'Error', 'details': 'a'},
+                    {'result': 'Success', 'details': None},
+                    {'result': 'Error', 'details': 'a'},
+                    {'result': 'Error', 'details': 'b'},
+                ],
+                'a; b',
+            ),
+            ([{'result': 'Error'}], ''),
+            (None, ''),
+        ):
+            found = documents.read_failure({'events': events})
+            self.assertEqual(said, found)

@@ -32,10 +32,20 @@ class MigrationTest(base.NovaCase):
         begun = self.begin()
         self.wait_for_record()
         with self.nova.lock:
-            self.nova.fail(self.uid, fault={'message': 'no NUMA node fits'})
+            self.nova.fail(self.uid, 'error', why='no NUMA node fits')
         ended = self.outcome(begun)
         self.assertEqual(_KIND.FAILED, ended.outcome)
         self.assertIn('no NUMA node fits', ended.reason)
+
+    def test_a_failure_that_nova_does_not_tell_is_one_all_the_same(self):
+        begun = self.begin()
+        self.wait_for_record()
+        self.fault('GET', 'os-instance-actions', status=403, times=9)
+        with self.nova.lock:
+            self.nova.fail(self.uid)
+        ended = self.outcome(begun)
+        self.assertEqual(_KIND.FAILED, ended.outcome)
+        self.assertIn('log of nova-compute on cmp1', ended.reason)
 
     def test_a_cancel_is_sent_once_and_seen_through(self):
         begun = self.begin()
