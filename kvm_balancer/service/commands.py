@@ -41,6 +41,9 @@ class Executors(Protocol):
 #: executor does; raises StoreError when it could not.
 Conclude = collections.abc.Callable[[outcome.Outcome, bool], None]
 
+#: Keeps where one stands that was told to be unknown; raises as that does.
+Stand = collections.abc.Callable[[str, str], None]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Params:
@@ -62,6 +65,7 @@ class Commands:
 
     :param air: what is under way
     :param conclude: told the end of a migration that no executor will tell
+    :param stand: told, of one of which nobody knew, the state that it is in
     """
 
     def __init__(
@@ -69,12 +73,14 @@ class Commands:
         executors: Executors,
         air: flights.Flights,
         conclude: Conclude,
+        stand: Stand,
         params: Params,
         clock: collections.abc.Callable[[], float],
     ) -> None:
         self._executors = executors
         self._air = air
         self._conclude = conclude
+        self._stand = stand
         self._params = params
         self._clock = clock
         self._stopping = threading.Event()
@@ -227,7 +233,9 @@ class Commands:
             self._air.asked(wanted.migration_id, self._clock())
             self._doubt_lost(flight, str(error))
         else:
-            self._air.heard(wanted.migration_id, self._clock(), state)
+            news = self._air.heard(wanted.migration_id, self._clock(), state)
+            if flight.doubted and news is not None:
+                self._stand(wanted.migration_id, state)
             self._end_overdue(flight)
 
     def _doubt_lost(self, flight: flights.Flight, trouble: str) -> None:

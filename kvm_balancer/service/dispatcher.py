@@ -108,7 +108,12 @@ class Dispatcher:
         self._current: dispatch.Dispatch | None = None
         self.flights = flights.Flights()
         self.commands = commands.Commands(
-            executors, self.flights, self.note_outcome, params.patience, clock
+            executors,
+            self.flights,
+            self.note_outcome,
+            self._note_state,
+            params.patience,
+            clock,
         )
 
     @property
@@ -201,6 +206,10 @@ class Dispatcher:
                 told.at,
                 decided,
             )
+
+    def _note_state(self, migration_id: str, state: str) -> None:
+        """Keep where one stands of which nobody knew."""
+        self._store.migrations.record_state(migration_id, state, self._clock())
 
     def note_outcome(
         self, ended: outcome.Outcome, announce: bool = False

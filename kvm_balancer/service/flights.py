@@ -16,6 +16,7 @@ import threading
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import track
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome
@@ -37,8 +38,8 @@ class Flight:
     :ivar silent_since: since when it is asked for in vain; None where it was
         heard of since
     :ivar over_at: since when its executor says that it has ended
-    :ivar unknown: it was told that nobody knows how it ended; no plan and no
-        budget waits for it
+    :ivar doubted: it was told that nobody knows how it ended; no plan waits
+        for it
     :ivar told: the last report of its progress
     :ivar recorder: what its reports have shown, on its executor's clock
     """
@@ -52,20 +53,17 @@ class Flight:
     asked_at: float = 0.0
     silent_since: float | None = None
     over_at: float | None = None
-    unknown: bool = False
+    doubted: bool = False
     told: messages.Progress | None = None
     recorder: track.Recorder | None = None
 
     @property
-    def holds(self) -> bool:
-        """Whether it takes its hosts' slots.
+    def unknown(self) -> bool:
+        """Whether nobody knows where it stands; no budget waits for it.
 
-        One that is unknown does once its executor says that it runs on, and
-        for as long as that answers.
+        It was told so, and its executor has not said since that it runs on.
         """
-        if not self.unknown:
-            return True
-        return self.silent_since is None and self.state not in _ENDS
+        return self.doubted and self.state not in states.FOLLOWED
 
     def take(self, told: messages.Progress) -> int:
         """Take a report in; return the number of what was decided since.
@@ -105,13 +103,13 @@ class Flights:
     def doubt(self, migration_id: str) -> Flight | None:
         """Note that it is unknown how one ended; it stays in the air.
 
-        :returns: it, the first time; None later, or where it was not there
+        :returns: it, where it was not so before; None where it was not there
         """
         with self._lock:
             flight = self._flights.get(migration_id)
             if flight is None or flight.unknown:
                 return None
-            flight.unknown = True
+            flight.doubted = True
             flight.state = outcome.OutcomeKind.UNKNOWN.value
             flight.over_at = None
             return flight
@@ -211,7 +209,7 @@ class Flights:
             return collections.Counter(
                 flight.wanted.owner
                 for flight in self._flights.values()
-                if flight.holds
+                if not flight.unknown
             )
 
     def busy(self, fleet: columns.Fleet) -> list[tuple[str, str]]:
@@ -219,9 +217,9 @@ class Flights:
 
         Those of migrations that others began, and *fleet* shows, as well; not
         those that are unknown, whose hosts would wait for them without end,
-        unless they are known to run on.
+        until they are known to run on.
         """
-        flights = [one for one in self.all() if one.holds]
+        flights = [one for one in self.all() if not one.unknown]
         ours = {flight.wanted.instance for flight in flights}
         return [
             *((one.wanted.source, one.wanted.destination) for one in flights),

@@ -79,7 +79,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
         # Only an executor that has it tells of other states.
         confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
-        unknown=record.outcome is outcome.OutcomeKind.UNKNOWN,
+        doubted=record.outcome is outcome.OutcomeKind.UNKNOWN,
     )
 
 

@@ -26,7 +26,8 @@ class MigrationRecord:
 
     :ivar state: ``dispatched``, a state of :mod:`..migration.states`, or
         one of its ends
-    :ivar outcome: None while it runs; so are all figures of its end
+    :ivar outcome: None while it runs; so are all figures of its end, and the
+        reason is empty
     :ivar track: empty while it runs
     :ivar owner: who carries it out, ``balancer`` or ``nova``
     """
@@ -108,6 +109,31 @@ def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
         row.track = msgspec.json.encode(ended.track).decode()
 
 
+def stand(row: tables.Migration, state: str, at: float) -> bool:
+    """Put into a row where its migration stands.
+
+    One that was told to be unknown stays so until somebody follows it again.
+    It may be unknown once more then, without being told a second time: of
+    what was told, the reason is kept.
+
+    :returns: whether it is unknown and was not, or the other way round
+    """
+    unknown = outcomes.OutcomeKind.UNKNOWN.value
+    if row.outcome is None:
+        row.state = state
+        if state == unknown and row.reason:
+            row.outcome, row.ended_at = unknown, at
+            return True
+    elif row.outcome == unknown and state in states.FOLLOWED:
+        row.state = state
+        row.outcome = row.ended_at = row.mode = None
+        row.total_ms = row.downtime_ms = row.transferred_mib = None
+        row.iterations = row.max_throttle_percent = None
+        row.copying_ms = row.fixed_ms = None
+        return True
+    return False
+
+
 def is_news(row: tables.Migration, ended: outcomes.Outcome) -> bool:
     """Say whether an outcome tells what its row does not.
 
@@ -176,7 +202,7 @@ def record(row: tables.Migration) -> MigrationRecord:
         ended_at=row.ended_at,
         outcome=outcomes.OutcomeKind(row.outcome) if row.outcome else None,
         mode=plan.Mode(row.mode) if row.mode else None,
-        reason=row.reason,
+        reason=row.reason if row.outcome else '',
         total_ms=row.total_ms,
         downtime_ms=row.downtime_ms,
         transferred_mib=row.transferred_mib,

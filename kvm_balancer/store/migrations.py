@@ -2,8 +2,8 @@
 
 A migration enters with its dispatch, or with its outcome when no plan here
 asked for it, and leaves only when it is purged. Its first definite outcome
-is for good; ``unknown`` gives way to a later one, and to another finding,
-because whoever looked again knows more.
+is for good; ``unknown`` gives way to a later one, to another finding, and to
+news that it runs on, because whoever looked again knows more.
 """
 
 import collections.abc
@@ -83,7 +83,8 @@ class MigrationStore:
     ) -> bool:
         """Add a line to the story of a migration that has not ended for good.
 
-        One that is unknown stays so, whatever is done about it.
+        One that is unknown stays so, whatever is done about it, until it is
+        known to run on.
 
         :param decision: its number, where the line is one's
         :returns: False when it is not known here, or has ended: what comes
@@ -93,12 +94,19 @@ class MigrationStore:
             row = _locked(session, migration_id)
             if row is None or row.outcome not in (None, _UNKNOWN):
                 return False
-            if row.outcome is None:
-                row.state = state
+            _stand(session, row, state, at)
             row.story = records.longer_story(
                 row.story, outcomes.StoryLine(at, state, text, decision)
             )
             return True
+
+    @db.tried_again
+    def record_state(self, migration_id: str, state: str, at: float) -> None:
+        """Keep where one stands that was told to be unknown."""
+        with self._database.writer() as session:
+            row = _locked(session, migration_id)
+            if row is not None:
+                _stand(session, row, state, at)
 
     @db.tried_again
     def record_outcome(
@@ -128,11 +136,7 @@ class MigrationStore:
                 # Who has one line alone tells for an executor that does not.
                 ended = records.with_story_before(row, ended)
             records.fill(row, ended)
-            session.execute(
-                sqlalchemy.update(tables.Move)
-                .where(tables.Move.migration_id == ended.migration_id)
-                .values(state=ended.outcome.value, detail=ended.reason)
-            )
+            _set_move(session, row.id, ended.outcome.value, ended.reason)
             return True
 
     def latest(
@@ -286,6 +290,28 @@ def _locked(
 ) -> tables.Migration | None:
     """Return a row that no other transaction changes meanwhile."""
     return session.get(tables.Migration, migration_id, with_for_update=True)
+
+
+def _stand(
+    session: orm.Session, row: tables.Migration, state: str, at: float
+) -> None:
+    """Keep where one stands, with its move."""
+    if not records.stand(row, state, at):
+        return
+    if row.outcome is None:
+        _set_move(session, row.id, execution.MoveState.DISPATCHED.value, '')
+    else:
+        _set_move(session, row.id, row.outcome, row.reason)
+
+
+def _set_move(
+    session: orm.Session, migration_id: str, state: str, detail: str
+) -> None:
+    session.execute(
+        sqlalchemy.update(tables.Move)
+        .where(tables.Move.migration_id == migration_id)
+        .values(state=state, detail=detail)
+    )
 
 
 def _announcement(ended: outcomes.Outcome) -> tables.Announcement:

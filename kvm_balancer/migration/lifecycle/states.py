@@ -36,3 +36,15 @@ class State(enum.StrEnum):
 
 
 ENDS = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+#: Somebody follows its job: what was not known of it before is known again.
+FOLLOWED = frozenset(
+    {
+        State.PRE_FLIGHT,
+        State.PREPARING,
+        State.COPYING_STORAGE,
+        State.PRE_COPY,
+        State.SWITCHOVER,
+        State.POST_COPY,
+    }
+)

@@ -605,7 +605,17 @@ class DispatcherTest(base.StoreCase):
         self.executors.states[wanted.migration_id] = 'pre-copy'
         self.now += 31.0
         self.dispatcher.step(self.fleet)
-        self.assertEqual(1, len(self.store.migrations.latest(unknown=True)))
+        # It is under way again: nobody is to look for it on both hosts.
+        self.assertEqual([], self.store.migrations.latest(unknown=True))
+        (record,) = self.store.migrations.latest()
+        self.assertEqual(
+            ('pre-copy', None, None, ''),
+            (record.state, record.outcome, record.ended_at, record.reason),
+        )
+        (move,) = self.store.plans.get(wanted.plan_id).moves
+        self.assertEqual(
+            (execution.MoveState.DISPATCHED, ''), (move.state, move.detail)
+        )
         self.end(wanted)
         (record,) = self.store.migrations.latest()
         self.assertEqual(outcome.OutcomeKind.COMPLETED, record.outcome)
@@ -614,13 +624,18 @@ class DispatcherTest(base.StoreCase):
         # The end is told by the executor, and by nobody else.
         self.assertEqual([outcome.OutcomeKind.UNKNOWN], self.announced())
 
-    def test_one_that_runs_on_takes_its_slots_though_it_is_unknown(self):
+    def test_one_that_runs_on_is_unknown_no_more_and_takes_its_slots(self):
         wanted = self.silent()
+        (told,) = self.store.migrations.latest()
+        hosts = [('hot', 'cold')]
         for state, busy in (
-            ('pre-copy', [('hot', 'cold')]),
+            # Its executor looks at both ends, and knows no more.
+            ('verifying', []),
+            ('pre-copy', hosts),
+            (errors.BusError('gone again'), hosts),
             ('unknown', []),
-            ('post-copy', [('hot', 'cold')]),
-            (errors.BusError('gone again'), []),
+            ('recovering', []),
+            ('post-copy', hosts),
         ):
             self.executors.states[wanted.migration_id] = state
             self.now += 31.0
@@ -629,6 +644,46 @@ class DispatcherTest(base.StoreCase):
                 self.assertEqual(
                     busy, self.dispatcher.flights.busy(self.fleet)
                 )
+                unknown = self.store.migrations.latest(unknown=True)
+                self.assertEqual(not busy, bool(unknown))
+                for one in unknown:
+                    self.assertEqual(told.reason, one.reason)
+        self.assertEqual([outcome.OutcomeKind.UNKNOWN], self.announced())
+
+    def test_its_news_make_one_known_that_its_executor_did_not_know(self):
+        self.begin(('a', 'hot', 'cold', ()))
+        (wanted,) = self.executors.commands
+        self.tell(wanted, outcome.OutcomeKind.UNKNOWN, 'out of sight')
+        for state, known in (
+            (states.State.RECOVERING, False),
+            (states.State.POST_COPY, True),
+            (states.State.UNKNOWN, False),
+            (states.State.POST_COPY, True),
+        ):
+            self.dispatcher.note_progress(
+                dataclasses.replace(self.report(wanted, 1.0), state=state)
+            )
+            with self.subTest(state):
+                (record,) = self.store.migrations.latest()
+                self.assertEqual(known, record.outcome is None)
+                self.assertEqual(
+                    '' if known else 'out of sight', record.reason
+                )
+        self.dispatcher.flights.land(wanted.migration_id)
+        self.dispatcher.recover()
+        (flight,) = self.dispatcher.flights.all()
+        self.assertFalse(flight.unknown)
+
+    def test_one_that_falls_silent_twice_is_told_twice(self):
+        wanted = self.silent()
+        for state in ('pre-copy', errors.BusError('gone again')):
+            self.executors.states[wanted.migration_id] = state
+            for _ in range(12):
+                self.now += 31.0
+                self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertIn('gone again', record.reason)
+        self.assertEqual(2, len(self.announced()))
 
     def test_a_person_settles_it_while_its_executor_is_silent(self):
         wanted = self.silent()
