@@ -8,6 +8,7 @@ is read off both ends, and mended where that is safe. Shared by the handlers
 import dataclasses
 
 from kvm_balancer.migration import events
+from kvm_balancer.migration import instructions
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.lifecycle import verdicts
 
@@ -42,6 +43,7 @@ class Aftermath:
     :ivar post_copy_refused: why it was, though it may have been granted
         before; empty where it was not
     :ivar call_error: what the call said in the end; a hint
+    :ivar looking: a look was asked for, and is not answered
     :ivar looks: how often the ends were looked at again
     :ivar unknown_looks: how often since it is unknown
     :ivar verdict: what they last meant, and
@@ -76,6 +78,7 @@ class Aftermath:
     hung: bool = False
     post_copy_refused: str = ''
     call_error: str = ''
+    looking: bool = False
     looks: int = 0
     unknown_looks: int = 0
     verdict: verdicts.Verdict | None = None
@@ -97,6 +100,26 @@ class Aftermath:
     seen: tuple[events.EndState, events.EndState] | None = None
     seen_at: float = 0.0
     settled: Settled | None = None
+
+    def look(
+        self, delay_seconds: float
+    ) -> tuple[instructions.LookAtEnds, ...]:
+        """Ask for a look, unless one is still to come: that will do.
+
+        Each asks for the next one: two of them would never be one again.
+        """
+        if self.looking:
+            return ()
+        self.looking = True
+        return (instructions.LookAtEnds(delay_seconds, self.ran_there),)
+
+    def see(self, event: events.Event) -> None:
+        """See whether this is what the look was waited for."""
+        match event:
+            case events.EndsSeen():
+                self.looking = False
+            case events.Refused(instruction=instructions.LookAtEnds.__name__):
+                self.looking = False
 
     def objection(self, completed: bool) -> str:
         """Say what was seen that a person's word contradicts.

@@ -202,12 +202,10 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
             arbiter.STOPPED_TWICE.reason,
         )
     if done is _Action.DESTROY_DESTINATION:
-        if after.seen is not None and (
-            after.seen[1] is events.EndState.PAUSED_MIGRATION
-        ):
-            # It waited to be started; a definition alone may have run.
-            after.unwatched = False
+        # What was seen to wait there waits no more, and did not run since.
         after.destination_seen_at = event.at
+        if after.seen is not None:
+            after.seen = after.seen[0], events.EndState.ABSENT
     _make_haste(life)
     return _look_again(life)
 
@@ -370,8 +368,7 @@ def _look_again(life: course.Course) -> course.Wishes:
         longest = LONGEST_UNKNOWN_SECONDS
         if after.at_risk:
             longest = LONGEST_AT_RISK_SECONDS
-        return (instructions.LookAtEnds(min(grown, longest), after.ran_there),)
+        return after.look(min(grown, longest))
     delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
     after.looks += 1
-    delay = min(delay, LONGEST_DELAY_SECONDS)
-    return (instructions.LookAtEnds(delay, after.ran_there),)
+    return after.look(min(delay, LONGEST_DELAY_SECONDS))

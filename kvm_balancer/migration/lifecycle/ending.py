@@ -156,7 +156,7 @@ def look(
         f'the call ended: {error}' if error else 'the call succeeded',
     )
     return (
-        instructions.LookAtEnds(pause, life.after.ran_there),
+        *life.after.look(pause),
         *life.report('both ends are looked at'),
     )
 

@@ -122,6 +122,8 @@ class Machine:
         :raises MigrationError: when the event is impossible here; it
             carries the story so far
         """
+        # First, whatever comes of it: no look would ever follow.
+        self._life.after.see(event)
         rule = transitions.TABLE.get((self.state, type(event)))
         if rule is None:
             raise self._impossible(event, 'cannot come')

@@ -622,8 +622,45 @@ class MendTest(unittest.TestCase):
         life, action = self.mend(End.PAUSED_MIGRATION, End.PAUSED_MIGRATION)
         self.assertEqual(Action.DESTROY_DESTINATION, action)
         life.tell(events.Mended, text='removed')
-        life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT)
+        # As late as looks are apart by then: nothing was there to run since.
+        late = deciding.LONGEST_DELAY_SECONDS
+        self.assertGreater(late, sighting.WATCHED_SECONDS)
+        life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT, after=late)
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
+
+    def test_there_is_one_look_at_a_time(self):
+        """Each asks for the next: two of them would go on for ever."""
+        blind = End.PAUSED_MIGRATION, End.UNREACHABLE
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        stumbled = events.Ticked(at=life.now, cause='test')
+        for _ in range(3):
+            life.wishes.extend(life.machine.doubt(life.now, stumbled))
+        self.assertEqual(1, life.names.count('LookAtEnds'))
+        for _ in range(30):
+            life.ends(*blind)
+        self.assertEqual(31, life.names.count('LookAtEnds'))
+        # An answer that was stumbled over is one, and so is none at all.
+        life.machine.handle(
+            events.EndsSeen(
+                at=life.now,
+                cause='test',
+                source=events.End(End.UNREACHABLE),
+                destination=events.End(End.UNREACHABLE),
+            )
+        )
+        refused = instructions.LookAtEnds.__name__
+        life.tell(events.Refused, instruction=refused, text='a defect')
+        self.assertEqual(32, life.names.count('LookAtEnds'))
+
+    def test_a_late_word_of_a_mend_asks_for_no_second_look(self):
+        life, _ = self.mend(End.PAUSED_MIGRATION, End.RUNNING)
+        before = life.names.count('LookAtEnds')
+        life.tell(events.Ticked, after=course.CALL_SECONDS)
+        life.tell(events.Mended, text='removed after all')
+        self.assertEqual(before + 1, life.names.count('LookAtEnds'))
 
     def test_all_memory_that_is_across_is_let_run_there(self):
         life = all_across()
