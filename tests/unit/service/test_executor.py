@@ -541,17 +541,20 @@ class ExecutorTest(unittest.TestCase):
 
     def test_what_came_is_looked_at_before_a_person_is_believed(self):
         state = events.EndState
-        for source, found, completed, said in (
-            ('far', state.RUNNING, False, 'the instance runs on here'),
-            ('here', state.RUNNING, True, 'the instance runs on here'),
-            ('far', state.PAUSED_MIGRATION, True, 'is paused for migration'),
-            ('far', state.POST_COPY_FAILED, True, 'is post-copy broken'),
-            ('far', state.POST_COPY, False, 'is in post-copy'),
+        for source, found, active, completed, said in (
+            ('far', state.RUNNING, False, False, 'the instance runs on here'),
+            ('here', state.RUNNING, False, True, 'the instance runs on here'),
+            ('far', state.PAUSED_MIGRATION, False, True, 'is paused for mig'),
+            ('far', state.POST_COPY_FAILED, False, True, 'post-copy broken'),
+            ('far', state.POST_COPY, False, False, 'is in post-copy'),
+            # Nothing but its job speaks against these.
+            ('far', state.RUNNING, True, True, 'in a migration still'),
+            ('here', state.RUNNING, True, False, 'in a migration still'),
         ):
             wanted = self.request(
                 self.world.start('here'), source=source, destination='here'
             )
-            self.mark(wanted, state=found)
+            self.mark(wanted, state=found, job_active=active)
             with self.assertRaisesRegex(errors.MigrationError, said):
                 self.settle(wanted, completed)
             self.assertIn(

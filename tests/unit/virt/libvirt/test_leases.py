@@ -94,6 +94,19 @@ class LocksTest(unittest.TestCase):
         self.write(_LOCKD_CONF, 'auto_disk_leases = 0\n')
         self.assertEqual((), self.given_up(disks=(_FILE,)))
 
+    def test_what_several_may_use_at_once_is_not_missed(self):
+        """virtlockd locks neither for one instance alone."""
+        self.write(_QEMU_CONF, _LOCKD)
+        self.write('srv/web-1.qcow2')
+        for fact, lost in (
+            ({}, (_FILE.source,)),
+            ({'read_only': True}, ()),
+            ({'shareable': True}, ()),
+        ):
+            disk = dataclasses.replace(_FILE, **fact)
+            with self.subTest(fact):
+                self.assertEqual(lost, self.given_up(disks=(disk,)))
+
     def test_a_lease_guards_when_it_is_held(self):
         self.write(_QEMU_CONF, _LOCKD)
         self.assertEqual(_PASSED, leases.there(self.root).verdict)
