@@ -15,6 +15,7 @@ class Knowledge:
     :ivar across: all of the memory is on the destination
     :ivar ran_there: the guest was seen to run on the destination
     :ivar ran_back: the source was seen to go on after either of the two
+    :ivar guest_paused: somebody paused the guest while it was copied
     :ivar told: the finding with which it was last told that the outcome is
         unknown; empty where none was
     """
@@ -22,6 +23,7 @@ class Knowledge:
     across: bool = False
     ran_there: bool = False
     ran_back: bool = False
+    guest_paused: bool = False
     told: str = ''
 
 

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS knowledge (
     across INTEGER NOT NULL DEFAULT 0,
     ran_there INTEGER NOT NULL DEFAULT 0,
     ran_back INTEGER NOT NULL DEFAULT 0,
+    guest_paused INTEGER NOT NULL DEFAULT 0,
     told TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS leases (
@@ -56,6 +57,18 @@ CREATE TABLE IF NOT EXISTS leases (
 );
 """
 
+#: What was seen of a migration, a column each. The first releases that kept
+#: anything had the first two.
+_SEEN = ('across', 'ran_there', 'ran_back', 'guest_paused')
+_REMEMBER = (
+    f'INSERT INTO knowledge (migration_id, {", ".join(_SEEN)}) '  # noqa: S608
+    f'VALUES (?{", ?" * len(_SEEN)}) ON CONFLICT DO UPDATE SET '
+    + ', '.join(f'{name} = excluded.{name}' for name in _SEEN)
+)
+_RECALL = (
+    f'SELECT {", ".join(_SEEN)}, told FROM knowledge '  # noqa: S608
+    'WHERE migration_id = ?'
+)
 _FORGET = 'DELETE FROM knowledge WHERE migration_id = ?'
 _DROP_LEASE = 'DELETE FROM leases WHERE migration_id = ?'
 
@@ -235,27 +248,19 @@ class Outbox:
         """
         with self._transaction() as connection:
             connection.execute(
-                'INSERT INTO knowledge '
-                '(migration_id, across, ran_there, ran_back) '
-                'VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET '
-                'across = excluded.across, ran_there = excluded.ran_there, '
-                'ran_back = excluded.ran_back',
-                (migration_id, known.across, known.ran_there, known.ran_back),
+                _REMEMBER,
+                (migration_id, *(getattr(known, name) for name in _SEEN)),
             )
 
     def known(self, migration_id: str) -> knowledge.Knowledge:
         """Return what was seen, and told, of a migration."""
         with self._transaction() as connection:
-            found = connection.execute(
-                'SELECT across, ran_there, ran_back, told FROM knowledge '
-                'WHERE migration_id = ?',
-                (migration_id,),
-            ).fetchone()
+            found = connection.execute(_RECALL, (migration_id,)).fetchone()
         if found is None:
             return knowledge.NOTHING
-        across, ran_there, ran_back, told = found
+        *seen, told = found
         return knowledge.Knowledge(
-            bool(across), bool(ran_there), bool(ran_back), told
+            **dict(zip(_SEEN, map(bool, seen), strict=True)), told=told
         )
 
     def entry(self, migration_id: str) -> Entry | None:
@@ -357,11 +362,12 @@ class Outbox:
                 'PRAGMA table_info(knowledge)'
             )
         }
-        if 'ran_back' not in columns:
-            self._connection.execute(
-                'ALTER TABLE knowledge '
-                'ADD COLUMN ran_back INTEGER NOT NULL DEFAULT 0'
-            )
+        for name in _SEEN:
+            if name not in columns:
+                self._connection.execute(
+                    f'ALTER TABLE knowledge '
+                    f'ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0'
+                )
 
     def _refuse_foreign(self) -> None:
         """Leave the database of anybody else as it is.

@@ -62,6 +62,7 @@ def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
     life.after.across = event.known.across
     life.after.ran_there = event.known.ran_there
     life.after.ran_back = event.known.ran_back
+    life.after.guest_paused = event.known.guest_paused
     life.after.unwatched = True
     life.marked = True
     # An earlier run may have had it promised.

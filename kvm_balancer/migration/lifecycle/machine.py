@@ -64,7 +64,11 @@ class Machine:
         """What whoever takes it up after a crash has to know."""
         after = self._life.after
         return knowledge.Knowledge(
-            after.across, after.ran_there, after.ran_back, after.told
+            after.across,
+            after.ran_there,
+            after.ran_back,
+            after.guest_paused,
+            after.told,
         )
 
     def objection(self, completed: bool) -> str:

@@ -6,6 +6,7 @@ for the story.
 
 import collections.abc
 import contextlib
+import functools
 import logging
 
 from kvm_balancer import errors
@@ -171,8 +172,7 @@ class Besides:
                 cards = announcing.Cards(
                     {(one.bridge, one.mac): one.port for one in mark.cards}
                 )
-                if mark.images:
-                    self._note('the disks', transfer.left(mark.images))
+                self._tell_of_source(mark.images)
             self._cards = announcing.Cards()
             told = announcing.confirm(
                 cards,
@@ -191,6 +191,21 @@ class Besides:
             told = f'internal error: {error}'
         if told:
             self._note('the announcement', told)
+
+    def _tell_of_source(self, images: tuple[str, ...]) -> None:
+        """Name what an earlier run has left on the source, if it is there."""
+        if not images:
+            return
+        try:
+            left = self._links.source.call(
+                functools.partial(leftovers.existing, made=images)
+            )
+        except errors.KVMBalancerError as error:
+            # It was asked for the domain just before.
+            LOG.warning('What is left on the source is not known: %s', error)
+            left = images
+        if left:
+            self._note('the disks', transfer.left(left))
 
     def _mark(self) -> marks.Mark:
         """Return what an earlier run has noted; of none, nothing."""

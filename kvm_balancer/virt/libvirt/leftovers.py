@@ -70,7 +70,7 @@ def remove(
                 )
             used = there.call(_used)
             left = there.call(
-                functools.partial(_existing, made=made, planned=planned)
+                functools.partial(existing, made=made, planned=planned)
             )
         except errors.KVMBalancerError as error:
             return f'what is left on the destination is not known: {error}'
@@ -114,10 +114,10 @@ def _used(handle: connection.Handle) -> frozenset[str]:
     )
 
 
-def _existing(
+def existing(
     handle: connection.Handle,
     made: tuple[str, ...],
-    planned: tuple[str, ...],
+    planned: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """Return those that are there; all that were made of a missing pool."""
     found = []

@@ -224,10 +224,11 @@ class OutboxTest(unittest.TestCase):
         box.remember('m', seen)
         box.close()
         with contextlib.closing(sqlite3.connect(self.path)) as earlier:
-            earlier.execute('ALTER TABLE knowledge DROP COLUMN ran_back')
+            for column in ('ran_back', 'guest_paused'):
+                earlier.execute(f'ALTER TABLE knowledge DROP COLUMN {column}')
         box = self._open()
         self.assertEqual(seen, box.known('m'))
-        seen = dataclasses.replace(seen, ran_back=True)
+        seen = dataclasses.replace(seen, ran_back=True, guest_paused=True)
         box.remember('m', seen)
         self.assertEqual(seen, box.known('m'))
 

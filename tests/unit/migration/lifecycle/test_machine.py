@@ -110,15 +110,21 @@ class TestPlainCases(unittest.TestCase):
             life.copying()
             life.tell(events.Noted, text='paused', guest_paused=True)
             life.tell(events.Noted, text='something else')
+            # Whoever takes it up after a crash says so as well.
+            after = lives.Life()
+            after.wishes.extend(
+                after.machine.adopt(100.0, known=life.machine.known)
+            )
             life.returned()
-            life.ends_until('Conclude', source, destination)
-            with self.subTest(source=source, destination=destination):
-                self.assertEqual(
-                    told,
-                    life.machine.outcome.reason.count(
-                        'somebody paused the guest meanwhile'
-                    ),
-                )
+            for one in (life, after):
+                one.ends_until('Conclude', source, destination)
+                with self.subTest(source=source, destination=destination):
+                    self.assertEqual(
+                        told,
+                        one.machine.outcome.reason.count(
+                            'somebody paused the guest meanwhile'
+                        ),
+                    )
 
     def test_of_what_runs_on_the_source_nothing_is_said_to_have_paused_it(
         self,

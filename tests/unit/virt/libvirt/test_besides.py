@@ -10,6 +10,7 @@ from kvm_balancer.virt import marks
 from kvm_balancer.virt.libvirt import announcing
 from kvm_balancer.virt.libvirt import besides
 from kvm_balancer.virt.libvirt import ends
+from kvm_balancer.virt.libvirt import leftovers
 from kvm_balancer.virt.libvirt import marking
 
 _S = events.EndState
@@ -61,9 +62,29 @@ class BesidesTest(unittest.TestCase):
             self.confirmed(_MARK),
         )
 
+    def kept(self, found):
+        """Return what another run tells of the images of the source.
+
+        :param found: those that are there; or what it fails with
+        """
+        self.told.clear()
+        self.besides._cards = None
+        self.links.source.call = lambda work: work(mock.Mock())
+        with mock.patch.object(
+            leftovers, 'existing', autospec=True, side_effect=found
+        ):
+            self.confirmed(dataclasses.replace(_MARK, images=('/a', '/b')))
+        return [text for what, text in self.told if what == 'the disks']
+
     def test_another_run_tells_once_of_images_that_the_source_keeps(self):
-        self.confirmed(dataclasses.replace(_MARK, images=('/a', '/b')))
-        (told,) = [text for what, text in self.told if what == 'the disks']
+        (told,) = self.kept([('/b',)])
+        self.assertIn('on the source, /b is left', told)
+
+    def test_of_images_that_are_not_there_any_more_it_tells_nothing(self):
+        self.assertEqual([], self.kept([()]))
+
+    def test_it_tells_of_all_where_the_source_does_not_say(self):
+        (told,) = self.kept([errors.HypervisorUnreachable('gone')])
         self.assertIn('on the source, /a, /b is left', told)
 
     def test_the_images_of_its_own_are_not_told_of_by_the_mark(self):
