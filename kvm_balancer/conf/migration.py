@@ -152,9 +152,8 @@ Raised, a fast network is filled better, at the expense of CPU on both hosts.
         'compression',
         default='',
         help="""
-Method that compresses the stream; empty for none. ``xbzrle`` (or ``mt``, until
-QEMU 9.0) for a single stream; ``zlib`` or ``zstd`` for parallel connections,
-since libvirt 9.4.
+Method that compresses the stream; empty for none. ``xbzrle`` for a single
+stream; ``zlib`` or ``zstd`` for parallel connections, since libvirt 9.4.
 """,
     ),
     cfg.BoolOpt(

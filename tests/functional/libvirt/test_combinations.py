@@ -24,8 +24,6 @@ CASES = (
     {'parallel_connections': 2, 'auto_converge': True},
     {'parallel_connections': 255},
     {'compression': 'xbzrle', 'post_copy': True},
-    {'compression': 'mt', 'auto_converge': True},
-    {'compression': 'mt', 'post_copy': True},
     {'compression': 'mt', 'parallel_connections': 2},
     {'compression': 'zstd'},
     {'compression': 'zlib'},
@@ -36,8 +34,11 @@ CASES = (
 )
 
 #: What QEMU 7.2 begins and should not: it passes xbzrle over in silence, and
-#: loses a guest that goes over to post-copy from several streams.
+#: loses a guest that goes over to post-copy from several streams, and damages
+#: what it compresses in threads.
 BEGUN = (
+    {'compression': 'mt', 'auto_converge': True},
+    {'compression': 'mt', 'post_copy': True},
     {'compression': 'xbzrle', 'parallel_connections': 2},
     {'post_copy': True, 'parallel_connections': 2},
 )
@@ -49,7 +50,6 @@ ENCRYPTED = (
     {'tls': True, 'post_copy': True},
     {'tls': True, 'parallel_connections': 2},
     {'tls': True, 'compression': 'xbzrle'},
-    {'tls': True, 'compression': 'mt'},
 )
 
 

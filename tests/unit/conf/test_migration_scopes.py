@@ -25,7 +25,7 @@ _BAD = (
     (
         '[migration]\nparallel_connections = 2\n'
         '[migration:aggregate:a]\ncompression = xbzrle',
-        '[migration:aggregate:a] there is neither xbzrle nor mt',
+        '[migration:aggregate:a] there is no xbzrle over',
     ),
 )
 
