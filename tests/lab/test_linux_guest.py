@@ -64,8 +64,10 @@ class _Case(ground.LabTestCase):
 
     def setUp(self):
         super().setUp()
-        prerequisites.check(services=False, linux=True)
-        wanted = description.describe(self.directory, self.name, hosts=2)
+        prerequisites.check(services=False, linux=True, tls=True)
+        wanted = description.describe(
+            self.directory, self.name, hosts=2, tls=True
+        )
         wanted = description.with_linux_guests(
             wanted, 1, local_disks=self.local_disks
         )
@@ -156,6 +158,8 @@ class LinuxGuestTest(_Case):
                 (two, one, {'compression': 'xbzrle'}),
                 (one, two, {'parallel_connections': 2}),
                 (two, one, {'auto_converge': True, 'bandwidth_mib_s': 64}),
+                (one, two, {'tls': True}),
+                (two, one, {'tls': True, 'compression': 'xbzrle'}),
             ):
                 self._go(source, destination, adaptive.Adaptive(), **options)
             self._go(
@@ -177,7 +181,7 @@ class LinuxGuestTest(_Case):
         self._assert_found(destination, began_ns)
         gap = self.ping.gap(began_ns)
         self.addDetail(
-            f'gap-{mode}-{"-".join(options)}',
+            f'gap of {mode} {options}',
             content.text_content(
                 f'{gap.microseconds} us without an answer to ping; '
                 f'{ended.downtime_ms} ms downtime'
