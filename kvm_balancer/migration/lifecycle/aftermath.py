@@ -47,7 +47,7 @@ class Aftermath:
     :ivar looks: how often the ends were looked at again
     :ivar unknown_looks: how often since it is unknown
     :ivar verdict: what they last meant, and
-    :ivar agreed: how often in a row
+    :ivar agreed: how often in a row, since *agreed_at*
     :ivar mending: what is being done just now, since *mending_at*
     :ivar mends: how often something was to be done
     :ivar mended: what was done, in words
@@ -83,6 +83,7 @@ class Aftermath:
     unknown_looks: int = 0
     verdict: verdicts.Verdict | None = None
     agreed: int = 0
+    agreed_at: float = 0.0
     mending: verdicts.Action | None = None
     mending_at: float = 0.0
     mends: int = 0
@@ -141,10 +142,10 @@ class Aftermath:
         """Say whether it was told that this is what was found."""
         return self.told_unknown and self.told in ('', verdict.reason)
 
-    def take(self, verdict: verdicts.Verdict) -> bool:
+    def take(self, verdict: verdicts.Verdict, at: float) -> bool:
         """Take in what a look meant; say whether it is another than before."""
         new = verdict != self.verdict
         if new:
-            self.verdict, self.agreed = verdict, 0
+            self.verdict, self.agreed, self.agreed_at = verdict, 0, at
         self.agreed += 1
         return new

@@ -30,6 +30,10 @@ LONGEST_DELAY_SECONDS = 5.0
 #: However often the ends change their minds, this many looks are all before
 #: it is said to be unknown.
 LOOKS_AT_MOST = 40
+#: So many looks that say the same for so long are all before it is said to be
+#: unknown where each of them takes its time.
+SLOW_LOOKS = 3
+SLOW_SECONDS = 75.0
 #: And then they are looked at after this long, more and more seldom.
 FIRST_UNKNOWN_SECONDS = 5.0
 LONGEST_UNKNOWN_SECONDS = 60.0
@@ -51,6 +55,7 @@ LOOK_SECONDS = 300.0
 UNMARK_SECONDS = 15.0
 
 _Action = verdicts.Action
+_TOLD_ONLY = (_Action.NONE, _Action.WAIT, _Action.CALL_A_PERSON)
 
 
 def adopt(life: course.Course, event: events.Adopted) -> course.Wishes:
@@ -114,7 +119,7 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
             copies_disks=bool(life.disks),
         ),
     )
-    if after.take(verdict):
+    if after.take(verdict, event.at):
         _make_haste(life)
         life.tell(
             event,
@@ -123,7 +128,7 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
         )
     if after.owned and recovering.can_follow(life, event):
         return recovering.follow(life, event)
-    believed = after.agreed >= verdict.looks
+    believed = _is_believed(life, event, verdict)
     if believed or after.looks >= LOOKS_AT_MOST:
         after.hasty = False
     if after.owned and believed:
@@ -139,6 +144,24 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
     ):
         return _say(life, event, verdict)
     return _look_again(life)
+
+
+def _is_believed(
+    life: course.Course, event: events.EndsSeen, verdict: verdicts.Verdict
+) -> bool:
+    """Say whether both ends have said the same often enough.
+
+    Or for long enough, where nothing is done for it but to tell: a look at a
+    hypervisor that hangs takes longer than looks are apart.
+    """
+    after = life.after
+    if after.agreed >= verdict.looks:
+        return True
+    return (
+        verdict.action in _TOLD_ONLY
+        and after.agreed >= SLOW_LOOKS
+        and event.at - after.agreed_at >= SLOW_SECONDS
+    )
 
 
 def _make_haste(life: course.Course) -> None:

@@ -628,6 +628,36 @@ class MendTest(unittest.TestCase):
         life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT, after=late)
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
 
+    def test_looks_that_take_their_time_are_not_waited_for_without_end(self):
+        """A source whose QEMU hangs says nothing for half a minute."""
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        life.returned('lost')
+        for number, after in enumerate((0.0, 1.0, 35.0, 39.5), 1):
+            life.ends(End.PAUSED_MIGRATION, End.UNREACHABLE, after=after)
+            self.assertEqual(
+                [Kind.UNKNOWN] if number > 3 else [], told(life), number
+            )
+
+    def test_one_with_disks_that_never_left_is_over_as_soon(self):
+        life = lives.Life(copy_storage=True)
+        life.wishes.extend(life.machine.begin(life.now))
+        life.tell(events.Checked, checks=(), disks=('vda',), disk_mib=(9.0,))
+        life.reserved(lives.RESERVED)
+        life.tell(events.Progressed, statistics=lives.seen())
+        life.returned('lost')
+        for number in range(1, 4):
+            life.ends(End.RUNNING, End.UNREACHABLE, after=40.0)
+            self.assertEqual([Kind.FAILED] if number > 2 else [], told(life))
+
+    def test_what_is_done_something_for_is_seen_often_however_slowly(self):
+        life = adopted()
+        life.ends(End.PAUSED_MIGRATION, End.RUNNING, after=100.0)
+        for _ in range(4):
+            life.ends(End.PAUSED_MIGRATION, End.RUNNING, after=100.0)
+        self.assertNotIn('Mend', life.names)
+
     def test_there_is_one_look_at_a_time(self):
         """Each asks for the next: two of them would go on for ever."""
         blind = End.PAUSED_MIGRATION, End.UNREACHABLE
@@ -737,7 +767,7 @@ class MendTest(unittest.TestCase):
 
     def test_looks_that_come_back_are_no_silence(self):
         life = adopted()
-        for _ in range(3):
+        for _ in range(deciding.SLOW_LOOKS - 1):
             life.tell(events.Ticked, after=deciding.LOOK_SECONDS - 1.0)
             life.ends(End.UNREACHABLE, End.ABSENT)
         self.assertEqual([], told(life))
