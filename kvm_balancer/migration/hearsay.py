@@ -9,6 +9,14 @@ from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
 
+def settling(migration_id: str) -> str:
+    """Return the command by which a person says how one ended."""
+    return (
+        f'kvm-balancer migrations settle {migration_id} --as completed|failed '
+        '--reason TEXT'
+    )
+
+
 def outcome_of(
     wanted: request.Request,
     kind: outcome.OutcomeKind,

@@ -264,7 +264,7 @@ class Commands:
             f'{wanted.source} or on {wanted.destination}: look for it on '
             f'both, and see to {who}, which goes on with it when it is back; '
             f'where {wanted.source} is gone for good, settle it by '
-            f'kvm-balancer migrations settle {wanted.migration_id}',
+            f'{hearsay.settling(wanted.migration_id)}',
         )
 
     def _end_unknown(self, flight: flights.Flight, said: str) -> None:

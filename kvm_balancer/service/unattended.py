@@ -179,6 +179,6 @@ def _reason(wanted: request.Request, trouble: str) -> str:
     return (
         f'nobody looks after it: {trouble}; mend that and start {who} again, '
         'which looks at both ends then; else look for the instance on '
-        f'{" and on ".join(ends)}, and settle it by kvm-balancer migrations '
-        f'settle {wanted.migration_id}'
+        f'{" and on ".join(ends)}, and settle it by '
+        f'{hearsay.settling(wanted.migration_id)}'
     )

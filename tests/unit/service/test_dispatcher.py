@@ -564,7 +564,7 @@ class DispatcherTest(base.StoreCase):
             record.reason,
             'the executor of hot has not answered since .* UTC .gone.*'
             'pre-copy when it was last heard of.* on hot or on cold.*'
-            f'migrations settle {wanted.migration_id}$',
+            f'migrations settle {wanted.migration_id} --as .* --reason TEXT$',
         )
         self.assertEqual(
             ['dispatched', 'unknown'], [line.state for line in record.story]

@@ -87,7 +87,7 @@ class UnattendedCase(unittest.TestCase):
             *said,
             'nobody looks after it',
             'on here and on there',
-            f'migrations settle {self.wanted.migration_id}',
+            f'migrations settle {self.wanted.migration_id} --as completed',
         ):
             self.assertIn(one, told.reason)
         self.assertEqual(1, len(told.reason.splitlines()))
