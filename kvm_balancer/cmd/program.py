@@ -4,8 +4,10 @@ The first SIGTERM or SIGINT ends a program in order; the second at once.
 """
 
 import collections.abc
+import importlib.metadata
 import logging
 import os
+import pathlib
 import signal
 import sys
 import threading
@@ -14,6 +16,7 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log
 
+import kvm_balancer
 from kvm_balancer import errors
 from kvm_balancer.bus import outages
 from kvm_balancer.bus import transport
@@ -88,6 +91,12 @@ def _serve(
         raise errors.ConfigurationError(
             f'{error.filename} cannot be opened: {error.strerror}'
         ) from None
+    LOG.info(
+        '%s %s of %s begins',
+        program,
+        importlib.metadata.version('kvm-balancer'),
+        pathlib.Path(kvm_balancer.__file__).parent.parent,
+    )
     for line in configuration.unknown(conf):
         LOG.warning('%s', line)
     outages.calm()
