@@ -43,6 +43,11 @@ def write_configuration(path: pathlib.Path, settings: Settings) -> None:
     path.write_text('\n'.join([*lines, '']))
 
 
+def journal(host: hosts.Host) -> pathlib.Path:
+    """Return the file of a host's executor."""
+    return host.state / 'executor.sqlite'
+
+
 class Services:
     """Agent and executors.
 
@@ -178,7 +183,7 @@ class Services:
                 'driver': 'libvirt',
                 'manage': 'metadata',
                 'sample_interval_seconds': _SAMPLE_SECONDS,
-                'state_path': host.state / 'executor.sqlite',
+                'state_path': journal(host),
             },
             'host': {
                 'name': host.name,

@@ -1,11 +1,8 @@
 """Daemons that die at once, and are started again."""
 
-import pathlib
-import shutil
 import signal
 import typing
 
-import kvm_balancer
 from kvm_balancer import errors
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import processes
@@ -49,46 +46,6 @@ class ExecutorKilled(contract.Fault):
 
     def heal(self, scene: contract.Scene) -> None:
         programs(scene).start_executor(end_of(scene, self._end))
-
-
-class ExecutorUpgraded(contract.Fault):
-    """The executor of one end is stopped, and another version started.
-
-    The new code is a copy of the package, in a place of its own. It stays.
-    """
-
-    hold_seconds = (0.0, 1.0)
-
-    def __init__(self, end: End) -> None:
-        self._end = end
-        self.name = f'{end}-executor-upgraded'
-        self.title = (
-            f'The executor of the {end} is upgraded: stopped, and a new '
-            'version started'
-        )
-
-    def prepare(self, scene: contract.Scene) -> None:
-        """Put the new version beside the old one."""
-        package = pathlib.Path(kvm_balancer.__file__).parent
-        shutil.copytree(
-            package,
-            self._place(scene) / package.name,
-            ignore=shutil.ignore_patterns('__pycache__'),
-            dirs_exist_ok=True,
-        )
-
-    def begin(self, scene: contract.Scene) -> None:
-        host = end_of(scene, self._end)
-        host.processes.stop('executor', wait_seconds=30.0)
-
-    def heal(self, scene: contract.Scene) -> None:
-        programs(scene).start_executor(
-            end_of(scene, self._end), {'PYTHONPATH': str(self._place(scene))}
-        )
-
-    @staticmethod
-    def _place(scene: contract.Scene) -> pathlib.Path:
-        return scene.lab.directory / 'upgrade'
 
 
 class AgentKilled(contract.Fault):
