@@ -27,7 +27,12 @@ _ALWAYS = {
 }
 _GUESTS = {'qemu-nbd': 'qemu-utils', 'qemu-img': 'qemu-utils'}
 _TLS = {'openssl': 'openssl'}
-_FAULTS = {'iptables': 'iptables', 'ss': 'iproute2', 'date': 'coreutils'}
+_FAULTS = {
+    'iptables': 'iptables',
+    'ss': 'iproute2',
+    'date': 'coreutils',
+    'mkfs.ext4': 'e2fsprogs',
+}
 _LEASES = {'virtlockd': 'libvirt-daemon-system'}
 _LINUX = {'bridge': 'iproute2', 'busybox': 'busybox-static'}
 

@@ -1,5 +1,6 @@
 """Memory and disks that run out."""
 
+import contextlib
 import os
 import typing
 
@@ -65,14 +66,31 @@ class OutOfMemory(contract.Fault):
         )
 
 
-What = typing.Literal['journal', 'run', 'images']
+def _run(scene: contract.Scene, end: daemons.End, *argv: str) -> None:
+    """Run a command where an end sees its own disks."""
+    host = daemons.end_of(scene, end)
+    programs.run(['nsenter', '-t', str(host.holder), '-m', *argv])
+
+
+def _has_room(scene: contract.Scene, end: daemons.End, place: str) -> bool:
+    path = f'{place}/probe'
+    try:
+        _run(scene, end, 'dd', 'if=/dev/zero', f'of={path}', 'bs=64k',
+             'count=1')  # fmt: skip
+    except errors.LabError:
+        return False
+    finally:
+        _run(scene, end, 'rm', '-f', path)
+    return True
+
+
+What = typing.Literal['journal', 'run']
 
 
 class DiskFull(contract.Fault):
-    """A file system has no room left.
+    """A file system in memory has no room left.
 
-    :param what: the executor's journal, what libvirtd and QEMU keep, or the
-        images of the host
+    :param what: the executor's journal, or what libvirtd and QEMU keep
     """
 
     def __init__(self, end: daemons.End, what: What) -> None:
@@ -81,14 +99,10 @@ class DiskFull(contract.Fault):
         whose = {
             'journal': "the executor's journal",
             'run': 'libvirtd and QEMU',
-            'images': 'the images',
         }[what]
         self.name = f'{end}-{what}-full'
         self.title = f'The disk of {whose} at the {end} is full'
         self.hold_seconds = (2.0, 6.0)
-        if what == 'images':
-            # Later all of it has its room there.
-            self.fates = {contract.Phase.STORAGE: contract.Fate.LIVES}
         # What comes of it is what the executor has to write down.
         self.until_over = what == 'journal'
 
@@ -97,19 +111,14 @@ class DiskFull(contract.Fault):
 
         :raises LabError: when the disk is none that can be filled
         """
-        self._run(scene, 'mountpoint', '-q', self._path(scene))
+        _run(scene, self._end, 'mountpoint', '-q', self._path(scene))
         self._told_before = len(self._told(scene))
 
     def begin(self, scene: contract.Scene) -> None:
         # No tmpfs is smaller than what is in it.
         self._resize(scene, self._used(scene))
-        if self._has_room(scene):
+        if _has_room(scene, self._end, self._path(scene)):
             raise errors.LabError('there is still room on the disk')
-        if self._what == 'images':
-            contract.see(
-                lambda: not qemu.copying(scene),
-                'the copying of the disk to break',
-            )
 
     def heal(self, scene: contract.Scene) -> None:
         try:
@@ -126,17 +135,6 @@ class DiskFull(contract.Fault):
         host = daemons.end_of(scene, self._end)
         return host.processes.log('executor').read_text(errors='replace')
 
-    def _has_room(self, scene: contract.Scene) -> bool:
-        path = f'{self._path(scene)}/probe'
-        try:
-            self._run(scene, 'dd', 'if=/dev/zero', f'of={path}', 'bs=64k',
-                      'count=1')  # fmt: skip
-        except errors.LabError:
-            return False
-        finally:
-            self._run(scene, 'rm', '-f', path)
-        return True
-
     def _used(self, scene: contract.Scene) -> int:
         """Return how many bytes there are on the disk, and at least some."""
         host = daemons.end_of(scene, self._end)
@@ -146,24 +144,54 @@ class DiskFull(contract.Fault):
 
     def _path(self, scene: contract.Scene) -> str:
         host = daemons.end_of(scene, self._end)
-        return {
-            'journal': str(host.state),
-            'run': '/run',
-            'images': str(storage.IMAGES),
-        }[self._what]
-
-    def _run(self, scene: contract.Scene, *argv: str) -> None:
-        host = daemons.end_of(scene, self._end)
-        programs.run(['nsenter', '-t', str(host.holder), '-m', *argv])
+        return {'journal': str(host.state), 'run': '/run'}[self._what]
 
     def _resize(self, scene: contract.Scene, size: int) -> None:
         wanted = size
         while True:
             option = f'remount,size={wanted}'
             try:
-                self._run(scene, 'mount', '-o', option, self._path(scene))
+                _run(
+                    scene, self._end, 'mount', '-o', option, self._path(scene)
+                )
                 return
             except errors.LabError:
                 if wanted > hosts.STATE_BYTES:
                     raise
                 wanted += 4096
+
+
+class ImagesFull(contract.Fault):
+    """The disk with the images of the destination has no room left.
+
+    One of its own: later than while it is copied, all of an image has its room
+    there.
+    """
+
+    name = 'destination-images-full'
+    title = 'The disk of the images at the destination is full'
+    fates = {contract.Phase.STORAGE: contract.Fate.LIVES}
+    hold_seconds = (2.0, 6.0)
+
+    _filler = str(storage.IMAGES / 'filler')
+
+    def prepare(self, scene: contract.Scene) -> None:
+        """See that there is a disk that can be filled.
+
+        :raises LabError: when there is none
+        """
+        _run(scene, 'destination', 'mountpoint', '-q', str(storage.IMAGES))
+
+    def begin(self, scene: contract.Scene) -> None:
+        with contextlib.suppress(errors.LabError):
+            # It writes until there is no room left, and fails for that.
+            _run(scene, 'destination', 'dd', 'if=/dev/zero',
+                 f'of={self._filler}', 'bs=64k')  # fmt: skip
+        if _has_room(scene, 'destination', str(storage.IMAGES)):
+            raise errors.LabError('there is still room on the disk')
+        contract.see(
+            lambda: not qemu.copying(scene), 'the copying of the disk to break'
+        )
+
+    def heal(self, scene: contract.Scene) -> None:
+        _run(scene, 'destination', 'rm', '-f', self._filler)
