@@ -17,5 +17,8 @@ mount --rbind "$directory/lib" /var/lib/libvirt
 mount --bind "$directory/cache" /var/cache/libvirt
 mount --bind "$directory/log" /var/log/libvirt
 mount --bind "$directory/hosts" /etc/hosts
+# A connection whose other end is gone without a word: given up after 25 s
+# instead of 15 minutes, as is recommended for hosts in operation.
+echo 6 > /proc/sys/net/ipv4/tcp_retries2
 echo ready
 exec sleep infinity

@@ -203,6 +203,27 @@ def release(pid: int) -> None:
     _table(pid, 'mangle', '-F', 'OUTPUT')
 
 
+def lose(pid: int, speaker: int, port: int, listener: str) -> None:
+    """Lose what a process says to one address, and tell nobody.
+
+    Its connections are gone at once. That they are the other end does not hear
+    until :func:`unblock`.
+
+    :param pid: a process in the host's network namespace
+    :param speaker: the process
+    """
+    inside = ['nsenter', '-t', str(pid), '-n', 'ss', '-H', '-n', '-t']
+    there = ['dst', listener, 'dport', 'eq', str(port)]
+    said = ('-p', 'tcp', '--dport', str(port), '-d', listener)
+    _filter(
+        pid, '-A', 'OUTPUT', *said, '--tcp-flags', 'RST', 'RST', '-j', 'DROP'
+    )
+    for line in programs.run([*inside, '-p', *there]).splitlines():
+        if f'pid={speaker},' in line:
+            here = line.split()[3].rpartition(':')[2]
+            programs.run([*inside, '-K', 'sport', 'eq', here, *there])
+
+
 def unblock(pid: int) -> None:
     """Let everything through again that was blocked."""
     for chain in ('INPUT', 'OUTPUT'):

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import sqlite3
 import subprocess
@@ -22,6 +21,7 @@ from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
 from kvm_balancer.lab import fleet
 from kvm_balancer.lab import hosts
+from kvm_balancer.lab import services
 from kvm_balancer.service import executor_client
 from tests.faults import outcomes
 
@@ -83,10 +83,14 @@ class Ground:
         self._cleanup.callback(self.lab.down)
         for host in self.lab.hosts:
             # Before the host has a view of its own of what is mounted.
-            self._mount(host.state)
-            self._mount(host.images)
-            if not _takes_direct_io(host.images):
-                _run('umount', str(host.images))
+            self._mount(
+                host.state,
+                *('-t', 'tmpfs', '-o', f'size={hosts.STATE_BYTES}'),
+                'kvm-balancer-faults',
+            )
+            self._mount(host.images, '-o', 'loop', self._disk(host))
+            # No volume of the pool.
+            (host.images / 'lost+found').rmdir()
         self.lab.make('advise')
         for host in self.lab.hosts:
             host.offer_images()
@@ -94,13 +98,23 @@ class Ground:
         self._override()
         self._listen()
 
-    def _mount(self, place):
+    def _mount(self, place, *what):
         place.mkdir(parents=True)
-        _run(
-            'mount', '-t', 'tmpfs', '-o', f'size={hosts.STATE_BYTES}',
-            'kvm-balancer-faults', str(place),
-        )  # fmt: skip
+        _run('mount', *what, str(place))
         self._cleanup.callback(_unmount, place)
+
+    @staticmethod
+    def _disk(host):
+        """Make a disk for the images of a host, and return its file.
+
+        No file system in memory: before Linux 6.6 none takes direct I/O.
+        """
+        path = host.directory / 'images.ext4'
+        with path.open('wb') as disk:
+            disk.truncate(hosts.STATE_BYTES)
+        # No room is kept for root, who is to find it full.
+        _run('mkfs.ext4', '-q', '-m', '0', '-O', '^has_journal', str(path))
+        return str(path)
 
     def _override(self):
         for host in self.lab.hosts:
@@ -186,7 +200,7 @@ class Ground:
 
     def journal(self, host):
         """Return what the executor of *host* keeps, by table."""
-        path = host.state / 'executor.sqlite'
+        path = services.journal(host)
         with contextlib.closing(sqlite3.connect(path, timeout=5)) as file:
             file.row_factory = sqlite3.Row
             return {
@@ -206,22 +220,10 @@ class Ground:
         )
 
 
-def _takes_direct_io(place):
-    """Say whether images can be there: Linux has it in tmpfs from 6.6 on."""
-    path = place / 'probe'
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_DIRECT))
-    except OSError:
-        return False
-    finally:
-        path.unlink(missing_ok=True)
-    return True
-
-
 def _unmount(place):
     if place.is_mount():
         _run('umount', '-l', str(place))
 
 
 def _run(*argv):
-    subprocess.run(argv, check=False)
+    subprocess.run(argv, check=True)

@@ -45,6 +45,13 @@ def hold_answer(source: hosts.Host, destination: hosts.Host) -> None:
     )
 
 
+def lose_order(
+    source: hosts.Host, destination: hosts.Host, libvirtd: int
+) -> None:
+    """Lose what the source's libvirtd has said to the destination's."""
+    network.lose(source.holder, libvirtd, _LIBVIRT_PORT, destination.address)
+
+
 def release(fleet: collections.abc.Iterable[hosts.Host]) -> None:
     """Hold nothing back any more, of hosts that are up."""
     for host in fleet:

@@ -12,6 +12,7 @@ import libvirt
 
 from kvm_balancer import errors
 from kvm_balancer.lab import sight
+from kvm_balancer.lab import waiting
 from kvm_balancer.lab.faults import catalogue
 from kvm_balancer.lab.faults import contract
 from kvm_balancer.migration import request
@@ -25,6 +26,8 @@ from tests.faults import results
 _PHASE_SECONDS = 60.0
 #: After this, what is not as it has to be is never going to be.
 SETTLE_SECONDS = 150.0
+#: For a host that is not there libvirt, QEMU and executor wait in turn.
+_TOLD_SECONDS = 400.0
 #: Who is well now has to be so for a while.
 _STEADY_SECONDS = 1.0
 _PAUSE_SECONDS = 0.3
@@ -185,6 +188,8 @@ class _Run:
                 self._free_wires(None)
             if self._fault.until_over:
                 self._wait_until_over(case)
+            if self._fault.until_told and result.struck:
+                self._wait_until_told(case)
             self._fault.heal(scene)
             self._free_wires(None)
         return result.struck
@@ -245,6 +250,13 @@ class _Run:
         )
         # Whoever has something to tell is to find nobody to tell it to.
         threading.Event().wait(2.0)
+
+    def _wait_until_told(self, case):
+        waiting.until(
+            lambda: bool(self._ground.outcomes.of(case.migration_id)),
+            'an outcome to be told',
+            _TOLD_SECONDS,
+        )
 
     def _settle(self, case):
         """Wait until all is as it has to be, or for too long."""

@@ -4,6 +4,7 @@ import contextlib
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -192,6 +193,40 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
             domain.undefine()
         with self._domain(self.there) as domain:
             domain.resume()
+        self.guest.wait_for_rounds()
+
+    def test_a_source_that_waits_for_nobody_any_more_is_let_run_again(self):
+        wanted = self._migrate(contract.Phase.SWITCHOVER)
+        ends = self.here.name, self.there.name
+        phases.hold_order(self.here, self.there)
+        self._limit_wires(None)
+        self._until(
+            lambda looks: phases.reached(
+                contract.Phase.HANDOVER, looks, *ends
+            ),
+            'all of it to be there',
+        )
+        # The order to start it there is lost with who gave it, and who waits
+        # for it does not hear so at once: the executor sees it wait.
+        libvirtd = self.here.processes.find('libvirtd').pid
+        self.here.kill('libvirtd', signal.SIGSTOP)
+        phases.lose_order(self.here, self.there, libvirtd)
+        self.here.kill('libvirtd')
+        phases.release(self.ground.lab.hosts)
+        self.addCleanup(network.unblock, self.here.holder)
+        self.here.start_libvirtd()
+        self.here.wait()
+
+        told = self._last_told(
+            wanted.migration_id, lambda one: True, 'its end'
+        )
+        self.assertEqual(_Kind.FAILED, told.outcome, told)
+        self.assertIn('resume the source', str(told.story))
+        self.assertFalse(self.watch.has_run_at(self.there.name))
+        self._until(
+            lambda looks: looks[self.here.name].state == sight.RUNNING,
+            'it to run where it was',
+        )
         self.guest.wait_for_rounds()
 
     def test_a_source_lost_for_longer_than_the_agent_waits_is_unknown(self):

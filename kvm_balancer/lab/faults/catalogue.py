@@ -6,6 +6,7 @@ from kvm_balancer.lab.faults import machines
 from kvm_balancer.lab.faults import people
 from kvm_balancer.lab.faults import shortages
 from kvm_balancer.lab.faults import surroundings
+from kvm_balancer.lab.faults import upgrades
 from kvm_balancer.lab.faults import wires
 
 FAULTS: dict[str, contract.Fault] = {
@@ -13,8 +14,8 @@ FAULTS: dict[str, contract.Fault] = {
     for fault in (
         daemons.ExecutorKilled('source'),
         daemons.ExecutorKilled('destination'),
-        daemons.ExecutorUpgraded('source'),
-        daemons.ExecutorUpgraded('destination'),
+        upgrades.ExecutorUpgraded('source'),
+        upgrades.ExecutorUpgraded('destination'),
         daemons.AgentKilled(),
         daemons.LibvirtdKilled('source'),
         daemons.LibvirtdKilled('destination'),
@@ -23,6 +24,7 @@ FAULTS: dict[str, contract.Fault] = {
         daemons.QemuKilled('destination'),
         machines.HostLost('source'),
         machines.HostLost('destination'),
+        machines.HostLost('destination', for_long=True),
         wires.MigrationNetworkCut(),
         wires.ManagementNetworkCut('source'),
         wires.ManagementNetworkCut('destination'),
@@ -34,7 +36,7 @@ FAULTS: dict[str, contract.Fault] = {
         shortages.DiskFull('destination', 'journal'),
         shortages.DiskFull('source', 'run'),
         shortages.DiskFull('destination', 'run'),
-        shortages.DiskFull('destination', 'images'),
+        shortages.ImagesFull(),
         people.Cancelled(),
         people.ShutDown(),
         people.Paused(),

@@ -128,6 +128,8 @@ class Fault(abc.ABC):
         can strike
     :ivar hold_seconds: it is healed after so long, within these bounds
     :ivar until_over: it is not healed before the migration is over
+    :ivar until_told: it is not healed before an outcome was told, whatever
+        can be known by then
     :ivar at_once: it strikes as soon as its phase begins
     :ivar reboots: the guest begins anew, and so does what it counts
     """
@@ -137,6 +139,7 @@ class Fault(abc.ABC):
     fates: collections.abc.Mapping[Phase, Fate] = NOTHING_LOST
     hold_seconds: tuple[float, float] = (0.5, 3.0)
     until_over: bool = False
+    until_told: bool = False
     at_once: bool = False
     reboots: bool = False
 

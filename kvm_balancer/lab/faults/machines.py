@@ -11,12 +11,19 @@ class HostLost(contract.Fault):
 
     What it kept on its disk is there when it boots again; what it kept in
     ``/run`` is not.
+
+    :param for_long: it does not boot again before an outcome was told, which
+        is unknown where nobody can know without it
     """
 
-    def __init__(self, end: daemons.End) -> None:
+    def __init__(self, end: daemons.End, for_long: bool = False) -> None:
         self._end = end
         self.name = f'{end}-host-lost'
         self.title = f'The whole host of the {end} is lost, and boots again'
+        if for_long:
+            self.name += '-for-long'
+            self.title += ' when nobody waits for it any more'
+            self.until_told = True
         self.fates = (
             contract.SOURCE_LOST
             if end == 'source'

@@ -90,6 +90,7 @@ class PhasesTest(unittest.TestCase):
                 *(f'{end}-libvirtd-killed' for end in (*ends, 'both')),
                 *(f'{end}-qemu-killed' for end in ends),
                 *(f'{end}-host-lost' for end in ends),
+                'destination-host-lost-for-long',
                 *(f'{end}-management-network-cut' for end in ends),
                 'network-cut',
                 'network-cut-briefly',
