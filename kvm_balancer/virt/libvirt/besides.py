@@ -110,9 +110,22 @@ class Besides:
             )
             if seen != (source, destination):
                 return
+            if transfer.stayed(*seen) and not self._would_tell():
+                # The end of it, which knows whether it ever left, sees to
+                # them.
+                return
             told = self.disks.settle(*seen, here, there, ran_there)
         if told:
             self._note('the disks', told)
+
+    def _would_tell(self) -> bool:
+        """Say whether a definition would tell of it wherever it has run."""
+        work = functools.partial(leftovers.would_tell, instance=self._instance)
+        try:
+            return self._links.source.call(work)
+        except errors.KVMBalancerError as error:
+            LOG.warning('Images stay for now: %s', error)
+            return False
 
     def clean(self, never_left: bool, ran_there: bool) -> None:
         """Remove images that are left of this migration, if it stayed.

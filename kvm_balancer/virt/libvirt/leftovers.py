@@ -5,7 +5,9 @@ where there was no file before; and which it was about to make, of which those
 are its own that are empty. They are removed when right then both hosts say
 that the instance is on the source alone, without a job, or has ended there and
 was never stopped to go; and of them only what no domain of the destination has
-as a disk. Where the instance ran on the destination, none goes.
+as a disk. Where the instance ran on the destination, none goes; nor, once it
+was stopped to go, that of an instance without a definition that stays: had it
+run there unseen and ended, nothing else would tell of it any more.
 """
 
 import dataclasses
@@ -60,10 +62,13 @@ def remove(
             if not images:
                 return ''
             seen = ends.look(here, instance), ends.look(there, instance)
-            if failed.ran_there or not (
-                transfer.stayed(*seen)
-                or (failed.never_left and transfer.ended(*seen))
-            ):
+            if failed.never_left:
+                removable = transfer.stayed(*seen) or transfer.ended(*seen)
+            else:
+                removable = transfer.stayed(*seen) and here.call(
+                    functools.partial(would_tell, instance=instance)
+                )
+            if failed.ran_there or not removable:
                 return (
                     f'on the destination, {", ".join(images)} may be left: '
                     f'{_advice(failed)}'
@@ -83,6 +88,15 @@ def remove(
         if unused:
             told.append(transfer.remove(there, unused))
         return f'on the destination, {"; ".join(told)}' if told else ''
+
+
+def would_tell(handle: connection.Handle, instance: str) -> bool:
+    """Say whether an instance leaves a definition wherever it has run.
+
+    libvirt defines on the destination, before it starts it there, what is
+    defined on the source.
+    """
+    return bool(handle.lookupByUUIDString(instance).isPersistent())
 
 
 def _advice(failed: Failed) -> str:

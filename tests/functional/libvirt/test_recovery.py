@@ -192,6 +192,11 @@ class RecoveryTest(unittest.TestCase):
 
     def test_images_that_a_killed_executor_made_go_when_it_stays(self):
         uid, path = self.ground.with_disk()
+        # Where it had run, a definition would tell of it.
+        domain = self.ground.domain(uid)
+        domain.connect().defineXML(
+            domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        )
         wanted = self.wanted(
             uid,
             request.Options(

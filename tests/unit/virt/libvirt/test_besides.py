@@ -144,3 +144,26 @@ class BesidesTest(unittest.TestCase):
             ):
                 self.look(_S.RUNNING, _S.RUNNING, ran_there)
             self.assertIs(ran_there, disks.settle.call_args.args[-1])
+
+    def test_of_one_that_no_definition_tells_of_the_end_sees_to_the_disks(
+        self,
+    ):
+        disks = self.besides.disks = mock.Mock(made=('/a',), settled=False)
+        disks.settle.return_value = ''
+        seen = {
+            self.links.source: events.End(_S.RUNNING),
+            self.links.destination: events.End(_S.ABSENT),
+        }
+        call = self.links.source.call
+        for answer, settled in (
+            ([True], 1),
+            ([False], 0),
+            (errors.HypervisorUnreachable('gone'), 0),
+        ):
+            disks.settle.reset_mock()
+            call.side_effect = answer
+            with mock.patch.object(
+                ends, 'look', lambda link, _uuid: seen[link]
+            ):
+                self.look(_S.RUNNING, _S.ABSENT)
+            self.assertEqual(settled, disks.settle.call_count)

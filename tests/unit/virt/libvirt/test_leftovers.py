@@ -24,6 +24,8 @@ _DOMAIN = """
 class _Link(connection.Connection):
     """Reaches a host with these files, and domains with these disks."""
 
+    persistent = True
+
     def __init__(self, files=(), disks=()):
         self.files, self.disks = list(files), disks
 
@@ -32,6 +34,9 @@ class _Link(connection.Connection):
 
     def lookupByUUIDString(self, uuid):
         return self
+
+    def isPersistent(self):
+        return self.persistent
 
     def listAllDomains(self, flags):
         return [
@@ -120,6 +125,17 @@ class LeftoversTest(unittest.TestCase):
                 'was removed' if over or stays else 'may be left', told
             )
             self.assertEqual([] if over or stays else [_PATH], there.files)
+
+    def test_one_that_no_definition_tells_of_may_have_run_there(self):
+        """Once it was stopped to go; libvirt knows it while it runs only."""
+        self.patch(_Link, 'persistent', False)
+        for never_left in (False, True):
+            there = _Link((_PATH,))
+            told = self.remove(there, never_left=never_left)
+            self.assertIn(
+                'was removed' if never_left else 'may be the latest disk', told
+            )
+            self.assertEqual([] if never_left else [_PATH], there.files)
 
     def test_where_the_instance_ran_there_nothing_goes(self):
         """Nor is anybody told to delete what may be its last disk."""
