@@ -31,6 +31,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _QUIETER = (
     'alembic=WARN',
     'futurist=WARN',
+    # It warns of each call that it tries again: all of them in an outage.
+    'keystoneauth=ERROR',
     'kombu=WARN',
     'oslo_service=WARN',
     # It logs what it also raises, and we say it in one line.
