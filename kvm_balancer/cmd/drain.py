@@ -10,10 +10,12 @@ import getpass
 import time
 from typing import Any
 from typing import TextIO
+from typing import TypeVar
 
 from rich import console
 from rich import progress
 
+from kvm_balancer import errors
 from kvm_balancer.cmd import action
 from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
@@ -27,9 +29,34 @@ POLL_SECONDS = 1.0
 #: An agent plans and samples at intervals: what is said to be stuck, or
 #: empty, for less than this may be so only until it has looked.
 SETTLE_SECONDS = 5.0
+#: An agent that does not answer may be started anew, or its broker.
+PATIENCE_SECONDS = 300.0
+
+Answer = TypeVar('Answer')
 
 #: Called with the number of instances there were, and what is told now.
 Show = collections.abc.Callable[[int, Row], None]
+
+
+def patiently(
+    ask: collections.abc.Callable[[], Answer],
+    clock: collections.abc.Callable[[], float] = time.monotonic,
+    pause: collections.abc.Callable[[float], None] = time.sleep,
+) -> Answer:
+    """Ask again while the agent, or Nova behind it, does not answer.
+
+    What takes hours is not to end because an agent was started anew.
+
+    :raises UnreachableError: when that has lasted for long
+    """
+    began = clock()
+    while True:
+        try:
+            return ask()
+        except errors.UnreachableError:
+            if clock() - began >= PATIENCE_SECONDS:
+                raise
+        pause(POLL_SECONDS)
 
 
 def wait(
@@ -50,7 +77,7 @@ def wait(
     before = ''
     while True:
         now = clock()
-        row = agent.drained(host)
+        row = patiently(lambda: agent.drained(host), clock, pause)
         show(row['moved'] + len(row['left']), row)
         if row['state'] != before or row['state'] == 'draining':
             before, settled = row['state'], now

@@ -86,7 +86,10 @@ class Round:
 
     def _take(self, agent: agent_client.AgentClient, host: str) -> None:
         self._tell(f'{host}: drained')
-        agent.drain(host, 'rolling maintenance')
+        drain.patiently(
+            lambda: agent.drain(host, 'rolling maintenance'),
+            pause=self._pause,
+        )
         row = drain.wait(agent, host, 0.0, lambda *_: None, pause=self._pause)
         if row['state'] != 'drained':
             if row['doubt']:
@@ -100,7 +103,20 @@ class Round:
         self._tell(f'{host}: empty{stay}; {self._hook} is run')
         self._run_hook(host)
         self._await(agent, host)
-        note = agent.undrain(host)['note']
+        self._take_back(agent, host)
+
+    def _take_back(self, agent: agent_client.AgentClient, host: str) -> None:
+        try:
+            note = agent.undrain(host)['note']
+        except errors.UnreachableError:
+            self._pause(drain.POLL_SECONDS)
+            try:
+                note = drain.patiently(
+                    lambda: agent.undrain(host), pause=self._pause
+                )['note']
+            except errors.NotFound:
+                # The answer to the first was lost.
+                note = ''
         if note:
             self._tell(f'{host}: {note}')
 
@@ -129,7 +145,7 @@ class Round:
         hook_ended = time.monotonic()
         down = False
         while time.monotonic() < deadline:
-            for row in agent.hosts():
+            for row in drain.patiently(agent.hosts, pause=self._pause):
                 waited = time.monotonic() - hook_ended
                 if (
                     row['name'] == host

@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 import unittest
 
+from kvm_balancer import errors
 from kvm_balancer.cmd import drain
 from kvm_balancer.cmd import rolling
 
@@ -36,7 +37,10 @@ class Agent:
         self.log = []
 
     def drained(self, host):
-        return self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
+        found = self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def drain(self, host, reason):
         self.log.append(f'drain {host}')
@@ -97,6 +101,16 @@ class WaitTest(unittest.TestCase):
         found = self.wait(Agent(row('stuck', ('a', 'it is locked'))))
         self.assertEqual(['  a (id-a): it is locked'], drain.leftovers(found))
 
+    def test_an_agent_that_is_started_anew_is_waited_for(self):
+        away = errors.BusError('the agent does not answer')
+        agent = Agent(row('draining', ('a', '')), *[away] * 9, row('drained'))
+        self.assertEqual('drained', self.wait(agent)['state'])
+
+    def test_an_agent_that_stays_away_ends_it(self):
+        with self.assertRaises(errors.BusError):
+            self.wait(Agent(errors.BusError('the agent does not answer')))
+        self.assertLess(self.now, 2 * drain.PATIENCE_SECONDS)
+
     def test_a_limit_ends_the_waiting_and_not_the_drain(self):
         found = self.wait(Agent(row('draining', ('a', ''))), timeout=30.0)
         self.assertEqual('draining', found['state'])
@@ -149,6 +163,21 @@ class RollingTest(unittest.TestCase):
         self.assertIn('it is locked', going.failed['a'])
         self.assertFalse(self.log.exists())
         self.assertEqual(['drain a'], agent.log)
+
+    def test_a_lost_answer_to_taking_back_is_no_failure(self):
+        agent = Agent(row('drained'))
+        answers = [
+            errors.BusError('no answer'),
+            errors.NotFound('not drained'),
+        ]
+
+        def undrain(host):
+            raise answers.pop(0)
+
+        agent.undrain = undrain
+        going = self.round(agent)
+        going.run(['a'], at_once=1)
+        self.assertEqual((['a'], {}), (going.done, going.failed))
 
     def test_silence_of_a_host_is_no_emptiness(self):
         agent = Agent(row('stuck', doubt='a has gone silent'))
