@@ -320,3 +320,5 @@ class Plan:
     summary: str = ''
     #: plugins that were left out, and why
     warnings: tuple[str, ...] = ()
+    #: a limit, or the time for the search, kept it from going further
+    cut_short: bool = False

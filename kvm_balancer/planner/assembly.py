@@ -161,6 +161,7 @@ def assemble(
             *work.problems.values(),
             *work.admission.problems.values(),
         ),
+        cut_short=work.out_of_time or work.limited,
     )
 
 

@@ -186,6 +186,11 @@ class Decider:
         waits = [self._hold_seconds[one.name] for _, one in self._acting]
         due = now + max(waits, default=0.0)
         self.credits.promise(plan, fleet, self._acting, due)
+        if plan.cut_short:
+            return
+        for part, policy in self._acting:
+            key = part.name, policy.name
+            self._moods[key] = hysteresis.answered(self._moods[key], now)
 
     def context(
         self, around: Surroundings, wanted: Wanted | None = None

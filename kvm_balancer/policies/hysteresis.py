@@ -100,6 +100,14 @@ def step(
     return Hysteresis(Mood.ALARMED, since, waits, lasts)
 
 
+def answered(before: Hysteresis, now: float) -> Hysteresis:
+    """Return where a policy stands when a whole plan is carried out for it.
+
+    What is above the threshold then has to last anew.
+    """
+    return dataclasses.replace(before, mood=Mood.CONTENT, since=now)
+
+
 def _since(
     before: collections.abc.Mapping[str, float],
     hosts: collections.abc.Iterable[str],

@@ -110,8 +110,8 @@ class Spread(base.Policy):
         moves, after = work.moves - done, even.spread
         if after <= goal or not moves:
             return ''
-        if work.out_of_time or work.limited:
-            # It might have gone further.
+        if work.limited:
+            # It might have gone further, with as much for each move.
             return ''
         hosts = int(np.count_nonzero(work.counted))
         each = hosts * (before**2 - after**2) / moves

@@ -79,7 +79,11 @@ class _Simulation:
             watching,
         )
         self._mind = minds.Mind(
-            agent, self._air, self.recorder, scenario.start
+            agent,
+            self._air,
+            self.recorder,
+            len(base.instances),
+            scenario.start,
         )
 
     def step(self, now: float) -> None:

@@ -12,6 +12,7 @@ from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import decision
 from kvm_balancer.policies import relieve
+from kvm_balancer.policies import spread
 
 
 class Broken(base.Policy):
@@ -148,6 +149,35 @@ class DeciderTest(unittest.TestCase):
                 self.decide(decider, later, now + 5.0)
         (finding,) = decider.findings
         self.assertIn('of the gains it predicted', finding.text)
+
+    def test_a_policy_goes_on_between_thresholds_if_cut_short(self):
+        """After a whole plan, what drifts there is no reason to go on."""
+        for max_moves, goes_on in ((0, False), (1, True)):
+            with self.subTest(max_moves=max_moves):
+                decider = decision.Decider(
+                    [decision.Watch(spread.Spread(), 60.0)],
+                    contexts.Context(
+                        filters=(capacity.CapacityFilter(),),
+                        limits=contexts.Limits(max_moves=max_moves),
+                    ),
+                )
+                hot, between = build_fleet(0.9), build_fleet(0.25)
+                self.assertIsNone(self.decide(decider, hot, 0.0))
+                plan = self.decide(decider, hot, 60.0)
+                decider.promise(plan, hot, 60.0)
+                again = self.decide(decider, between, 90.0)
+                self.assertEqual(goes_on, again is not None)
+
+    def test_what_stays_too_bad_after_a_plan_has_to_last_anew(self):
+        decider = self.build(spread.Spread())
+        hot = build_fleet(0.9)
+        self.decide(decider, hot, 0.0)
+        decider.promise(self.decide(decider, hot, 60.0), hot, 60.0)
+        table = [(90.0, False), (149.0, False), (150.0, True)]
+        for now, expected in table:
+            with self.subTest(now=now):
+                plan = self.decide(decider, hot, now)
+                self.assertEqual(expected, plan is not None)
 
     def test_what_the_policies_think_is_told(self):
         decider = self.build(relieve.Relieve())

@@ -57,6 +57,19 @@ class TestHysteresis(unittest.TestCase):
     def test_without_a_hold_time_it_acts_at_first_sight(self):
         self.assertEqual('acting', moods([(0, 0.2)], hold=0))
 
+    def test_after_a_whole_plan_it_waits_anew(self):
+        """Hosts that have waited for themselves have done so."""
+        for near, expected in ((None, 'alarmed'), ({'a': 0.2}, 'acting')):
+            with self.subTest(near=near):
+                trigger = base.Trigger(0.2, 0.15, 0.10, '', near)
+                state = hysteresis.Hysteresis()
+                for now in (0.0, 60.0):
+                    state = hysteresis.step(state, trigger, now, 60)
+                state = hysteresis.answered(state, 60.0)
+                self.assertEqual('content', state.mood)
+                state = hysteresis.step(state, trigger, 90.0, 60)
+                self.assertEqual(expected, state.mood)
+
     NEAR = (
         (
             'one that was near waits no more once it is over',

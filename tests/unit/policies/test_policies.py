@@ -1,6 +1,7 @@
 """What the policies decide on fleets that can be worked out by hand."""
 
 import dataclasses
+import itertools
 import unittest
 
 import numpy as np
@@ -217,9 +218,18 @@ class TestSpread(unittest.TestCase):
                 *(fleets.instance(f'j{row}', 'h0', cpu=0.4) for row in '12'),
             ],
         )
-        made = SPREAD.propose(fleet, plans.full_context())
-        self.assertEqual((), made.moves, made.summary)
-        self.assertIn('would only bring it to', made.summary)
+        for limits in (context.Limits(), context.Limits(budget_seconds=1)):
+            # there is time for one move at least
+            clock = itertools.count(0.0, 0.2)
+            made = SPREAD.propose(
+                fleet,
+                plans.full_context(
+                    limits=limits, elapsed=lambda clock=clock: next(clock)
+                ),
+            )
+            with self.subTest(limits=limits):
+                self.assertEqual((), made.moves, made.summary)
+                self.assertIn('would only bring it to', made.summary)
 
     def test_what_cut_it_short_is_said_and_what_was_made_is_kept(self):
         """However little nearer it brings the spread."""
