@@ -7,7 +7,8 @@ having acted, it does not have to act again soon.
 Where the target is out of reach, as after a host has died while others cool
 down, moves can always be found that bring it a little nearer. Those are not
 made: there would be such a plan every minute, and hardly any gain in all of
-them.
+them. Nor are the last moves of a plan that misses it, where they bring much
+less than those before them.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from kvm_balancer.planner import reach
 from kvm_balancer.planner import reasons
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
+from kvm_balancer.planner import worth
 from kvm_balancer.policies import base
 
 #: A plan that does not reach its target gets this share of the way to it at
@@ -31,6 +33,9 @@ _LEAST_WAY = 0.25
 #: each of its moves takes off so much of what a host has too much on
 #: average, both in squares.
 _LEAST_EACH = 0.5
+#: The last moves of one go where they get less than this share of what its
+#: moves get on average, likewise.
+_TAIL_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,20 +112,26 @@ class Spread(base.Policy):
         even = evening.Evening(work, goal)
         first, done, before = len(work.steps), work.moves, even.spread
         even.run(proven)
-        moves, after = work.moves - done, even.spread
-        if after <= goal or not moves:
+        most, after = work.moves - done, even.spread
+        if after <= goal or not most or work.limited:
+            # Limited, it might have gone further with as much for each move.
             return ''
-        if work.limited:
-            # It might have gone further, with as much for each move.
-            return ''
-        hosts = int(np.count_nonzero(work.counted))
-        each = hosts * (before**2 - after**2) / moves
+        gained = int(np.count_nonzero(work.counted)) * (before**2 - after**2)
         if before - after >= _LEAST_WAY * (
             before - goal
-        ) or each >= _LEAST_EACH * (before**2 - goal**2):
+        ) or gained / most >= _LEAST_EACH * (before**2 - goal**2):
+            if work.context.worth.eagerness < worth.MOST_EAGER:
+                _drop_tail(work, even, first)
+        else:
+            work.rewind(first)
+        kept = work.moves - done
+        if kept == most:
             return ''
-        work.rewind(first)
-        return f'{base.moves(moves)} would only bring it to {after:.4f}'
+        more = ' more' if kept else ''
+        return (
+            f'{base.moves(most - kept)}{more} would only bring it to '
+            f'{after:.4f}'
+        )
 
     def _spread(
         self, work: workspace.Workspace, counted: columns.Bools | None = None
@@ -158,3 +169,28 @@ class Spread(base.Policy):
             why = reasons.limited(work)
         text = f'{text}, over its target of {target:.3f}: {why}'
         return f'{text}; {alone}' if alone else text
+
+
+def _drop_tail(
+    work: workspace.Workspace, even: evening.Evening, first: int
+) -> None:
+    """Take back the last moves of a plan, as far as they hardly help.
+
+    What is left is worth most, where each move costs a share of what those of
+    the whole plan gain on average.
+
+    :param first: step with which the plan begins
+    """
+    steps, done = work.steps[first:], work.moves
+    found: list[tuple[float, int]] = []
+    for count in range(len(steps), -1, -1):
+        found.append((even.spread**2, work.moves))
+        if count:
+            work.rewind(first + count - 1)
+    begun, before = found[-1][1], found[-1][0]
+    price = _TAIL_SHARE * (before - found[0][0]) / (done - begun)
+    rank = [
+        before - squares - price * (moves - begun) for squares, moves in found
+    ]
+    for step in steps[: len(steps) - int(np.argmax(rank))]:
+        work.move(step.unit, step.destination, step.why)

@@ -8,6 +8,7 @@ import numpy as np
 
 from kvm_balancer.filters import base as filter_base
 from kvm_balancer.planner import context
+from kvm_balancer.planner import worth
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import relieve
@@ -230,6 +231,32 @@ class TestSpread(unittest.TestCase):
             with self.subTest(limits=limits):
                 self.assertEqual((), made.moves, made.summary)
                 self.assertIn('would only bring it to', made.summary)
+
+    def test_the_last_moves_that_hardly_help_are_not_made(self):
+        """One large step is worth it; even the slightest is, if wanted."""
+        fleet = fleets.build(
+            [fleets.host('hot', cpu_overhead=4)]
+            + [fleets.host(f'h{row}') for row in range(7)],
+            [
+                fleets.instance('large', 'hot', cpu=3),
+                *(
+                    fleets.instance(f'i{row}', f'h{row % 7}', cpu=0.2)
+                    for row in range(14)
+                ),
+                *(fleets.instance(f'j{row}', 'h0', cpu=0.05) for row in '12'),
+            ],
+        )
+        for eagerness, least, most in ((4, 1, 1), (5, 2, 16)):
+            made = spread.Spread(spread.SpreadParams(target=0.05)).propose(
+                fleet, plans.full_context(worth=worth.Params(eagerness))
+            )
+            with self.subTest(eagerness=eagerness):
+                self.assertLessEqual(least, len(made.moves), made.summary)
+                self.assertLessEqual(len(made.moves), most, made.summary)
+                self.assertEqual('large', made.moves[0].instance)
+                self.assertEqual(
+                    eagerness < 5, 'more would only' in made.summary
+                )
 
     def test_what_cut_it_short_is_said_and_what_was_made_is_kept(self):
         """However little nearer it brings the spread."""
