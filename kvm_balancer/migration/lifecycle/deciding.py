@@ -21,12 +21,9 @@ from kvm_balancer.migration.lifecycle import reasons
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import sighting
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import telling
 from kvm_balancer.migration.lifecycle import verdicts
 
-#: Ends that have not settled are looked at again after this long at first,
-#: twice as long each time, and every so often in the end.
-FIRST_DELAY_SECONDS = 0.1
-LONGEST_DELAY_SECONDS = 5.0
 #: However often the ends change their minds, this many looks are all before
 #: it is said to be unknown.
 LOOKS_AT_MOST = 40
@@ -34,12 +31,6 @@ LOOKS_AT_MOST = 40
 #: unknown where each of them takes its time.
 SLOW_LOOKS = 3
 SLOW_SECONDS = 75.0
-#: And then they are looked at after this long, more and more seldom.
-FIRST_UNKNOWN_SECONDS = 5.0
-LONGEST_UNKNOWN_SECONDS = 60.0
-#: Where one copy runs and the other end may run another one, this often: two
-#: of them damage their disk from the moment on in which both have it.
-LONGEST_AT_RISK_SECONDS = 5.0
 
 #: So often something is tried before it is said to be unknown; afterwards
 #: with every look.
@@ -91,7 +82,7 @@ def doubt(life: course.Course, event: events.Stumbled) -> course.Wishes:
     after.lost = life.switched = after.unwatched = True
     after.looks = after.agreed = 0
     after.verdict = after.mending = after.settled = None
-    return _be_unknown(
+    return telling.be_unknown(
         life,
         event,
         f'{event.text}: a defect, of which the log of the executor says more; '
@@ -142,8 +133,8 @@ def decide(life: course.Course, event: events.EndsSeen) -> course.Wishes:
         # What was told still holds, as far as anybody knows.
         after.told_unknown or (after.owned and after.looks < LOOKS_AT_MOST)
     ):
-        return _say(life, event, verdict)
-    return _look_again(life)
+        return telling.say(life, event, verdict)
+    return telling.look_again(life)
 
 
 def _is_believed(
@@ -217,7 +208,7 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
         after.seen = None
         # Each time: somebody has let both run again.
         after.told = done.value
-        return _be_unknown(
+        return telling.be_unknown(
             life,
             event,
             f'the instance ran on both ends; {event.text}; decide which copy '
@@ -231,7 +222,7 @@ def mended(life: course.Course, event: events.Mended) -> course.Wishes:
         if after.seen is not None:
             after.seen = after.seen[0], events.EndState.ABSENT
     _make_haste(life)
-    return _look_again(life)
+    return telling.look_again(life)
 
 
 def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
@@ -241,12 +232,12 @@ def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
         case instructions.Mend.__name__ if after.mending is not None:
             life.tell(event, f'{after.mending.value}: refused: {event.text}')
             after.mending, after.refused = None, event.text
-            return _look_again(life)
+            return telling.look_again(life)
         case instructions.Unmark.__name__:
             life.tell(
                 event, f'a mark is left, which hinders nothing: {event.text}'
             )
-            return _conclude(life, event)
+            return telling.conclude(life, event)
         case instructions.LookAtEnds.__name__:
             blind = events.End(events.EndState.UNREACHABLE, detail=event.text)
             return decide(
@@ -264,7 +255,7 @@ def refuse(life: course.Course, event: events.Refused) -> course.Wishes:
 
 def unmarked(life: course.Course, event: events.Unmarked) -> course.Wishes:
     """End it, now that no trace of it is left."""
-    return _conclude(life, event)
+    return telling.conclude(life, event)
 
 
 def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
@@ -277,13 +268,13 @@ def limit(life: course.Course, event: events.Ticked) -> course.Wishes:
                 f'no word within {UNMARK_SECONDS:g} s that the marks are off: '
                 'they may come off later, and hinder nothing where they stay',
             )
-            return _conclude(life, event)
+            return telling.conclude(life, event)
     elif after.mending is not None and (
         event.at - after.mending_at >= course.CALL_SECONDS
     ):
         life.tell(event, f'{after.mending.value}: no word of it')
         after.mending, after.refused = None, 'the hypervisor did not answer'
-        return _look_again(life)
+        return telling.look_again(life)
     elif life.state is states.State.VERIFYING:
         return _limit_look(life, event)
     return ()
@@ -326,73 +317,4 @@ def settle_by_hand(
     )
     if life.marked:
         return (instructions.Unmark(),)
-    return _conclude(life, event)
-
-
-def _say(
-    life: course.Course, event: events.EndsSeen, verdict: verdicts.Verdict
-) -> course.Wishes:
-    """Say how it ended, or that nobody can say."""
-    if not reasons.end(verdict).ended:
-        unknown = _be_unknown(
-            life, event, reasons.unknown(life, verdict), verdict.reason
-        )
-        if arbiter.is_vacant(event.source, event.destination):
-            return (*life.give_room_back(), *unknown)
-        return unknown
-    end, reason = reasons.end_of(
-        life, verdict, event.source, event.destination
-    )
-    life.after.settled = aftermath.Settled(end, reason, event.at)
-    if life.marked:
-        stayed = end is not states.State.COMPLETED
-        return (
-            instructions.Unmark(
-                clean=stayed and life.after.owned,
-                never_left=not (life.switched or life.after.ran_there),
-                ran_there=life.after.ran_there,
-            ),
-        )
-    return _conclude(life, event)
-
-
-def _conclude(life: course.Course, event: events.Event) -> course.Wishes:
-    settled = life.after.settled
-    if settled is None:
-        return ()
-    return life.conclude(settled.end, event, settled.reason)
-
-
-def _be_unknown(
-    life: course.Course,
-    event: events.Event,
-    reason: str,
-    finding: str = '',
-) -> course.Wishes:
-    """Tell that it is unknown, if that was not told, and look again later.
-
-    :param finding: what tells it from another reason; empty for all of it
-    """
-    told = life.after.told
-    if life.state is not states.State.UNKNOWN:
-        life.enter(states.State.UNKNOWN, event, reason)
-    elif told and told != (finding or reason):
-        life.tell(event, reason)
-    return (
-        *life.tell_unknown(event, finding or reason, reason),
-        *_look_again(life),
-    )
-
-
-def _look_again(life: course.Course) -> course.Wishes:
-    after = life.after
-    if life.state is states.State.UNKNOWN and not after.hasty:
-        grown = FIRST_UNKNOWN_SECONDS * 1.5 ** min(after.unknown_looks, 20)
-        after.unknown_looks += 1
-        longest = LONGEST_UNKNOWN_SECONDS
-        if after.at_risk:
-            longest = LONGEST_AT_RISK_SECONDS
-        return after.look(min(grown, longest))
-    delay = FIRST_DELAY_SECONDS * 2.0 ** min(after.looks, 10)
-    after.looks += 1
-    return after.look(min(delay, LONGEST_DELAY_SECONDS))
+    return telling.conclude(life, event)

@@ -9,8 +9,8 @@ import uuid
 from kvm_balancer.migration import events
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
-from kvm_balancer.migration.lifecycle import deciding
 from kvm_balancer.migration.lifecycle import machine
+from kvm_balancer.migration.lifecycle import telling
 from kvm_balancer.model import outcome
 from kvm_balancer.service import migrations
 from tests.unit.service import worlds
@@ -60,7 +60,7 @@ class StumblingTest(unittest.TestCase):
         self.addCleanup(self.world.close)
         self.driver = _Listening(self.world.driver('here'))
         self.told = []
-        soon = mock.patch.object(deciding, 'FIRST_UNKNOWN_SECONDS', 0.1)
+        soon = mock.patch.object(telling, 'FIRST_UNKNOWN_SECONDS', 0.1)
         soon.start()
         self.addCleanup(soon.stop)
 

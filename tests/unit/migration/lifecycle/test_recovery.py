@@ -14,6 +14,7 @@ from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.migration.lifecycle import recovering
 from kvm_balancer.migration.lifecycle import sighting
 from kvm_balancer.migration.lifecycle import states
+from kvm_balancer.migration.lifecycle import telling
 from kvm_balancer.migration.lifecycle import verdicts
 from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
@@ -623,7 +624,7 @@ class MendTest(unittest.TestCase):
         self.assertEqual(Action.DESTROY_DESTINATION, action)
         life.tell(events.Mended, text='removed')
         # As late as looks are apart by then: nothing was there to run since.
-        late = deciding.LONGEST_DELAY_SECONDS
+        late = telling.LONGEST_DELAY_SECONDS
         self.assertGreater(late, sighting.WATCHED_SECONDS)
         life.ends_until('Mend', End.PAUSED_MIGRATION, End.ABSENT, after=late)
         self.assertEqual(Action.RESUME_SOURCE, life.wishes[-2].action)
