@@ -49,16 +49,21 @@ def amount(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(
-            f'{text!r} is not a number of 0 or more'
+            f'{text!r} is not a finite number of 0 or more'
         )
     return value
 
 
 def size(text: str) -> float:
     """Parse a finite number above 0."""
-    value = amount(text)
-    if not value:
-        raise argparse.ArgumentTypeError(f'{text!r} is not above 0')
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a finite number above 0'
+        )
     return value
 
 

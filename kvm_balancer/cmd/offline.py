@@ -61,13 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-moves',
         type=arguments.whole_number(1, 1000000),
         metavar='N',
-        help='Make at most so many moves.',
+        help='Make at most so many moves (default: no limit).',
     )
     parser.add_argument(
         '--max-gib',
         type=arguments.size,
         metavar='N',
-        help='Copy at most so much memory.',
+        help='Copy at most so many GiB, disks included (default: no limit).',
     )
     parser.add_argument(
         '--prefer',

@@ -6,6 +6,7 @@ The same for a plan that the agent makes and for one of a fleet in a file.
 import collections
 import collections.abc
 import dataclasses
+import math
 
 from oslo_config import cfg
 
@@ -23,6 +24,8 @@ from kvm_balancer.policies import places
 from kvm_balancer.service import plugins
 
 _MIB_PER_GIB = 1024.0
+#: what is asked for and has to be some
+_AMOUNTS = ('target', 'limit', 'max_moves', 'max_gib', 'budget_seconds')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +61,12 @@ class Wanted:
             if count > 1:
                 raise errors.ConfigurationError(
                     f'policy {name} is named {count} times: once is enough'
+                )
+        for name in _AMOUNTS:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise errors.ConfigurationError(
+                    f'{name} is {value}: it has to be a finite number above 0'
                 )
         least, most = worth.LEAST_EAGER, worth.MOST_EAGER
         if self.eagerness is not None and not least <= self.eagerness <= most:
