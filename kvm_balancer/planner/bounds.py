@@ -189,13 +189,6 @@ def moves_to_spread(
 ) -> int | None:
     """Return the moves without which the spread stays over *target*.
 
-    A move helps on two hosts: the one it leaves, which nothing helps more
-    than to lose its largest instances one after the other down to the mean;
-    and the one it reaches, which nothing helps more than to get the largest
-    instance of its zone time and again up to the mean. Both gains shrink
-    with every move on a host, so the *k* best of each kind are more than
-    any *k* moves achieve.
-
     :param among: hosts that the spread is taken over; those of the fleet
         that count by default
     :returns: None where the mean itself may change (see :func:`spread`)
@@ -203,20 +196,68 @@ def moves_to_spread(
     counted = state.fleet.counted if among is None else among
     if not _mean_is_fixed(state, free, counted):
         return None
-    load = state.cpu_load
-    distance = np.where(counted, load - float(load[counted].mean()), 0.0)
+    distance = _distance(state, counted)
     missing = float((distance**2).sum()) - target**2 * int(counted.sum())
     if missing <= 1e-12:
         return 0
+    achieved = _achieved(state, free, distance)
+    count = int(np.searchsorted(achieved, missing - 1e-9))
+    return count + 1 if count < len(achieved) else None
+
+
+def squares_after(
+    state: placement.Placement,
+    free: columns.Bools,
+    moves: int,
+    counted: columns.Bools,
+) -> float:
+    """Return the sum of squares that no plan of so many *moves* gets under.
+
+    Of the distances of CPU loads from their mean.
+
+    :param counted: hosts that they are taken over
+    :returns: 0 where nothing is proven, as the mean itself may change
+    """
+    if not _mean_is_fixed(state, free, counted):
+        return 0.0
+    distance = _distance(state, counted)
+    achieved = _achieved(state, free, distance)[:moves]
+    most = float(achieved[-1]) if len(achieved) else 0.0
+    return max(0.0, float((distance**2).sum()) - most)
+
+
+def _distance(
+    state: placement.Placement, counted: columns.Bools
+) -> columns.Floats:
+    """Return how far the load of each host is from the mean."""
+    load = state.cpu_load
+    found: columns.Floats = np.where(
+        counted, load - float(load[counted].mean()), 0.0
+    )
+    return found
+
+
+def _achieved(
+    state: placement.Placement,
+    free: columns.Bools,
+    distance: columns.Floats,
+) -> columns.Floats:
+    """Return what 1, 2, 3... moves take off the sum of squares at most.
+
+    A move helps on two hosts: the one it leaves, which nothing helps more
+    than to lose its largest instances one after the other down to the mean;
+    and the one it reaches, which nothing helps more than to get the largest
+    instance of its zone time and again up to the mean. Both gains shrink
+    with every move on a host, so the *k* best of each kind are more than
+    any *k* moves achieve.
+    """
     leaving = _gains_of_leaving(state, free, distance)
     reaching = _gains_of_reaching(state, free, distance)
-    length = max(len(leaving), len(reaching))
-    gains = np.zeros(length)
+    gains = np.zeros(max(len(leaving), len(reaching)))
     gains[: len(leaving)] += leaving
     gains[: len(reaching)] += reaching
-    achieved = np.cumsum(gains)
-    count = int(np.searchsorted(achieved, missing - 1e-9))
-    return count + 1 if count < length else None
+    found: columns.Floats = np.cumsum(gains)
+    return found
 
 
 def _gains_of_leaving(

@@ -5,6 +5,7 @@ makes them fewer or cheaper; what comes of it is put in an order in which
 every move is possible when its turn comes.
 """
 
+from kvm_balancer.planner import bounds
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import greedy
 from kvm_balancer.planner import score
@@ -40,6 +41,8 @@ class Evening:
         """
         self._work = work
         self._target = target
+        #: of the sum of squares, within limits; None where there are none
+        self._floor: float | None = None
 
     @property
     def spread(self) -> float:
@@ -56,6 +59,7 @@ class Evening:
         moves, first = work.moves, len(work.steps)
         if self.spread <= self._target:
             return
+        self._floor = self._find_floor()
         begun = self._descend()
         if self._least(proven, work.moves - moves):
             found = sequence.ways(work, first)
@@ -75,6 +79,19 @@ class Evening:
             and proven is not None
             and moves <= proven
             and self.spread <= self._target
+        )
+
+    def _find_floor(self) -> float | None:
+        """Return what no plan gets the sum of squares under, within limits.
+
+        :returns: None where there are no limits
+        """
+        work, limits = self._work, self._work.context.limits
+        if not limits.max_moves:
+            return 0.0 if limits.max_mib else None
+        left = max(0, limits.max_moves - work.moves)
+        return bounds.squares_after(
+            work.state, work.free_instances, left, work.counted
         )
 
     def _descend(self) -> contexts.Prefer:
@@ -129,7 +146,7 @@ class Evening:
         """
         work, target = self._work, self._target
         for _ in range(_ATTEMPTS):
-            better = trade.improve(work, first, target, prefer)
+            better = trade.improve(work, first, target, prefer, self._floor)
             work.rewind(first)
             if sequence.carry_out(work, better):
                 return

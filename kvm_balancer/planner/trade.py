@@ -35,6 +35,10 @@ _CELLS_BEYOND = 100_000_000
 #: and so many times the cells of the first, once it is reached after all:
 #: what was bought at any price is to be given back
 _AFTER = 8
+#: within limits of moves or GiB: what is won of the way to where no plan
+#: gets counts from this share on; a sum of squares that is so near is there;
+#: and this many times as long as until something was won last it goes on
+_NOTICED, _REACHED, _AS_LONG = 0.003, 1e-6, 3
 #: sweeps without anything better before it ends, and how often the spread
 #: may pass the target meanwhile
 _PATIENCE, _CROSSINGS = 30, 3
@@ -74,6 +78,37 @@ def costs(
     return found
 
 
+class _Hope:
+    """Whether a plan within limits may still get noticeably better.
+
+    Its target is out of reach, and that the price rises tells nothing.
+
+    :ivar looked: cells that were looked at so far
+    """
+
+    def __init__(self, squares: float, floor: float, least: int) -> None:
+        """Begin to look.
+
+        :param floor: that the sum of squares does not get under
+        :param least: cells that are looked at in any case
+        """
+        self.looked = 0
+        self._floor, self._least = floor, least
+        self._mark, self._marked = squares, 0
+
+    def lost(self, squares: float) -> bool:
+        """Say whether to look any further is in vain.
+
+        :param squares: of the best so far
+        """
+        left = self._mark - self._floor
+        if squares <= self._mark - _NOTICED * left:
+            self._mark, self._marked = squares, self.looked
+        if squares - self._floor <= _REACHED * self._floor + _NOTHING:
+            return True
+        return self.looked > max(self._least, _AS_LONG * self._marked)
+
+
 class Trade:
     """One trade with a set of moves."""
 
@@ -83,8 +118,12 @@ class Trade:
         first: int,
         target: float,
         prefer: contexts.Prefer,
+        floor: float | None = None,
     ) -> None:
-        """Take over the steps of *work* from the *first* on."""
+        """Take over the steps of *work* from the *first* on.
+
+        :param floor: see :func:`improve`
+        """
         self._work = work
         self._now = layout.Layout(work, first, costs(work, prefer))
         goal = target**2 * float(work.counted.sum())
@@ -94,6 +133,10 @@ class Trade:
         self._random = np.random.default_rng(work.context.seed)
         self._cells_within = _CELLS + _CELLS_A_HOST * len(work.fleet.hosts)
         self._cells = _CELLS_BEYOND if self._beyond else self._cells_within
+        self._hope: _Hope | None = None
+        if floor is not None and self._beyond:
+            least = max(floor, self._goal)
+            self._hope = _Hope(self._best.squares, least, self._cells_within)
         self._loose = np.flatnonzero(self._now.loose).astype(np.int32)
         # nothing leaves its zone, so what is there need be told once
         zone = work.fleet.hosts.zone[self._now.home[self._loose]]
@@ -136,6 +179,8 @@ class Trade:
 
     @property
     def _ended(self) -> bool:
+        if self._hope is not None and self._hope.lost(self._best.squares):
+            return True
         return self._cells <= 0 or self._work.out_of_time
 
     def _first_price(self) -> float:
@@ -173,7 +218,10 @@ class Trade:
         units, rows = self._units_of(hosts)
         if not len(units):
             return 0
-        self._cells -= len(units) * (len(rows) + len(hosts) // 4) + 1000
+        cells = len(units) * (len(rows) + len(hosts) // 4) + 1000
+        self._cells -= cells
+        if self._hope is not None:
+            self._hope.looked += cells
         look = changes.Look(self._now, units, hosts, self._price)
         busy: set[int] = set()
         made = 0
@@ -287,10 +335,13 @@ def improve(
     first: int,
     target: float,
     prefer: contexts.Prefer,
+    floor: float | None = None,
 ) -> list[sequence.Way]:
     """Return the best ways found to bring the spread to *target*.
 
     :param first: the step of *work* from which on steps may be changed
     :param prefer: what to be sparing with
+    :param floor: the sum of squares that no plan within its limits of moves
+        and GiB gets under; None where it has no such limit
     """
-    return layout.ways(Trade(work, first, target, prefer).run())
+    return layout.ways(Trade(work, first, target, prefer, floor).run())

@@ -77,9 +77,15 @@ class TestBounds(unittest.TestCase):
         least = bounds.spread(state, free)
         to_limit = bounds.moves_to_limit(state, free, 0.3)
         to_spread = bounds.moves_to_spread(state, free, 0.05)
+        floors = [
+            bounds.squares_after(state, free, moves, fleet.counted)
+            for moves in range(len(fleet.instances) + 1)
+        ]
         for loads, moves in every_placement(fleet):
             counted = list(itertools.compress(loads, fleet.counted))
             spread = statistics.pstdev(counted)
+            squares = len(counted) * spread**2
+            self.assertLessEqual(floors[moves], squares + 1e-9)
             self.assertLessEqual(peak, max(counted) + 1e-9)
             if least is not None:
                 self.assertLessEqual(least, spread + 1e-6)

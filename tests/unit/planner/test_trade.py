@@ -100,6 +100,32 @@ class TestReach(unittest.TestCase):
         self.assertLess(after[0], 1e-6)
         self.assertLess(sweep.call_count, 200)
 
+    def limited(self, fleet, moves):
+        """Return the plan of so many moves, and the sweeps it took."""
+        policy = spread.Spread(spread.SpreadParams(target=0.01))
+        asked = plans.full_context(limits=context.Limits(max_moves=moves))
+        with mock.patch.object(
+            trade.Trade,
+            '_sweep',
+            autospec=True,
+            side_effect=trade.Trade._sweep,
+        ) as sweep:
+            return policy.propose(fleet, asked), sweep.call_count
+
+    def test_what_no_plan_within_a_limit_beats_is_not_traded(self):
+        fleet = fleets.build(
+            [fleets.host(name) for name in 'abcd'],
+            [fleets.instance(str(one), 'a', cpu=2) for one in range(4)],
+        )
+        made, sweeps = self.limited(fleet, 1)
+        self.assertEqual((1, 0), (len(made.moves), sweeps))
+
+    def test_within_a_limit_it_ends_where_little_is_won(self):
+        made, sweeps = self.limited(fleets.skewed(40, 400), 6)
+        self.assertEqual(6, len(made.moves))
+        self.assertGreater(sweeps, 0)
+        self.assertLess(sweeps, 50)
+
     def test_what_was_bought_at_any_price_is_given_back(self):
         """Where single moves get stuck, no more is moved than it takes."""
         fleet = fleets.skewed(80, 800, seed=2)
