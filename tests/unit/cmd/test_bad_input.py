@@ -132,9 +132,9 @@ TABLE = (
     ((*_SIMULATE, '--compare', 'spread.start=7'), 'spread.start=7: ', 2),
     ((*_SIMULATE, '--report', '{fleet}/x'), 'cannot be left in', 2),
     # Drains
-    (('drain', 'a', '--timeout', 'nan'), "'nan' is not a number of 0 or", 2),
+    (('drain', 'a', '--timeout', 'nan'), 'is not a finite number of 0 or', 2),
     ((*_ROLLING, '--at-once', '0'), "'0' is not a whole number from 1", 2),
-    ((*_ROLLING, '--back-within', 'nan'), "'nan' is not a number of 0", 2),
+    ((*_ROLLING, '--back-within', 'nan'), 'is not a finite number of 0', 2),
     # The bus
     (('hosts',), '127.0.0.1:1 refuses connections', 1),
     (('instances',), '127.0.0.1:1 refuses connections', 1),

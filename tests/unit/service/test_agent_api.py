@@ -167,6 +167,8 @@ class AgentApiTest(unittest.TestCase):
             ({'colour': 'red'}, 'knows no colour of plans'),
             ({'prefer': 'nothing'}, 'prefer is'),
             ({'eagerness': 9}, 'eagerness is 9'),
+            ({'max_gib': float('nan')}, 'max_gib is nan'),
+            ({'max_moves': -1}, 'max_moves is -1'),
             ({'policies': ['sprad']}, 'there is no policy'),
         ):
             with (
