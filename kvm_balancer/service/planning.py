@@ -24,7 +24,7 @@ from kvm_balancer.policies import places
 from kvm_balancer.service import plugins
 
 _MIB_PER_GIB = 1024.0
-#: what is asked for and has to be some
+#: what is asked for as a number
 _AMOUNTS = ('target', 'limit', 'max_moves', 'max_gib', 'budget_seconds')
 
 
@@ -35,6 +35,8 @@ class Wanted:
     :ivar policies: to follow everywhere, in this order
     :ivar target: spread of CPU load to reach
     :ivar limit: CPU load that no host is to be over
+    :ivar max_moves: of the plan; 0 for no limit, as of *max_gib* and
+        *budget_seconds*
     :ivar eagerness: how much gain is worth a move, 1 to 5
     """
 
@@ -64,9 +66,10 @@ class Wanted:
                 )
         for name in _AMOUNTS:
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not 0 <= value < math.inf:
                 raise errors.ConfigurationError(
-                    f'{name} is {value}: it has to be a finite number above 0'
+                    f'{name} is {value}: it has to be a finite number of 0 '
+                    'or more'
                 )
         least, most = worth.LEAST_EAGER, worth.MOST_EAGER
         if self.eagerness is not None and not least <= self.eagerness <= most:
