@@ -9,6 +9,8 @@ from kvm_balancer.model import plan as plans
 MIB_PER_GIB = 1024.0
 #: parts of a plan that are shown
 _PARTS = 10
+#: columns of moves and GiB, and of what is told of one policy
+_MOVES_WIDTH, _PURPOSE_WIDTH = 14, 16
 _SPREAD = 'CPU spread'
 
 
@@ -44,7 +46,10 @@ def purposes(row: listing.Row) -> str:
 
 
 def table(row: listing.Row) -> str:
-    """Show what parts of the plan are worth, a handful of them."""
+    """Show what parts of the plan are worth, a handful of them.
+
+    Policies that have no room beside each other stand below each other.
+    """
     points = list(row.get('frontier') or ())
     if not points:
         return listing.text(None)
@@ -53,8 +58,19 @@ def table(row: listing.Row) -> str:
     if shown[-1] is not points[-1]:
         shown.append(points[-1])
     served = purposes_of(row)
+    beside = max(1, (listing.room() - _MOVES_WIDTH) // _PURPOSE_WIDTH)
+    blocks = [
+        _block(shown, served[begin : begin + beside])
+        for begin in range(0, max(1, len(served)), beside)
+    ]
+    return '\n\n'.join(blocks)
+
+
+def _block(shown: list[listing.Row], served: list[plans.Purpose]) -> str:
+    """Show points of the frontier, and some purposes at each."""
     lines = [
-        ' ' * 14 + ''.join(f'  {one.policy:>14}' for one in served),
+        ' ' * _MOVES_WIDTH
+        + ''.join(f'  {one.policy[:14]:>14}' for one in served),
         'moves      GiB' + '    left  gained' * len(served),
     ]
     lines += [

@@ -89,6 +89,14 @@ def natural(name: Any) -> list[tuple[int, str]]:
     ]
 
 
+def room(margin: int = _RECORD_MARGIN) -> int:
+    """Return how many columns a table leaves to values on this terminal.
+
+    :param margin: columns that go to the frame and to other cells
+    """
+    return max(shutil.get_terminal_size().columns - margin, _LEAST_WIDTH)
+
+
 def one_per_line(
     lines: collections.abc.Iterable[str], margin: int = _RECORD_MARGIN
 ) -> str:
@@ -96,7 +104,7 @@ def one_per_line(
 
     :param margin: columns that go to the frame and to other cells
     """
-    width = max(shutil.get_terminal_size().columns - margin, _LEAST_WIDTH)
+    width = room(margin)
     return '\n'.join(
         '\n'.join(textwrap.wrap(line, width, subsequent_indent='  '))
         for line in lines

@@ -1,6 +1,8 @@
 """A plan's frontier is drawn and told as it is."""
 
+import os
 import unittest
+from unittest import mock
 
 from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import frontier_drawing
@@ -79,6 +81,19 @@ class FrontierDrawingTest(unittest.TestCase):
 
 class FrontierTableTest(unittest.TestCase):
     """What is left of each purpose, and how much of the way that is."""
+
+    def setUp(self):
+        super().setUp()
+        patched = mock.patch.dict(os.environ, {'COLUMNS': '100'})
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def test_policies_stand_below_each_other_on_a_narrow_terminal(self):
+        with mock.patch.dict(os.environ, {'COLUMNS': '80'}):
+            first, second = frontier_view.table(PLAN).split('\n\n')
+        self.assertEqual(['drain', 'relieve'], first.split('\n')[0].split())
+        self.assertEqual(['mine'], second.split('\n')[0].split())
+        self.assertLessEqual(max(map(len, first.split('\n'))), 54)
 
     def test_each_policy_has_what_is_left_and_its_share(self):
         head, titles, *lines = frontier_view.table(PLAN).split('\n')

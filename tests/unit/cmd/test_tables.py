@@ -136,6 +136,34 @@ class TablesTest(base.CommandCase):
                 self.assertLessEqual(widest, 120, ran.out)
                 self.assertNotIn('None', ran.out)
 
+    def test_a_plan_says_what_its_parts_were_to_gain(self):
+        purpose = {
+            'policy': 'drain',
+            'what': 'instances on draining hosts',
+            'before': 3.0,
+            'after': 0.0,
+            'counted': True,
+        }
+        points = [
+            {
+                'moves': moves,
+                'cpu_stddev': 0.2,
+                'mib': 1024.0 * moves,
+                'left': {'drain': 3.0 - moves},
+            }
+            for moves in (1, 2, 3)
+        ]
+        self.agent.answers['show_plan'] = {
+            **self.agent.answers['show_plan'],
+            'document': {'purposes': [purpose], 'frontier': points},
+        }
+        out = self.run_cli('plans', 'show', _ID).out
+        words = ' '.join(out.replace('|', ' ').split())
+        self.assertIn('drain: instances on draining hosts 3 -> 0', words)
+        self.assertIn('1 1.0 2 33%', words)
+        self.assertIn('3 moves', out.splitlines()[-1])
+        self.assertIn('GiB copied', out)
+
     def test_a_migration_under_way_says_what_it_takes_and_is_drawn(self):
         under_way = {
             'state': 'pre-copy',
