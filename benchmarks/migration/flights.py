@@ -1,6 +1,6 @@
 """What simulations say that migrations between two hosts take.
 
-Of any number that begin together over one link, on the code that
+Of any number over one link, on the code that
 ``kvm-balancer simulate`` runs on, without the chance that it adds. Needs no
 hypervisor: tests hold recorded migrations against it.
 """
@@ -38,10 +38,12 @@ def seconds(
     guests: collections.abc.Sequence[Guest],
     link_mib_s: float,
     options: request.Options,
+    begins: collections.abc.Sequence[float] = (),
 ) -> list[float]:
-    """Return what the migration of each takes, all begun at once.
+    """Return what the migration of each takes.
 
     :param link_mib_s: usable for memory, each way
+    :param begins: when each of them begins, in order; all at once by default
     :returns: infinity for one that does not converge
     """
     fleet = records.build_fleet(
@@ -71,14 +73,24 @@ def seconds(
         terms.Terms(fleet, scopes.Scopes(options)),
         quiet,
     )
-    for number, uid in enumerate(fleet.instances.id):
-        sky.begin(number, _move(uid), 0.0)
     taken = [math.inf] * len(guests)
-    while sky.flights:
+
+    def advance(until: float) -> None:
+        while (change := sky.next_change()) <= until and sky.flights:
+            for one in sky.advance(change):
+                if one.completed:
+                    flight = one.flight
+                    taken[flight.position] = one.at - flight.began
+            sky.pace(fleet.instances.cpu_usage)
+
+    for number, (uid, at) in enumerate(
+        zip(fleet.instances.id, begins or [0.0] * len(guests), strict=True)
+    ):
+        advance(at)
+        sky.advance(at)
+        sky.begin(number, _move(uid), at)
         sky.pace(fleet.instances.cpu_usage)
-        for one in sky.advance(sky.next_end()):
-            if one.completed:
-                taken[one.flight.position] = one.at
+    advance(math.inf)
     return taken
 
 

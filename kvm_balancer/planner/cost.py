@@ -8,6 +8,7 @@ import numpy as np
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.foresight import correction
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
@@ -73,12 +74,11 @@ def _each(
     rates: tuple[columns.Floats, columns.Floats],
 ) -> list[plan.Prediction]:
     """Predict those that have the same options, with their disks."""
-    disks = local_disks.copied(fleet, rows, bandwidth, options)
+    link = flow.Flow.steady(bandwidth)
+    disks = local_disks.copied(fleet, rows, link, options)
 
     def predicted(granted: request.Options) -> prediction.Rows:
-        found = _predicted(
-            fleet, rows, bandwidth, granted, terms.manner, rates
-        )
+        found = _predicted(fleet, rows, link, granted, terms.manner, rates)
         return disks.added_to(found.rows())
 
     return prediction.either_way(predicted, options)
@@ -129,12 +129,11 @@ def outlook(
     for options, parts in asked.items():
         rows = _any_of([one for one, _ in parts], len(instances))
         bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
-        found = _predicted(
-            fleet, rows, bandwidth, options, terms.manner, rates
-        )
+        link = flow.Flow.steady(bandwidth)
+        found = _predicted(fleet, rows, link, options, terms.manner, rates)
         answer[rows] = found.converges
         usage = instances.cpu_usage[rows]
-        disks = local_disks.copied(fleet, rows, bandwidth, options)
+        disks = local_disks.copied(fleet, rows, link, options)
         spent[rows] = np.maximum(
             spent[rows],
             _core_seconds(found, usage) + _BUSY_CORES * disks.seconds,
@@ -180,16 +179,15 @@ def most_copied_mib(
         bandwidths.append(np.minimum(own, slowest[instances.host]))
     for options, rows in _asked(fleet, terms).items():
         for bandwidth in bandwidths:
-            found = _predicted(
-                fleet, rows, bandwidth[rows], options, terms.manner, rates
-            )
+            link = flow.Flow.steady(bandwidth[rows])
+            found = _predicted(fleet, rows, link, options, terms.manner, rates)
             mib = found.mib
             if corrections is not None:
                 ids = [instances.id[row] for row in rows.tolist()]
                 mib = mib * corrections.mib_factors(
                     ids, found.post_copy, fleet.taken_at
                 )
-            disks = local_disks.copied(fleet, rows, bandwidth[rows], options)
+            disks = local_disks.copied(fleet, rows, link, options)
             most[rows] = np.maximum(most[rows], mib + disks.mib)
     return most
 
@@ -316,7 +314,7 @@ def _rates(
 def _predicted(
     fleet: columns.Fleet,
     rows: columns.Ints,
-    bandwidth_mib_s: columns.Floats,
+    link: flow.Flow,
     options: request.Options,
     manner: manners.Manner,
     rates: tuple[columns.Floats, columns.Floats],
@@ -325,7 +323,7 @@ def _predicted(
     return prediction.predict_columns(
         fleet.instances.memory_usage_mib[rows],
         hot[rows],
-        bandwidth_mib_s,
+        link,
         fleet.instances.hot_set_mib[rows],
         options,
         cold[rows],

@@ -7,10 +7,12 @@ only once both ends have been looked at.
 
 import collections.abc
 import dataclasses
+import math
 
 import numpy as np
 
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 
@@ -42,13 +44,14 @@ class Disks:
 def copied(
     fleet: columns.Fleet,
     rows: columns.Ints,
-    bandwidth_mib_s: columns.Floats,
+    link: flow.Flow,
     options: request.Options,
     sources: columns.Ints | None = None,
 ) -> Disks:
     """Say which disks are copied along, and how long that takes at most.
 
     :param rows: of the instances
+    :param link: what is free between their hosts, from the first byte on
     :param sources: hosts that they leave; those they are on by default
     """
     instances, hosts = fleet.instances, fleet.hosts
@@ -57,9 +60,6 @@ def copied(
         here = instances.host[rows] if sources is None else sources
         local = hosts.disk_gib[here] > 0.0
         mib = np.where(local, instances.disk_gib[rows] * _MIB_PER_GIB, 0.0)
-    pace = bandwidth_mib_s
-    if options.bandwidth_mib_s > 0:
-        pace = np.minimum(pace, options.bandwidth_mib_s)
     # without bandwidth the memory never arrives, and is said not to
-    seconds = np.divide(mib, pace, out=np.zeros_like(mib), where=pace > 0.0)
-    return Disks(mib, seconds)
+    seconds = link.limited(options.bandwidth_mib_s or math.inf).seconds(mib)
+    return Disks(mib, np.where(np.isfinite(seconds), seconds, 0.0))

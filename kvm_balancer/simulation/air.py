@@ -1,19 +1,23 @@
 """The migrations that are under way in a simulated fleet.
 
-How long one takes is what the prediction model says of its guest at the
-bandwidth it gets: that of the slower end, shared out equally among the
-migrations there. When the share changes, the part of it that is left goes
-on at the new pace. Disks that are copied along come before the memory, at
-the same bandwidth. A guest writes otherwise while it is migrated than it was
-seen to before, and that is drawn: otherwise every prediction would be right.
+How long one takes is what the prediction model says of its guest over the
+link that it has: of the bandwidth of the slower end its share among those
+that copy there at the time. Before its first byte and after its last it
+leaves the link to the others. When its share changes, the pass that it is in
+goes on at the new pace. Disks that are copied along come before the memory,
+at the same bandwidth. A guest writes otherwise while it is migrated than it
+was seen to before, and that is drawn: otherwise every prediction would be
+right.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import math
 
 import numpy as np
 
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import outcome as outcomes
@@ -26,6 +30,8 @@ from kvm_balancer.simulation import world as worlds
 _LOST = 'a host of it has died'
 _CHANCE = 'it broke off'
 _GIVEN_UP = 'it does not converge'
+#: What is nearer than this is there: times are sums.
+_MOMENT = 1e-9
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -34,11 +40,13 @@ class Flight:
 
     :ivar position: of its move in its plan
     :ivar writes: factor by which it writes more than was known
-    :ivar fails_at: share of the work after which it breaks off; over 1 for
+    :ivar fails_at: share of its time after which it breaks off; over 1 for
         never
-    :ivar left: share of the work that is left
-    :ivar share: of bandwidth that it has, MiB/s
-    :ivar expected: what it takes at the share of bandwidth it has now
+    :ivar shares: of bandwidth that it has had, MiB/s, one after another
+    :ivar turns: when they changed, in seconds since its first byte
+    :ivar expected: what it takes, if its share stays; None before its first
+        byte
+    :ivar sent: its last byte has gone
     :ivar alone: it had all of the bandwidth of both hosts so far
     """
 
@@ -50,18 +58,53 @@ class Flight:
     began: float
     writes: float
     fails_at: float
-    left: float = 1.0
-    share: float = 0.0
+    shares: list[float] = dataclasses.field(default_factory=list)
+    turns: list[float] = dataclasses.field(default_factory=list)
     expected: plans.Prediction | None = None
+    sent: bool = False
     alone: bool = True
 
     @property
-    def seconds_left(self) -> float:
-        """Seconds until it ends, however it does, at this pace."""
+    def ends_at(self) -> float:
+        """When it ends, however it does, if its share stays."""
         if self.expected is None:
             return math.inf
-        end = max(0.0, 1.0 - self.fails_at)
-        return max(0.0, self.left - end) * self.expected.total_seconds
+        return self.began + self.expected.total_seconds * min(
+            1.0, self.fails_at
+        )
+
+    @property
+    def turns_at(self) -> float:
+        """When it takes its share of the link, or leaves it to others."""
+        if self.sent:
+            return math.inf
+        if self.expected is None:
+            return self._first_byte
+        seconds = self.expected.total_seconds - prediction.FINISH_SECONDS
+        return min(self.ends_at, self.began + seconds)
+
+    def takes(self, share: float, now: float) -> bool:
+        """Have another share from now on; say whether it is another one."""
+        if self.shares and self.shares[-1] == share:
+            return False
+        seconds = max(0.0, now - self._first_byte)
+        if self.shares and seconds > (self.turns or [0.0])[-1]:
+            self.turns.append(seconds)
+            self.shares.append(share)
+        else:
+            self.shares[-1:] = [share]
+        return True
+
+    @property
+    def link(self) -> flow.Flow:
+        """What it has of the link, from its first byte on."""
+        return flow.Flow.of(
+            (np.array([share]) for share in self.shares), self.turns
+        )
+
+    @property
+    def _first_byte(self) -> float:
+        return self.began + prediction.SETUP_SECONDS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +138,7 @@ class Air:
         self._dice = scenarios.generator(
             scenario.seed, scenarios.Stream.MIGRATIONS
         )
+        self._usage = world.base.instances.cpu_usage
         self._now = 0.0
         self.flights: list[Flight] = []
 
@@ -120,49 +164,58 @@ class Air:
 
         :param usage: cores that all instances use
         """
-        count = len(self._world.base.hosts)
-        sources = [flight.source for flight in self.flights]
-        destinations = [flight.destination for flight in self.flights]
-        out = np.bincount(sources or [0], minlength=count)
-        into = np.bincount(destinations or [0], minlength=count)
-        nic = self._world.base.hosts.migration_mib_s
-        for flight in self.flights:
-            share = float(
-                min(
-                    nic[flight.source] / out[flight.source],
-                    nic[flight.destination] / into[flight.destination],
-                )
-            )
-            whole = min(nic[flight.source], nic[flight.destination])
-            flight.alone &= share >= whole
-            if share != flight.share:
-                flight.share = share
-                flight.expected = self._predicted(
-                    flight, share, float(usage[flight.instance])
-                )
+        self._usage = usage
+        self._share()
 
-    def next_end(self) -> float:
-        """Return when the next one ends; infinity without any."""
-        return self._now + min(
-            (one.seconds_left for one in self.flights), default=math.inf
+    def next_change(self) -> float:
+        """Return when the next one ends, or the shares of others change.
+
+        :returns: infinity without any
+        """
+        return min(
+            (min(one.turns_at, one.ends_at) for one in self.flights),
+            default=math.inf,
         )
 
     def advance(self, now: float) -> list[Landing]:
         """Let them all go on until *now*; return what has ended by then."""
-        passed = now - self._now
+        while (turn := self._next_turn()) <= now + _MOMENT:
+            self._now = max(self._now, turn)
+            self._share()
         self._now = now
-        landed: list[Landing] = []
-        for flight in self.flights:
-            expected = flight.expected
-            if expected is None:
-                continue
-            over = flight.seconds_left <= passed + 1e-9
-            flight.left -= passed / max(expected.total_seconds, 1e-9)
-            if over:
-                landed.append(self._landed(flight, expected, now))
+        landed = [
+            self._landed(one, one.expected, now)
+            for one in self.flights
+            if one.expected is not None and one.ends_at <= now + _MOMENT
+        ]
         gone = [one.flight for one in landed]
         self.flights = [one for one in self.flights if one not in gone]
         return landed
+
+    def _next_turn(self) -> float:
+        return min((one.turns_at for one in self.flights), default=math.inf)
+
+    def _share(self) -> None:
+        """Share the link out among those that copy now."""
+        for one in self.flights:
+            one.sent |= one.expected is not None and one.turns_at <= self._now
+        copying = [
+            one
+            for one in self.flights
+            if not one.sent
+            and (one.expected is not None or one.turns_at <= self._now)
+        ]
+        out = collections.Counter(one.source for one in copying)
+        into = collections.Counter(one.destination for one in copying)
+        nic = self._world.base.hosts.migration_mib_s
+        for one in copying:
+            here, there = nic[one.source], nic[one.destination]
+            share = float(
+                min(here / out[one.source], there / into[one.destination])
+            )
+            one.alone &= share >= min(here, there)
+            if one.takes(share, self._now):
+                one.expected = self._predicted(one)
 
     def lose(self, now: float) -> list[Landing]:
         """End those of which a host has died, or whose instance is gone."""
@@ -206,11 +259,9 @@ class Air:
         self, flight: Flight, expected: plans.Prediction, now: float
     ) -> plans.Prediction:
         """Return what it did take, in the form of what it was to take."""
-        done = min(1.0, max(0.0, 1.0 - flight.left))
         taken = now - flight.began
-        disks = (
-            taken * expected.disk_seconds / max(expected.total_seconds, 1e-9)
-        )
+        done = min(1.0, taken / max(expected.total_seconds, 1e-9))
+        disks = expected.disk_seconds * done
         return dataclasses.replace(
             expected,
             seconds=taken - disks,
@@ -220,9 +271,7 @@ class Air:
             uncorrected=None,
         )
 
-    def _predicted(
-        self, flight: Flight, bandwidth_mib_s: float, cpu_cores: float
-    ) -> plans.Prediction:
+    def _predicted(self, flight: Flight) -> plans.Prediction:
         instances, row = self._world.base.instances, flight.instance
         kind = self._terms.kind
         term = self._terms.term(
@@ -233,21 +282,22 @@ class Air:
         options = term.options
         if flight.move.profile is plans.Profile.DRAIN:
             options = dataclasses.replace(options, profile=plans.Profile.DRAIN)
-        memory = prediction.predict(
-            float(instances.memory_usage_mib[row]),
-            float(instances.dirty_rate_mib_s[row]) * flight.writes,
-            bandwidth_mib_s,
-            float(instances.hot_set_mib[row]) or None,
-            options,
-            float(instances.cold_rate_mib_s[row]) * flight.writes,
-            cpu_cores,
-            self._terms.manner,
-        )
+        link = flight.link
         disks = local_disks.copied(
             self._world.base,
             np.array([row], np.int32),
-            np.array([bandwidth_mib_s]),
+            link,
             options,
             np.array([flight.source], np.int32),
+        )
+        memory = prediction.predict_over(
+            float(instances.memory_usage_mib[row]),
+            float(instances.dirty_rate_mib_s[row]) * flight.writes,
+            link.after(float(disks.seconds[0])),
+            float(instances.hot_set_mib[row]) or None,
+            options,
+            float(instances.cold_rate_mib_s[row]) * flight.writes,
+            float(self._usage[row]),
+            self._terms.manner,
         )
         return next(iter(disks.added_to((memory,))))

@@ -105,10 +105,10 @@ class _Simulation:
     ) -> None:
         """Let migrations end, and others begin, until the next look."""
         while True:
-            end = self._air.next_end()
-            if end > until:
+            change = self._air.next_change()
+            if change > until:
                 break
-            at = min(until, math.ceil(end / _TICK_SECONDS) * _TICK_SECONDS)
+            at = min(until, math.ceil(change / _TICK_SECONDS) * _TICK_SECONDS)
             landed = self._air.advance(at)
             self._land(landed)
             if landed:

@@ -15,6 +15,9 @@ does not leave less than half of the one before.
 
 Under auto-converge the guest is slowed down by steps as in QEMU: when it
 dirtied more than half of what was sent, twice, over at least a second each.
+
+What fits the limit is a matter of the bandwidth that there is when a pass
+ends, of links that carry more or less as time goes by (:mod:`.flow`).
 """
 
 import dataclasses
@@ -25,6 +28,7 @@ from numpy import typing as npt
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import dirtying
+from kvm_balancer.migration.foresight import flow
 
 Column = npt.NDArray[np.float64]
 
@@ -97,18 +101,21 @@ class _Run:
     def __init__(
         self,
         guests: dirtying.Dirtying,
-        bandwidth: Column,
+        link: flow.Flow,
         allowed_ms: float,
         steps: Steps,
         granted_mib: Column,
     ) -> None:
+        bandwidth = link.mib_s[0]
         self.rows = np.arange(len(bandwidth))
         self.guests = guests
+        self.link = link
         self.bandwidth = bandwidth
         self.granted_mib = granted_mib
-        self.first = bandwidth * min(qemu.FIRST_DOWNTIME_MS, allowed_ms) / 1e3
-        self.allowed = bandwidth * allowed_ms / 1e3
-        self.limit = self.first
+        self.allowed_ms = allowed_ms
+        self.limit_ms = np.full_like(
+            bandwidth, min(qemu.FIRST_DOWNTIME_MS, allowed_ms)
+        )
         self.hot, self.rest = guests.hot_mib, guests.rest_mib
         # what of it got dirty in the last pass: the others go first
         self.new_hot, self.new_rest = self.hot, self.rest
@@ -116,6 +123,8 @@ class _Run:
         self.odds = np.ones_like(bandwidth)
         self.left = guests.memory_mib
         self.carried = np.zeros_like(bandwidth)
+        # when the last pass ended, over a link that changes
+        self.at = np.zeros_like(bandwidth)
         self.steps = steps
         self.throttle = np.zeros_like(bandwidth)
         # since auto-converge looked the last time
@@ -127,6 +136,7 @@ class _Run:
     def keep_only(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with some of the rows."""
         self.guests = self.guests.only(rows)
+        self.link = self.link.only(rows)
         for name, column in vars(self).items():
             if isinstance(column, np.ndarray):
                 setattr(self, name, column[rows])
@@ -134,10 +144,8 @@ class _Run:
     def copy(self) -> npt.NDArray[np.bool_]:
         """Make one pass; say which rows it got nowhere with."""
         before = self.left
-        keep = np.maximum(self.limit - qemu.LOOK_SECONDS * self.bandwidth, 0.0)
-        stays = np.minimum(keep, before)
+        stays, seconds = self._go_over(before)
         carried = before - stays
-        seconds = carried / self.bandwidth
         guests = self.guests
         slowed = seconds * guests.pace(self.throttle)
         hot, rest = self._staying(stays)
@@ -148,15 +156,44 @@ class _Run:
         self.hot = self._sweep(hot, swept, np.maximum(self.limit - stays, 0.0))
         self.new_hot, self.new_rest = self.hot - hot, self.rest - rest
         self.left = self.hot + self.rest
-        self.limit = np.where(
-            self.left > FALLS_FAST * before, self.allowed, self.limit
+        self.limit_ms = np.where(
+            self.left > FALLS_FAST * before, self.allowed_ms, self.limit_ms
         )
         self.carried = self.carried + carried
         stalls = self.left > STALLS * before
+        if self.link.ends:
+            # over the link as it will be it may get on
+            stalls &= self.at - seconds >= self.link.ends[-1]
         if self.steps.allowed > 0.0:
             dirtied = self.left - (before - carried)
             stalls &= ~self._throttle(seconds, carried, dirtied)
         return stalls | (self.carried > self.granted_mib)
+
+    def _go_over(self, dirty: Column) -> tuple[Column, Column]:
+        """Carry what is dirty until what is left of it fits.
+
+        :returns: what is left of it, and how long that took
+        """
+        stays = np.minimum(self._kept, dirty)
+        if not self.link.ends:
+            return stays, (dirty - stays) / self.bandwidth
+        # what fits is another matter when the link has changed by then
+        ends = self.link.seconds(self.carried + dirty - stays)
+        self.bandwidth = self.link.at(ends)
+        stays = np.minimum(self._kept, dirty)
+        began = self.at
+        self.at = self.link.seconds(self.carried + dirty - stays)
+        return stays, self.at - began
+
+    @property
+    def limit(self) -> Column:
+        """What fits the limit of the downtime."""
+        return self.bandwidth * self.limit_ms / 1e3
+
+    @property
+    def _kept(self) -> Column:
+        """What is left when QEMU sees that it fits."""
+        return np.maximum(self.limit - qemu.LOOK_SECONDS * self.bandwidth, 0.0)
 
     def _staying(self, stays: Column) -> tuple[Column, Column]:
         """Say what of hot set and rest is not carried by a pass."""
@@ -215,23 +252,23 @@ class _Run:
 
 def copy(
     guests: dirtying.Dirtying,
-    bandwidth_mib_s: Column,
+    link: flow.Flow,
     max_downtime_ms: float,
     steps: Steps,
     granted_mib: Column,
 ) -> Copies:
     """Copy many guests, all with the same means.
 
-    :param bandwidth_mib_s: shape ``(n,)``, of what goes over the network
+    :param link: what goes over the network, shape ``(n,)``
     :param granted_mib: who has carried more is given up, shape ``(n,)``
     :returns: columns of shape ``(n,)``
     """
-    carried = np.full_like(bandwidth_mib_s, np.inf)
-    stopped = np.full_like(bandwidth_mib_s, np.inf)
-    throttled = np.zeros(bandwidth_mib_s.shape, dtype=np.bool_)
-    run = _Run(guests, bandwidth_mib_s, max_downtime_ms, steps, granted_mib)
-    over = run.left <= run.first
-    lost = run.bandwidth <= 0.0
+    carried = np.full_like(granted_mib, np.inf)
+    stopped = np.full_like(granted_mib, np.inf)
+    throttled = np.zeros(granted_mib.shape, dtype=np.bool_)
+    run = _Run(guests, link, max_downtime_ms, steps, granted_mib)
+    over = run.switches()
+    lost = link.last_mib_s <= 0.0
     over &= ~lost
     for _ in range(MOST_PASSES):
         ended = run.rows[over]

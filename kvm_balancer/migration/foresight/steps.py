@@ -13,12 +13,13 @@ import numpy as np
 from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import manner as manners
 from kvm_balancer.migration.foresight import dirtying
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import passes
 
 
 def copy(
     guests: dirtying.Dirtying,
-    bandwidth_mib_s: passes.Column,
+    link: flow.Flow,
     options: request.Options,
     granted_mib: passes.Column,
     manner: manners.Manner,
@@ -26,29 +27,29 @@ def copy(
 ) -> passes.Copies:
     """Copy many guests, all with the same means.
 
-    :param bandwidth_mib_s: shape ``(n,)``, of what goes over the network
+    :param link: what goes over the network, shape ``(n,)``
     :param granted_mib: who has carried more is given up, shape ``(n,)``
     :param memory_gib: by which the steps last, shape ``(n,)``
     :returns: columns of shape ``(n,)``
     """
-    # what goes over the network during one of them
-    each_mib = manner.step_seconds_per_gib * memory_gib * bandwidth_mib_s
+    each_seconds = manner.step_seconds_per_gib * memory_gib
 
     def at(step: int) -> passes.Copies:
         seen = passes.copy(
             guests,
-            bandwidth_mib_s,
+            link,
             float(manner.downtime_ms(options.max_downtime_ms, step)),
             passes.Steps.of(options),
             granted_mib,
         )
-        begins = step * each_mib + seen.stopped_mib
+        begins = link.carried_mib(step * each_seconds) + seen.stopped_mib
         carried = np.maximum(seen.carried_mib, begins)
         return dataclasses.replace(seen, carried_mib=carried)
 
     found = at(0)
     for step in range(1, manner.downtime_steps + 1):
-        if (found.carried_mib <= step * each_mib).all():
+        begins_mib = link.carried_mib(step * each_seconds)
+        if (found.carried_mib <= begins_mib).all():
             break
         seen = at(step)
         sooner = seen.carried_mib < found.carried_mib

@@ -6,8 +6,11 @@ import math
 import pathlib
 import unittest
 
+import numpy as np
+
 from benchmarks.migration import flights
 from kvm_balancer.migration import request
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import prediction
 
 FIXED = prediction.FIXED_SECONDS
@@ -35,10 +38,37 @@ class AirTest(unittest.TestCase):
             self.assertAlmostEqual(20.0 + FIXED, one, delta=0.1)
 
     def test_whoever_is_left_has_the_link_to_itself(self):
+        """From the last byte of the other on, and not from its end."""
         small = dataclasses.replace(IDLE, memory_usage_mib=200)
         first, last = flights.seconds([small, IDLE], 100.0, PRE_COPY)
-        self.assertLess(first, last)
-        self.assertAlmostEqual(12.0 + FIXED, last, delta=0.1 * 12.0)
+        self.assertAlmostEqual(4.0 + FIXED, first, delta=0.1)
+        self.assertAlmostEqual(12.0 + FIXED, last, delta=0.1)
+
+    def test_whoever_comes_later_takes_a_share(self):
+        """From its first byte on."""
+        first, last = flights.seconds(
+            [IDLE, IDLE], 100.0, PRE_COPY, begins=(0.0, 4.0)
+        )
+        self.assertAlmostEqual(16.0 + FIXED, first, delta=0.1)
+        self.assertAlmostEqual(16.0 + FIXED, last, delta=0.1)
+
+    def test_a_pass_goes_on_at_the_new_pace(self):
+        """What got dirty at the old one is not forgotten, nor made up."""
+        small = dataclasses.replace(IDLE, memory_usage_mib=500)
+        busy = dataclasses.replace(
+            IDLE, dirty_rate_mib_s=30.0, hot_set_mib=600.0
+        )
+        _, taken = flights.seconds([small, busy], 100.0, PRE_COPY)
+        expected = prediction.predict_over(
+            1000.0,
+            30.0,
+            flow.Flow.of((np.array([50.0]), np.array([100.0])), (10.0,)),
+            600.0,
+            PRE_COPY,
+        )
+        self.assertAlmostEqual(expected.seconds, taken, delta=0.5)
+        # 450 MiB got dirty in the 15 s of the first pass
+        self.assertAlmostEqual(15.0 + 4.5 + 1.35 + 0.4, taken - FIXED, delta=1)
 
     def test_local_disks_are_copied_before_the_memory(self):
         """Where migrations copy storage, and only there."""

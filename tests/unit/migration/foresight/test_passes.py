@@ -9,6 +9,7 @@ import numpy as np
 from kvm_balancer.migration import qemu
 from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import dirtying
+from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.migration.foresight import passes
 from kvm_balancer.virt.simulated import habits
@@ -21,27 +22,33 @@ _GIVEN_UP = 16.0
 _MUCH = 4.0
 
 
-def simulated(guest, bandwidth, options):
+def simulated(guest, bandwidth, options, later=(np.inf, 0.0)):
     """Copy as QEMU does, with limits raised as the convergence does.
 
+    :param later: when the link has another bandwidth, and which
     :returns: MiB in all and MiB of the stop; None when it does not converge
     """
     copy = memory.Copy(guest, options)
-    first = bandwidth * qemu.FIRST_DOWNTIME_MS / 1000.0
-    allowed = bandwidth * _ALLOWED_MS / 1000.0
-    limit = first
-    if copy.left_mib <= first:
+    limit_ms, now = qemu.FIRST_DOWNTIME_MS, 0.0
+    if copy.left_mib <= bandwidth * limit_ms / 1e3:
         return copy.left_mib, copy.left_mib
     while copy.sent_mib < _GIVEN_UP * guest.in_use_mib:
-        before = copy.left_mib
-        copy.run(copy.seconds_left(bandwidth, limit), bandwidth)
+        before, over = copy.left_mib, False
+        while not over:
+            here, until = bandwidth, later[0]
+            if now >= until:
+                here, until = later[1], np.inf
+            takes = copy.seconds_left(here, here * limit_ms / 1e3)
+            over = takes <= until - now
+            copy.run(min(takes, until - now), here)
+            now = now + takes if over else until
         copy.end_pass()
         left = copy.left_mib
         if copy.throttle_percent > options.max_throttle_percent:
             return None
         if left > before / 2.0:
-            limit = allowed
-        if left <= limit:
+            limit_ms = _ALLOWED_MS
+        if left <= here * limit_ms / 1e3:
             return copy.sent_mib + left, left
     return None
 
@@ -55,7 +62,13 @@ def sweeping(size, rate, hot, cold=0.0):
     return memory.Guest(size, size, regions=regions)
 
 
-def predicted(size, bandwidth, options, found, cores=None):
+def predicted(size, bandwidth, options, found, cores=None, later=None):
+    link = flow.Flow.steady(np.array([bandwidth]))
+    if later is not None:
+        when, other = later
+        link = flow.Flow.of(
+            (np.array([bandwidth]), np.array([other])), (when,)
+        )
     columns = (
         size,
         found.dirty_rate_mib_s,
@@ -67,7 +80,7 @@ def predicted(size, bandwidth, options, found, cores=None):
             *(np.array([value]) for value in columns),
             None if cores is None else np.array([cores]),
         ),
-        np.array([bandwidth]),
+        link,
         _ALLOWED_MS,
         passes.Steps.of(options),
         np.array([16.0 * size]),
@@ -105,6 +118,50 @@ class TestAgainstMemory(unittest.TestCase):
         ]
         carried, stopped = predicted(
             size, bandwidth, options, hot_set.HotSet(rate + cold, hot, cold)
+        )
+        much = _MUCH * size
+        sent = [min(one[0], much) if one else much for one in passed]
+        carried = min(carried, much)
+        self.assertLessEqual(carried, 1.06 * max(sent) + stop)
+        self.assertGreaterEqual(carried, 0.94 * min(sent) - stop)
+        if np.isfinite(stopped):
+            self.assertLessEqual(stopped, stop + 1e-9)
+
+    @hypothesis.settings(max_examples=300)
+    @hypothesis.given(
+        st.floats(256, 65536),
+        st.floats(10, 2000),
+        st.floats(0.0, 4.0),
+        st.floats(0.01, 0.99),
+        st.floats(0.4, 2.5),
+        st.floats(0.05, 3.0),
+        st.booleans(),
+    )
+    def test_it_is_that_over_a_link_that_changes(
+        self, size, bandwidth, ratio, share, times, when, throttle
+    ):
+        """Within any of its passes; a pass goes on at the new pace."""
+        hot, rate = size * share, bandwidth * ratio
+        other, when = bandwidth * times, when * size / bandwidth
+        stop = max(bandwidth, other) * _ALLOWED_MS / 1e3
+        least = min(bandwidth, other) * _ALLOWED_MS / 1e3
+        hypothesis.assume(not 0.5 * least < hot < 1.8 * stop)
+        options = request.Options(auto_converge=throttle)
+        guest = sweeping(size, rate, hot)
+        near = (0.95, 1.0, 1.05)
+        passed = [
+            simulated(guest, bandwidth * one, options, (when, other * one))
+            for one in near
+        ] + [
+            simulated(guest, bandwidth, options, (when * one, other))
+            for one in near
+        ]
+        carried, stopped = predicted(
+            size,
+            bandwidth,
+            options,
+            hot_set.HotSet(rate, hot, 0.0),
+            later=(when, other),
         )
         much = _MUCH * size
         sent = [min(one[0], much) if one else much for one in passed]

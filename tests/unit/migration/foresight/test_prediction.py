@@ -10,6 +10,8 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.convergence import adaptive
 from kvm_balancer.migration.convergence import nova
 from kvm_balancer.migration.convergence import vdsm
+from kvm_balancer.migration.foresight import flow
+from kvm_balancer.migration.foresight import granted
 from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import plan
 
@@ -36,7 +38,7 @@ def columns(rows, options=PLAIN):
     """Rows of memory, rate, bandwidth, hot set and cold rate."""
     memory, rate, bandwidth, hot, cold = np.array(rows, np.float64).T
     return prediction.predict_columns(
-        memory, rate, bandwidth, hot, options, cold
+        memory, rate, flow.Flow.steady(bandwidth), hot, options, cold
     )
 
 
@@ -94,8 +96,8 @@ class TestByHand(unittest.TestCase):
             self.assertTrue(found.converges[0])
             self.assertFalse(found.post_copy[0])
             # and more than patience grants for the hybrid
-            granted = prediction.NEARLY * (memory_mib + 60.0)
-            self.assertGreater(found.mib[0], granted)
+            enough = granted.NEARLY * (memory_mib + 60.0)
+            self.assertGreater(found.mib[0], enough)
 
     def test_cold_memory_is_left_once_more_by_a_long_pass(self):
         found = predict(30.0, 20.0, cold=10.0)
@@ -272,6 +274,53 @@ class TestByHand(unittest.TestCase):
             self.assertIs(ending, found.ending)
             self.assertIs(ending is not plan.Ending.GIVEN_UP, found.converges)
         self.assertIsNone(plan.Prediction(1.0, 1.0, 1.0).ending)
+
+
+class TestOverTime(unittest.TestCase):
+    """A guest of 1000 MiB that writes 60 MiB/s over 500 MiB."""
+
+    def predict(self, *pieces, options=HYBRID):
+        """Over a link of (MiB/s, until), the last of them for ever."""
+        link = flow.Flow.of(
+            (np.array([mib_s]) for mib_s, _ in pieces),
+            (until for _, until in pieces[:-1]),
+        )
+        return prediction.predict_over(1000.0, 60.0, link, 500.0, options)
+
+    def test_a_link_that_stays_is_a_link_that_changes_to_the_same(self):
+        for options in (PLAIN, HYBRID, request.Options()):
+            with self.subTest(options):
+                steady = self.predict((100.0, 0), options=options)
+                found = self.predict(
+                    (100.0, 7.0), (100.0, 12.0), (100.0, 0), options=options
+                )
+                self.assertIs(steady.ending, found.ending)
+                self.assertAlmostEqual(steady.seconds, found.seconds)
+                self.assertAlmostEqual(steady.downtime_ms, found.downtime_ms)
+
+    def test_who_has_gone_by_post_copy_stays_there(self):
+        """The first pass takes 20 s: what comes later was not to be known."""
+        found = self.predict((50.0, 22.0), (500.0, 0))
+        self.assertIs(plan.Mode.POST_COPY, found.mode)
+        self.assertAlmostEqual(1500.0, found.mib)
+        self.assertAlmostEqual(22.0 + 0.8 + CONSTANT, found.seconds)
+
+    def test_a_link_that_was_faster_by_then_lets_it_converge(self):
+        found = self.predict((50.0, 10.0), (500.0, 0))
+        self.assertIs(plan.Mode.PRE_COPY, found.mode)
+        self.assertTrue(found.converges)
+
+    def test_a_link_that_gets_slower_makes_it_go_by_post_copy_later(self):
+        found = self.predict((200.0, 5.5), (20.0, 0))
+        self.assertIs(plan.Mode.PRE_COPY, self.predict((200.0, 0)).mode)
+        self.assertIs(plan.Mode.POST_COPY, found.mode)
+
+    def test_one_that_stalls_gets_on_when_the_link_is_its_own(self):
+        found = self.predict((50.0, 40.0), (100.0, 0), options=PLAIN)
+        self.assertTrue(found.converges)
+        self.assertFalse(self.predict((50.0, 0), options=PLAIN).converges)
+        # what it stops for goes over the link as it is by then
+        self.assertLess(found.downtime_ms, PLAIN.max_downtime_ms + 100.0)
 
 
 class TestProperties(unittest.TestCase):
