@@ -2,6 +2,8 @@
 
 import argparse
 import collections.abc
+import functools
+import pathlib
 import signal
 import sys
 import traceback
@@ -16,6 +18,8 @@ from benchmarks.migration import prediction
 from benchmarks.migration import ratio
 from benchmarks.migration import report
 from benchmarks.migration import simulated
+
+SIMULATED = 'simulated'
 
 #: Those that share the hosts, by name: what to run, how often, and how many
 #: minutes that takes.
@@ -33,7 +37,7 @@ ON_TWO_HOSTS: dict[
     'downtime': (downtime.run, 20, 6.5),
     'means': (means.run, 2, 3.0),
     'prediction': (prediction.run, 22, 17.0),
-    'simulated': (simulated.run, 1, 8.0),
+    SIMULATED: (simulated.run, 1, 11.0),
 }
 #: The one that brings hosts with services of its own.
 LOAD, LOAD_WAYS, LOAD_MINUTES = 'load', 2, 3.0
@@ -59,7 +63,15 @@ def main() -> None:
     parser.add_argument(
         '--pairs', type=int, metavar='N', help='how often each is repeated'
     )
+    _add_simulated(parser)
     asked = parser.parse_args()
+    if asked.replay is not None:
+        try:
+            found = simulated.replay(asked.replay)
+        except (OSError, ValueError) as error:
+            parser.error(f'--replay: {error}')
+        found.show()
+        return
     names = asked.names or list(lasting)
     for name in names:
         if name not in lasting:
@@ -74,18 +86,53 @@ def main() -> None:
     if shared:
         with ground.prepared() as place:
             for name in shared:
-                broken += not _one(place, name, asked.pairs)
+                broken += not _one(place, name, asked)
     if LOAD in names:
         load.run(asked.pairs or LOAD_WAYS).show()
     sys.exit(1 if broken else 0)
 
 
-def _one(place: ground.Ground, name: str, wanted: int | None) -> bool:
+def _add_simulated(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only simulated has."""
+    own = parser.add_argument_group(SIMULATED)
+    cases = {case.name: case for case in simulated.CASES}
+    own.add_argument(
+        '--case',
+        action='append',
+        choices=cases,
+        metavar='CASE',
+        help=f'only this one; may be repeated: {"; ".join(cases)}',
+    )
+    own.add_argument(
+        '--record',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='add what was seen to it',
+    )
+    own.add_argument(
+        '--replay',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='simulate anew what was recorded, and migrate nothing',
+    )
+
+
+def _one(place: ground.Ground, name: str, asked: argparse.Namespace) -> bool:
     """Run one and show it; one that breaks does not take the others along."""
     benchmark, pairs, _ = ON_TWO_HOSTS[name]
+    if name == SIMULATED:
+        benchmark = functools.partial(
+            simulated.run,
+            cases=[
+                case
+                for case in simulated.CASES
+                if not asked.case or case.name in asked.case
+            ],
+            record=asked.record,
+        )
     place.damaged.clear()
     try:
-        found = benchmark(place, wanted or pairs)
+        found = benchmark(place, asked.pairs or pairs)
     except Exception:
         traceback.print_exc()
         place.clear()
