@@ -35,59 +35,8 @@ class Simulate(action.Action):
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument(
-            '--fleet',
-            required=True,
-            metavar='FILE',
-            help='The fleet to begin with (kvm-balancer/fleet/1).',
-        )
-        parser.add_argument(
-            '--load',
-            metavar='FILE',
-            help='What its instances use over time (kvm-balancer/load/1, '
-            'also gzipped). Instances that are not in it draw a trace and a '
-            'time shift. Without it, a load is made up around the usage '
-            'that the fleet has.',
-        )
-        parser.add_argument(
-            '--load-factor',
-            type=arguments.size,
-            default=1.0,
-            metavar='X',
-            help='Multiply a recorded load by this (default: %(default)s).',
-        )
-        parser.add_argument(
-            '--hours',
-            type=arguments.size,
-            default=24.0,
-            metavar='N',
-            help='Hours to simulate (default: %(default)s).',
-        )
-        parser.add_argument(
-            '--start',
-            type=arguments.moment,
-            metavar='TIME',
-            help='When it begins, as "2026-12-05 22:30", in UTC: change '
-            'windows, weekends, and the part of a recorded load that is '
-            'played back go by it (default: when the recorded load begins; '
-            'without one, a Thursday at midnight).',
-        )
-        parser.add_argument(
-            '--watch-hours',
-            type=arguments.amount,
-            default=0.0,
-            metavar='N',
-            help='Hours of these in which the agent only looks at first; '
-            'they are not counted (default: %(default)s).',
-        )
-        parser.add_argument(
-            '--step',
-            type=arguments.span(1.0, 3600.0),
-            default=30.0,
-            metavar='SECONDS',
-            help='Time from one look at the fleet to the next (default: '
-            '%(default)s). Longer is faster; the agent decides no sooner.',
-        )
+        _add_fleet(parser)
+        _add_time(parser)
         parser.add_argument(
             '--policy',
             metavar='NAME[,NAME]',
@@ -139,6 +88,67 @@ class Simulate(action.Action):
         files = page.write(found, folder)
         print(f'See {", ".join(map(str, files))}', file=told)
         return {**done, 'files': [str(one) for one in files]}
+
+
+def _add_fleet(parser: argparse.ArgumentParser) -> None:
+    """Add what lives: the fleet, and its load."""
+    parser.add_argument(
+        '--fleet',
+        required=True,
+        metavar='FILE',
+        help='The fleet to begin with (kvm-balancer/fleet/1).',
+    )
+    parser.add_argument(
+        '--load',
+        metavar='FILE',
+        help='What its instances use over time (kvm-balancer/load/1, '
+        'also gzipped). Instances that are not in it draw a trace and a '
+        'time shift. Without it, a load is made up around the usage '
+        'that the fleet has.',
+    )
+    parser.add_argument(
+        '--load-factor',
+        type=arguments.size,
+        default=1.0,
+        metavar='X',
+        help='Multiply a recorded load by this (default: %(default)s).',
+    )
+
+
+def _add_time(parser: argparse.ArgumentParser) -> None:
+    """Add when it begins, and how long and by which steps it lasts."""
+    parser.add_argument(
+        '--hours',
+        type=arguments.size,
+        default=24.0,
+        metavar='N',
+        help='Hours to simulate (default: %(default)s).',
+    )
+    parser.add_argument(
+        '--start',
+        type=arguments.moment,
+        metavar='TIME',
+        help='When it begins, as "2026-12-05 22:30", in UTC: change '
+        'windows, weekends, and the part of a recorded load that is '
+        'played back go by it (default: when the recorded load begins; '
+        'without one, a Thursday at midnight).',
+    )
+    parser.add_argument(
+        '--watch-hours',
+        type=arguments.amount,
+        default=0.0,
+        metavar='N',
+        help='Hours of these in which the agent only looks at first; '
+        'they are not counted (default: %(default)s).',
+    )
+    parser.add_argument(
+        '--step',
+        type=arguments.span(1.0, 3600.0),
+        default=30.0,
+        metavar='SECONDS',
+        help='Time from one look at the fleet to the next (default: '
+        '%(default)s). Longer is faster; the agent decides no sooner.',
+    )
 
 
 def _add_chances(parser: argparse.ArgumentParser) -> None:
