@@ -16,6 +16,7 @@ from oslo_config import cfg
 from kvm_balancer import errors
 from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import limits
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.cmd import preflight
 from kvm_balancer.cmd import progress
 from kvm_balancer.cmd import startup
@@ -200,7 +201,7 @@ class Errand:
         except errors.MigrationError as error:
             shown.note(f'{view.name}: {error}; it is taken for idle')
             return found
-        shown.note(f'{view.name} {progress.writing(writes)}')
+        shown.note(f'{view.name} {wording.writing(writes)}')
         # Now that some time has gone by, its host tells what it computes.
         found = forecast.guest(hypervisor, view)
         return dataclasses.replace(found, writes=writes)

@@ -17,6 +17,7 @@ from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import errand
 from kvm_balancer.cmd import limits
 from kvm_balancer.cmd import listing
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.cmd import migrations
 from kvm_balancer.cmd import preflight
 from kvm_balancer.cmd import progress
@@ -123,7 +124,7 @@ class Migrate(listing.Record):
             return preflight.arranged(self._found, parsed_args.formatter)
         with progress.display(self.app.stderr) as shown:
             ended = self._errand.run(shown)
-            compared = progress.comparison(ended)
+            compared = wording.comparison(ended)
             if compared:
                 shown.note(compared)
         self._row = messages.encode_outcome(ended)

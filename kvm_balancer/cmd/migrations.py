@@ -14,7 +14,7 @@ from kvm_balancer.cmd import agent_client
 from kvm_balancer.cmd import arguments
 from kvm_balancer.cmd import drawing
 from kvm_balancer.cmd import listing
-from kvm_balancer.cmd import progress
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.migration import events
 from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.model import outcome
@@ -67,7 +67,7 @@ def _prediction(row: listing.Row) -> str:
     if not value:
         return listing.text(None)
     hoped = msgspec.convert(value, plan.Prediction)
-    said = listing.one_per_line([progress.prediction(hoped)])
+    said = listing.one_per_line([wording.prediction(hoped)])
     if row.get('outcome') != outcome.OutcomeKind.COMPLETED:
         return said
     pairs = (
@@ -98,12 +98,12 @@ def _now(row: listing.Row) -> str:
     if not value:
         return listing.text(None)
     if row.get('state') == states.State.COPYING_STORAGE:
-        return progress.disks(msgspec.convert(value, events.Statistics))
+        return wording.disks(msgspec.convert(value, events.Statistics))
     shown = (
         f'pass {value["iteration"]}, {value["remaining_mib"]:,.0f} MiB left, '
         f'{value["bandwidth_mib_s"]:,.0f} MiB/s'
     )
-    if not progress.runs_on_source(row.get('state')):
+    if not wording.runs_on_source(row.get('state')):
         return shown
     return f'{shown}, throttle {value["throttle_percent"]} %'
 

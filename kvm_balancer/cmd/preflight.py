@@ -11,7 +11,7 @@ from typing import TextIO
 from cliff.formatters import base
 
 from kvm_balancer import errors
-from kvm_balancer.cmd import progress
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.cmd import startup
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
@@ -103,7 +103,7 @@ def foresee(
     :param measured: it is known how the instance writes
     :param disks: what is to be expected of disks; empty for nothing
     """
-    said = f'predicted: {progress.prediction(predicted)}{disks}'
+    said = f'predicted: {wording.prediction(predicted)}{disks}'
     if predicted.converges is False:
         return events.Check(
             _PREDICTION,

@@ -8,40 +8,23 @@ to the outcome.
 import abc
 import collections.abc
 import contextlib
-import math
 import sys
 import time
 from typing import Any
 from typing import TextIO
 
 from kvm_balancer.cmd import drawing
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
-from kvm_balancer.migration.foresight import hot_set
 from kvm_balancer.migration.lifecycle import states
-from kvm_balancer.model import outcome
 from kvm_balancer.model import plan
 
 _WIDTH = 80
 _FAINT = 'bright_black'
-_ON_SOURCE = frozenset(
-    {
-        states.State.REQUESTED,
-        states.State.PRE_FLIGHT,
-        states.State.PREPARING,
-        states.State.COPYING_STORAGE,
-        states.State.PRE_COPY,
-    }
-)
 #: How long it will stand still is no question once it has.
-_BEFORE_THE_STOP = _ON_SOURCE | {states.State.SWITCHOVER}
-_ENDINGS: dict[plan.Ending | None, str] = {
-    plan.Ending.PRE_COPY: 'converges by pre-copy',
-    plan.Ending.THROTTLED: 'converges by pre-copy when slowed down',
-    plan.Ending.POST_COPY: 'converges by post-copy',
-    plan.Ending.GIVEN_UP: 'does not converge and is given up',
-}
+_BEFORE_THE_STOP = wording.ON_SOURCE | {states.State.SWITCHOVER}
 #: Width of what stands before the figures.
 _NAMES = 10
 
@@ -53,7 +36,7 @@ class Display(contextlib.AbstractContextManager['Display']):
         """Say what is going to be done, and what is expected of it."""
         said = f'{name} goes from {wanted.source} to {wanted.destination}'
         if wanted.predicted is not None:
-            said += f'; predicted: {prediction(wanted.predicted)}'
+            said += f'; predicted: {wording.prediction(wanted.predicted)}'
         self.note(said)
 
     @abc.abstractmethod
@@ -83,7 +66,11 @@ class Lines(Display):
         self._last = now
         parts = filter(
             None,
-            (figures(progress), ahead(progress), news(progress)),
+            (
+                wording.figures(progress),
+                wording.ahead(progress),
+                wording.news(progress),
+            ),
         )
         self.note(f'{progress.state}: {"; ".join(parts)}'.rstrip(' :'))
 
@@ -175,28 +162,28 @@ class Live(Display):
         seen = now.statistics
         rows.add_row(
             'bandwidth',
-            _rate(seen.disk_mib_s or seen.bandwidth_mib_s),
-            f'dirtied {_rate(seen.dirty_rate_mib_s)}, '
+            wording.rate(seen.disk_mib_s or seen.bandwidth_mib_s),
+            f'dirtied {wording.rate(seen.dirty_rate_mib_s)}, '
             f'throttle {seen.throttle_percent} %'
-            if runs_on_source(now.state) and not seen.disk_mib_s
+            if wording.runs_on_source(now.state) and not seen.disk_mib_s
             else '',
         )
         rows.add_row(
             'time to go',
-            _about(now.remaining_seconds, _left),
+            _about(now.remaining_seconds, wording.left),
             f'predicted {drawing.duration(hoped.total_seconds)} in all'
             if hoped
             else '',
         )
         limits = []
         if now.downtime_limit_ms:
-            limits.append(f'limit {_ms(now.downtime_limit_ms)}')
+            limits.append(f'limit {wording.ms(now.downtime_limit_ms)}')
         if hoped:
-            limits.append(f'predicted {_ms(hoped.downtime_ms)}')
+            limits.append(f'predicted {wording.ms(hoped.downtime_ms)}')
         if now.state in _BEFORE_THE_STOP:
             rows.add_row(
                 'downtime',
-                _about(now.expected_downtime_ms, _ms),
+                _about(now.expected_downtime_ms, wording.ms),
                 ', '.join(limits),
             )
         return _decided(rows, now, width)
@@ -206,110 +193,6 @@ def display(stream: TextIO | None = None) -> Display:
     """Return the display that fits *stream*, standard error if None."""
     stream = stream or sys.stderr
     return Live(stream) if stream.isatty() else Lines(stream)
-
-
-def news(progress: instructions.ReportProgress) -> str:
-    """Return what a report says beyond its state and figures."""
-    told = progress.text == progress.state or progress.text.startswith('pass ')
-    return '' if told else progress.text
-
-
-def runs_on_source(state: str | None) -> bool:
-    """Say whether the guest still writes, and is slowed down, on its source.
-
-    From the switch on the source tells its last figures for ever.
-    """
-    return state in _ON_SOURCE
-
-
-def figures(progress: instructions.ReportProgress) -> str:
-    """Return where a copy stands, in a few figures."""
-    seen = progress.statistics
-    if progress.state == states.State.COPYING_STORAGE:
-        return disks(seen)
-    if not seen.iteration and not seen.total_mib:
-        return ''
-    shown = (
-        f'pass {seen.iteration}, {seen.remaining_mib:,.0f} MiB left, '
-        f'{_rate(seen.bandwidth_mib_s)}'
-    )
-    if not runs_on_source(progress.state):
-        return shown
-    if seen.dirty_rate_mib_s:
-        shown += f', dirtied {_rate(seen.dirty_rate_mib_s)}'
-    if seen.throttle_percent:
-        shown += f', throttle {seen.throttle_percent} %'
-    return shown
-
-
-def disks(seen: events.Statistics) -> str:
-    """Return where the copy of the disks stands."""
-    return (
-        f'{seen.disk_remaining_mib:,.0f} of {seen.disk_total_mib:,.0f} MiB of '
-        f'disks left, {_rate(seen.disk_mib_s)}'
-    )
-
-
-def ahead(progress: instructions.ReportProgress) -> str:
-    """Return what is still to be expected, as far as it is known."""
-    parts = []
-    if progress.remaining_seconds is not None:
-        parts.append(f'about {_left(progress.remaining_seconds)} to go')
-    if progress.expected_downtime_ms is not None:
-        parts.append(f'downtime about {_ms(progress.expected_downtime_ms)}')
-    return ', '.join(parts)
-
-
-def prediction(predicted: plan.Prediction) -> str:
-    """Return a prediction in one line."""
-    disks = ''
-    if predicted.disk_mib:
-        disks = f' and up to {predicted.disk_mib:,.0f} MiB of disks'
-    return (
-        f'{drawing.duration(predicted.total_seconds)}, downtime '
-        f'{_ms(predicted.downtime_ms)}, {predicted.mib:,.0f} MiB{disks}, '
-        f'{_ENDINGS.get(predicted.ending, predicted.mode)}'
-    )
-
-
-def writing(found: hot_set.HotSet) -> str:
-    """Return in one line how an instance was seen to write."""
-    if not found.dirty_rate_mib_s:
-        return 'was not seen to write'
-    said = (
-        f'dirties {_rate(found.dirty_rate_mib_s)} at first; '
-        f'{found.hot_set_mib:,.0f} MiB over and over'
-    )
-    if found.cold_rate_mib_s:
-        said += f', {_rate(found.cold_rate_mib_s)} elsewhere'
-    return said
-
-
-def comparison(ended: outcome.Outcome) -> str:
-    """Hold what happened against what was predicted, in one line.
-
-    :returns: empty where nothing was predicted, or it did not get there
-    """
-    hoped = ended.predicted
-    if hoped is None or ended.outcome is not outcome.OutcomeKind.COMPLETED:
-        return ''
-    took = ended.total_ms / 1000.0
-    ahead = hoped.total_seconds
-    off = f', {took / ahead - 1.0:+.0%}' if ahead else ''
-    parts = [
-        f'took {drawing.duration(took)} '
-        f'(predicted {drawing.duration(ahead)}{off})'
-    ]
-    if ended.downtime_ms is not None:
-        parts.append(
-            f'downtime {_ms(ended.downtime_ms)} ({_ms(hoped.downtime_ms)})'
-        )
-    parts.append(f'{ended.transferred_mib:,.0f} MiB ({hoped.mib:,.0f} MiB)')
-    mode = f'{ended.mode}'
-    parts.append(
-        mode if hoped.mode == ended.mode else f'{mode} ({hoped.mode})'
-    )
-    return ', '.join(parts)
 
 
 def _bar(now: instructions.ReportProgress, width: int) -> Any:
@@ -349,19 +232,6 @@ def _decision(now: instructions.ReportProgress) -> str:
     if now.state == states.State.PRE_COPY and not now.statistics.total_mib:
         return 'nothing is copied yet'
     return f'{now.decision}: {now.text}' if now.decision else now.text
-
-
-def _rate(mib_s: float) -> str:
-    return f'{mib_s:,.{1 if 0 < mib_s < 10 else 0}f} MiB/s'
-
-
-def _left(seconds: float) -> str:
-    # nobody knows it to the tenth
-    return drawing.duration(math.ceil(seconds))
-
-
-def _ms(milliseconds: float) -> str:
-    return f'{milliseconds:,.0f} ms'
 
 
 def _about(

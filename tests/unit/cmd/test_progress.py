@@ -6,6 +6,7 @@ import re
 import unittest
 import unittest.mock
 
+from kvm_balancer.cmd import migration_wording as wording
 from kvm_balancer.cmd import progress
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
@@ -101,9 +102,7 @@ class ProgressTest(unittest.TestCase):
             ),
         ):
             predicted = dataclasses.replace(WANTED.predicted, **changes)
-            self.assertTrue(
-                progress.prediction(predicted).endswith(said), said
-            )
+            self.assertTrue(wording.prediction(predicted).endswith(said), said)
 
     def test_a_terminal_gets_a_view_that_leaves_only_notes_behind(self):
         stream = Terminal()
@@ -158,12 +157,12 @@ class ProgressTest(unittest.TestCase):
 
     def test_what_is_ahead_is_told_as_far_as_it_is_known(self):
         known = report(iteration=1, remaining_mib=9.0)
-        self.assertEqual('', progress.ahead(known))
+        self.assertEqual('', wording.ahead(known))
         known = dataclasses.replace(
             known, remaining_seconds=7.4, expected_downtime_ms=300.0
         )
         self.assertEqual(
-            'about 8 s to go, downtime about 300 ms', progress.ahead(known)
+            'about 8 s to go, downtime about 300 ms', wording.ahead(known)
         )
 
     def test_what_happened_is_held_against_what_was_predicted(self):
@@ -177,7 +176,7 @@ class ProgressTest(unittest.TestCase):
         self.assertEqual(
             'took 11 s (predicted 9.8 s, +10%), downtime 61 ms (45 ms), '
             '530 MiB (512 MiB), post-copy (pre-copy)',
-            progress.comparison(ended),
+            wording.comparison(ended),
         )
         failed = dataclasses.replace(ended, outcome=outcome.OutcomeKind.FAILED)
-        self.assertEqual('', progress.comparison(failed))
+        self.assertEqual('', wording.comparison(failed))
