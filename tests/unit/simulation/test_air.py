@@ -9,6 +9,7 @@ import unittest
 import numpy as np
 
 from benchmarks.migration import flights
+from benchmarks.migration import traces
 from kvm_balancer.migration import request
 from kvm_balancer.migration.foresight import flow
 from kvm_balancer.migration.foresight import prediction
@@ -17,9 +18,7 @@ FIXED = prediction.FIXED_SECONDS
 PRE_COPY = request.Options()
 #: Real migrations of the lab's guests: libvirt 9.0, QEMU 7.2, links limited
 #: by tc, as ``benchmarks.migration prediction`` and ``ratio`` ran them.
-RECORDED = (
-    pathlib.Path(__file__).parents[2] / 'data' / 'migrations' / 'alone.csv'
-)
+RECORDED = pathlib.Path(__file__).parents[2] / 'data' / 'migrations'
 #: What those guests use, which write a byte of a page and then wait.
 CORES = 0.1
 #: What is left of a link without the frames.
@@ -89,7 +88,7 @@ class AirTest(unittest.TestCase):
 
     def test_real_migrations_took_what_simulated_ones_take(self):
         """Within 15 %: idle, busy, throttled, by post-copy."""
-        with RECORDED.open() as file:
+        with (RECORDED / 'alone.csv').open() as file:
             rows = list(csv.DictReader(file))
         modes = {(row['mode'], row['throttle_percent']) for row in rows}
         self.assertLessEqual(
@@ -117,6 +116,37 @@ class AirTest(unittest.TestCase):
                 self.assertAlmostEqual(
                     1.0, taken / float(row['seconds']), delta=0.15
                 )
+
+    def test_real_pairs_took_what_simulated_ones_take(self):
+        """As ``simulated --record`` had them; by their load within 10 %."""
+        recorded = list(traces.read(RECORDED / 'together.jsonl'))
+        kinds = {
+            tuple(one.mode for one in pair.migrations) for pair in recorded
+        }
+        self.assertLessEqual(
+            {
+                ('pre-copy', 'pre-copy'),
+                ('post-copy', 'post-copy'),
+                ('pre-copy', 'post-copy'),
+            },
+            kinds,
+        )
+        for pair in recorded:
+            for number, (one, measured, loaded) in enumerate(
+                zip(
+                    pair.migrations,
+                    pair.simulated(),
+                    pair.as_loaded(),
+                    strict=True,
+                )
+            ):
+                with self.subTest(pair.case, guest=number):
+                    self.assertAlmostEqual(
+                        1.0, measured / one.seconds, delta=0.15
+                    )
+                    self.assertAlmostEqual(
+                        1.0, loaded / one.seconds, delta=0.10
+                    )
 
 
 if __name__ == '__main__':
