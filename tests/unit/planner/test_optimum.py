@@ -32,11 +32,7 @@ def propose(policy, fleet):
 
 def after(fleet, made):
     """Return the host of every instance after a plan, by row."""
-    host = fleet.instances.host.copy()
-    for move in made.moves:
-        row = fleet.instance_row[move.instance]
-        host[row] = fleet.host_row[move.destination]
-    return host
+    return fleets.moved(fleet, made.moves).instances.host
 
 
 def wrong(fleet, host):

@@ -1,6 +1,5 @@
 """What parts of a plan gain is what its policies are for."""
 
-import dataclasses
 import unittest
 
 import hypothesis
@@ -65,18 +64,6 @@ AMOUNTS = {
 }
 
 
-def moved(fleet, moves):
-    """Return *fleet* after *moves*."""
-    host = fleet.instances.host.copy()
-    for move in moves:
-        host[fleet.instance_row[move.instance]] = fleet.host_row[
-            move.destination
-        ]
-    return dataclasses.replace(
-        fleet, instances=dataclasses.replace(fleet.instances, host=host)
-    )
-
-
 class EveryPlanTest(unittest.TestCase):
     """Properties over random small fleets."""
 
@@ -90,7 +77,7 @@ class EveryPlanTest(unittest.TestCase):
         self.assertEqual(names, [one.policy for one in made.purposes])
         points = [model.FrontierPoint(0, 0.0, 0.0), *made.frontier]
         for point in points:
-            then = moved(fleet, made.moves[: point.moves])
+            then = fleets.moved(fleet, made.moves[: point.moves])
             left = point.left or tuple(one.before for one in made.purposes)
             for name, amount in zip(names, left, strict=True):
                 self.assertAlmostEqual(AMOUNTS[name](then), amount, msg=name)

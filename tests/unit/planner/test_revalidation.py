@@ -53,14 +53,7 @@ def build_fleet(*instances):
 
 def moved(fleet, *moves):
     """Return *fleet* with some moves made."""
-    host = fleet.instances.host.copy()
-    for one in moves:
-        host[fleet.instance_row[one.instance]] = fleet.host_row[
-            one.destination
-        ]
-    return dataclasses.replace(
-        fleet, instances=dataclasses.replace(fleet.instances, host=host)
-    )
+    return fleets.moved(fleet, moves)
 
 
 def busier(fleet, instance, cores):

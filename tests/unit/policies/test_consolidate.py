@@ -34,21 +34,13 @@ def even(hosts, each, **fields):
 
 
 def occupied(fleet, made):
-    host = fleet.instances.host.copy()
-    for move in made.moves:
-        host[fleet.instance_row[move.instance]] = fleet.host_row[
-            move.destination
-        ]
+    host = fleets.moved(fleet, made.moves).instances.host
     return set(host.tolist())
 
 
 def homeless(fleet, made):
     """Name what fits nowhere if its host fails, zones of no move aside."""
-    host = fleet.instances.host.copy()
-    for move in made.moves:
-        host[fleet.instance_row[move.instance]] = fleet.host_row[
-            move.destination
-        ]
+    host = fleets.moved(fleet, made.moves).instances.host
     changed = {
         int(fleet.hosts.zone[fleet.host_row[one.source]]) for one in made.moves
     }

@@ -31,17 +31,11 @@ def build(*loads):
 
 def moved(fleet, plan, usage=None):
     """Return *fleet* after *plan*, with other loads if they are given."""
-    host = fleet.instances.host.copy()
-    for move in plan.moves:
-        row = fleet.instance_row[move.instance]
-        host[row] = fleet.host_row[move.destination]
-    used = fleet.instances.cpu_usage if usage is None else np.array(usage)
-    return dataclasses.replace(
-        fleet,
-        instances=dataclasses.replace(
-            fleet.instances, host=host, cpu_usage=used
-        ),
-    )
+    after = fleets.moved(fleet, plan.moves)
+    if usage is None:
+        return after
+    used = dataclasses.replace(after.instances, cpu_usage=np.array(usage))
+    return dataclasses.replace(after, instances=used)
 
 
 class CreditTest(unittest.TestCase):

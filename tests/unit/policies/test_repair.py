@@ -15,12 +15,7 @@ TOGETHER = fleets.group('together', columns.GroupPolicy.AFFINITY)
 
 
 def after(fleet, made):
-    host = fleet.instances.host.copy()
-    for move in made.moves:
-        host[fleet.instance_row[move.instance]] = fleet.host_row[
-            move.destination
-        ]
-    return host
+    return fleets.moved(fleet, made.moves).instances.host
 
 
 class TestRepair(unittest.TestCase):
