@@ -13,6 +13,7 @@ from kvm_balancer.migration.foresight import prediction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan
 from kvm_balancer.planner import disks as local_disks
+from kvm_balancer.planner import networks
 from kvm_balancer.planner import terms as termed
 
 
@@ -86,21 +87,20 @@ def _each(
 
 #: cores that a migration keeps busy, on both of its ends together
 _BUSY_CORES = 2.0
-#: bandwidths of networks that are told apart in a zone in any case, and
-#: predictions up to which all of them are
-_SPEEDS, _PREDICTIONS = 16, 3_200_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
     """What migrations of the instances of a fleet would be like.
 
-    :ivar possible: to which kinds of hosts, shape ``(instances, kinds)``
+    :ivar least_mib_s: what networks to each kind of hosts have to carry,
+        shape ``(instances, kinds)``; 0 where the slowest there is will do,
+        infinite where none will
     :ivar core_seconds: what the dearest of them costs hosts and guest, shape
         ``(instances,)``; see :mod:`.worth`
     """
 
-    possible: columns.Bools
+    least_mib_s: columns.Floats
     core_seconds: columns.Floats
 
 
@@ -109,29 +109,38 @@ def outlook(
     terms: termed.Terms,
     corrections: correction.Corrections | None = None,
 ) -> Outlook:
-    """Say which instances can be migrated to which kinds of hosts at all.
+    """Say over which networks instances can be migrated at all.
 
-    At the full bandwidth of the host they are on, which is the most that
-    any destination leaves them. What is not in the zones of an instance's
-    host is not looked at: the instance does not go there.
+    The full bandwidth of the host they are on is the most that any
+    destination leaves them, and what they cost is what they do there. What
+    is not in the zones of an instance's host is not looked at: the instance
+    does not go there.
 
-    :param corrections: what past migrations have taught of dirty rates
+    :param corrections: what past migrations have taught of dirty rates, and
+        of networks
     """
     rates = _rates(fleet, corrections)
     instances = fleet.instances
-    possible = np.zeros((len(instances), terms.kinds), np.bool_)
+    least = np.full((len(instances), terms.kinds), np.inf)
+    slowest = networks.Networks(fleet, corrections).slowest()
     spent = np.zeros(len(instances))
     # Ways are many where zones and aggregates cross; options are few.
     asked: dict[request.Options, list[tuple[columns.Ints, int]]] = {}
     for options, rows, kind in _ways(fleet, terms):
         asked.setdefault(options, []).append((rows, kind))
-    answer = np.zeros(len(instances), np.bool_)
+    answer = np.zeros(len(instances))
     for options, parts in asked.items():
         rows = _any_of([one for one, _ in parts], len(instances))
         bandwidth = fleet.hosts.migration_mib_s[instances.host[rows]]
         link = flow.Flow.steady(bandwidth)
         found = _predicted(fleet, rows, link, options, terms.manner, rates)
-        answer[rows] = found.converges
+        answer[rows] = np.where(found.converges, 0.0, np.inf)
+        can = np.flatnonzero(found.converges)
+        answer[rows[can]] = networks.least(
+            _converges(fleet, rows[can], options, terms.manner, rates),
+            slowest[rows[can]],
+            bandwidth[can],
+        )
         usage = instances.cpu_usage[rows]
         disks = local_disks.copied(fleet, rows, link, options)
         spent[rows] = np.maximum(
@@ -139,8 +148,24 @@ def outlook(
             _core_seconds(found, usage) + _BUSY_CORES * disks.seconds,
         )
         for part, kind in parts:
-            possible[part, kind] = answer[part]
-    return Outlook(possible, spent)
+            least[part, kind] = answer[part]
+    return Outlook(least, spent)
+
+
+def _converges(
+    fleet: columns.Fleet,
+    rows: columns.Ints,
+    options: request.Options,
+    manner: manners.Manner,
+    rates: tuple[columns.Floats, columns.Floats],
+) -> networks.Enough:
+    """Say of instances, by their places in *rows*, whether they converge."""
+
+    def enough(places: columns.Ints, mib_s: columns.Floats) -> columns.Bools:
+        asked, link = rows[places], flow.Flow.steady(mib_s)
+        return _predicted(fleet, asked, link, options, manner, rates).converges
+
+    return enough
 
 
 def _any_of(
@@ -172,11 +197,7 @@ def most_copied_mib(
     instances = fleet.instances
     rates = _rates(fleet, corrections)
     most = instances.memory_usage_mib.copy()
-    bandwidths = _bandwidths(fleet)
-    if corrections is not None:
-        own = fleet.hosts.migration_mib_s[instances.host]
-        slowest = corrections.slowest_mib_s(fleet.hosts.name)
-        bandwidths.append(np.minimum(own, slowest[instances.host]))
+    bandwidths = networks.Networks(fleet, corrections).all_met()
     for options, rows in _asked(fleet, terms).items():
         for bandwidth in bandwidths:
             link = flow.Flow.steady(bandwidth[rows])
@@ -190,36 +211,6 @@ def most_copied_mib(
             disks = local_disks.copied(fleet, rows, link, options)
             most[rows] = np.maximum(most[rows], mib + disks.mib)
     return most
-
-
-def _bandwidths(fleet: columns.Fleet) -> list[columns.Floats]:
-    """Return the bandwidths that migrations may have, by instance.
-
-    Those of the hosts of its zone, as far as its own host has them. Slower is
-    not always more to copy, so all of them count; where instances and speeds
-    are too many for that, the slowest, its own, and some between them.
-    """
-    hosts, instances = fleet.hosts, fleet.instances
-    own = hosts.migration_mib_s[instances.host]
-    most = max(_SPEEDS, _PREDICTIONS // max(1, len(instances)))
-    speeds = [
-        _some(np.unique(hosts.migration_mib_s[hosts.zone == zone]), most)
-        for zone in range(len(fleet.zones))
-    ]
-    table = np.full((len(speeds), max(map(len, speeds), default=0)), np.inf)
-    for zone, found in enumerate(speeds):
-        table[zone, : len(found)] = found
-    home = hosts.zone[instances.host]
-    return [own, *(np.minimum(own, speed[home]) for speed in table.T[:-1])]
-
-
-def _some(speeds: columns.Floats, most: int) -> columns.Floats:
-    """Return at most so many of sorted *speeds*, both ends among them."""
-    if len(speeds) <= most:
-        return speeds
-    kept = np.linspace(0, len(speeds) - 1, most).astype(np.int32)
-    found: columns.Floats = speeds[kept]
-    return found
 
 
 def _asked(

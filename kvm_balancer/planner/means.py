@@ -2,7 +2,8 @@
 
 One that would not converge within its limits, or whose wishes are not
 understood, stays; one that would need means which a destination does not
-grant does not go there. It is asked as the filters are, before all of them.
+grant, or a faster network than there is to it, does not go there. It is asked
+as the filters are, before all of them.
 """
 
 import numpy as np
@@ -12,10 +13,14 @@ from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import cost
+from kvm_balancer.planner import networks
 from kvm_balancer.planner import terms as termed
 
 #: Instances that are named where many have wishes nobody understands.
 _MOST_NAMED = 3
+#: Instances at most that are told apart by what they need of networks: what
+#: is kept of each takes a byte a host.
+_MOST_APART = 4096
 
 
 class Means(base.Filter):
@@ -37,18 +42,28 @@ class Means(base.Filter):
         self._fleet = fleet
         self._terms = terms
         outlook = cost.outlook(fleet, terms, corrections)
-        self._possible = outlook.possible
+        self._least = outlook.least_mib_s
+        self._networks = networks.Networks(fleet, corrections)
         self.core_seconds = outlook.core_seconds
-        self.movable: columns.Bools = np.any(self._possible, axis=1)
+        possible = np.isfinite(self._least)
+        self.movable: columns.Bools = np.any(possible, axis=1)
+        #: who does not converge over every network that it may meet
+        self._picky: columns.Bools = np.any(
+            possible & (self._least > 0.0), axis=1
+        )
 
     @property
     def needed(self) -> bool:
-        """True where destinations differ in what they grant anybody."""
-        first = self._possible[:, :1]
-        return bool((self._possible != first).any())
+        """True where destinations differ in what they let anybody do."""
+        first = self._least[:, :1]
+        return bool(self._picky.any() or (self._least != first).any())
 
-    def classes(self, fleet: columns.Fleet) -> columns.Ints:
-        _, found = np.unique(self._possible, axis=0, return_inverse=True)
+    def classes(self, fleet: columns.Fleet) -> columns.Ints | None:
+        if np.count_nonzero(self._picky) > _MOST_APART:
+            return None
+        home = np.where(self._picky, fleet.instances.host, -1)
+        asked = np.column_stack((self._least, home))
+        _, found = np.unique(asked, axis=0, return_inverse=True)
         return found.reshape(-1).astype(np.int32)
 
     def passes(
@@ -57,13 +72,20 @@ class Means(base.Filter):
         instances: columns.Ints,
         hosts: columns.Ints,
     ) -> columns.Bools:
-        passed: columns.Bools = self._possible[instances][
-            :, self._terms.kind[hosts]
-        ]
+        least = self._least[instances][:, self._terms.kind[hosts]]
+        passed: columns.Bools = np.isfinite(least)
+        picky = np.flatnonzero(self._picky[instances])
+        if len(picky):
+            homes = self._fleet.instances.host[instances[picky]]
+            carried = self._networks.between(homes, hosts)
+            passed[picky] &= least[picky] <= carried
         return passed
 
     def reason(self, state: placement.Placement, instance: int) -> str:
-        return 'do not grant what its migration needs to converge'
+        return (
+            'do not grant what its migration needs to converge, or are behind '
+            'too slow a network'
+        )
 
     def why(self, instance: int) -> str:
         """Say why *instance* goes nowhere; empty where it may go."""

@@ -195,17 +195,9 @@ class Corrections:
             dtype=np.float64,
         )
 
-    def slowest_mib_s(
-        self, sources: collections.abc.Iterable[str]
-    ) -> npt.NDArray[np.float64]:
-        """Return the least that was seen to be carried from each source.
-
-        :returns: infinity where it is not known
-        """
-        known = self._passages.slowest_mib_s()
-        return np.array(
-            [known.get(one, np.inf) for one in sources], dtype=np.float64
-        )
+    def carried_mib_s(self) -> dict[passages.Ends, float]:
+        """Return what is known to be carried between hosts."""
+        return self._passages.known_mib_s()
 
     def mib_factors(
         self,

@@ -117,11 +117,7 @@ class Passages:
         ]
         return max(rates) if len(rates) >= _LEAST_RATES else None
 
-    def slowest_mib_s(self) -> dict[str, float]:
-        """Return the least of those that is known of any source, by name."""
-        found: dict[str, float] = {}
-        for ends in self._pairs:
-            rate = self.bandwidth_mib_s(ends)
-            if rate is not None:
-                found[ends[0]] = min(rate, found.get(ends[0], rate))
-        return found
+    def known_mib_s(self) -> dict[Ends, float]:
+        """Return what links are known to carry."""
+        rates = {ends: self.bandwidth_mib_s(ends) for ends in self._pairs}
+        return {ends: rate for ends, rate in rates.items() if rate is not None}

@@ -190,9 +190,7 @@ class CorrectionTest(unittest.TestCase):
         for at in (10.0, 20.0):
             self.book.learn(lesson(20.0, limited, at))
         self.assertEqual([math.inf], self.book.bandwidths_mib_s([ENDS]))
-        self.assertEqual(
-            [math.inf], self.book.slowest_mib_s(['host-a']).tolist()
-        )
+        self.assertEqual({}, self.book.carried_mib_s())
 
     def test_no_more_is_expected_of_a_link_than_it_carried(self):
         for at in (10.0, 20.0):
