@@ -79,7 +79,7 @@ class Assignment:
         """Split a fleet by who looks after its hosts.
 
         :param policies: by name; one that is missing does not run
-        :returns: places with hosts; all other hosts come last
+        :returns: places with hosts; all other hosts, if any, come last
         """
         left = np.ones(len(fleet.hosts), np.bool_)
         found: list[Part] = []
@@ -87,7 +87,7 @@ class Assignment:
             mine = hosts & left
             left &= ~mine
             known = tuple(policies[one] for one in names if one in policies)
-            if mine.any() or not name:
+            if mine.any() or not (found or name):
                 found.append(Part(name, known, mine))
         return tuple(found)
 

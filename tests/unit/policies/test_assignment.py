@@ -1,6 +1,7 @@
 """Zones and aggregates have policies of their own, among their own hosts."""
 
 import unittest
+import warnings
 
 import numpy as np
 
@@ -76,6 +77,21 @@ class AssignmentTest(unittest.TestCase):
             found,
         )
         self.assertEqual(('spread', 'relieve', 'drain'), assigned.names)
+
+    def test_no_policy_looks_after_no_hosts(self):
+        """Where every host is in a place, the rest is none."""
+        assigned = {'default': ('spread',), 'zones': {'a': (), 'b': ()}}
+        with warnings.catch_warnings(action='error'):
+            made = propose(build(), **assigned)
+        self.assertEqual(('', ''), (made.policy, made.summary))
+        parts = assignment.Assignment(**assigned).parts(build(), POLICIES)
+        self.assertEqual(['zone a', 'zone b'], [one.name for one in parts])
+
+    def test_a_fleet_without_hosts_has_the_rest_alone(self):
+        (part,) = assignment.Assignment(('spread',), {'a': ()}).parts(
+            fleets.build([], []), POLICIES
+        )
+        self.assertEqual('', part.name)
 
     def test_a_zone_without_policies_is_left_alone(self):
         made = propose(build(), default=('spread',), zones={'b': ()})
