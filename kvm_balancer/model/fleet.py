@@ -367,11 +367,14 @@ class Fleet:
 
     @functools.cached_property
     def counted(self) -> Bools:
-        """Hosts over which spread and peak are taken: all not draining.
+        """Hosts over which spread and peak are taken.
 
-        Where every host drains, all count.
+        All that do not drain and still report: what load the others have
+        nobody knows, and it is no reason to move anything elsewhere. Where
+        there are none such, all count.
         """
-        counted: Bools = self.hosts.state != HostState.DRAINING
+        draining = self.hosts.state == HostState.DRAINING
+        counted: Bools = ~draining & ~self.hosts.silent
         if not counted.any():
             return np.ones_like(counted)
         return counted

@@ -118,6 +118,8 @@ def _mean_is_fixed(
     if not len(hosts):
         return False
     usage = fleet.instances.cpu_usage
+    # What is on a host that has gone silent stays there.
+    free = free & ~hosts.silent[state.host]
     if (free & (usage > 0) & ~counted[state.host]).any():
         return False
     for zone in range(len(fleet.zones)):

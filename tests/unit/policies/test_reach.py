@@ -36,6 +36,14 @@ def with_usage(cores):
     return dataclasses.replace(FLEET, instances=instances)
 
 
+def gone_silent(cores):
+    """Return the fleet with a host that told of *cores* when last heard."""
+    fleet = with_overhead(cores)
+    silent = np.arange(len(fleet.hosts)) == HOST
+    hosts = dataclasses.replace(fleet.hosts, silent=silent)
+    return dataclasses.replace(fleet, hosts=hosts)
+
+
 class TestBadSamples(unittest.TestCase):
     """They cost the host that tells them, and nobody else."""
 
@@ -44,11 +52,12 @@ class TestBadSamples(unittest.TestCase):
         ('a little too high', with_overhead(100.0)),
         ('of an instance', with_usage(1e5)),
     )
+    SILENCE = (('none, but it was hot', gone_silent(40.0)),)
 
     def test_no_more_is_moved_than_without_them(self):
         for policy in (SPREAD, RELIEVE):
             alone = policy.propose(FLEET, plans.full_context())
-            for what, fleet in self.CASES:
+            for what, fleet in self.CASES + self.SILENCE:
                 with self.subTest(what, policy=policy.name):
                     made = policy.propose(fleet, plans.full_context())
                     self.assertLessEqual(len(made.moves), len(alone.moves) + 2)
@@ -120,3 +129,26 @@ class TestOutOfReach(unittest.TestCase):
 
 if __name__ == '__main__':
     unittest.main()
+
+
+class TestSilence(unittest.TestCase):
+    """What nobody hears of does not count, and bounds hold all the same."""
+
+    def test_it_does_not_count(self):
+        fleet = gone_silent(60.0)
+        self.assertFalse(fleet.counted[HOST])
+        others = np.arange(len(fleet.hosts)) != HOST
+        self.assertAlmostEqual(
+            float(fleet.cpu_load[others].std()), SPREAD.trigger(fleet).level
+        )
+        made = SPREAD.propose(fleet, plans.full_context())
+        self.assertLessEqual(made.after.cpu_stddev, 0.1 + 1e-6)
+        self.assertLessEqual(made.bound.cpu_stddev, made.after.cpu_stddev)
+        self.assertLessEqual(made.bound.moves, len(made.moves))
+
+    def test_where_all_are_silent_all_count(self):
+        every = np.ones(len(FLEET.hosts), np.bool_)
+        hosts = dataclasses.replace(FLEET.hosts, silent=every)
+        fleet = dataclasses.replace(FLEET, hosts=hosts)
+        self.assertTrue(fleet.counted.all())
+        self.assertEqual((), SPREAD.propose(fleet, plans.full_context()).moves)
