@@ -127,9 +127,12 @@ def _fares(
     groups = state.fleet.groups
     members = groups.members(group)
     count = len(state.fleet.hosts)
-    on = np.bincount(state.hosts_of(members), minlength=count).astype(np.int32)
+    together = groups.policy[group] == _TOGETHER
+    # Who is just leaving a host is no company there, but still one too many.
+    where = state.host[members] if together else state.hosts_of(members)
+    on = np.bincount(where, minlength=count).astype(np.int32)
     others = int(on[home]) - size
-    if groups.policy[group] == _TOGETHER:
+    if together:
         began = members[state.fleet.instances.host[members] == home]
         gone = np.bincount(state.host[began], minlength=count)
         gone[home] = 0

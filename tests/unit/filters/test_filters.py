@@ -275,7 +275,8 @@ class TestOneByOne(unittest.TestCase):
 class TestSoftGroups(unittest.TestCase):
     """Wishes: no group is left further from what it wishes."""
 
-    def passing(self, policy, *others):
+    def passing(self, policy, *others, leaves=None):
+        """Say where x may go while the first of *others* is on its way."""
         fleet = fleet_of(
             fleets.host('one'),
             fleets.host('two'),
@@ -287,7 +288,24 @@ class TestSoftGroups(unittest.TestCase):
             ],
             policies=[fleets.group('g', policy)],
         )
-        return passing(soft_groups.SoftGroupsFilter(), fleet)
+        in_flight = [
+            placement.InFlight(fleet.instance_row['o0'], fleet.host_row[there])
+            for there in (leaves,)
+            if there is not None
+        ]
+        return passing(
+            soft_groups.SoftGroupsFilter(), fleet, in_flight=in_flight
+        )
+
+    def test_who_is_leaving_a_host_is_no_company_there(self):
+        policy = columns.GroupPolicy.SOFT_AFFINITY
+        self.assertEqual(
+            ['two'], self.passing(policy, 'one', 'home', leaves='two')
+        )
+
+    def test_who_is_leaving_a_host_is_one_too_many_there(self):
+        policy = columns.GroupPolicy.SOFT_ANTI_AFFINITY
+        self.assertEqual(['none'], self.passing(policy, 'one', leaves='two'))
 
     def test_soft_anti_affinity_goes_where_no_more_members_are(self):
         policy = columns.GroupPolicy.SOFT_ANTI_AFFINITY
