@@ -9,6 +9,7 @@ options are for.
 import collections.abc
 import dataclasses
 import difflib
+import math
 import pathlib
 import re
 
@@ -65,6 +66,9 @@ def _entries(name: str) -> collections.abc.Iterator[Entry]:
 def check_values(conf: cfg.ConfigOpts) -> None:
     """Convert every value that was written.
 
+    What is not a number is under no least value and over no highest, so that
+    limits of options do not keep it out.
+
     :raises ConfigurationError: naming file, group and option of the first
         one that does not fit
     """
@@ -72,15 +76,21 @@ def check_values(conf: cfg.ConfigOpts) -> None:
         if not _knows(conf, one):
             continue
         try:
-            _ = (
+            value = (
                 conf[one.option]
                 if one.group == _DEFAULT
                 else conf[one.group][one.option]
             )
         except cfg.Error as error:
-            raise errors.ConfigurationError(
-                f'{one.file}: [{one.group}] {one.key}: {reason(error)}'
-            ) from None
+            raise _unfit(one, reason(error)) from None
+        if isinstance(value, float) and math.isnan(value):
+            raise _unfit(one, f"'{value}' is not a number")
+
+
+def _unfit(one: Entry, why: str) -> errors.ConfigurationError:
+    return errors.ConfigurationError(
+        f'{one.file}: [{one.group}] {one.key}: {why}'
+    )
 
 
 def check_keys(

@@ -26,6 +26,7 @@ TABLE = (
     ('agent', '[planner]\nfilters = nosuch\n', "no filter 'nosuch'", 2),
     ('agent', '[planner]\nweighers = nosuch\n', "no weigher 'nosuch'", 2),
     ('agent', '[agent]\ninterval_seconds = x\n', '[agent] interval_seco', 2),
+    ('agent', '[relieve]\nlimit = nan\n', "limit: 'nan' is not a num", 2),
     ('agent', '[agent]\nmode = x\n', '[agent] mode: Valid values are', 2),
     ('agent', '[agent]\nrpc_timeout_seconds = -1\n', '_seconds: Should b', 2),
     ('agent', '[executor]\nmanage = x\n', '[executor] manage: Valid v', 2),
