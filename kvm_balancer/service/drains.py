@@ -323,7 +323,10 @@ class Drains:
                     f'{ATTEMPTS} migrations of it failed; the last one: '
                     f'{self._last.get(uid, "")}'
                 )
-            return self._unplaced.get(uid, '')
+            unplaced = self._unplaced.get(uid, '')
+            if not unplaced or not self._failures[uid]:
+                return unplaced
+            return f'{unplaced}; the last time: {self._last.get(uid, "")}'
 
     def _changed(self) -> None:
         self._on_change(self.hosts)
@@ -333,11 +336,11 @@ def _state(
     left: collections.abc.Collection[remaining.Left],
     besides: remaining.Besides,
 ) -> str:
+    if not all(one.reason for one in left):
+        return 'draining'
     if besides.doubt:
         return 'stuck' if besides.lasting else 'draining'
-    if not left:
-        return 'drained'
-    return 'stuck' if all(one.reason for one in left) else 'draining'
+    return 'stuck' if left else 'drained'
 
 
 def _rows(fleet: columns.Fleet, host: str) -> list[int]:

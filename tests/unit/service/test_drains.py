@@ -198,6 +198,21 @@ class DrainsTest(base.StoreCase):
         # What is on its way is not stuck.
         self.assertEqual('draining', self.progress(busy={'a'}).state)
 
+    def test_where_all_places_were_tried_it_is_told_why_in_vain(self):
+        self.drains.begin('hot', '', in_nova=False)
+        self.end('a', _KIND.FAILED)
+        self.drains.note_plan(
+            plans.Plan(
+                policy='drain',
+                moves=(),
+                before=fleets.LOADS,
+                after=fleets.LOADS,
+                unplaced=(plans.Unplaced('a', 'all were tried'),),
+            )
+        )
+        found = {one.instance: one.reason for one in self.progress().left}
+        self.assertEqual('all were tried; the last time: no room', found['a'])
+
     def test_what_nobody_reports_keeps_a_host_from_being_empty(self):
         """A compute that is not measured was told to be drained."""
         self.drains.begin('hot', '', in_nova=True)
@@ -210,6 +225,8 @@ class DrainsTest(base.StoreCase):
         )
         lasting = dataclasses.replace(doubt, lasting=True)
         self.assertEqual('stuck', self.progress(empty, besides=lasting).state)
+        # What may still move does.
+        self.assertEqual('draining', self.progress(besides=lasting).state)
         servers = remaining.Besides(servers=(remaining.Left('x', 'x', 'odd'),))
         self.assertEqual('stuck', self.progress(empty, besides=servers).state)
 
