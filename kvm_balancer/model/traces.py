@@ -13,6 +13,8 @@ import numpy.typing as npt
 from kvm_balancer.model import fleet as columns
 
 _DAY_SECONDS = 86_400.0
+#: What was read more rarely says nothing of what came after its last value.
+_MOST_LAST_SECONDS = 3600.0
 
 #: Values on a grid: half the size, and no reading has more digits.
 Values = npt.NDArray[np.float32]
@@ -114,7 +116,7 @@ def lay_out(traces: Traces, step_seconds: float) -> Grid:
     ):
         second = traces.second[first:last] - start
         begin = int(second[0] // step_seconds)
-        count = _length(float(second[-1] - second[0]), step_seconds)
+        count = _length(second, step_seconds)
         moments = (begin + np.arange(count)) * step_seconds
         held = np.searchsorted(second, moments, side='right') - 1
         parts.append(first + np.maximum(held, 0))
@@ -144,9 +146,17 @@ def _peaks(values: Values, offset: npt.NDArray[np.intp]) -> columns.Floats:
     return np.fmax.reduceat(np.nan_to_num(values), offset).astype(np.float64)
 
 
-def _length(seconds: float, step_seconds: float) -> int:
-    """Return how many steps a trace has before it goes round."""
-    whole = seconds + step_seconds
+def _length(second: columns.Floats, step_seconds: float) -> int:
+    """Return how many steps a trace has before it goes round.
+
+    Its last value holds for as long as others did at least: that of 23:55, or
+    of the last half hour of a day, belongs to the day.
+    """
+    whole, last = float(second[-1] - second[0]), step_seconds
+    if whole:
+        gap = float(np.diff(second).min())
+        last = max(step_seconds, min(gap, _MOST_LAST_SECONDS))
+    whole += last
     if whole >= _DAY_SECONDS:
         whole -= whole % _DAY_SECONDS
     return max(1, round(whole / step_seconds))

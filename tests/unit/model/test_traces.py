@@ -35,6 +35,13 @@ class GridTest(unittest.TestCase):
         grid = traces.lay_out(recorded([(0, 1), (150, 2), (240, 3)]), 60)
         self.assertEqual([1, 1, 1, 2, 3], values(grid, (0, 60, 120, 180, 240)))
 
+    def test_the_last_value_of_a_day_belongs_to_it(self):
+        """Half hours of two days, the last of which begins at 23:30."""
+        grid = traces.lay_out(
+            recorded([(1800 * half, half) for half in range(96)]), 60
+        )
+        self.assertEqual([2 * 1440], grid.length.tolist())
+
     def test_a_trace_goes_round_when_it_has_ended(self):
         grid = traces.lay_out(recorded([(0, 1), (60, 2)]), 60)
         self.assertEqual([1, 2, 1, 2], values(grid, (0, 60, 120, 180)))
