@@ -93,16 +93,16 @@ def _serve(
         raise errors.ConfigurationError(
             f'{error.filename} cannot be opened: {error.strerror}'
         ) from None
+    for line in configuration.unknown(conf):
+        LOG.warning('%s', line)
+    outages.calm()
+    service = make(conf)
     LOG.info(
         '%s %s of %s begins',
         program,
         importlib.metadata.version('kvm-balancer'),
         pathlib.Path(kvm_balancer.__file__).parent.parent,
     )
-    for line in configuration.unknown(conf):
-        LOG.warning('%s', line)
-    outages.calm()
-    service = make(conf)
     ending = threading.Event()
     threading.Thread(
         target=_listen,
