@@ -73,7 +73,21 @@ class Failover:
             found = self._search(mine, goes[mine], hosts, room, allowed)
             if found is not None:
                 goes[mine] = found
+        for host in np.unique(home[rows[goes[rows] < 0]]).tolist():
+            # what went where it liked may have taken the last place
+            mine = rows[home[rows] == host]
+            found = self._anew(mine, hosts, room)
+            if found is not None:
+                goes[mine] = found
         return goes
+
+    def _anew(
+        self, rows: columns.Ints, hosts: columns.Ints, room: columns.Floats
+    ) -> columns.Ints | None:
+        """Find where all of *rows*, of one host, go, from the beginning."""
+        nowhere = np.full_like(rows, -1)
+        every = self._allowed(rows, hosts)
+        return self._search(rows, nowhere, hosts, room, every, tight=True)
 
     def holds(
         self,
@@ -119,9 +133,7 @@ class Failover:
                 allowed[first[place] : last[place]],
             )
             if found is None:
-                nowhere = np.full_like(mine, -1)
-                every = self._allowed(mine, hosts)
-                found = self._search(mine, nowhere, hosts, room, every, True)
+                found = self._anew(mine, hosts, room)
             if found is None:
                 self._hardest = host
                 self._keep(goes)

@@ -113,6 +113,20 @@ def homeless(fleet, made, promised):
 
 
 class TestRefuges(unittest.TestCase):
+    def test_what_was_sent_first_goes_elsewhere_where_others_need_that(self):
+        """The small one liked the only host that takes a large one."""
+        fleet = fleets.build(
+            [
+                fleets.host(name, memory_gib=size)
+                for name, size in (('s', 32), ('a', 12), ('b', 8))
+            ],
+            [
+                fleets.instance(name, 's', memory_gib=size, vcpus=1)
+                for name, size in (('x', 4), ('y', 8), ('z', 8))
+            ],
+        )
+        self.assertEqual([True] * 3, settled(fleet).tolist())
+
     def test_nobody_takes_the_only_place_of_another(self):
         policy = spread.Spread(spread.SpreadParams(target=0.05))
         self.assertTrue(propose(scarce(), policy, filters=plans.FILTERS).moves)
