@@ -60,8 +60,8 @@ class SchedulerCase(ground.CloudCase):
         services.write_configuration(
             self.lab.files.etc / 'scheduler.conf', found
         )
-        self.lab.start_scheduler()
-        self.lab.wait_for_scheduler()
+        self.lab.control.start_scheduler()
+        self.lab.control.wait_for_scheduler()
 
     def place(self, count=_REQUESTS):
         """Boot servers one after another; return where they went."""

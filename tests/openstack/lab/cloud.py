@@ -1,16 +1,14 @@
 """The laboratory: brought up, asked, and taken away again."""
 
 import collections.abc
+import concurrent.futures
 import functools
 import json
 import pathlib
 import shutil
+import time
 import typing
-import urllib.error
-import urllib.request
 
-import amqp
-import kombu
 import openstack
 
 from kvm_balancer import errors
@@ -20,39 +18,48 @@ from kvm_balancer.lab import programs
 from kvm_balancer.lab import waiting
 from tests.openstack.lab import computes
 from tests.openstack.lab import configuration
+from tests.openstack.lab import control_plane
 from tests.openstack.lab import database
 from tests.openstack.lab import environment
 from tests.openstack.lab import foundation
 from tests.openstack.lab import images
+from tests.openstack.lab import ledger
 from tests.openstack.lab import qemu
 from tests.openstack.lab import records
 
-_PROGRAMS = pathlib.Path(__file__).with_name('programs')
-#: A thread for each of Nova's services that may ask at once.
-_THREADS = '8'
 #: Nova's services are given so long to end by themselves.
 _ENDING_SECONDS = 60.0
-_WSGI = {
-    'keystone': 'keystone.wsgi.api',
-    'placement': 'placement.wsgi.api',
-    'nova': 'nova.wsgi.osapi_compute',
-}
 
 
 class NovaLab:
     """A Nova with its computes, Placement and Keystone.
 
     :param directory: absolute; it makes it, and keeps everything in it
+    :param tell: takes a line, where something of it has come up
     """
 
     def __init__(
         self,
         directory: pathlib.Path,
         options: configuration.Options | None = None,
+        tell: collections.abc.Callable[[str], None] = lambda line: None,
     ) -> None:
         self.directory = directory
         self.options = options or configuration.Options()
         self.processes = processes.Processes(directory)
+        self._tell = tell
+        self._began = time.monotonic()
+
+    @classmethod
+    def find(cls, directory: pathlib.Path) -> 'NovaLab':
+        """Return the laboratory of a directory, up or half-way up.
+
+        :raises LabError: when there is none
+        """
+        options = ledger.read(directory)
+        if options is None:
+            raise errors.LabError(f'there is no laboratory in {directory}')
+        return cls(directory, options)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -71,9 +78,26 @@ class NovaLab:
     def up(self) -> None:
         """Bring everything up, and wait until all computes are known.
 
+        :raises LabError: when the directory is taken, or something is
+            missing, ends or is too slow; what was made stays for ``down``
+        """
+        self.claim()
+        self.make()
+
+    def claim(self) -> None:
+        """Take the directory.
+
+        :raises LabError: when it is not empty
+        """
+        ledger.claim(self.directory, self.options)
+
+    def make(self) -> None:
+        """Make what the directory was taken for.
+
         :raises LabError: when something is missing, ends or is too slow
         """
         self._bin = environment.make()
+        self._say('the programs of Keystone, Placement and Nova are there')
         self.computes.up()
         address = self.computes.address
         self.broker = broker.Broker(self.directory / 'rabbit', address)
@@ -95,107 +119,53 @@ class NovaLab:
         images.make(self._images)
         made = foundation.Foundation(self._bin, self.files, server)
         made.start_database()
-        made.bootstrap()
-        self.broker.wait()
+        self._say('the database has all tables')
         self._start_services(made)
         with self.connect() as there:
             waiting.until(
                 lambda: self._knows_computes(there),
                 'all computes to be known to Nova',
             )
-        self.wait_for_scheduler()
+        self.control.wait_for_scheduler()
+        self._say(f'Nova knows {", ".join(self.hosts)}')
 
     def down(self) -> None:
-        """End everything, and remove what it kept."""
-        # The computes tell their end over the broker: they come first.
-        processes.stop_all(
-            (
-                self.computes.daemons(host).find(self.computes.name(host))
-                for host in self.hosts
-            ),
-            _ENDING_SECONDS,
-        )
-        self.processes.sweep(_ENDING_SECONDS)
+        """End everything, and remove what it kept; also half-way up."""
+        # What they would do at their ends is of no use to anybody.
+        processes.kill_all(self.directory)
+        self.processes.sweep()
         qemu.clear(self.directory)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        ledger.clear(self.directory)
 
     # Parts of it
 
+    def _say(self, line: str) -> None:
+        """Tell *line*, with the seconds since the beginning."""
+        self._tell(f'[{time.monotonic() - self._began:5.1f} s] {line}')
+
     def _start_services(self, made: foundation.Foundation) -> None:
-        """Start everything; most of it can wait for the rest by itself."""
-        self.start('nova-conductor')
-        self.start_scheduler()
-        self._serve('keystone', OS_KEYSTONE_CONFIG_FILES='keystone.conf')
-        self._serve('placement')
-        self.start_api()
-        self._run(
-            'neighbours',
-            str(_PROGRAMS / 'neighbours.py'),
-            self.files.address('neighbours'),
-            str(self._images),
+        self.control = control_plane.ControlPlane(
+            self.directory, self._bin, self.files, self.broker.url
         )
-        self._wait_for('keystone')
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            # The services are not done with themselves before it is.
+            bootstrap = pool.submit(made.bootstrap)
+            self.broker.wait()
+            self._say('the broker answers')
+            self.control.start(self._images)
+            bootstrap.result()
+        self.control.wait_for('keystone')
         with self.connect() as there:
             made.fill_catalog(there.identity)
         for name in self.files.ports:
-            self._wait_for(name)
+            self.control.wait_for(name)
+        self._say('the APIs answer')
         for host in self.hosts:
             self.start_compute(host)
 
-    def start_api(self) -> None:
-        """Start Nova's API; also again."""
-        self._serve('nova')
-
-    def wait_for_api(self) -> None:
-        """Wait until Nova's API answers."""
-        self._wait_for('nova')
-
-    def start(self, program: str, *files: str) -> None:
-        """Start a service of Nova's.
-
-        :param files: of its own, besides ``nova.conf``
-        """
-        self.processes.start(
-            program,
-            [
-                *self._marked(),
-                str(self._bin / program),
-                *self._config_files('nova.conf', *files),
-            ],
-        )
-
-    def start_scheduler(self) -> None:
-        """Start Nova's scheduler; also again."""
-        self.start('nova-scheduler', 'scheduler.conf')
-
-    def wait_for_scheduler(self) -> None:
-        """Wait until Nova's scheduler hears what is sent to it.
-
-        A compute tells all schedulers that a server is gone; where none has
-        ever listened, that goes wrong, and the server with it.
-        """
-        waiting.until(
-            self._scheduler_listens,
-            "Nova's scheduler to listen",
-            runs=lambda: self.processes.is_alive('nova-scheduler'),
-            said=lambda: self.processes.last_words('nova-scheduler'),
-        )
-
-    def _scheduler_listens(self) -> bool:
-        url = self.broker.url.replace('rabbit://', 'pyamqp://')
-        with kombu.Connection(url) as connection:
-            found = kombu.Exchange('scheduler_fanout', 'fanout', passive=True)
-            try:
-                found(connection.default_channel).declare()
-            except amqp.exceptions.NotFound:
-                return False
-        return True
-
     def start_compute(self, host: str) -> None:
         """Start the compute of a host; also again."""
-        self.computes.start(
-            host, self._bin, self._config_files('nova.conf', f'{host}.conf')
-        )
+        self.computes.start(host, self._bin, self.files.options('nova', host))
 
     def stop(self, *names: str) -> None:
         """End some of its daemons."""
@@ -246,53 +216,6 @@ class NovaLab:
     def _load(self) -> pathlib.Path:
         return self.directory / 'state' / 'load.json'
 
-    def _marked(self) -> list[str]:
-        """Return what has a program and its children found by their mounts.
-
-        Workers of Nova's services give themselves a name, and lose the
-        environment that would tell whose they are.
-        """
-        mark = self.directory / 'mark'
-        mark.mkdir(exist_ok=True)
-        source = processes.mount_source(self.directory)
-        return [
-            'unshare',
-            '--mount',
-            'sh',
-            '-c',
-            f'mount -t tmpfs -o size=4k "{source}" "{mark}" && exec "$@"',
-            'sh',
-        ]
-
-    def _config_files(self, *names: str) -> list[str]:
-        return [f'--config-file={self.files.etc / name}' for name in names]
-
-    def _run(self, name: str, *arguments: str, **variables: str) -> None:
-        self.processes.start(
-            name, [str(self._bin / 'python'), *arguments], variables
-        )
-
-    def _serve(self, name: str, **variables: str) -> None:
-        self._run(
-            name,
-            str(_PROGRAMS / 'wsgi.py'),
-            _WSGI[name],
-            self.files.address(name),
-            _THREADS,
-            **{f'OS_{name.upper()}_CONFIG_DIR': str(self.files.etc)},
-            **variables,
-        )
-
-    def _wait_for(self, name: str) -> None:
-        path = '/v2.1' if name == 'nova' else '/'
-        url = f'http://{self.files.address(name)}{path}'
-        waiting.until(
-            lambda: _answers(url),
-            f'{name} to answer',
-            runs=lambda: self.processes.is_alive(name),
-            said=lambda: self.processes.last_words(name),
-        )
-
     def _knows_computes(self, there: openstack.connection.Connection) -> bool:
         for host in self.hosts:
             daemons = self.computes.daemons(host)
@@ -307,14 +230,3 @@ class NovaLab:
             if one.state == 'up'
         }
         return found >= set(self.hosts)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=30.0):
-            return True
-    except urllib.error.HTTPError:
-        # It may say that a token is needed.
-        return True
-    except OSError:
-        return False

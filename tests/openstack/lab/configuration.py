@@ -95,6 +95,10 @@ class Configuration:
             services.write_configuration(self.etc / f'{name}.conf', settings)
         self.policies.write_text('{}\n')
 
+    def options(self, *names: str) -> list[str]:
+        """Return what has a program read these files."""
+        return [f'--config-file={self.etc / name}.conf' for name in names]
+
     def credentials(self) -> dict[str, object]:
         """Return what keystoneauth takes: the user of the services."""
         return {

@@ -1,6 +1,5 @@
 """A MariaDB of the laboratory's own."""
 
-import os
 import pathlib
 import shutil
 
@@ -44,7 +43,9 @@ class Database:
     def keep(self, kept: pathlib.Path) -> None:
         """Keep its data for others; ends it, and starts it again."""
         self._daemons.stop('mariadb', waiting.PATIENCE_SECONDS)
-        unfinished = kept.with_name(f'{kept.name}-{os.getpid()}')
+        unfinished = kept.with_suffix('.new')
+        # Of one that was interrupted.
+        shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(self._directory, unfinished)
         unfinished.rename(kept)
         self.start()

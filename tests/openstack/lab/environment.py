@@ -5,10 +5,15 @@ project is installed beside it, as an operator does for the plugin of Nova's
 scheduler, held to the same versions.
 """
 
+import collections.abc
+import contextlib
+import fcntl
 import hashlib
 import pathlib
+import shutil
 import sys
 
+from kvm_balancer import errors
 from kvm_balancer.lab import programs
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -29,6 +34,15 @@ def schemas() -> pathlib.Path:
     return _PLACE / f'schemas-{_digest(*_MAKERS)}'
 
 
+@contextlib.contextmanager
+def alone() -> collections.abc.Iterator[None]:
+    """Keep others from making what is kept, for a block: it is made once."""
+    _PLACE.parent.mkdir(exist_ok=True)
+    with _PLACE.with_suffix('.lock').open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def make() -> pathlib.Path:
     """Return the directory of its programs; make it where it is not yet.
 
@@ -36,9 +50,24 @@ def make() -> pathlib.Path:
     """
     done = _PLACE / f'installed-{_digest()}'
     programs_directory = _PLACE / 'bin'
-    if done.exists():
-        return programs_directory
-    programs.run([sys.executable, '-m', 'venv', '--clear', str(_PLACE)])
+    with alone():
+        if not done.exists():
+            try:
+                _install(programs_directory)
+            except errors.LabError as error:
+                raise errors.LabError(
+                    f'Nova cannot be installed from the package index: {error}'
+                ) from error
+            done.touch()
+    return programs_directory
+
+
+def _install(programs_directory: pathlib.Path) -> None:
+    shutil.rmtree(_PLACE, ignore_errors=True)
+    programs.run(
+        [str(ROOT / 'tools' / 'make-venv'), str(_PLACE), sys.executable],
+        _PATIENCE_SECONDS,
+    )
     for wanted in (
         ('--requirement', str(_REQUIREMENTS)),
         (
@@ -60,8 +89,6 @@ def make() -> pathlib.Path:
             ],
             _PATIENCE_SECONDS,
         )
-    done.touch()
-    return programs_directory
 
 
 def _digest(*files: pathlib.Path) -> str:

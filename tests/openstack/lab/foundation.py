@@ -39,14 +39,15 @@ class Foundation:
     def start_database(self) -> None:
         """Start it with all tables; they are made once and kept."""
         kept = environment.schemas()
-        if kept.exists():
-            self._database.copy(kept)
-            self._database.start()
-            return
-        self._database.prepare()
+        with environment.alone():
+            if not kept.exists():
+                self._database.prepare()
+                self._database.start()
+                self._make_schemas()
+                self._database.keep(kept)
+                return
+        self._database.copy(kept)
         self._database.start()
-        self._make_schemas()
-        self._database.keep(kept)
 
     def _make_schemas(self) -> None:
         """Make all tables; the services do not depend on each other."""
