@@ -183,6 +183,12 @@ class Broker:
                 listeners=listeners, user=_USER, password=password
             )
         )
+        # Of several parts of Erlang that make it at the same time, one may
+        # read it before the other has made it the owner's alone, and ends.
+        cookie = self.directory / '.erlang.cookie'
+        cookie.touch(0o600)
+        cookie.write_text(secrets.token_hex(12))
+        cookie.chmod(0o400)
         (self.directory / 'enabled_plugins').write_text('[].\n')
         (self.directory / 'env.conf').write_text('')
         self._keep('password', password)
