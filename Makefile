@@ -46,4 +46,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed test-requirements.txt bindep.tx
 
 clean:
 	@rm -rf $(VENV) .test-results .mypy_cache .ruff_cache build dist \
-		demo-result
+		demo-result .tox/nova-lab .tox/nova-lab.lock

@@ -3,10 +3,10 @@
 
     tools/run_tests.py [GROUP ...]
 
-Each group is a folder below tests/ with a stestr repository of its own in
-.test-results/. Unit tests run on all cores. Those on real daemons run as root
-where sudo lets them, three at a time: they wait more than they compute. Who
-gets which is a matter of how long they take (durations.py).
+Each group is a folder below tests/, or part of one, with a stestr repository
+of its own in .test-results/. Unit tests run on all cores. Those on real
+daemons run as root where sudo lets them, three at a time: they wait more than
+they compute. Who gets which is a matter of how long they take (durations.py).
 The totals are what the runners recorded in their subunit streams, with one
 failure more for a runner that could not load its tests; they are printed,
 and kept in .test-results/totals. Every failure is told once more before
@@ -31,9 +31,17 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / '.test-results'
 DURATIONS = ROOT / 'tests' / 'durations.json'
 
+_TWO = ['--concurrency', '2']
 _THREE = ['--concurrency', '3']
 # Some of them wait: for a port, a thread or a program.
 _ONE_MORE = ['--concurrency', str((os.cpu_count() or 1) + 1)]
+# Of tests/openstack, what each run has time for. It fetches Nova once.
+NOVA = (
+    'test_it_is_relieved_and_every_rule_held',
+    'test_an_answer_that_does_not_come_is_not_waited_for_for_long',
+    'test_a_relieved_compute_gets_nothing_new_until_news_is_old',
+    'test_what_does_not_converge_is_brought_over_by_force',
+)
 # Name, and how stestr runs it.
 GROUPS = {
     'style': ['--serial'],
@@ -43,11 +51,19 @@ GROUPS = {
     'lab': _THREE,
     # A laboratory each.
     'faults': _THREE,
+    'nova': [*_TWO, *NOVA],
 }
-# Those that are run only where they are named: they fetch what they run.
-ON_DEMAND = {'openstack': ['--serial']}
+# Those that are run only where they are named: they take as long as the rest.
+ON_DEMAND = {'openstack': _TWO}
+# Where the tests of a group are, if not in a folder of its name.
+FOLDERS = {'nova': 'openstack'}
+# What of a test's name says which others it has to share a process with, if
+# that is more than its class. There is a laboratory that most share, beside
+# those that bring up others (test_lab, test_libvirt).
+TOGETHER = dict.fromkeys(FOLDERS | ON_DEMAND, r'tests\.openstack\.(test_l)?')
+CLASS = r'([^\.]+\.)+'
 # They make namespaces, and start hypervisors in them.
-NEED_ROOT = ('contract', 'functional', 'lab', 'faults', 'openstack')
+NEED_ROOT = ('contract', 'functional', 'lab', 'faults', 'nova', 'openstack')
 AS_ROOT = ROOT / 'tools' / 'as-root'
 # How much of what a failed test said is told again at the end.
 STORY_LINES = 25
@@ -101,7 +117,9 @@ def stestr(group, *arguments, **options):
             '--repo-url',
             RESULTS / group,
             '--test-path',
-            f'tests/{group}',
+            f'tests/{FOLDERS.get(group, group)}',
+            '--group_regex',
+            TOGETHER.get(group, CLASS),
             *arguments,
         ],
         cwd=ROOT,
@@ -169,7 +187,7 @@ def of(group: str, seconds: dict[str, int]) -> dict[str, int]:
     return {
         test: took
         for test, took in seconds.items()
-        if test.startswith(f'tests.{group}.')
+        if test.startswith(f'tests.{FOLDERS.get(group, group)}.')
     }
 
 
@@ -193,7 +211,7 @@ def run(group: str) -> Totals:
     stream = stestr(group, 'last', '--subunit', stdout=subprocess.PIPE).stdout
     totals = recorded(stream)
     if group in NEED_ROOT and becomes_root():
-        give_back(RESULTS / group, ROOT / '.hypothesis')
+        give_back(RESULTS / group, ROOT / '.hypothesis', ROOT / '.tox')
     renew(group, durations.learned(stream))
     if code and not totals.failed:
         totals += Totals(failed=1)

@@ -17,35 +17,31 @@ _FLAVOR = 'small'
 PATIENCE_SECONDS = 600.0
 
 
-#: The laboratory of this process.
+#: What this process takes down at its end.
 _STANDING = contextlib.ExitStack()
+atexit.register(_STANDING.close)
+#: Its laboratories.
 _THERE = []
 
 
 def lab(options):
-    """Return the one laboratory of this process, made by these options.
+    """Return the laboratory of this process that these options make.
 
-    One that was made by others is taken down before; the last at the end.
+    It is brought up once, and stays until the process ends: others are made
+    beside it.
     """
-    if not _THERE or _THERE[0].options != options:
-        _leave()
-        # No TemporaryDirectory: at the end of the process one goes before
-        # all else, and with it what processes are found by.
-        folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-nova-'))
-        _STANDING.callback(shutil.rmtree, folder, ignore_errors=True)
-        made = cloud.NovaLab(folder / 'lab', options)
-        _STANDING.callback(made.down)
-        made.up()
-        _THERE.append(made)
-    return _THERE[0]
-
-
-def _leave():
-    _THERE.clear()
-    _STANDING.close()
-
-
-atexit.register(_leave)
+    for made in _THERE:
+        if made.options == options:
+            return made
+    # No TemporaryDirectory: at the end of the process one goes before all
+    # else, and with it what processes are found by.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='kvm-balancer-nova-'))
+    _STANDING.callback(shutil.rmtree, folder, ignore_errors=True)
+    made = cloud.NovaLab(folder / 'lab', options)
+    _STANDING.callback(made.down)
+    made.up()
+    _THERE.append(made)
+    return made
 
 
 class CloudCase(unittest.TestCase):
