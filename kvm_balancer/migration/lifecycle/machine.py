@@ -131,13 +131,18 @@ class Machine:
         rule = transitions.TABLE.get((self.state, type(event)))
         if rule is None:
             raise self._impossible(event, 'cannot come')
-        before = self.state
+        before, looking = self.state, self._life.after.looking
         self._life.see(event)
-        wishes = rule.handler(self._life, event)
-        if self.state not in rule.to:
-            raise self._impossible(
-                event, f'came in {before.value!r} and ended'
-            )
+        try:
+            wishes = rule.handler(self._life, event)
+            if self.state not in rule.to:
+                raise self._impossible(
+                    event, f'came in {before.value!r} and ended'
+                )
+        except Exception:
+            # A look that it has asked for is lost with its other wishes.
+            self._life.after.looking = looking
+            raise
         return wishes
 
     def _impossible(

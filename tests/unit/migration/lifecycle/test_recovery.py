@@ -1,6 +1,7 @@
 """What is left of a migration is taken up again, mended, or told of."""
 
 import unittest
+from unittest import mock
 
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
@@ -685,6 +686,23 @@ class MendTest(unittest.TestCase):
         refused = instructions.LookAtEnds.__name__
         life.tell(events.Refused, instruction=refused, text='a defect')
         self.assertEqual(32, life.names.count('LookAtEnds'))
+
+    def test_a_look_that_a_defect_has_lost_is_asked_for_anew(self):
+        life = lives.Life()
+        life.copying()
+        life.tell(events.SourceStopped)
+        returned = events.CallReturned(
+            at=life.now, cause='test', error='client socket is closed'
+        )
+        with (
+            mock.patch.object(
+                course.Course, 'report', autospec=True, side_effect=ValueError
+            ),
+            self.assertRaises(ValueError),
+        ):
+            life.machine.handle(returned)
+        wishes = life.machine.doubt(life.now, returned)
+        self.assertIn('LookAtEnds', [type(one).__name__ for one in wishes])
 
     def test_a_late_word_of_a_mend_asks_for_no_second_look(self):
         life, _ = self.mend(End.PAUSED_MIGRATION, End.RUNNING)
