@@ -7,7 +7,6 @@ is.
 
 from kvm_balancer.migration import request
 from kvm_balancer.model import execution
-from kvm_balancer.model import outcome
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
 from kvm_balancer.service import restraint as restraints
@@ -79,7 +78,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
         # Only an executor that has it tells of other states.
         confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
-        doubted=record.outcome is outcome.OutcomeKind.UNKNOWN,
+        doubted=record.doubted,
     )
 
 

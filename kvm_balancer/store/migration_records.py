@@ -30,6 +30,7 @@ class MigrationRecord:
         reason is empty
     :ivar track: empty while it runs
     :ivar owner: who carries it out, ``balancer`` or ``nova``
+    :ivar doubted: it was told that it is unknown, also where it runs on since
     """
 
     id: str
@@ -55,6 +56,7 @@ class MigrationRecord:
     story: tuple[outcomes.StoryLine, ...]
     track: tracks.Track
     owner: str = owners.Owner.BALANCER
+    doubted: bool = False
 
 
 def dispatched(wanted: request.Request, at: float) -> tables.Migration:
@@ -214,6 +216,9 @@ def record(row: tables.Migration) -> MigrationRecord:
         story=_decode_story(row.story),
         track=_decode_track(row.track),
         owner=row.owner or owners.Owner.BALANCER,
+        # One that runs has a reason only where it was told before.
+        doubted=bool(row.reason)
+        and row.outcome in (None, outcomes.OutcomeKind.UNKNOWN.value),
     )
 
 

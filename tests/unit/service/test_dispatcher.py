@@ -673,6 +673,12 @@ class DispatcherTest(base.StoreCase):
         self.dispatcher.recover()
         (flight,) = self.dispatcher.flights.all()
         self.assertFalse(flight.unknown)
+        # An agent that is started anew knows what was told before.
+        self.executors.states[wanted.migration_id] = 'unknown'
+        self.now += 31.0
+        self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertEqual('out of sight', record.reason)
 
     def test_one_that_falls_silent_twice_is_told_twice(self):
         wanted = self.silent()
