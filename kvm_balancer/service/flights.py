@@ -38,8 +38,9 @@ class Flight:
     :ivar silent_since: since when it is asked for in vain; None where it was
         heard of since
     :ivar over_at: since when its executor says that it has ended
-    :ivar doubted: it was told that nobody knows how it ended; no plan waits
-        for it
+    :ivar doubted: it was told that nobody knows how it ended
+    :ivar unknown: that is so: nobody has followed it since; neither a plan
+        nor a budget waits for it
     :ivar told: the last report of its progress
     :ivar recorder: what its reports have shown, on its executor's clock
     """
@@ -54,16 +55,17 @@ class Flight:
     silent_since: float | None = None
     over_at: float | None = None
     doubted: bool = False
+    unknown: bool = False
     told: messages.Progress | None = None
     recorder: track.Recorder | None = None
 
-    @property
-    def unknown(self) -> bool:
-        """Whether nobody knows where it stands; no budget waits for it.
-
-        It was told so, and its executor has not said since that it runs on.
-        """
-        return self.doubted and self.state not in states.FOLLOWED
+    def stand(self, state: str) -> None:
+        """Take in where it stands, as the store does with its row."""
+        self.state = state
+        if state in states.FOLLOWED:
+            self.unknown = False
+        elif self.doubted and state == _UNKNOWN:
+            self.unknown = True
 
     def take(self, told: messages.Progress) -> int:
         """Take a report in; return the number of what was decided since.
@@ -109,7 +111,7 @@ class Flights:
             flight = self._flights.get(migration_id)
             if flight is None or flight.unknown:
                 return None
-            flight.doubted = True
+            flight.doubted = flight.unknown = True
             flight.state = outcome.OutcomeKind.UNKNOWN.value
             flight.over_at = None
             return flight
@@ -140,7 +142,7 @@ class Flights:
             flight.confirmed = True
             flight.silent_since = None
             flight.heard_at = max(flight.heard_at, at)
-            flight.state = state
+            flight.stand(state)
             if state not in _ENDS or (flight.unknown and state == _UNKNOWN):
                 flight.over_at = None
             elif flight.over_at is None:

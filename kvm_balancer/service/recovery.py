@@ -7,6 +7,7 @@ is.
 
 from kvm_balancer.migration import request
 from kvm_balancer.model import execution
+from kvm_balancer.model import outcome
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
 from kvm_balancer.service import restraint as restraints
@@ -79,6 +80,7 @@ def _flight_of(record: migration_records.MigrationRecord) -> flights.Flight:
         confirmed=record.state != migration_records.DISPATCHED,
         state=record.state,
         doubted=record.doubted,
+        unknown=record.outcome is outcome.OutcomeKind.UNKNOWN,
     )
 
 

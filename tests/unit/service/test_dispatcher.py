@@ -14,6 +14,7 @@ from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
+from kvm_balancer.model import owners
 from kvm_balancer.model import plan as plans
 from kvm_balancer.model import records
 from kvm_balancer.model import sample
@@ -22,6 +23,7 @@ from kvm_balancer.planner import budget
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import commands
 from kvm_balancer.service import dispatcher
+from kvm_balancer.service import recovery
 from kvm_balancer.service import restraint
 from kvm_balancer.store import store as stores
 from tests.fixtures import fleets
@@ -690,6 +692,36 @@ class DispatcherTest(base.StoreCase):
         (record,) = self.store.migrations.latest(unknown=True)
         self.assertIn('gone again', record.reason)
         self.assertEqual(2, len(self.announced()))
+
+    def end_in_silence(self, answer, owner=owners.Owner.BALANCER):
+        """Have nobody follow one to its end that was unknown and ran on."""
+        self.dispatcher._owner_of = lambda _: owner
+        wanted = self.silent()
+        for state in (states.State.POST_COPY, states.State.VERIFYING):
+            self.dispatcher.note_progress(
+                dataclasses.replace(self.report(wanted, 1.0), state=state)
+            )
+        self.dispatcher = self.build_dispatcher()
+        self.dispatcher.recover()
+        self.assertEqual([], recovery.unknown(self.store, owner))
+        self.executors.states[wanted.migration_id] = answer
+        for _ in range(12):
+            self.now += 31.0
+            self.dispatcher.step(self.fleet)
+        (record,) = self.store.migrations.latest(unknown=True)
+        self.assertIn(str(answer), record.reason)
+        self.assertEqual(2, len(self.announced()))
+
+    def test_one_whose_executor_goes_before_its_end_is_unknown_again(self):
+        self.end_in_silence(errors.BusError('gone again'))
+
+    def test_one_that_is_forgotten_before_its_end_is_unknown_again(self):
+        self.end_in_silence(errors.NotFound('hot knows no migration'))
+
+    def test_one_of_novas_that_nobody_takes_up_is_unknown_again(self):
+        self.end_in_silence(
+            errors.NotFound('nothing knows it'), owners.Owner.NOVA
+        )
 
     def test_a_person_settles_it_while_its_executor_is_silent(self):
         wanted = self.silent()
