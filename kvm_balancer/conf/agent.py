@@ -4,6 +4,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'agent',
     title='Agent',
@@ -140,7 +142,7 @@ Days for which plans and outcomes are kept in the database.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 

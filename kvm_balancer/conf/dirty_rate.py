@@ -5,6 +5,8 @@ from typing import Any
 from oslo_config import cfg
 from oslo_config import types
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'dirty_rate',
     title='Dirty rates',
@@ -79,7 +81,7 @@ the copy of its memory takes. With a single window no hot set is found.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'host',
     title='Host',
@@ -189,7 +191,7 @@ kernel of this machine is asked.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'metrics',
     title='Metrics from elsewhere',
@@ -52,7 +54,7 @@ theirs every ``update_resources_interval``, 60 seconds by default.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from oslo_utils import importutils
 
 from kvm_balancer import errors
+from kvm_balancer.conf import groups
 
 GROUP = cfg.OptGroup(
     'nova',
@@ -179,9 +180,7 @@ def _loading() -> Any:
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
     for group in (GROUP, PLACEMENT):
-        # Copies of one group would share what is registered later: the
-        # credentials of another configuration.
-        conf.register_group(cfg.OptGroup(group.name, group.title, group.help))
+        groups.register(conf, group)
     conf.register_opts(OPTS, group=GROUP)
     loading = _loading()
     if loading is None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'nova_notifications',
     title='Notifications of Nova',
@@ -62,7 +64,7 @@ minutes at most, and is gone when no agent has read it for an hour.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from kvm_balancer.conf import groups
+
 GROUP = cfg.OptGroup(
     'simulated',
     title='Simulated fleet',
@@ -64,7 +66,7 @@ Raised to 1, all of them.
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this group on *conf*."""
-    conf.register_group(GROUP)
+    groups.register(conf, GROUP)
     conf.register_opts(OPTS, group=GROUP)
 
 
