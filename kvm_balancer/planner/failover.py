@@ -13,6 +13,7 @@ import numpy as np
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import admission
+from kvm_balancer.planner import companions
 
 #: sums of floats are compared with this slack
 _SLACK = 1e-6
@@ -21,6 +22,7 @@ _SLACK = 1e-6
 _SAMPLED, _AT_ONCE = 512, 4096
 #: of an instance's row: a large prime, so that neighbours go far apart
 _STRIDE = 7919
+_NOWHERE = np.zeros(0, np.int32)
 
 
 class Failover:
@@ -38,6 +40,7 @@ class Failover:
         :param offered: what hosts offer, shape ``(4, hosts)``, CPU last
         """
         self._state, self._rules = state, rules
+        self._companions = companions.Companions(state.fleet)
         self._offered = offered
         usage = state.fleet.instances.cpu_usage
         self._need: columns.Floats = np.vstack((state.need, usage))
@@ -205,7 +208,8 @@ class Failover:
     ) -> None:
         """Take those out of *goes* for whom there is no room any more.
 
-        That is all of those of one host that would go to the same other one.
+        That is all of those of one host that would go to the same other one,
+        or those of a group of which that may not run so many.
 
         :param room: of every host, shape ``(4, hosts)``
         """
@@ -218,6 +222,29 @@ class Failover:
             coming = np.bincount(place, need[placed], len(pairs))
             full |= coming > room[resource, there]
         goes[placed[full[place]]] = -1
+        home = self._state.host
+        goes[self._companions.too_many(self._state, placed, home, goes)] = -1
+
+    def _filled(
+        self,
+        one: int,
+        rows: columns.Ints,
+        goes: columns.Ints,
+        hosts: columns.Ints,
+    ) -> columns.Ints:
+        """Return places among *hosts* that others of its group fill for *one*.
+
+        :param rows: instances of its host, of which *goes* says where they go
+        """
+        if not self._companions.limited[one]:
+            return _NOWHERE
+        state = self._state
+        there = np.full(len(state.host), -1, np.int32)
+        there[rows] = goes
+        full = self._companions.full(
+            state, one, int(state.host[one]), state.host, there
+        )
+        return np.searchsorted(hosts, full).astype(np.int32)
 
     def _search(
         self,
@@ -250,6 +277,7 @@ class Failover:
         for one in np.argsort(-memory, kind='stable').tolist():
             need = needs[:, one]
             fits = allowed[one] & (need[:, None] <= left).all(axis=0)
+            fits[self._filled(int(rows[lost[one]]), rows, goes, hosts)] = False
             open_hosts = fits.nonzero()[0]
             if not len(open_hosts):
                 return None

@@ -20,6 +20,7 @@ from kvm_balancer.filters import base
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
 from kvm_balancer.planner import admission
+from kvm_balancer.planner import companions
 from kvm_balancer.planner import failover
 from kvm_balancer.planner import kept_room
 from kvm_balancer.planner import supply
@@ -28,6 +29,7 @@ from kvm_balancer.planner import supply
 _SLACK = 1e-6
 #: hosts among which refuges that nobody needs are looked for
 _ROOMIEST = 8
+_NOWHERE = np.zeros(0, np.int32)
 
 
 class Refuges(base.Filter):
@@ -40,6 +42,7 @@ class Refuges(base.Filter):
         super().__init__()
         self._rules: admission.Admission | None = None
         self._fleet = fleet
+        self._companions = companions.Companions(fleet)
         self._counted = fleet.hosts.counted_on
         self._zones = [
             np.flatnonzero(self._counted & (fleet.hosts.zone == zone)).astype(
@@ -107,10 +110,14 @@ class Refuges(base.Filter):
             passed &= some[:, None] <= most[None, :]
         passed |= ~self._counted[hosts]
         self._own_refuges(state, members, first, need, hosts, passed)
-        grouped = np.flatnonzero(self._fleet.grouped[members])
-        sets = np.searchsorted(first, grouped, side='right') - 1
-        for row, place in zip(sets.tolist(), grouped.tolist(), strict=True):
-            taken = self._taken(state, int(members[place]))
+        limited = np.flatnonzero(self._companions.limited[members])
+        sets = np.searchsorted(first, limited, side='right') - 1
+        last = [*first[1:].tolist(), len(members)]
+        for row in np.unique(sets).tolist():
+            unit = members[first[row] : last[row]]
+            taken = self._companions.awaited(
+                state, unit, self._home, self._goes
+            )
             passed[row] &= ~np.isin(hosts, taken)
         return passed, ~self._plenty(state, members, first, need)
 
@@ -149,24 +156,6 @@ class Refuges(base.Filter):
             left = state.room[:, refuge] - most + _SLACK
             passed[row, places[one]] = bool((need[:, row] <= left).all())
 
-    def _taken(self, state: placement.Placement, one: int) -> columns.Ints:
-        """Return the refuges of others that it would take by its groups."""
-        groups = self._fleet.groups
-        found = [np.zeros(0, np.int32)]
-        for group in self._fleet.groups_of[one]:
-            if groups.policy[group] != columns.GroupPolicy.ANTI_AFFINITY:
-                continue
-            members = groups.members(group)
-            there = self._goes[members[members != one]]
-            there = there[there >= 0]
-            count = np.bincount(
-                state.hosts_of(members), minlength=len(self._fleet.hosts)
-            )
-            # with it, and with whoever would come
-            full = count[there] + 2 > groups.max_per_host[group]
-            found.append(there[full])
-        return np.concatenate(found)
-
     def _with_refuge(
         self,
         state: placement.Placement,
@@ -184,7 +173,10 @@ class Refuges(base.Filter):
             # It stays its refuge where that has room for both.
             room = state.room[:, refuge] + _SLACK - need
             crowded = self._kept.over(refuge, room)
-            asked &= np.isin(hosts, [refuge, *crowded])
+            full = self._companions.senders(
+                state, one, refuge, self._home, self._goes
+            )
+            asked &= np.isin(hosts, [refuge, *crowded, *full.tolist()])
         for place in np.flatnonzero(asked).tolist():
             passed[place] = self._look(state, one, int(hosts[place])) >= 0
 
@@ -197,8 +189,9 @@ class Refuges(base.Filter):
     ) -> columns.Bools:
         """Say which sets have two refuges to choose of that nobody needs.
 
-        Whichever host they are on, they have one then. Looked for among those
-        with most room: that is quick, and most often enough.
+        Whichever host they are on, they have one then, unless others of their
+        groups on that fill it. Looked for among those with most room: that is
+        quick, and most often enough.
 
         :param need: of each set, shape ``(3, sets)``
         :returns: shape ``(sets,)``
@@ -220,7 +213,8 @@ class Refuges(base.Filter):
                 fits &= some[:, None] <= most[None, :]
             mine = home[first] == zone
             found[mine] = np.count_nonzero(fits[mine], axis=1) > 1
-        return found
+        shared = self._companions.shared[members]
+        return found & ~np.logical_or.reduceat(shared, first)
 
     def _asked(self) -> admission.Admission:
         if self._rules is None:
@@ -295,7 +289,17 @@ class Refuges(base.Filter):
         row = np.array((one,), np.int32)
         there = np.array((refuge,), np.int32)
         fits = (state.need[:, one] <= left).all()
-        return bool(fits and self._asked().among_rules(row, there).all())
+        if not fits or refuge in self._filled(state, one, home):
+            return False
+        return bool(self._asked().among_rules(row, there).all())
+
+    def _filled(
+        self, state: placement.Placement, one: int, home: int
+    ) -> columns.Ints:
+        """Return the refuges that others of *home* fill for *one* there."""
+        if not self._companions.limited[one]:
+            return _NOWHERE
+        return self._companions.full(state, one, home, self._home, self._goes)
 
     def _look(self, state: placement.Placement, one: int, home: int) -> int:
         """Return a refuge for an instance if it were on *home*.
@@ -313,6 +317,7 @@ class Refuges(base.Filter):
         hosts, room = hosts[fits], room[placement.MEMORY_MIB, fits]
         row = np.array((one,), np.int32)
         fits = self._asked().among_rules(row, hosts)[0] & (hosts != home)
+        fits &= ~np.isin(hosts, self._filled(state, one, home))
         hosts, room = hosts[fits], room[fits]
         if not len(hosts):
             return -1

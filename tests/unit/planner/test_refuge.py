@@ -60,28 +60,43 @@ def counted(fleet):
     return enabled & ~fleet.hosts.silent
 
 
-def settled(fleet):
-    """Say which instances have a refuge before anything is moved."""
+def sent(fleet):
+    """Return where each instance would go before anything is moved."""
     work = workspace.Workspace(fleet, plans.full_context())
     offered = supply.capacities(fleet, math.inf)
     asked = failover.Failover(work.state, work.admission, offered)
-    found = np.zeros(len(fleet.instances), np.bool_)
+    goes = np.full(len(fleet.instances), -1, np.int32)
     for zone in range(len(fleet.zones)):
         active = counted(fleet) & (fleet.hosts.zone == zone)
-        found |= asked.settle(active, supply.used(work.state)) >= 0
-    return found
+        found = asked.settle(active, supply.used(work.state))
+        goes = np.maximum(goes, found)
+    return goes
 
 
-def fits(rows, need, room, allowed):
-    """Say whether *rows* fit on hosts, by trying everything."""
+def settled(fleet):
+    """Say which instances have a refuge before anything is moved."""
+    return sent(fleet) >= 0
+
+
+def fits(rows, work, allowed):
+    """Say whether *rows* fit on hosts, by trying everything.
+
+    One after the other, with room and rules as they are when it comes.
+
+    :param allowed: hosts that are in use, shape ``(hosts,)``
+    """
     if not rows:
         return True
-    first, *others = rows
-    for host in np.flatnonzero(allowed[first]).tolist():
-        if (need[:, first] <= room[:, host] + 1e-6).all():
-            room[:, host] -= need[:, first]
-            done = fits(others, need, room, allowed)
-            room[:, host] += need[:, first]
+    state, (first, *others) = work.state, rows
+    row = np.array((first,), np.int32)
+    home = int(state.host[first])
+    hosts = np.flatnonzero(allowed).astype(np.int32)
+    passed = work.admission.among_rules(row, hosts)[0]
+    for host in hosts[passed].tolist():
+        if (state.need[:, first] <= state.room[:, host] + 1e-6).all():
+            state.move(row, host)
+            done = fits(others, work, allowed)
+            state.take_back(row, home)
             if done:
                 return True
     return False
@@ -98,16 +113,11 @@ def homeless(fleet, made, promised):
         work.state.move(row, fleet.host_row[move.destination])
     state, found = work.state, []
     for failed in np.flatnonzero(counted(fleet)).tolist():
-        others = np.flatnonzero(
-            counted(fleet) & (fleet.hosts.zone == fleet.hosts.zone[failed])
-        ).astype(np.int32)
-        others = others[others != failed]
+        others = counted(fleet)
+        others &= fleet.hosts.zone == fleet.hosts.zone[failed]
+        others[failed] = False
         mine = np.flatnonzero((state.host == failed) & promised)
-        allowed = np.zeros((len(state.host), len(fleet.hosts)), np.bool_)
-        allowed[np.ix_(mine, others)] = work.admission.among_rules(
-            mine.astype(np.int32), others
-        )
-        if not fits(mine.tolist(), state.need, state.room.copy(), allowed):
+        if not fits(mine.tolist(), work, others):
             found.append(fleet.hosts.name[failed])
     return found
 
@@ -176,6 +186,67 @@ class TestRefuges(unittest.TestCase):
             scarce(), spread.Spread(), filters=(*plans.FILTERS, none)
         )
         self.assertTrue(made.moves)
+
+    def test_companions_of_a_host_are_not_promised_the_same_place(self):
+        """Each of a and b runs one of the two that it may already."""
+        fleet = fleets.build(
+            [fleets.host(name, memory_gib=16) for name in 'sab'],
+            [
+                fleets.instance(name, name[0], memory_gib=1, groups=('two',))
+                for name in ('s1', 's2', 'a1', 'b1')
+            ],
+            [fleets.group('two', max_per_host=2)],
+        )
+        self.assertEqual({1, 2}, set(sent(fleet)[:2].tolist()))
+
+    def test_no_companion_comes_to_where_both_could_not_go(self):
+        """Both of a go to c if it fails, which runs two of them at most."""
+        fleet = fleets.build(
+            [
+                fleets.host('d', state=columns.HostState.DRAINING),
+                fleets.host('a', memory_gib=16),
+                fleets.host('b', memory_gib=4),
+                fleets.host('c', memory_gib=16),
+            ],
+            [
+                fleets.instance('x', 'd', memory_gib=1, groups=('two',)),
+                fleets.instance('y', 'a', memory_gib=5, groups=('two',)),
+                fleets.instance('z', 'a', memory_gib=5, groups=('two',)),
+            ],
+            [fleets.group('two', max_per_host=2)],
+        )
+        made = propose(fleet, drain.Drain())
+        self.assertEqual(['b'], [one.destination for one in made.moves])
+
+    @hypothesis.settings(deadline=None, max_examples=100)
+    @hypothesis.given(fleets.companions())
+    def test_what_is_promised_holds_for_all_of_a_host_at_once(self, fleet):
+        """Exactly as promised: each where it was to go, group by group."""
+        goes = sent(fleet)
+        for failed in np.flatnonzero(counted(fleet)).tolist():
+            work = workspace.Workspace(fleet, plans.full_context())
+            mine = np.flatnonzero(work.state.host == failed)
+            for row in mine[goes[mine] >= 0].astype(np.int32):
+                there = goes[row : row + 1]
+                one = np.array((row,), np.int32)
+                self.assertTrue(work.admission.among_rules(one, there).all())
+                work.state.move(one, int(there[0]))
+            filled = work.state.room.min(axis=0) < -1e-6
+            self.assertFalse(
+                (filled & np.isin(range(len(filled)), goes)).any()
+            )
+
+    @hypothesis.settings(deadline=None, max_examples=100)
+    @hypothesis.given(fleets.companions(), st.permutations(POLICIES))
+    def test_companions_keep_their_places_in_every_plan(self, fleet, policies):
+        leaving = ~counted(fleet)[fleet.instances.host]
+        promised = settled(fleet)
+        made = propose(fleet, *policies[:2])
+        moved = np.isin(
+            fleet.instances.id, [one.instance for one in made.moves]
+        )
+        promised |= leaving & moved
+        self.assertEqual([], homeless(fleet, made, promised))
 
     @hypothesis.settings(deadline=None, max_examples=150)
     @hypothesis.given(
