@@ -221,9 +221,35 @@ class Admission(inquiry.Inquiry):
         :param members: an instance, or those that go together
         :param wishes: filters that are wishes alone have a say, too
         """
+        refused = self._refused(members, hosts, wishes)
+        return ', '.join(f'{count} {reason}' for count, reason in refused)
+
+    def refusal(
+        self,
+        members: int | columns.Ints,
+        host: columns.Ints,
+        wishes: bool = True,
+    ) -> str:
+        """Say in one line why the first filter that does refuses *host*.
+
+        :param members: an instance, or those that go together
+        :param host: one alone, shape ``(1,)``
+        :param wishes: filters that are wishes alone have a say, too
+        :returns: empty where none does
+        """
+        for _, reason in self._refused(members, host, wishes):
+            return f'it is one of those that {reason}'
+        return ''
+
+    def _refused(
+        self, members: int | columns.Ints, hosts: columns.Ints, wishes: bool
+    ) -> collections.abc.Iterator[tuple[int, str]]:
+        """Go through the filters: how many of *hosts* each refuses, and why.
+
+        A host is counted for the first filter that refuses it.
+        """
         rows = np.atleast_1d(np.asarray(members, np.int32))
         left = hosts
-        parts: list[str] = []
         for one in self.filters:
             if not len(left):
                 break
@@ -233,9 +259,8 @@ class Admission(inquiry.Inquiry):
             refused = int(len(left) - np.count_nonzero(passed))
             if refused:
                 reason = self._reason(one, int(rows[0]))
-                parts.append(f'{refused} {reason}{together(len(rows))}')
+                yield refused, f'{reason}{together(len(rows))}'
             left = left[passed]
-        return ', '.join(parts)
 
     def _reason(self, one: base.Filter, instance: int) -> str:
         try:

@@ -80,6 +80,17 @@ class Objection:
     passing: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Loss:
+    """Why a move is not made that waited for another.
+
+    :ivar first: the move with which that began
+    """
+
+    reason: str
+    first: int
+
+
 class Review(abc.ABC):
     """Holds moves against the fleet as it is."""
 
@@ -113,6 +124,8 @@ class Dispatch:
         self._max_migrations = max_migrations
         self._states = [execution.MoveState.PLANNED] * len(plan.moves)
         self._reasons = [''] * len(plan.moves)
+        #: the move that each was lost for, in the end; itself for others
+        self._first = list(range(len(plan.moves)))
 
     @property
     def done(self) -> bool:
@@ -138,6 +151,7 @@ class Dispatch:
         """Note how a move ended."""
         self._states[index] = state
         self._reasons[index] = reason
+        self._first[index] = index
 
     def put_back(self, index: int) -> None:
         """Let a move wait again: what was decided of it was not done."""
@@ -227,9 +241,11 @@ class Dispatch:
         moves = [self.plan.moves[index] for index in indexes]
         before = [index for move in moves for index in move.after]
         lost = self._lost_condition(before) or self._stays(unit)
-        if lost:
+        if lost is not None:
             if not (self._unknown(unit) and turn.too_early(moves)):
-                self._drop(turn, indexes, lost)
+                self._drop(turn, indexes, lost.reason)
+                for index in indexes:
+                    self._first[index] = lost.first
             return
         if not self._conditions_met(before) or not turn.slots.free(moves[0]):
             return
@@ -261,14 +277,24 @@ class Dispatch:
             for before in conditions
         )
 
-    def _lost_condition(self, conditions: list[int]) -> str:
+    def _lost_condition(self, conditions: list[int]) -> '_Loss | None':
         for before in conditions:
             if self._states[before] in _LOST:
-                return (
+                return _Loss(
                     f'it needs move {before} of the plan, which was '
-                    f'{self._states[before]}: {self._reasons[before]}'
+                    f'{self._ending(before)}',
+                    self._first[before],
                 )
-        return ''
+        return None
+
+    def _ending(self, index: int) -> str:
+        """Say how a move ended, and what began that, however far back."""
+        first, ending = self._first[index], str(self._states[index])
+        if first != index:
+            ending += (
+                f' for want of move {first}, which was {self._states[first]}'
+            )
+        return f'{ending}: {self._reasons[first]}'
 
     def _unknown(self, unit: Unit) -> bool:
         return any(
@@ -276,16 +302,17 @@ class Dispatch:
             for index in unit
         )
 
-    def _stays(self, unit: Unit) -> str:
+    def _stays(self, unit: Unit) -> '_Loss | None':
         """Say which of a unit did not go, so that the others do not."""
         for index in unit:
             if self._states[index] in _LOST:
-                return (
+                return _Loss(
                     f'it stays with {self.plan.moves[index].instance}, of '
                     f'its affinity group, whose move was '
-                    f'{self._states[index]}: {self._reasons[index]}'
+                    f'{self._ending(index)}',
+                    self._first[index],
                 )
-        return ''
+        return None
 
     def _drop(
         self,

@@ -149,7 +149,7 @@ class Review(dispatch.Review):
             0, 0
         ]:
             return ''
-        reason = asked.refusals(row, hosts, wishes=False)
+        reason = asked.refusal(row, hosts, wishes=False)
         return f'{move.destination} is refused: {reason}'
 
     def _rows(self, move: plans.Move) -> tuple[int, columns.Ints]:
@@ -181,7 +181,7 @@ class Review(dispatch.Review):
             others = np.flatnonzero(inside).astype(np.int32)
             if not asked.allowed(members, others).all(axis=0).any():
                 return None
-        reason = asked.refusals(row, hosts) or 'a wish of its unit'
+        reason = asked.refusal(row, hosts) or 'a wish of its unit'
         return dispatch.Objection(
             f'{moves[0].destination} is refused: {reason}', passing=True
         )

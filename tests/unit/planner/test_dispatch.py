@@ -128,6 +128,19 @@ class DispatchTest(unittest.TestCase):
         decided = self.dispatch.next(build_fleet(), (), NOTHING_AGAINST)
         self.assertEqual([1], indexes(decided, dispatch.Start))
 
+    def test_what_began_a_chain_of_drops_is_said_once(self):
+        chain = [(f'i{n}', 'h0', 'h1', (n - 1,)) for n in range(1, 6)]
+        self.start_all(build_plan(('i0', 'h0', 'h1', ()), *chain))
+        failed = execution.MoveState.FAILED
+        self.dispatch.ended(0, failed, 'the broker is gone')
+        decided = self.dispatch.next(build_fleet(), (), NOTHING_AGAINST)
+        self.assertEqual([1, 2, 3, 4, 5], indexes(decided, dispatch.Drop))
+        self.assertEqual(
+            'it needs move 4 of the plan, which was dropped for want of '
+            'move 0, which was failed: the broker is gone',
+            decided[-1].reason,
+        )
+
     def test_what_needs_a_failed_move_is_dropped_and_says_so(self):
         plan = build_plan(
             ('i0', 'h0', 'h1', ()),

@@ -218,7 +218,10 @@ class TestChanged(unittest.TestCase):
         )
         self.assertEqual('', objection(fleet, move))
         seen = fleets.in_transit(fleet, 'big', 'c')
-        self.assertIn('c is refused', objection(seen, move))
+        self.assertIn(
+            'c is refused: it is one of those that lack room for its',
+            objection(seen, move),
+        )
         still = dataclasses.replace(move, destination='b')
         self.assertIn('b is refused', objection(seen, still))
         itself = fleets.in_transit(fleet, 'x', 'c')
