@@ -140,7 +140,8 @@ class LoopTest(ground.LabTestCase):
             self.assertEqual('completed', row['outcome'], row)
             self.assertGreater(row['total_ms'], 0)
             self.assertIsNotNone(row['downtime_ms'])
-        self.assertEqual('host-1', in_order[0]['source'])
+        # Others may have to make room first for what it gives away.
+        self.assertIn('host-1', {row['source'] for row in rows})
         last = {row['instance']: row['destination'] for row in in_order}
         for instance, host in last.items():
             self.assertEqual([host], where[instance])
