@@ -1,7 +1,8 @@
 """Virtual time: what happens, is seen, is decided and is carried out.
 
 Between two looks at the fleet its load stands still, and migrations end and
-begin by the second.
+begin by the second. A look sees what was used since the one before: a sample
+tells of the time up to its moment, and nobody knows yet what comes.
 """
 
 import collections.abc
@@ -63,6 +64,10 @@ class _Simulation:
         self._world = worlds.World(fleet, scenario)
         base = self._world.base
         self._load = load_of(base.instances)
+        #: what has been used since the last look
+        self._used = self._load.cpu_usage(
+            scenario.start - scenario.step_seconds
+        )
         self._senses = sensing.Senses(self._world, agent.ingest, scenario)
         self._air = airs.Air(
             self._world,
@@ -88,17 +93,19 @@ class _Simulation:
 
     def step(self, now: float) -> None:
         """Go on from one look to the next."""
+        # of whom there has been until now; an arrival has nothing to tell
+        self._senses.take(self._used, now)
         self._world.happen(now)
         self._land(self._air.lose(now))
         moment = self._scenario.start + now
         usage = self._load.cpu_usage(moment)
         self._world.live(self._load.memory(moment))
-        self._senses.take(usage, now)
         fleet = self._senses.fleet(now)
         self.recorder.look(usage, len(self._air.flights), now)
         if now >= self._acts_from and self._mind.step(fleet, now):
             self._go_on(usage)
         self._fly(fleet, usage, now + self._scenario.step_seconds)
+        self._used = usage
 
     def _fly(
         self, fleet: columns.Fleet, usage: columns.Floats, until: float
