@@ -94,6 +94,9 @@ class Hosts:
     #: CPU load that the host has had all through the last while
     #: (``Fleet.lasting_seconds``), as far as is known; 0 where nothing is
     cpu_lasting: Floats
+    #: CPU load by what was read last, or is foreseen where that is more; NaN
+    #: where anything was not read yet
+    cpu_last: Floats
 
     def __len__(self) -> int:
         return len(self.name)

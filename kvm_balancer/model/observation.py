@@ -135,6 +135,14 @@ def lasting(
     return usage.lasting(rows, params.lasting_seconds)
 
 
+def latest(usage: windows.Windows, rows: windows.Rows) -> fleet.Floats:
+    """Return what was read of *rows* last; NaN for those without reading."""
+    found: fleet.Floats = np.where(
+        usage.count[rows] > 0, usage.last[rows], np.nan
+    )
+    return found
+
+
 def estimated(
     params: Params,
     usage: windows.Windows,

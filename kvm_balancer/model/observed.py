@@ -74,6 +74,7 @@ class ObservedFleet:
     def snapshot(self, now: float) -> fleet.Fleet:
         """Return the fleet as it is now."""
         hosts = self._hosts.as_records(now)
+        places = self._hosts.places()
         silent = np.array([one.silent for one in hosts], np.bool_)
         heard = [
             host.row
@@ -81,16 +82,21 @@ class ObservedFleet:
             if not record.silent
         ]
         instances, wishes, transits = self._instances.columns(
-            self._hosts.places(), silent, heard, now
+            places, silent, heard, now
         )
         made = records.build_fleet(hosts, (), taken_at=now)
         lasting = self._hosts.lasting() + self._instances.lasting(
-            self._hosts.places(), len(hosts)
+            places, len(hosts)
+        )
+        last = self._hosts.latest() + self._instances.latest(
+            places, len(hosts), now
         )
         return dataclasses.replace(
             made,
             hosts=dataclasses.replace(
-                made.hosts, cpu_lasting=lasting / made.hosts.cpus
+                made.hosts,
+                cpu_lasting=lasting / made.hosts.cpus,
+                cpu_last=last / made.hosts.cpus,
             ),
             instances=instances,
             wishes=wishes,

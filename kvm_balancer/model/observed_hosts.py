@@ -155,6 +155,11 @@ class ObservedHosts:
         rows = np.array([host.row for host in self], np.intp)
         return observation.lasting(self._params, self._overhead, rows)
 
+    def latest(self) -> fleet.Floats:
+        """Return the overhead of hosts as it was read last, likewise."""
+        rows = np.array([host.row for host in self], np.intp)
+        return observation.latest(self._overhead, rows)
+
     def places(self) -> npt.NDArray[np.int32]:
         """Return, by row, the place of each host in that order, or -1."""
         places = np.full(self.rows, -1, np.int32)

@@ -246,11 +246,34 @@ class ObservedInstances:
         :returns: in cores, by place
         """
         slots = np.flatnonzero(self._where.holder >= 0)
-        total = np.bincount(
-            places[self._where.holder[slots]],
-            observation.lasting(self._params, self._cpu, slots),
-            hosts,
-        )
+        used = observation.lasting(self._params, self._cpu, slots)
+        return self._summed(slots, used, places, hosts)
+
+    def latest(
+        self, places: npt.NDArray[np.int32], hosts: int, now: float
+    ) -> fleet.Floats:
+        """Return what instances used when they were read last, likewise.
+
+        Or what they are about to use, where that is looked for.
+
+        :returns: NaN for a host with an instance that was not read yet
+        """
+        slots = np.flatnonzero(self._where.holder >= 0)
+        used = observation.latest(self._cpu, slots)
+        on = places[self._where.holder[slots]]
+        used = self._foreseen(used, slots, on, hosts, now)
+        return self._summed(slots, used, places, hosts)
+
+    def _summed(
+        self,
+        slots: whereabouts.Slots,
+        used: fleet.Floats,
+        places: npt.NDArray[np.int32],
+        hosts: int,
+    ) -> fleet.Floats:
+        """Add up what *slots* have used, by the place of their host."""
+        on = places[self._where.holder[slots]]
+        total = np.bincount(on, used, hosts)
         return total.astype(np.float64, copy=False)
 
     def _usage(
@@ -262,6 +285,17 @@ class ObservedInstances:
     ) -> fleet.Floats:
         """Return what plans are to count, of instances on hosts."""
         usage = observation.estimated(self._params, self._cpu, slots)
+        return self._foreseen(usage, slots, on, hosts, now)
+
+    def _foreseen(
+        self,
+        usage: fleet.Floats,
+        slots: whereabouts.Slots,
+        on: npt.NDArray[np.int32],
+        hosts: int,
+        now: float,
+    ) -> fleet.Floats:
+        """Return a usage, or what is foreseen where that is more."""
         ahead = self._params.foresight_seconds
         if not ahead:
             return usage

@@ -217,6 +217,7 @@ def _host_columns(
         memory_pressure=floats('memory_pressure'),
         io_pressure=floats('io_pressure'),
         cpu_lasting=np.zeros(len(hosts)),
+        cpu_last=np.full(len(hosts), np.nan),
     )
 
 

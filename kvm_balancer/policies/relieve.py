@@ -59,13 +59,16 @@ class Relieve(base.Policy):
         for limit in self.params.limits(fleet):
             load = gauges.Gauge(fleet, limit.reading).read
             load = np.where(fleet.hosts.silent | np.isnan(load), 0.0, load)
+            calm = _calm(fleet, limit)
+            load = np.where(calm, np.minimum(load, limit.most), load)
             if limit.reading is _Reading.CPU:
                 cpu = limit.most
             level = np.where(
                 limit.most == start, load, start * load / limit.most
             )
-            levels = np.maximum(levels, level)
             hot = load > limit.most
+            level = np.where(hot, level, np.minimum(level, start))
+            levels = np.maximum(levels, level)
             if hot.any() or limit.reading is _Reading.CPU:
                 parts.append(_hottest(fleet, limit, load, hot))
         near = np.flatnonzero(levels > start - margin)
@@ -125,11 +128,11 @@ class Relieve(base.Policy):
         for goal in every:
             if not (goal.gauge.adds_up and goal.gauge.known):
                 continue
-            over = goal.over() & work.scope
+            over = _over(work, goal)
             if goal.limit.reading is not _Reading.CPU and not over.any():
                 continue
             limit = goal.limit.most
-            excess = np.where(work.scope, goal.excess(limit), 0.0)
+            excess = np.where(over, goal.excess(limit), 0.0)
             excess = np.where(excess > 1e-6 * goal.gauge.size, excess, 0.0)
             least = bounds.moves_off(
                 work.state, work.free_instances, goal.gauge.usage, excess
@@ -147,7 +150,7 @@ class Relieve(base.Policy):
     ) -> _Outcome:
         """Bring hosts under one limit."""
         limit = goal.limit
-        over = goal.over() & work.scope
+        over = _over(work, goal)
         hot = [
             one
             for one in relief.Relief(work, goal, ceilings).hot_hosts()
@@ -251,6 +254,24 @@ class Relieve(base.Policy):
         more = ', ...' if len(names) > 5 else ''
         stay = 'stays' if len(names) == 1 else 'stay'
         return f'{text}; {", ".join(names[:5])}{more} {stay} hot'
+
+
+def _calm(fleet: columns.Fleet, limit: gauges.Limit) -> columns.Bools:
+    """Say which hosts are under a limit by what was read of them last.
+
+    An average remembers a burst for a while after it; such a host waits for
+    what is read next, and needs no relief now. Of other readings than CPU
+    there is no average, and of a host that was not read nothing is known.
+    """
+    if limit.reading is not _Reading.CPU:
+        return np.zeros(len(fleet.hosts), np.bool_)
+    found: columns.Bools = fleet.hosts.cpu_last <= limit.most
+    return found
+
+
+def _over(work: workspace.Workspace, goal: goals.Goal) -> columns.Bools:
+    """Say which hosts are to be relieved of one reading."""
+    return goal.over() & work.scope & ~_calm(work.fleet, goal.limit)
 
 
 def _hottest(

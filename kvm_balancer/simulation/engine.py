@@ -64,10 +64,8 @@ class _Simulation:
         self._world = worlds.World(fleet, scenario)
         base = self._world.base
         self._load = load_of(base.instances)
-        #: what has been used since the last look
-        self._used = self._load.cpu_usage(
-            scenario.start - scenario.step_seconds
-        )
+        #: since the last look; before the beginning all was as it begins
+        self._used = self._load.cpu_usage(scenario.start)
         self._senses = sensing.Senses(self._world, agent.ingest, scenario)
         self._air = airs.Air(
             self._world,

@@ -96,14 +96,21 @@ class Senses:
         estimate = observation.estimated(
             self._params, self._cpu, rows, lasting
         )
+        last = observation.latest(self._cpu, rows)
         ahead = self._params.foresight_seconds
         if ahead:
-            estimate = shapes.foreseen(
-                estimate,
-                self._shapes.outlook(rows, self._scenario.start + now + ahead),
-                on,
-                len(world.base.hosts),
-                self._params.caution,
+            outlook = self._shapes.outlook(
+                rows, self._scenario.start + now + ahead
+            )
+            estimate, last = (
+                shapes.foreseen(
+                    usage,
+                    outlook,
+                    on,
+                    len(world.base.hosts),
+                    self._params.caution,
+                )
+                for usage in (estimate, last)
             )
         movable = (
             world.base.instances.movable[rows]
@@ -117,7 +124,8 @@ class Senses:
                 fleet.hosts,
                 sample_age_seconds=np.where(np.isfinite(age), age, now),
                 silent=silent,
-                cpu_lasting=self._lasting(lasting, on),
+                cpu_lasting=self._load(lasting, on),
+                cpu_last=self._load(last, on),
             ),
             dataclasses.replace(
                 fleet.instances,
@@ -131,10 +139,8 @@ class Senses:
             ),
         )
 
-    def _lasting(
-        self, usage: columns.Floats, on: columns.Ints
-    ) -> columns.Floats:
-        """Return the load that hosts have had all through a while."""
+    def _load(self, usage: columns.Floats, on: columns.Ints) -> columns.Floats:
+        """Return the load of hosts by a usage of all that are on them."""
         hosts = self._world.base.hosts
         used = hosts.cpu_overhead + np.bincount(
             on, weights=usage, minlength=len(hosts)

@@ -25,6 +25,7 @@ MEASURED = (
     'cpu_pressure',
     'memory_pressure',
     'io_pressure',
+    'cpu_last',
 )
 
 
@@ -161,6 +162,24 @@ class TestApply(unittest.TestCase):
         self.assertEqual((0.5 + 2 * 2.0) / 16, lasting)
         self.assertEqual([2.0, 2.0], fleet.instances.cpu_usage.tolist())
         self.assertEqual(80.0, fleet.lasting_seconds)
+
+    def test_what_was_read_last_of_a_host_is_missing_until_it_is(self):
+        """The first sample of an executor has no rates; averages lag."""
+        seen = self.seen
+        table = ((0.5, 0.0, np.nan), (0.5, 10.0, 1.5), (2.0, 10.0, 4.5))
+        for number, (cpu, seconds, last) in enumerate(table):
+            now = NOW + 10.0 * number
+            body = readings.reading(
+                taken_at=now,
+                sequence=number,
+                cpu=cpu,
+                interval_seconds=seconds,
+            )
+            self.assertEqual([], seen.apply([body], now))
+            fleet = assert_sane(self, seen, now)
+            with self.subTest(number=number):
+                np.testing.assert_allclose(fleet.hosts.cpu_last, [last / 16.0])
+        self.assertLess(fleet.cpu_load[0], fleet.hosts.cpu_last[0])
 
     def test_only_our_running_instances_are_movable(self):
         """Others count as load."""

@@ -73,6 +73,48 @@ class TestRelieve(unittest.TestCase):
         )
         self.assertEqual({'lasts': 80.0}, RELIEVE.trigger(fleet).lasting)
 
+    def test_a_host_that_was_read_calm_last_is_left_alone(self):
+        """Its average remembers a burst; that nothing was read is no calm.
+
+        It goes on waiting, and another host is relieved all the same.
+        """
+        fleet = fleets.build(
+            [
+                fleets.host('a', cpu_overhead=6),
+                fleets.host('b', cpu_overhead=6),
+                fleets.host('c'),
+            ],
+            [
+                fleets.instance('of-a', 'a', cpu=3),
+                fleets.instance('of-b', 'b', cpu=2.5),
+            ],
+        )
+        table = (
+            ((0.1, 0.1), 0.8, []),
+            ((0.8, 0.8), 0.8, []),
+            ((0.81, 0.8), 0.9, ['of-a']),
+            ((0.8, 0.81), 0.85, ['of-b']),
+            ((0.81, 0.81), 0.9, ['of-a', 'of-b']),
+            ((np.nan, 0.0), 0.9, ['of-a']),
+            ((np.nan, np.nan), 0.9, ['of-a', 'of-b']),
+        )
+        for last, level, relieved in table:
+            with self.subTest(last=last):
+                seen = dataclasses.replace(
+                    fleet,
+                    hosts=dataclasses.replace(
+                        fleet.hosts, cpu_last=np.array([*last, 0.0])
+                    ),
+                )
+                trigger = RELIEVE.trigger(seen)
+                self.assertAlmostEqual(level, trigger.level)
+                self.assertEqual(bool(relieved), trigger.level > trigger.start)
+                self.assertEqual(
+                    relieved, sorted(one for one, _ in moves(RELIEVE, seen))
+                )
+                near = relieve.Relieve().trigger(seen).near
+                self.assertEqual({'a', 'b'}, near.keys())
+
     def test_a_silent_host_alarms_nobody(self):
         fleet = fleets.build(
             [fleets.host('a', cpu_overhead=9, silent=True)], []

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from kvm_balancer.simulation import engine
 from kvm_balancer.simulation import figures
 from kvm_balancer.simulation import load
 from kvm_balancer.simulation import scenario
+from kvm_balancer.simulation import senses
 from kvm_balancer.simulation import world
 from tests.unit.simulation import fleets
 
@@ -61,6 +63,45 @@ class SimulationTest(unittest.TestCase):
                 for copied in (one.predicted.mib, one.taken.mib):
                     self.assertGreaterEqual(copied, mib)
                     self.assertLess(copied, 1.5 * mib)
+
+    def test_a_sample_tells_of_the_time_before_it(self):
+        """Of a load that has changed only now nothing is seen yet.
+
+        Neither of who has come only now: nobody has read an arrival.
+        """
+        seen = []
+
+        class Watching(fleets.Steady):
+            def cpu_usage(self, seconds):
+                return np.full(len(self.usage), 1.0 + seconds // 60.0)
+
+        class Senses(senses.Senses):
+            def fleet(self, now):
+                found = super().fleet(now)
+                read = found.instances.movable
+                last = self._cpu.last[self._world.rows]
+                seen.append((now, set(last[read].tolist()), int(read.sum())))
+                return found
+
+        with mock.patch.object(senses, 'Senses', Senses):
+            run(
+                fleets.even(),
+                fleets.idle_agent(),
+                load_of=lambda instances: Watching(instances.cpu_usage),
+                hours=0.1,
+                step_seconds=30.0,
+                waves=(scenario.Wave(60.0, 3),),
+            )
+        everybody = seen[0][2]
+        expected = [
+            (0.0, {1.0}, everybody),
+            (30.0, {1.0}, everybody),
+            (60.0, {1.0}, everybody),
+            (90.0, {2.0}, everybody + 3),
+            (120.0, {2.0}, everybody + 3),
+            (150.0, {3.0}, everybody + 3),
+        ]
+        self.assertEqual(expected, seen[:6])
 
     def test_nothing_is_done_where_nobody_does_anything(self):
         record = run(fleets.skewed(), fleets.idle_agent())
