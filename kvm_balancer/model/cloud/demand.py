@@ -44,12 +44,17 @@ class Demand:
     forbidden: frozenset[str] = frozenset()
     riddles: tuple[str, ...] = ()
 
-    def query(self) -> dict[str, str]:
-        """Return it as parameters of ``/allocation_candidates``."""
+    def query(self, disabled: bool = False) -> dict[str, str]:
+        """Return it as parameters of ``/allocation_candidates``.
+
+        :param disabled: computes that are marked as such will do as well
+        """
         wanted = ','.join(f'{name}:{n}' for name, n in self.resources)
-        unwanted = {f'!{name}' for name in {*self.forbidden, DISABLED}}
+        closed = () if disabled else (DISABLED,)
+        unwanted = {f'!{name}' for name in (*self.forbidden, *closed)}
         traits = ','.join(sorted(self.required) + sorted(unwanted))
-        return {'resources': wanted, 'required': traits}
+        query = {'resources': wanted, 'required': traits}
+        return {name: asked for name, asked in query.items() if asked}
 
 
 def said(server: records.Server, name: str) -> str:

@@ -29,6 +29,9 @@ _CLOCKS_SECONDS = 300.0
 #: What Nova made a record of later after a migration was accepted here was
 #: asked for by somebody else.
 _ASKED_SECONDS = 900.0
+#: A compute that was just enabled is marked as disabled until nova-compute has
+#: come to it.
+_MARKED_SECONDS = 60.0
 #: What Nova can end: before anything, or while memory is copied.
 _ABORTABLE = frozenset({'queued', 'preparing', 'running'})
 
@@ -230,11 +233,15 @@ class NovaCarrier(driver.Carrier):
     # Looking
 
     def _check(self) -> None:
+        until = self._clock() + _MARKED_SECONDS
+        found = checks.check(self._nova, self._wanted)
+        while checks.is_about_to_open(found) and self._clock() < until:
+            if self._closed.wait(self._poll_seconds):
+                return
+            found = checks.check(self._nova, self._wanted)
         self._tell(
             events.Checked(
-                at=self._clock(),
-                cause='pre-flight at Nova',
-                checks=checks.check(self._nova, self._wanted),
+                at=self._clock(), cause='pre-flight at Nova', checks=found
             )
         )
 

@@ -16,6 +16,8 @@ _PASSED = events.Verdict.PASSED
 _FAILED = events.Verdict.FAILED
 _UNKNOWN = events.Verdict.UNKNOWN
 
+_MARK = 'mark'
+
 
 def check(nova: api.Api, wanted: request.Request) -> tuple[events.Check, ...]:
     """Ask Nova and Placement, and say what stands in the way."""
@@ -53,6 +55,15 @@ def check(nova: api.Api, wanted: request.Request) -> tuple[events.Check, ...]:
             'see live_migration_downtime in its own [libvirt]',
         ),
     )
+
+
+def is_about_to_open(checks: tuple[events.Check, ...]) -> bool:
+    """Say whether nothing but an old mark of Nova's stands in the way.
+
+    nova-compute takes it off a moment after its service was enabled.
+    """
+    failed = [one for one in checks if one.verdict is _FAILED]
+    return [one.name for one in failed] == [_MARK]
 
 
 def _source(server: records.Server, wanted: request.Request) -> events.Check:
@@ -144,6 +155,9 @@ def _placed(
                 'see openstack hypervisor list',
             )
         fits = nova.is_candidate(provider, asked.query())
+        marked = not fits and nova.is_candidate(
+            provider, asked.query(disabled=True)
+        )
     except errors.UnreachableError as error:
         # It is the scheduler's question as well, and it will ask it.
         return events.Check(name, _UNKNOWN, str(error), 'see to Placement')
@@ -151,6 +165,15 @@ def _placed(
         return events.Check(name, _FAILED, str(error))
     if fits:
         return events.Check(name, _PASSED)
+    if marked:
+        return events.Check(
+            _MARK,
+            _FAILED,
+            f'Placement has {wanted.destination} marked as disabled '
+            f'({demand.DISABLED})',
+            'nova-compute takes that off when its service is enabled: see '
+            'its log',
+        )
     resources = ', '.join(f'{n} {one}' for one, n in asked.resources)
     traits = ''.join(f', {one}' for one in sorted(asked.required))
     return events.Check(

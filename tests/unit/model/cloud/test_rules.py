@@ -295,3 +295,9 @@ class DemandTest(unittest.TestCase):
         self.assertEqual(
             'A,!B,!COMPUTE_STATUS_DISABLED', found.query()['required']
         )
+        self.assertEqual('A,!B', found.query(disabled=True)['required'])
+
+    def test_a_query_asks_for_nothing_that_is_empty(self):
+        """Placement refuses that."""
+        found = demand.of_server(server({})).query(disabled=True)
+        self.assertEqual({'resources'}, set(found))

@@ -1,7 +1,10 @@
 """Migrations through Nova's API, over HTTP, and all that may go wrong."""
 
+from unittest import mock
+
 from kvm_balancer import errors
 from kvm_balancer.model import outcome
+from kvm_balancer.virt.nova import carrier
 from tests.fixtures import pauses
 from tests.unit.virt.nova import base
 
@@ -77,6 +80,29 @@ class MigrationTest(base.NovaCase):
         ended = self.outcome(self.begin())
         self.assertEqual(_KIND.FAILED, ended.outcome)
         self.assertIn('a fault', ended.reason)
+
+    def test_one_that_was_just_enabled_is_waited_for(self):
+        """Its mark in Placement goes a moment after its service is enabled."""
+        self.nova.marked.add('cmp2')
+        begun = self.begin()
+        self.wait_for(
+            lambda: self.nova.sent('GET', 'allocation_candidates') > 4, 'looks'
+        )
+        self.assertEqual(0, self.nova.sent('POST', _ACTION))
+        with self.nova.lock:
+            self.nova.marked.clear()
+        self.wait_for_record()
+        with self.nova.lock:
+            self.nova.complete(self.uid)
+        self.assertEqual(_KIND.COMPLETED, self.outcome(begun).outcome)
+
+    def test_one_that_stays_marked_is_waited_for_no_longer(self):
+        self.nova.marked.add('cmp2')
+        with mock.patch.object(carrier, '_MARKED_SECONDS', 0.3):
+            ended = self.outcome(self.begin())
+        self.assertEqual(_KIND.FAILED, ended.outcome)
+        self.assertIn('marked as disabled', ended.reason)
+        self.assertEqual(0, self.nova.sent('POST', _ACTION))
 
     def test_what_cannot_be_is_not_asked(self):
         """Each check names what stands in the way, and nothing is sent."""
