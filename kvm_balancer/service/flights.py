@@ -62,10 +62,7 @@ class Flight:
     def stand(self, state: str) -> None:
         """Take in where it stands, as the store does with its row."""
         self.state = state
-        if state in states.FOLLOWED:
-            self.unknown = False
-        elif self.doubted and state == _UNKNOWN:
-            self.unknown = True
+        self.unknown = states.stays_unknown(self.unknown, self.doubted, state)
 
     def take(self, told: messages.Progress) -> int:
         """Take a report in; return the number of what was decided since.

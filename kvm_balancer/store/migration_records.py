@@ -114,26 +114,26 @@ def fill(row: tables.Migration, ended: outcomes.Outcome) -> None:
 def stand(row: tables.Migration, state: str, at: float) -> bool:
     """Put into a row where its migration stands.
 
-    One that was told to be unknown stays so until somebody follows it again.
-    It may be unknown once more then, without being told a second time: of
-    what was told, the reason is kept.
+    What was told when it was unknown is kept as its reason: it may be so once
+    more (:func:`.states.stays_unknown`).
 
     :returns: whether it is unknown and was not, or the other way round
     """
     unknown = outcomes.OutcomeKind.UNKNOWN.value
-    if row.outcome is None:
+    if row.outcome not in (None, unknown):
+        return False
+    was = row.outcome is not None
+    now = states.stays_unknown(was, bool(row.reason), state)
+    if not (was and now):
         row.state = state
-        if state == unknown and row.reason:
-            row.outcome, row.ended_at = unknown, at
-            return True
-    elif row.outcome == unknown and state in states.FOLLOWED:
-        row.state = state
+    if now and not was:
+        row.outcome, row.ended_at = unknown, at
+    elif was and not now:
         row.outcome = row.ended_at = row.mode = None
         row.total_ms = row.downtime_ms = row.transferred_mib = None
         row.iterations = row.max_throttle_percent = None
         row.copying_ms = row.fixed_ms = None
-        return True
-    return False
+    return was != now
 
 
 def is_news(row: tables.Migration, ended: outcomes.Outcome) -> bool:

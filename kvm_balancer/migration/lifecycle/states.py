@@ -48,3 +48,17 @@ FOLLOWED = frozenset(
         State.POST_COPY,
     }
 )
+
+
+def stays_unknown(unknown: bool, told: bool, state: str) -> bool:
+    """Say whether nobody knows where a migration stands, by its last state.
+
+    One that was told to be unknown stays so until somebody follows it again.
+    It may be unknown once more then, without being told a second time.
+
+    :param unknown: whether it was so until now
+    :param told: it was told that it is unknown, at any time
+    """
+    if state in FOLLOWED:
+        return False
+    return unknown or (told and state == State.UNKNOWN)
