@@ -10,6 +10,12 @@ from kvm_balancer.filters import stale_host
 from kvm_balancer.filters import zone
 from kvm_balancer.model import placement
 from kvm_balancer.planner import context
+from kvm_balancer.policies import consolidate
+from kvm_balancer.policies import drain
+from kvm_balancer.policies import relieve
+from kvm_balancer.policies import relieve_limits
+from kvm_balancer.policies import repair
+from kvm_balancer.policies import spread
 from kvm_balancer.weighers import bandwidth
 from kvm_balancer.weighers import base as weigher_base
 from kvm_balancer.weighers import cpu
@@ -29,6 +35,14 @@ WEIGHERS = (
     weigher_base.Weighted(cpu.CpuWeigher()),
     weigher_base.Weighted(memory.MemoryWeigher()),
     weigher_base.Weighted(bandwidth.BandwidthWeigher()),
+)
+RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.5))
+POLICIES = (
+    repair.Repair(),
+    drain.Drain(),
+    RELIEVE,
+    spread.Spread(spread.SpreadParams(target=0.05)),
+    consolidate.Consolidate(),
 )
 
 

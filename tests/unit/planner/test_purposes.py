@@ -16,28 +16,16 @@ from kvm_balancer.planner import workspace
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import base
 from kvm_balancer.policies import composition
-from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
-from kvm_balancer.policies import relieve
-from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
-RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.5))
-ALL = (
-    repair.Repair(),
-    drain.Drain(),
-    RELIEVE,
-    spread.Spread(spread.SpreadParams(target=0.05)),
-    consolidate.Consolidate(),
-)
-
 
 def over_limits(fleet):
     found = 0.0
-    for limit in RELIEVE.params.limits(fleet):
+    for limit in plans.RELIEVE.params.limits(fleet):
         read = gauges.Gauge(fleet, limit.reading).read
         over = np.where(fleet.hosts.silent, 0.0, read - limit.most)
         found += float(np.where(over > 0.0, over, 0.0).sum())
@@ -69,7 +57,8 @@ class EveryPlanTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=60)
     @hypothesis.given(
-        fleets.small(), st.lists(st.sampled_from(ALL), min_size=1, unique=True)
+        fleets.small(),
+        st.lists(st.sampled_from(plans.POLICIES), min_size=1, unique=True),
     )
     def test_what_is_left_is_what_the_fleet_would_have(self, fleet, policies):
         made = composition.propose(policies, fleet, plans.full_context())
@@ -83,7 +72,7 @@ class EveryPlanTest(unittest.TestCase):
                 self.assertAlmostEqual(AMOUNTS[name](then), amount, msg=name)
 
     @hypothesis.settings(max_examples=40)
-    @hypothesis.given(fleets.small(), st.sampled_from(ALL))
+    @hypothesis.given(fleets.small(), st.sampled_from(plans.POLICIES))
     def test_a_policy_gets_all_of_its_way_and_never_more(self, fleet, policy):
         made = policy.propose(fleet, plans.full_context())
         (purpose,) = made.purposes
@@ -135,7 +124,7 @@ class PlacesTest(unittest.TestCase):
 
     def test_what_it_does_not_look_after_is_not_its_own(self):
         policy = spread.Spread(spread.SpreadParams(target=0.01))
-        made = self.propose((policy, RELIEVE))
+        made = self.propose((policy, plans.RELIEVE))
         of_spread, of_relieve = made.purposes
         self.assertAlmostEqual(0.2, of_spread.before)
         self.assertAlmostEqual(0.3, of_relieve.before)

@@ -9,23 +9,12 @@ from hypothesis import strategies as st
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner.explanation import answers
 from kvm_balancer.policies import composition
-from kvm_balancer.policies import consolidate
 from kvm_balancer.policies import drain
-from kvm_balancer.policies import relieve
-from kvm_balancer.policies import relieve_limits
 from kvm_balancer.policies import repair
 from kvm_balancer.policies import spread
 from tests.fixtures import fleets
 from tests.unit.planner import plans
 
-RELIEVE = relieve.Relieve(relieve_limits.RelieveParams(limit=0.5))
-ALL = (
-    repair.Repair(),
-    drain.Drain(),
-    RELIEVE,
-    spread.Spread(spread.SpreadParams(target=0.05)),
-    consolidate.Consolidate(),
-)
 #: two figures that are held against each other
 _COMPARED = (
     r'than ([\d.]+\d); second best is \S+ ([\d.]+\d)',
@@ -123,7 +112,7 @@ class DecidedTest(unittest.TestCase):
 
     def test_it_says_what_the_move_gains(self):
         fleet = self.broken(fleets.host('b'), fleets.host('c'))
-        (only,) = explained(fleet, repair.Repair(), RELIEVE).moves
+        (only,) = explained(fleet, repair.Repair(), plans.RELIEVE).moves
         self.assertEqual('broken rules 1 -> 0, 100% of the way', only.gain)
 
 
@@ -133,7 +122,12 @@ class NothingEvenTest(unittest.TestCase):
     @hypothesis.settings(max_examples=60)
     @hypothesis.given(
         fleets.small(),
-        st.lists(st.sampled_from(ALL), min_size=1, max_size=3, unique=True),
+        st.lists(
+            st.sampled_from(plans.POLICIES),
+            min_size=1,
+            max_size=3,
+            unique=True,
+        ),
     )
     def test_figures_that_are_compared_differ(self, fleet, policies):
         for move in explained(fleet, *policies).moves:
