@@ -37,11 +37,16 @@ def read(directory: pathlib.Path) -> description.Lab | None:
 
 def clear(directory: pathlib.Path) -> None:
     """Remove the directory, and what says that it is ours last of all."""
+    empty(directory, _FILE)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def empty(directory: pathlib.Path, last: str) -> None:
+    """Remove what is in a directory, the file *last* after all else."""
     for path in directory.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != _FILE:
+        elif path.name != last:
             path.unlink()
-    (directory / _FILE).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        directory.rmdir()
+    (directory / last).unlink(missing_ok=True)

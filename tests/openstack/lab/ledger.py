@@ -6,11 +6,11 @@ directory is a laboratory's, and nobody else's.
 """
 
 import pathlib
-import shutil
 
 import msgspec
 
 from kvm_balancer import errors
+from kvm_balancer.lab import ledger
 from tests.openstack.lab import configuration
 
 _FILE = 'nova-lab.json'
@@ -57,10 +57,5 @@ def clear(directory: pathlib.Path) -> None:
     """Remove the directory, and what says that it is ours last of all."""
     if not directory.exists():
         return
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != _FILE:
-            path.unlink()
-    (directory / _FILE).unlink(missing_ok=True)
+    ledger.empty(directory, _FILE)
     directory.rmdir()
