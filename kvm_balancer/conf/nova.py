@@ -201,9 +201,13 @@ def auth_type(conf: cfg.ConfigOpts) -> str:
 
     ``auth_section`` may name the group that says so.
     """
-    section = conf.nova.auth_section or GROUP.name
-    found: str | None = conf[section].auth_type
+    found: str | None = conf[_section(conf)].auth_type
     return found or ''
+
+
+def _section(conf: cfg.ConfigOpts) -> str:
+    """Return the name of the group that says who Nova is spoken to as."""
+    return str(conf.nova.auth_section or GROUP.name)
 
 
 def register_found(conf: cfg.ConfigOpts) -> None:
@@ -213,7 +217,7 @@ def register_found(conf: cfg.ConfigOpts) -> None:
 
     :raises ConfigurationError: when there is no such plugin
     """
-    section = conf.nova.auth_section or GROUP.name
+    section = _section(conf)
     if section != GROUP.name:
         conf.register_opt(cfg.StrOpt('auth_type'), group=section)
     wanted, loading = auth_type(conf), _loading()
