@@ -113,7 +113,11 @@ class Broker:
             raise errors.LabError('rabbitmq-server is not installed')
         if not self._kept_text('password'):
             self._configure()
-        self.processes.start('rabbitmq', [path], self._environment())
+        # Where it was started, Mnesia leaves its core when it is ended hard.
+        there = f'--chdir={self.directory}'
+        self.processes.start(
+            'rabbitmq', ['env', there, path], self._environment()
+        )
 
     def wait(self, seconds: float = waiting.PATIENCE_SECONDS) -> None:
         """Wait until it answers AMQP.
