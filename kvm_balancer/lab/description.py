@@ -65,6 +65,8 @@ Lab.set_load`
     :ivar storage_port: where its disk is served
     :ivar monitored: its QEMU has a second monitor (see
         :mod:`kvm_balancer.lab.monitor`)
+    :ivar exact: it keeps all that it writes while emulated QEMU migrates it,
+        its firmware as well (see :mod:`kvm_balancer.lab.emulation`)
     :ivar writes_disk: it writes its rounds to its disk, and reads them back
     :ivar local_disk: its disk is a file that only its host has; otherwise
         it is served to all
@@ -78,6 +80,7 @@ Lab.set_load`
     load: bootsector.Load
     storage_port: int
     monitored: bool = False
+    exact: bool = False
     writes_disk: bool = False
     local_disk: bool = False
     mac: str = ''

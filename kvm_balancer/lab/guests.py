@@ -10,6 +10,7 @@ import libvirt
 from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
 from kvm_balancer.lab import description
+from kvm_balancer.lab import emulation
 from kvm_balancer.lab import hosts
 from kvm_balancer.lab import monitor
 from kvm_balancer.lab import network
@@ -47,8 +48,15 @@ _DOMAIN = """\
     </serial>
     <video><model type='none'/></video>
   </devices>
-{monitor}</domain>
+{command_line}</domain>
 """
+
+_NAMESPACE = " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+_COMMAND_LINE = """\
+  <qemu:commandline>
+{arguments}  </qemu:commandline>
+"""
+_ARGUMENT = "    <qemu:arg value='{}'/>\n"
 
 _CARD = """\
     <interface type='bridge'>
@@ -143,7 +151,7 @@ class Guest:
     def xml(self) -> str:
         """Return its domain, for libvirt."""
         guest = self.description
-        monitored = guest.monitored
+        told = self._arguments()
         return _DOMAIN.format(
             kind=self.lab.virtualisation,
             guest=guest,
@@ -155,9 +163,23 @@ class Guest:
             else '',
             log=xml.sax.saxutils.escape(str(self.log), {"'": '&apos;'}),
             runtime=_RUNTIME,
-            namespace=monitor.NAMESPACE if monitored else '',
-            monitor=monitor.xml(_RUNTIME, self.name) if monitored else '',
+            namespace=_NAMESPACE if told else '',
+            command_line=_COMMAND_LINE.format(
+                arguments=''.join(map(_ARGUMENT.format, told))
+            )
+            if told
+            else '',
         )
+
+    def _arguments(self) -> tuple[str, ...]:
+        """Return what its QEMU is told, and libvirt has no word for."""
+        guest = self.description
+        told: tuple[str, ...] = ()
+        if guest.monitored:
+            told += monitor.arguments(_RUNTIME, guest.name)
+        if guest.exact and self.lab.virtualisation == 'qemu':
+            told += emulation.arguments(guest.memory_mib)
+        return told
 
     def report(self) -> bootsector.Report:
         """Return what it has told so far."""

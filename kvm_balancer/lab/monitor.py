@@ -21,26 +21,14 @@ _ANSWER_SECONDS = 2.0
 EYES = '{guest}-eyes.qmp'
 HANDS = '{guest}-hands.qmp'
 
-#: What the domain has to say that names it.
-NAMESPACE = " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
 
-_ARGUMENTS = """\
-    <qemu:arg value='-qmp'/>
-    <qemu:arg value='unix:{folder}/{name},server=on,wait=off'/>
-"""
-_XML = """\
-  <qemu:commandline>
-{arguments}  </qemu:commandline>
-"""
-
-
-def xml(folder: str, guest: str) -> str:
-    """Return what a domain tells its QEMU, so that it listens there."""
-    return _XML.format(
-        arguments=''.join(
-            _ARGUMENTS.format(folder=folder, name=name.format(guest=guest))
-            for name in (EYES, HANDS)
-        )
+def arguments(folder: str, guest: str) -> tuple[str, ...]:
+    """Return what to tell a guest's QEMU, so that it listens in *folder*."""
+    names = (name.format(guest=guest) for name in (EYES, HANDS))
+    return tuple(
+        word
+        for name in names
+        for word in ('-qmp', f'unix:{folder}/{name},server=on,wait=off')
     )
 
 

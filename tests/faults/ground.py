@@ -190,6 +190,7 @@ class Ground:
                 load=fast,
                 storage_port=description.storage_port(self._number % 1000),
                 monitored=True,
+                exact=True,
                 writes_disk=True,
                 local_disk=local_disk,
                 mac=description.silent_mac(self._number) if has_card else '',
