@@ -6,7 +6,8 @@ import unittest
 
 from tests.functional.cmd import services
 
-#: Relief takes one of the three that may leave off host-1; web-3 is pinned.
+#: Relief takes web-0 off host-1: it is enough by itself, and copies least; web-3
+#: is pinned. So it is however loads swing: the simulated ones do by an eighth.
 _FLEET = {
     'schema': 'kvm-balancer/fleet/1',
     'hosts': [
@@ -19,10 +20,12 @@ _FLEET = {
             'name': f'web-{number}',
             'host': 'host-1',
             'vcpus': 4,
-            'memory_mib': 4096,
-            'cpu_usage': 2.4,
+            'memory_mib': memory_mib,
+            'cpu_usage': cores,
         }
-        for number in range(4)
+        for number, (memory_mib, cores) in enumerate(
+            [(2048, 3.2), (4096, 2.0), (4096, 2.0), (4096, 2.0)]
+        )
     ],
 }
 
@@ -68,8 +71,9 @@ class ExplainTest(services.ServiceCase):
             0, self.run_command('cli', 'db', 'upgrade').returncode
         )
         self.start('agent', 'The agent is up')
-        for host in _FLEET['hosts']:
-            conf = self.conf.with_name(f'{host["name"]}.conf')
+        # where it may go comes first: a search in vain is not soon repeated
+        for name in ('host-2', 'host-1'):
+            conf = self.conf.with_name(f'{name}.conf')
             self.start('executor', 'takes commands', conf)
         plan = self._first_plan()
         (move,) = self._ask('plans', 'show', plan)['moves']
@@ -94,7 +98,9 @@ class ExplainTest(services.ServiceCase):
         self.assertEqual(
             ['host-1', 'host-2'], [e['host'] for e in told['ends']]
         )
-        self.assertIn('host-1 is at 0.95 CPU', told['why_instance'])
+        self.assertRegex(
+            told['why_instance'], r'^host-1 is at [01]\.\d\d CPU, '
+        )
         self.assertIn('is enough by itself', told['why_instance'])
         self.assertIn('1 move; no plan gets there', self._lines(answer))
         ran = self.run_command('cli', 'explain', plan[:8])
