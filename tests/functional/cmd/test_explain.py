@@ -6,8 +6,9 @@ import unittest
 
 from tests.functional.cmd import services
 
-#: Relief takes web-0 off host-1: it is enough by itself, and copies least; web-3
-#: is pinned. So it is however loads swing: the simulated ones do by an eighth.
+#: Relief takes web-0 off host-1: it is enough by itself, and copies least;
+#: web-3 is pinned. So it is however loads swing: the simulated ones do by an
+#: eighth.
 _FLEET = {
     'schema': 'kvm-balancer/fleet/1',
     'hosts': [
