@@ -18,6 +18,7 @@ import msgspec
 
 from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
+from kvm_balancer.migration import instructions
 from kvm_balancer.migration import request
 from kvm_balancer.migration.lifecycle import machine
 from kvm_balancer.model import outcome
@@ -132,7 +133,7 @@ class Executor:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
-                self._on_progress,
+                self._note_progress,
                 self._note_outcome,
                 steady.SteadyClock(wanted.accepted_at),
                 reservation=(
@@ -277,7 +278,7 @@ class Executor:
             runner = migrations.MigrationRunner(
                 self._hypervisor,
                 self._make_machine(wanted),
-                self._on_progress,
+                self._note_progress,
                 self._note_outcome,
                 reservation=reserved,
                 on_seen=self._journal.remember,
@@ -341,6 +342,14 @@ class Executor:
                 'command came, and called off by that'
             )
         self._roster.refuse_more(wanted.instance)
+
+    def _note_progress(
+        self, wanted: request.Request, report: instructions.ReportProgress
+    ) -> None:
+        """See whether one that was unknown runs on, and tell how far it is."""
+        with self._lock:
+            self._roster.stand(wanted.migration_id, report.state)
+        self._on_progress(wanted, report)
 
     def _note_outcome(self, ended: outcome.Outcome) -> None:
         """Write the end down; only then may another migration begin.

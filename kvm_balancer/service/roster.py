@@ -7,6 +7,7 @@ in the same breath in which another one is accepted.
 import collections.abc
 
 from kvm_balancer import errors
+from kvm_balancer.migration.lifecycle import states
 from kvm_balancer.service import migrations
 from kvm_balancer.service import unattended
 
@@ -19,14 +20,16 @@ class Roster:
 
     :param host: its name in the fleet
     :param max_outgoing: most migrations away from it at a time; not counted
-        is what is unknown
+        is what is unknown, until somebody follows it again
     """
 
     def __init__(self, host: str, max_outgoing: int) -> None:
         self._host = host
         self._max_outgoing = max_outgoing
         self._runners: dict[str, Runner] = {}
-        #: of these, those whose outcome is unknown
+        #: of these, those that were told to be unknown
+        self._told: set[str] = set()
+        #: and those that are so still
         self._unknown: set[str] = set()
         #: instances of which it is being decided whether they migrate
         self.asked: list[str] = []
@@ -49,16 +52,27 @@ class Roster:
         before = self._runners.get(name)
         self._runners[name] = runner
         if unknown:
-            self._unknown.add(name)
+            self.doubt(name)
         return before
 
     def doubt(self, migration_id: str) -> None:
-        """Note that it is unknown how a migration ended."""
+        """Note that it was told to be unknown how a migration ended."""
+        self._told.add(migration_id)
         self._unknown.add(migration_id)
+
+    def stand(self, migration_id: str, state: str) -> None:
+        """Take in where a migration stands: what was unknown may run on."""
+        if states.stays_unknown(
+            migration_id in self._unknown, migration_id in self._told, state
+        ):
+            self._unknown.add(migration_id)
+        else:
+            self._unknown.discard(migration_id)
 
     def drop(self, migration_id: str) -> None:
         """Forget a migration: it has ended."""
         self._runners.pop(migration_id, None)
+        self._told.discard(migration_id)
         self._unknown.discard(migration_id)
 
     def is_free(self, instance: str) -> bool:

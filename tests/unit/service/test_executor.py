@@ -392,6 +392,22 @@ class ExecutorTest(unittest.TestCase):
         self.assertEqual(outcome.OutcomeKind.CANCELLED, ended.outcome)
         self.assertEqual((), self.world.driver('here').marked())
 
+    def test_what_was_unknown_and_runs_on_is_one_of_the_hosts_again(self):
+        wanted = self.endless()
+        self.executor.stop()
+        self.memory.note(wanted.migration_id, 'unknown', time.time())
+        self.memory.close()
+        self.progress.clear()
+        self.executor = self.build(max_outgoing=1)
+        self.addCleanup(self.executor.stop)
+        self.executor.recover()
+        limit = time.monotonic() + TIMEOUT_SECONDS
+        while 'pre-copy' not in [one.state for one in self.progress]:
+            self.assertLess(time.monotonic(), limit)
+            time.sleep(0)
+        with self.assertRaisesRegex(errors.MigrationError, 'max_outgoing'):
+            self.executor.migrate(self.request(self.world.start('here')))
+
     def unknown(self):
         """Have a migration of which nobody can tell how it ended."""
         wanted = self.endless()
