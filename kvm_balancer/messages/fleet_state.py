@@ -22,12 +22,17 @@ class HostState:
     :ivar arriving_load: what is planned or on its way there, likewise
     :ivar closed: why it is to get no new instances; empty where it may
     :ivar gives_way: it gets them all the same where no other host would do
+    :ivar vcpus: of the servers that Nova has there, those whose load is known
+        and counted in; None where nobody knows
+    :ivar vcpu_load: what one vCPU more is expected to add to its load
     """
 
     cpu_load: float
     arriving_load: float = 0.0
     closed: str = ''
     gives_way: bool = False
+    vcpus: int | None = None
+    vcpu_load: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """``weight_classes``: hosts with less load are better.
 
-By measured load, and by what the balancer has planned to arrive. Loaded by
-Nova only.
+By measured load, by what the balancer has planned to arrive, and by what Nova
+has placed since. Loaded by Nova only.
 """
 
 import collections.abc
@@ -31,7 +31,7 @@ class BalancerWeigher(weights.BaseHostWeigher):  # type: ignore[misc]
 
     def _weigh_object(self, host_state: Any, weight_properties: Any) -> float:
         """Weigh one host: Nova loads no weigher that cannot."""
-        (weight,) = _RECEIVER.view().weights([host_state.host])
+        (weight,) = _RECEIVER.view().weights([host_state])
         return weight
 
     def weigh_objects(
@@ -40,6 +40,4 @@ class BalancerWeigher(weights.BaseHostWeigher):  # type: ignore[misc]
         weight_properties: Any,
     ) -> list[float]:
         """Weigh all hosts of a request at once."""
-        return _RECEIVER.view().weights(
-            [one.obj.host for one in weighed_obj_list]
-        )
+        return _RECEIVER.view().weights([one.obj for one in weighed_obj_list])

@@ -21,6 +21,7 @@ from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
 from kvm_balancer.model import owners
+from kvm_balancer.model.cloud import records
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import cooldown
 from kvm_balancer.policies import decision
@@ -123,6 +124,7 @@ class AgentService:
         self._announcer = announcing.Announcer(
             self.fleet.snapshot,
             self.dispatcher.expected,
+            self._known_cloud,
             self._states.publish,
             conf.agent.announce_seconds,
         )
@@ -252,6 +254,12 @@ class AgentService:
         if self.cloud is None:
             return cloud_samples.Missing()
         return self.cloud.missing(self.fleet)
+
+    def _known_cloud(self) -> records.Cloud:
+        """Return what Nova knows; empty where that is too old."""
+        if self.cloud is None:
+            return records.Cloud()
+        return self.cloud.watch.rules().cloud
 
     def _is_novas(self, uid: str) -> bool:
         """Say whether an instance is Nova's, by its host or by Nova."""

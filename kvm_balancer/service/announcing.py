@@ -8,6 +8,7 @@ import numpy as np
 from kvm_balancer.messages import fleet_state
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import plan as plans
+from kvm_balancer.model.cloud import records
 from kvm_balancer.service import background
 
 LOG = logging.getLogger(__name__)
@@ -19,14 +20,22 @@ _PATIENCE_SECONDS = 10.0
 #: their destinations.
 Expected = collections.abc.Callable[[], list[plans.Move]]
 
+#: What a vCPU may use, and is taken to where none was measured.
+_WHOLE_CORE = 1.0
+
 
 def state_of(
-    fleet: columns.Fleet, expected: collections.abc.Iterable[plans.Move]
+    fleet: columns.Fleet,
+    expected: collections.abc.Iterable[plans.Move],
+    cloud: records.Cloud,
 ) -> fleet_state.FleetState:
     """Return what schedulers are told of *fleet*.
 
     :param expected: moves that are planned or under way
+    :param cloud: what Nova knows; empty where that is not known
     """
+    vcpus = _accounted(fleet, cloud)
+    vcpu_load = _vcpu_cores(fleet) / fleet.hosts.cpus
     arriving = np.zeros(len(fleet.hosts))
     relieved: set[str] = set()
     for move in expected:
@@ -45,6 +54,8 @@ def state_of(
                 float(fleet.cpu_load[row]),
                 float(arriving[row]),
                 *_closed(int(fleet.hosts.state[row]), name in relieved),
+                vcpus.get(name),
+                float(vcpu_load[row]),
             )
             for row, name in enumerate(fleet.hosts.name)
             if not fleet.hosts.silent[row]
@@ -59,10 +70,35 @@ def _closed(state: int, relieved: bool) -> tuple[str, bool]:
     return ('it is being relieved', True) if relieved else ('', False)
 
 
+def _accounted(fleet: columns.Fleet, cloud: records.Cloud) -> dict[str, int]:
+    """Return vCPUs of servers whose load is known, by compute.
+
+    Nova has a server long before its host tells what it uses: what runs uses
+    something. One that does not run is known to use nothing.
+    """
+    measured = (fleet.instances.cpu_usage > 0).tolist()
+    found = dict.fromkeys(cloud.computes, 0)
+    for uid, server in cloud.servers.items():
+        row = fleet.instance_row.get(uid)
+        known = row is not None and measured[row]
+        if server.host in found and (known or not server.runs):
+            found[server.host] += server.flavor.vcpus
+    return found
+
+
+def _vcpu_cores(fleet: columns.Fleet) -> float:
+    """Return what a vCPU uses, in the mean of the fleet."""
+    vcpus = float(fleet.instances.vcpus.sum())
+    if not vcpus:
+        return _WHOLE_CORE
+    return float(fleet.instances.cpu_usage.sum()) / vcpus
+
+
 class Announcer:
     """Tells it, in a thread of its own.
 
     :param snapshot: returns the fleet as it is now
+    :param cloud: returns what is known of Nova's
     :param send: hands a state to the broker
     """
 
@@ -70,11 +106,13 @@ class Announcer:
         self,
         snapshot: collections.abc.Callable[[], columns.Fleet],
         expected: Expected,
+        cloud: collections.abc.Callable[[], records.Cloud],
         send: collections.abc.Callable[[fleet_state.FleetState], object],
         interval_seconds: float,
     ) -> None:
         self._snapshot = snapshot
         self._expected = expected
+        self._cloud = cloud
         self._send = send
         self._interval_seconds = interval_seconds
         self._background = background.Background(
@@ -92,6 +130,7 @@ class Announcer:
     def _run(self) -> None:
         while self._background.pause(self._interval_seconds):
             try:
-                self._send(state_of(self._snapshot(), self._expected()))
+                fleet, expected = self._snapshot(), self._expected()
+                self._send(state_of(fleet, expected, self._cloud()))
             except Exception:
                 LOG.exception('The state of the fleet could not be told')

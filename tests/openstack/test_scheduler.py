@@ -1,5 +1,6 @@
 """Nova's own scheduler with the balancer's weigher and filter in it."""
 
+import collections
 import contextlib
 import threading
 import time
@@ -82,6 +83,25 @@ class SchedulerCase(ground.CloudCase):
             lambda: host not in self.place(1), f'{host} to get nothing new'
         )
 
+    @contextlib.contextmanager
+    def told(self, **hosts):
+        """Tell schedulers again and again how hosts are, for a block."""
+        publisher = bus.Publisher(transports.configured(self.lab.broker.url))
+        over = threading.Event()
+
+        def tell():
+            while not over.wait(0.2):
+                publisher.publish(fleet_state.FleetState(time.time(), hosts))
+
+        telling = threading.Thread(target=tell)
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join()
+            publisher.close()
+
 
 class WeigherTest(SchedulerCase):
     """The emptiest compute by Nova's reckoning is the busiest by measure."""
@@ -121,26 +141,42 @@ class WeigherTest(SchedulerCase):
                 self.assertNotIn('cmp1', self.place())
 
 
+class BurstTest(SchedulerCase):
+    """More requests than there is news of what became of them."""
+
+    def told_again(self, loads, **closed):
+        """Tell the same loads for a block, with the servers of its begin."""
+        there = collections.Counter(self.places().values())
+        return self.told(
+            **{
+                host: fleet_state.HostState(
+                    load,
+                    closed=closed.get(host, ''),
+                    vcpus=self.flavor.vcpus * there[host],
+                    vcpu_load=0.1,
+                )
+                for host, load in loads.items()
+            }
+        )
+
+    def test_it_does_not_all_go_to_the_calmest_compute(self):
+        loads = {'cmp1': 0.2, 'cmp2': 0.25, 'cmp3': 0.3}
+        self.schedule_by(settings(weight_multiplier=100.0))
+        with self.told_again(loads, cmp1='it is being relieved'):
+            self.wait_until_heard('cmp1')
+        with self.told_again(loads):
+            self.wait_for(
+                lambda: 'cmp1' in self.place(1), 'cmp1 to be open again'
+            )
+            burst = [self.ask_for() for _ in range(6)]
+            self.wait_until_active(*burst)
+        places = self.places()
+        placed = collections.Counter(places[uid] for uid in burst)
+        self.assertEqual(set(loads), set(placed))
+        self.assertGreater(4, max(placed.values()), placed)
+
+
 class FilterTest(SchedulerCase):
-    @contextlib.contextmanager
-    def told(self, **hosts):
-        """Tell schedulers again and again how hosts are, for a block."""
-        publisher = bus.Publisher(transports.configured(self.lab.broker.url))
-        over = threading.Event()
-
-        def tell():
-            while not over.wait(0.2):
-                publisher.publish(fleet_state.FleetState(time.time(), hosts))
-
-        telling = threading.Thread(target=tell)
-        telling.start()
-        try:
-            yield
-        finally:
-            over.set()
-            telling.join()
-            publisher.close()
-
     def test_a_relieved_compute_gets_nothing_new_until_news_is_old(self):
         """And what is asked for by name goes there all the same."""
         state = fleet_state.HostState

@@ -66,6 +66,23 @@ class WeigherTest(PluginCase):
             -0.25, self.weigher._weigh_object(nova_scheduler.host('b'), None)
         )
 
+    def test_servers_that_nova_has_placed_since_count(self):
+        self.announce(
+            a=_State(0.5, vcpus=8, vcpu_load=0.25),
+            b=_State(0.75, vcpus=8, vcpu_load=0.25),
+        )
+        asked = [
+            nova_scheduler.Fields(obj=nova_scheduler.host(name, 8))
+            for name in 'ab'
+        ]
+        for placed, weights in (
+            (0, [-0.5, -0.75]),
+            (2, [-1.0, -0.75]),
+            (0, [-1.0, -0.75]),
+        ):
+            asked[0].obj.vcpus_used += placed
+            self.assertEqual(weights, self.weigher.weigh_objects(asked, None))
+
     def test_before_the_first_state_all_weigh_the_same(self):
         self.assertEqual([0.0, 0.0], self.weights('a', 'b'))
 
