@@ -27,6 +27,18 @@ PLACEMENT = cfg.OptGroup(
     title='Placement',
     help='How the Placement API is found; credentials are those of [nova].',
 )
+NEUTRON = cfg.OptGroup(
+    'neutron',
+    title='Neutron',
+    help="""
+How the Networking API is found; credentials are those of [nova].
+
+Asked for ports of servers that are devices of their hosts, as of SR-IOV. A
+cloud may be without it.
+""",
+)
+#: Other APIs than Nova's that are found by options of their own.
+_BESIDE = (PLACEMENT, NEUTRON)
 
 OPTS = [
     cfg.BoolOpt(
@@ -117,7 +129,20 @@ Move servers with pinned CPUs, NUMA nodes or huge pages as well.
 
 Nova finds out whether another host has room for them, and the balancer cannot
 tell beforehand: such a migration may well fail before it begins. Servers with
-devices of their hosts are never moved.
+devices of their hosts are never moved. Related: ``move_sriov``.
+""",
+    ),
+    cfg.BoolOpt(
+        'move_sriov',
+        default=False,
+        help="""
+Move servers with network ports of SR-IOV (``direct``, ``macvtap`` and the
+like) as well.
+
+Nova finds out whether another host has such a device, and the balancer cannot
+tell beforehand. It takes ``direct`` ports away from the guest for the time of
+the migration: what has no other path to the network is cut off for as long.
+Which servers have such ports is told by Neutron, see ``[neutron]``.
 """,
     ),
     cfg.FloatOpt(
@@ -179,7 +204,7 @@ def _loading() -> Any:
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module on *conf*."""
-    for group in (GROUP, PLACEMENT):
+    for group in (GROUP, *_BESIDE):
         groups.register(conf, group)
     conf.register_opts(OPTS, group=GROUP)
     loading = _loading()
@@ -190,7 +215,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
         return
     loading.register_auth_conf_options(conf, GROUP.name)
     loading.register_session_conf_options(conf, GROUP.name)
-    for group in (GROUP, PLACEMENT):
+    for group in (GROUP, *_BESIDE):
         loading.register_adapter_conf_options(conf, group.name)
     # A silent API must not be waited for without end.
     conf.set_default('timeout', 60, group=GROUP.name)
@@ -254,5 +279,5 @@ def list_opts() -> list[tuple[Any, list[Any]]]:
                 *loading.get_adapter_conf_options(),
             ],
         ),
-        (PLACEMENT, loading.get_adapter_conf_options()),
+        *((group, loading.get_adapter_conf_options()) for group in _BESIDE),
     ]

@@ -188,5 +188,7 @@ def _watch_params(conf: cfg.ConfigOpts) -> cloud_watch.Params:
         reconcile_seconds=group.reconcile_seconds,
         relist_seconds=group.relist_seconds,
         stale_seconds=group.stale_seconds,
-        allowed=rules.Params(move_pinned=group.move_pinned),
+        allowed=rules.Params(
+            move_pinned=group.move_pinned, move_sriov=group.move_sriov
+        ),
     )

@@ -1,4 +1,4 @@
-"""What binds a server to its host, by its flavor and its image.
+"""What binds a server to its host, by its flavor, image and ports.
 
 What only its host has, it cannot take along: a device, a part of its host's
 memory, a secret. For CPUs of its own, NUMA nodes and huge pages Nova finds
@@ -52,6 +52,14 @@ def bond(server: records.Server, asked: demand.Demand) -> str:
             'understood here'
         )
     return ''
+
+
+def plugged(server: records.Server) -> str:
+    """Say which network ports of *server* are devices of its host."""
+    if not server.device_ports:
+        return ''
+    types = ', '.join(sorted(server.device_ports))
+    return f'it has a network port that is a device of its host: {types}'
 
 
 def pinned(server: records.Server, asked: demand.Demand) -> str:

@@ -44,6 +44,8 @@ class Server:
         where Nova is too old to say
     :ivar image: properties of its image; None where Nova does not tell
     :ivar from_volume: its root disk is a volume, and takes no room of hosts
+    :ivar device_ports: types of its network ports that are devices of its
+        host, as ``direct``; empty where none is known
     """
 
     id: str
@@ -58,6 +60,7 @@ class Server:
     pinned_zone: str | None = None
     image: Pairs | None = None
     from_volume: bool = False
+    device_ports: frozenset[str] = frozenset()
     flavor: Flavor = dataclasses.field(
         default_factory=lambda: Flavor('', 1, 1)
     )
@@ -71,6 +74,24 @@ class Server:
         if self.task_state:
             return True
         return self.power_state not in _OFF and self.status not in _ASLEEP
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Port:
+    """A network port, as Neutron has it.
+
+    :ivar device: what it belongs to: the uuid of a server, mostly
+    :ivar vnic_type: Neutron's word for what it is made of, as ``normal``;
+        empty where Neutron does not tell
+    """
+
+    device: str
+    vnic_type: str = ''
+
+    @property
+    def is_device(self) -> bool:
+        """Say whether it is known to be a device of a host, as of SR-IOV."""
+        return self.vnic_type not in ('', 'normal')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

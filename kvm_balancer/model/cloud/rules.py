@@ -37,9 +37,11 @@ class Params:
 
     :ivar move_pinned: Nova finds room for pinned CPUs, NUMA nodes and huge
         pages by itself: the planner cannot tell it from outside
+    :ivar move_sriov: likewise for network ports that are devices
     """
 
     move_pinned: bool = False
+    move_sriov: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Rules:
             server.pinned_zone,
             tuple(sorted((server.image or {}).items())),
             server.from_volume,
+            server.device_ports,
         )
         shared = self._flavors.get(key)
         if shared is None:
@@ -197,9 +200,11 @@ class Rules:
 
     def _bound(self, server: records.Server, asked: demand.Demand) -> str:
         bound = bonds.bond(server, asked)
-        if bound or self._params.move_pinned:
-            return bound
-        return bonds.pinned(server, asked)
+        if not self._params.move_sriov:
+            bound = bound or bonds.plugged(server)
+        if not self._params.move_pinned:
+            bound = bound or bonds.pinned(server, asked)
+        return bound
 
     def _label(
         self,

@@ -1,4 +1,4 @@
-"""The calls to Nova and Placement that this project makes, and no others.
+"""The calls to Nova and its neighbours that are made here, and no others.
 
 Reads may be repeated. What changes something is sent once; whether it was
 carried out where the answer was lost is for the caller to find out.
@@ -6,6 +6,7 @@ carried out where the answer was lost is for the caller to find out.
 
 import collections.abc
 import datetime
+import functools
 from typing import Any
 
 from kvm_balancer import errors
@@ -223,6 +224,21 @@ class Api:
             there = one.get('status') not in ('DELETED', 'SOFT_DELETED')
             yield documents.read_server(one), there
 
+    def ports(
+        self, uids: collections.abc.Sequence[str] = ()
+    ) -> collections.abc.Iterator[records.Port]:
+        """Yield the ports of all projects, a page at a time.
+
+        :param uids: of servers; only their ports, empty for all
+        """
+        filters: dict[str, Any] = {
+            'fields': ['id', 'device_id', 'binding:vnic_type']
+        }
+        if uids:
+            filters['device_id'] = list(uids)
+        ask = functools.partial(self._cloud.network, '/ports')
+        yield from map(documents.read_port, _pages_of(ask, 'ports', filters))
+
     # Placement
 
     def generations(self) -> dict[str, int]:
@@ -271,15 +287,29 @@ class Api:
         filters: collections.abc.Mapping[str, str] | None = None,
         newest: tuple[int, int] = session.NEWEST,
     ) -> collections.abc.Iterator[Any]:
-        marker = None
-        while True:
-            params: dict[str, Any] = {**(filters or {}), 'limit': PAGE}
-            if marker is not None:
-                params['marker'] = marker
-            found = self._cloud.compute('GET', path, newest, params=params)
-            rows = found[key]
-            yield from rows
-            # Nova cuts pages by a limit of its own, too: the link counts.
-            if not rows or not found.get(f'{key}_links'):
-                return
-            marker = rows[-1]['id']
+        ask = functools.partial(self._cloud.compute, 'GET', path, newest)
+        return _pages_of(ask, key, filters or {})
+
+
+def _pages_of(
+    ask: collections.abc.Callable[..., Any],
+    key: str,
+    filters: collections.abc.Mapping[str, Any],
+) -> collections.abc.Iterator[Any]:
+    """Yield the rows of a list, a page at a time.
+
+    :param ask: returns the document of one page
+    """
+    marker = None
+    while True:
+        params = {**filters, 'limit': PAGE}
+        if marker is not None:
+            params['marker'] = marker
+        found = ask(params=params)
+        rows = found[key]
+        yield from rows
+        # Pages are cut by a limit of the service, too: the link counts.
+        links = found.get(f'{key}_links') or ()
+        if not rows or not any(one.get('rel') == 'next' for one in links):
+            return
+        marker = rows[-1]['id']

@@ -1,4 +1,4 @@
-"""JSON of Nova's API, read into records.
+"""JSON of Nova's API and its neighbours', read into records.
 
 Pure. Keys that a cloud leaves out, by its policy or its age, are read as not
 known; nothing here raises for what is merely missing.
@@ -148,6 +148,13 @@ def read_group(one: Document) -> records.ServerGroup:
         policy=one.get('policy') or (policies[0] if policies else ''),
         members=tuple(one.get('members') or ()),
         max_per_host=_whole(rules.get('max_server_per_host'), 1),
+    )
+
+
+def read_port(one: Document) -> records.Port:
+    """Read a port of Neutron's ``/ports``."""
+    return records.Port(
+        one.get('device_id') or '', one.get('binding:vnic_type') or ''
     )
 
 

@@ -11,6 +11,7 @@ import logging
 from kvm_balancer import errors
 from kvm_balancer.model.cloud import records
 from kvm_balancer.virt.nova import api
+from kvm_balancer.virt.nova import ports
 
 LOG = logging.getLogger(__name__)
 
@@ -38,10 +39,12 @@ class Inventory:
     def __init__(self, nova: api.Api) -> None:
         self._nova = nova
         self._stocks: dict[str, _Stock] = {}
+        self._ports = ports.Ports(nova)
 
     def servers(self) -> dict[str, records.Server]:
         """Return all servers, by uuid."""
-        return {one.id: one for one, there in self._nova.servers() if there}
+        found = {one.id: one for one, there in self._nova.servers() if there}
+        return self._ports.all_of(found)
 
     def changed_servers(
         self,
@@ -50,13 +53,15 @@ class Inventory:
     ) -> dict[str, records.Server]:
         """Return all servers, asking only for those that changed since."""
         found = dict(before)
+        changed: list[str] = []
         listed = self._nova.servers(since - _OVERLAP_SECONDS)
         for one, there in listed:
             if there:
                 found[one.id] = one
+                changed.append(one.id)
             else:
                 found.pop(one.id, None)
-        return found
+        return self._ports.changed_of(found, changed)
 
     def some_servers(
         self,
@@ -65,13 +70,15 @@ class Inventory:
     ) -> dict[str, records.Server]:
         """Return all servers, asking only for *uids*."""
         found = dict(before)
+        changed: list[str] = []
         for uid in uids:
             one = self._nova.server(uid)
             if one is None or one.status in ('DELETED', 'SOFT_DELETED'):
                 found.pop(uid, None)
             else:
                 found[uid] = one
-        return found
+                changed.append(uid)
+        return self._ports.some_of(found, changed)
 
     def computes(self) -> dict[str, records.Compute]:
         """Return all computes by name, with what Placement has of them."""

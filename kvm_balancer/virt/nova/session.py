@@ -1,4 +1,4 @@
-"""The way to Nova and Placement: credentials, versions, what errors mean.
+"""The way to Nova and its like: credentials, versions, what errors mean.
 
 Errors of keystoneauth and openstacksdk end here: what was answered and
 refused becomes :class:`.errors.CloudError` or ``NotFound``, what was not
@@ -40,7 +40,7 @@ _SERVER_FAULT = 500
 
 
 class Cloud:
-    """Nova and Placement of one cloud, as one user.
+    """Nova, Placement and Neutron of one cloud, as one user.
 
     Nothing is asked before the first call. A call that changes something is
     sent once: neither keystoneauth nor the SDK may repeat it.
@@ -82,6 +82,23 @@ class Cloud:
         return self._ask(
             'Placement', 'placement', method, path, PLACEMENT, arguments
         )
+
+    def network(self, path: str, **arguments: Any) -> Any:
+        """Ask Neutron for something; return the document of the answer.
+
+        :raises CloudUnreachable: where the cloud has none, too
+        """
+
+        def ask() -> Any:
+            connection = self._open()
+            endpoint = connection.endpoint_for('network')
+            if not endpoint:
+                raise exceptions.EndpointNotFound('no endpoint of a network')
+            return connection.session.get(
+                _of_neutron(endpoint) + path, **arguments
+            ).json()
+
+        return translated('Neutron', ask)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -197,7 +214,7 @@ def _line(error: Exception) -> str:
 
 
 def _connect(conf: cfg.ConfigOpts) -> Any:
-    """Open a connection by the options of ``[nova]`` and ``[placement]``.
+    """Open a connection by the options of ``[nova]`` and its neighbours.
 
     :raises CloudError: when they do not say whom to be
     """
@@ -219,9 +236,19 @@ def _connect(conf: cfg.ConfigOpts) -> Any:
     return openstack.connection.Connection(
         session=session,
         oslo_conf=conf,
-        service_types=['compute', 'placement'],
+        service_types=['compute', 'placement', 'network'],
         app_name='kvm-balancer',
     )
+
+
+def _of_neutron(endpoint: str) -> str:
+    """Return where version 2.0 is, the only one.
+
+    What a catalog has may name it or not; and where it does, Neutron has no
+    document of its versions there that could be discovered.
+    """
+    found = endpoint.rstrip('/')
+    return found if found.endswith('/v2.0') else f'{found}/v2.0'
 
 
 def _dotted(version: Any) -> str:

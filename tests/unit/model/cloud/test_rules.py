@@ -91,6 +91,10 @@ class HindranceTest(unittest.TestCase):
             (server(image={'hw_mem_encryption': 'True'}), 'encrypted'),
             (server(image={'os_type': 'linux'}), ''),
             (
+                server(device_ports=frozenset({'direct', 'macvtap'})),
+                'a network port that is a device of its host: direct, macvtap',
+            ),
+            (
                 server({'aggregate_instance_extra_specs:ssd': '>= 3'}),
                 'not understood',
             ),
@@ -105,6 +109,21 @@ class HindranceTest(unittest.TestCase):
         allowed = rules.Params(move_pinned=True)
         one = server({'hw:cpu_policy': 'dedicated', 'hw:numa_nodes': '1'})
         self.assertEqual('', terms(one, allowed).hindrance)
+
+    def test_servers_with_sriov_move_where_the_operator_says_so(self):
+        one = server(device_ports=frozenset({'direct'}))
+        for params, moves in (
+            (rules.Params(move_sriov=True), True),
+            (rules.Params(move_pinned=True), False),
+        ):
+            with self.subTest(params):
+                self.assertEqual(moves, not terms(one, params).hindrance)
+
+    def test_the_same_flavor_with_other_ports_is_judged_by_itself(self):
+        plugged = server(id='vm2', device_ports=frozenset({'direct'}))
+        known = rules.Rules(cloud(server(), plugged))
+        self.assertEqual('', known.terms('vm').hindrance)
+        self.assertIn('direct', known.terms('vm2').hindrance)
 
     def test_the_same_flavor_by_another_image_is_judged_by_itself(self):
         plain = server()
