@@ -150,7 +150,7 @@ def judge(
     verdict = TABLE[source.state, destination.state]
     if _is_held(source, destination) and verdict not in _WHATEVER_THE_JOB:
         return _Case.UNDER_WAY.value
-    verdict = _refined(verdict, known)
+    verdict = _refined(verdict, known, source)
     if (
         source.state is events.EndState.RUNNING
         and destination.state is events.EndState.UNREACHABLE
@@ -163,7 +163,9 @@ def judge(
     return verdict
 
 
-def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
+def _refined(
+    verdict: verdicts.Verdict, known: Known, source: events.End
+) -> verdicts.Verdict:
     """Take into account what the ends do not show any more."""
     later = _later(verdict, known)
     if later is not None:
@@ -174,9 +176,11 @@ def _refined(verdict: verdicts.Verdict, known: Known) -> verdicts.Verdict:
             return _Case.UNWATCHED.value
         case _D.value if not known.across:
             return _Case.INCOMPLETE.value
-        case _V.value if arrived:
+        case _V.value if arrived and source.migrated:
             return _Case.LEFT_BEHIND_OFF.value
-        case _V.value if not known.watched:
+        case _V.value if arrived or not known.watched:
+            # Out of sight, the source may have gone on as well, and ended
+            # last; a hypervisor that was restarted cannot tell any more.
             return _Case.ENDED_SOMEWHERE.value
         case _E.value if known.across or not known.watched:
             return _Case.ENDED_UNWATCHED.value

@@ -12,9 +12,9 @@ Kind = outcome.OutcomeKind
 PAIRS = list(itertools.product(S, S))
 
 
-def judge(source, destination, job=False, **known):
+def judge(source, destination, job=False, migrated=False, **known):
     return arbiter.judge(
-        events.End(source, job),
+        events.End(source, job, migrated=migrated),
         events.End(destination),
         arbiter.Known(**{'across': True, **known}),
     )
@@ -165,7 +165,7 @@ class TestAllPairs(unittest.TestCase):
             (S.SHUT_OFF, A.DESTROY_SOURCE),
         ):
             for known in ({'across': True}, {'ran_there': True}):
-                verdict = judge(source, S.SHUT_OFF, **known)
+                verdict = judge(source, S.SHUT_OFF, migrated=True, **known)
                 self.assertEqual(
                     (Kind.COMPLETED, action),
                     (verdict.outcome, verdict.action),
@@ -186,21 +186,47 @@ class TestAllPairs(unittest.TestCase):
         )
 
     def test_of_two_that_are_off_none_is_removed_unseen(self):
-        verdict = judge(S.SHUT_OFF, S.SHUT_OFF, across=False, watched=False)
-        self.assertEqual(
-            (Kind.UNKNOWN, A.CALL_A_PERSON),
-            (verdict.outcome, verdict.action),
-        )
+        for known in itertools.product((False, True), repeat=4):
+            across, ran_there, watched, ran_back = known
+            if watched and not (across or ran_there):
+                # It cannot have run but on the source.
+                continue
+            with self.subTest(known):
+                verdict = judge(
+                    S.SHUT_OFF,
+                    S.SHUT_OFF,
+                    across=across,
+                    ran_there=ran_there,
+                    watched=watched,
+                    ran_back=ran_back,
+                )
+                self.assertEqual(
+                    (Kind.UNKNOWN, A.CALL_A_PERSON),
+                    (verdict.outcome, verdict.action),
+                )
+                self.assertIn('ran last is not known', verdict.reason)
+
+    def test_the_source_is_removed_where_all_of_it_went_elsewhere(self):
+        """Not where it ran on since: who shut it off then is told, too."""
+        for ran_back, action in (
+            (False, A.DESTROY_SOURCE),
+            (True, A.CALL_A_PERSON),
+        ):
+            verdict = judge(
+                S.SHUT_OFF, S.SHUT_OFF, migrated=True, ran_back=ran_back
+            )
+            self.assertEqual(action, verdict.action)
 
     def test_no_copy_is_removed_but_with_the_other_one_there(self):
         """Whatever is known beside what the ends say, and is held."""
         for source, destination in PAIRS:
-            for known in itertools.product((False, True), repeat=5):
-                job, switched, across, ran_there, watched = known
+            for known in itertools.product((False, True), repeat=6):
+                job, migrated, switched, across, ran_there, watched = known
                 action = judge(
                     source,
                     destination,
                     job,
+                    migrated,
                     switched=switched,
                     across=across,
                     ran_there=ran_there,
@@ -208,6 +234,8 @@ class TestAllPairs(unittest.TestCase):
                 ).action
                 if action is A.DESTROY_SOURCE:
                     self.assertIsNot(S.RUNNING, source)
+                    if destination is S.SHUT_OFF:
+                        self.assertTrue(migrated)
                     if source is not S.SHUT_OFF:
                         self.assertIs(S.RUNNING, destination)
                     self.assertIn(
@@ -228,12 +256,13 @@ class TestAllPairs(unittest.TestCase):
     def test_what_ran_there_is_the_last_there_is(self):
         """Neither done away with, nor advised against, whatever is seen."""
         for source, destination in PAIRS:
-            for known in itertools.product((False, True), repeat=4):
-                job, switched, across, watched = known
+            for known in itertools.product((False, True), repeat=5):
+                job, migrated, switched, across, watched = known
                 verdict = judge(
                     source,
                     destination,
                     job,
+                    migrated,
                     switched=switched,
                     across=across,
                     watched=watched,
@@ -264,11 +293,12 @@ class TestAllPairs(unittest.TestCase):
         """Nothing is done but what leads away from two that run."""
         ours = (S.RUNNING, S.PAUSED)
         for source, destination in PAIRS:
-            for known in itertools.product((False, True), repeat=3):
-                across, ran_there, watched = known
+            for known in itertools.product((False, True), repeat=4):
+                migrated, across, ran_there, watched = known
                 verdict = judge(
                     source,
                     destination,
+                    migrated=migrated,
                     across=across or not ran_there,
                     ran_there=ran_there,
                     watched=watched,

@@ -743,6 +743,24 @@ class MendTest(unittest.TestCase):
         self.assertNotIn('Mend', life.names)
         self.assertIn('never resume the source', life.machine.outcome.reason)
 
+    def test_of_two_that_are_off_the_source_has_to_say_that_it_let_go(self):
+        """Out of sight, it may have run on as well, and ended last."""
+        for migrated, kind in ((False, Kind.UNKNOWN), (True, Kind.COMPLETED)):
+            life = adopted()
+            life.ends(End.UNREACHABLE, End.RUNNING)
+            while kind not in told(life):
+                self.assertLess(len(life.wishes), 200)
+                life.tell(
+                    events.EndsSeen,
+                    source=events.End(End.SHUT_OFF, migrated=migrated),
+                    destination=events.End(End.SHUT_OFF),
+                )
+                if 'Mend' in life.names and life.machine.outcome is None:
+                    life.tell(events.Mended, text='removed')
+                    life.ends(End.ABSENT, End.SHUT_OFF)
+            with self.subTest(migrated=migrated):
+                self.assertIs(migrated, 'Mend' in life.names)
+
     def test_what_is_refused_is_tried_thrice_and_told(self):
         life = adopted()
         for _ in range(3):
