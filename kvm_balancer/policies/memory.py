@@ -9,6 +9,7 @@ restart goes through a document. Pure.
 import collections.abc
 import math
 from typing import Any
+from typing import Final
 
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
@@ -17,10 +18,14 @@ from kvm_balancer.model import placement
 from kvm_balancer.model import plan as plans
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import cooldown
+from kvm_balancer.planner import last_seen
 from kvm_balancer.planner import mishaps as failing
 from kvm_balancer.planner import rounds as going_round
 from kvm_balancer.planner import strangers as others
 from kvm_balancer.policies import decision
+
+#: Moves of others that are told of one by one, most at a time.
+_TOLD: Final = 20
 
 
 class Memory:
@@ -65,9 +70,24 @@ class Memory:
         load = fleet.cpu_load
         self._gaps[move.instance] = float(load[source] - load[destination])
 
-    def ours(self, instance: str, source: str, destination: str) -> None:
-        """Take down that a migration is ours, and under way."""
-        self._strangers.ours(instance, source, destination, math.inf)
+    @property
+    def seen(self) -> last_seen.LastSeen:
+        """Where instances were seen last, kept beside the document."""
+        return self._strangers.seen
+
+    def ours(
+        self,
+        instance: str,
+        source: str,
+        destination: str,
+        at: float = math.inf,
+        completed: bool = False,
+    ) -> None:
+        """Take down that a migration is ours.
+
+        :param at: when it ended; infinite while it is under way
+        """
+        self._strangers.ours(instance, source, destination, at, completed)
 
     def ended(
         self,
@@ -85,8 +105,13 @@ class Memory:
         gap = self._gaps.pop(instance, None)
         if kind is outcomes.OutcomeKind.FAILED:
             self._mishaps.failed(instance, destination, at)
-        self._strangers.ours(instance, source, destination, at)
-        if kind is not outcomes.OutcomeKind.COMPLETED:
+        completed = kind is outcomes.OutcomeKind.COMPLETED
+        # Where one is that nobody knows the end of is its own business.
+        ended_at = math.inf if kind is outcomes.OutcomeKind.UNKNOWN else at
+        self._strangers.ours(
+            instance, source, destination, ended_at, completed
+        )
+        if not completed:
             return ''
         self._mishaps.completed(instance, destination)
         if gap is None or not self._rounds.moved(
@@ -102,18 +127,33 @@ class Memory:
         """Take down that another agent's migration was told of."""
         self._strangers.other_plan(plan_id, at)
 
+    def other_reader(self, at: float) -> None:
+        """Take down that another agent takes samples of the same bus."""
+        self._strangers.other_reader(at)
+
+    def moved_by_others(self, now: float) -> int:
+        """Count the instances left alone because others moved them."""
+        return self._strangers.count(now)
+
     def look(self, fleet: columns.Fleet, now: float) -> list[str]:
         """Look at *fleet*; return what there is to tell, a line each."""
         self.cooldowns.forget(now)
         self._mishaps.forget(now)
         self._rounds.forget(now)
         self._strangers.forget(now)
+        moved = self._strangers.look(fleet, now)
         told = [
             f'{one.instance} was moved from {one.source} to '
             f'{one.destination} by somebody else: it and both hosts are left '
             'alone for a while'
-            for one in self._strangers.look(fleet, now)
+            for one in moved[:_TOLD]
         ]
+        if len(moved) > _TOLD:
+            # after a restart, it may be what was done for days
+            told.append(
+                f'so were {len(moved) - _TOLD} other instances, which are '
+                'left alone likewise'
+            )
         trouble = self.trouble(now)
         if trouble and trouble.split(':')[0] != self._told:
             told.append(trouble)

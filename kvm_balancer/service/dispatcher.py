@@ -141,10 +141,9 @@ class Dispatcher:
             self.flights,
             self._cooldowns,
             self.restraint,
+            self.memory,
             self._clock(),
         )
-        for flight in self.flights.all():
-            self.memory.ours(flight.wanted)
 
     def begin(self, plan_id: str, plan: plans.Plan) -> None:
         """Carry *plan* out from now on; the store has it already."""

@@ -1,8 +1,8 @@
 """What an earlier run of the agent has left, and what becomes of it.
 
-Its migrations are watched on, and who was touched by them cools down. Its
-plans are not carried on, because a new one is soon made of the fleet as it
-is.
+Its migrations are watched on, who was touched by them cools down, and where
+they took instances is no work of others. Its plans are not carried on,
+because a new one is soon made of the fleet as it is.
 """
 
 from kvm_balancer.migration import request
@@ -10,6 +10,7 @@ from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
 from kvm_balancer.planner import cooldown
 from kvm_balancer.service import flights
+from kvm_balancer.service import remembering
 from kvm_balancer.service import restraint as restraints
 from kvm_balancer.store import migration_records
 from kvm_balancer.store import store as stores
@@ -26,9 +27,10 @@ def take_up(
     air: flights.Flights,
     cooldowns: cooldown.Cooldowns,
     restraint: restraints.Restraint,
+    memory: remembering.SharedMemory,
     now: float,
 ) -> None:
-    """Put into the three what *store* says of the earlier run.
+    """Put into the four what *store* says of the earlier run.
 
     :raises StoreError: when the store does not answer
     """
@@ -47,6 +49,16 @@ def take_up(
         store.plans.set_state(kept.summary.id, execution.PlanState.STOPPED)
     last = store.migrations.last_moved(now - _WEEK_SECONDS)
     cooldowns.restore(last.instances, last.hosts)
+    for instance, ended in last.ended.items():
+        memory.moved(
+            instance,
+            ended.source,
+            ended.destination,
+            ended.at,
+            ended.completed,
+        )
+    for flight in air.all():
+        memory.ours(flight.wanted)
     for record in reversed(store.migrations.latest(_MOST_AN_HOUR)):
         if record.accepted_at > now - _HOUR_SECONDS:
             hoped = record.predicted

@@ -1,14 +1,17 @@
 """What the agent remembers, shared by its threads and kept in its store.
 
 Outcomes reach it from one thread, decisions from another. What it has
-learned is written down when it has changed, after every decision; a store
-that does not answer costs the newest lessons, and no decision.
+learned, and where it has seen instances last, is written down when it has
+changed, after every decision; a store that does not answer costs the newest
+lessons, and no decision.
 """
 
 import collections.abc
+import contextlib
 import logging
 import threading
 from typing import Any
+import zlib
 
 import msgspec
 
@@ -29,6 +32,7 @@ from kvm_balancer.store import memories
 LOG = logging.getLogger(__name__)
 
 _NAME = 'lessons'
+_SEEN = 'seen/'
 
 
 class SharedMemory:
@@ -48,27 +52,22 @@ class SharedMemory:
         :param credits: of the policies, which are kept with it
         :raises StoreError: when the store does not answer
         """
-        body = self._store.load(_NAME)
-        if body is None:
+        for name, body in self._store.load_all(_SEEN).items():
+            with _told_of_damage(f'Where instances were ({name})'):
+                seen = msgspec.msgpack.decode(
+                    zlib.decompress(body), type=dict[str, str]
+                )
+                with self._lock:
+                    self._memory.seen.restore(seen)
+        lessons = self._store.load(_NAME)
+        if lessons is None:
             return
-        try:
-            document = msgspec.json.decode(body)
+        with _told_of_damage('What an earlier run had learned'):
+            document = msgspec.json.decode(lessons)
             with self._lock:
                 self._memory.restore(document)
             credits.restore(document.get('credits', ()))
             credits.restore_promise(document.get('promised'))
-        except (
-            msgspec.DecodeError,
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:
-            LOG.warning(
-                'What an earlier run had learned cannot be read, and is '
-                'learned anew: %s',
-                error,
-            )
 
     def save(self, credits: credit.Credits, now: float) -> None:
         """Write down what has changed since the last time."""
@@ -76,15 +75,29 @@ class SharedMemory:
             document: dict[str, Any] = self._memory.document()
         document['credits'] = credits.document()
         document['promised'] = credits.promised()
-        body = msgspec.json.encode(document)
-        if body == self._kept:
-            return
         try:
-            self._store.save(_NAME, body, now)
+            self._save_lessons(msgspec.json.encode(document), now)
+            self._save_seen(now)
         except errors.StoreError as error:
             LOG.warning('What was learned is not kept: %s', error)
-            return
-        self._kept = body
+
+    def _save_lessons(self, body: bytes, now: float) -> None:
+        if body != self._kept:
+            self._store.save(_NAME, body, now)
+            self._kept = body
+
+    def _save_seen(self, now: float) -> None:
+        """Write down where instances are; only decisions change that."""
+        with self._lock:
+            bodies = {
+                f'{_SEEN}{number:04d}': zlib.compress(
+                    msgspec.msgpack.encode(piece), 1
+                )
+                for number, piece in self._memory.seen.changed().items()
+            }
+        if bodies:
+            self._store.save_all(bodies, now)
+            self._memory.seen.written()
 
     def ours(self, wanted: request.Request) -> None:
         """Take down that a migration is ours, and under way."""
@@ -92,6 +105,18 @@ class SharedMemory:
             self._memory.ours(
                 wanted.instance, wanted.source, wanted.destination
             )
+
+    def moved(
+        self,
+        instance: str,
+        source: str,
+        destination: str,
+        at: float,
+        completed: bool,
+    ) -> None:
+        """Take down a migration of an earlier run, which has ended."""
+        with self._lock:
+            self._memory.ours(instance, source, destination, at, completed)
 
     def begun(self, fleet: columns.Fleet, move: plans.Move) -> None:
         """Take down that a move of ours begins."""
@@ -116,6 +141,11 @@ class SharedMemory:
         with self._lock:
             self._memory.other_plan(plan_id, now)
 
+    def other_reader(self, now: float) -> None:
+        """Take down that another agent takes samples of the same bus."""
+        with self._lock:
+            self._memory.other_reader(now)
+
     def look(self, fleet: columns.Fleet, now: float) -> None:
         """Look at *fleet*, and tell what there is to tell."""
         with self._lock:
@@ -127,6 +157,11 @@ class SharedMemory:
         """Say that another balancer is at work; empty where none is."""
         with self._lock:
             return self._memory.trouble(now)
+
+    def moved_by_others(self, now: float) -> int:
+        """Count the instances left alone because others moved them."""
+        with self._lock:
+            return self._memory.moved_by_others(now)
 
     def held(self) -> dict[str, rounds.Held]:
         """Return who is left where it is, by instance."""
@@ -152,3 +187,23 @@ class SharedMemory:
             return self._memory.surroundings(
                 fleet, now, in_flight, corrections, closed_zones, allowance
             )
+
+
+@contextlib.contextmanager
+def _told_of_damage(what: str) -> collections.abc.Iterator[None]:
+    """Go on without *what* where it cannot be read, and tell it."""
+    try:
+        yield
+    except (
+        msgspec.MsgspecError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        LOG.warning(
+            '%s cannot be read, and is learned anew: %s',
+            what,
+            error,
+        )

@@ -29,15 +29,28 @@ _UNKNOWN = outcomes.OutcomeKind.UNKNOWN.value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """The way that a migration went, or was to go, and when it ended."""
+
+    source: str
+    destination: str
+    at: float
+    completed: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class LastMoved:
     """When each was last touched by a migration, seconds since the epoch.
 
     A migration that runs touches its instance and both hosts now; it is
     given with the time of its acceptance.
+
+    :ivar ended: by instance, the last one whose end is known
     """
 
     instances: dict[str, float]
     hosts: dict[str, float]
+    ended: dict[str, Ended]
 
 
 class MigrationStore:
@@ -236,7 +249,7 @@ class MigrationStore:
             ]
 
     def last_moved(self, since: float) -> LastMoved:
-        """Say who was touched by a migration since then, for cooldowns."""
+        """Say who was touched by a migration since then, and how."""
         table = tables.Migration
         touched = sqlalchemy.func.coalesce(table.ended_at, table.accepted_at)
         query = sqlalchemy.select(
@@ -245,20 +258,25 @@ class MigrationStore:
             table.destination,
             table.ended_at,
             table.accepted_at,
+            table.outcome,
         ).where(sqlalchemy.or_(table.outcome.is_(None), touched >= since))
-        found = LastMoved({}, {})
+        found = LastMoved({}, {}, {})
         with self._database.reader() as session:
-            for (
-                instance,
-                source,
-                destination,
-                ended,
-                accepted,
-            ) in session.execute(query):
-                at = accepted if ended is None else ended
-                _later(found.instances, instance, at)
-                _later(found.hosts, source, at)
-                _later(found.hosts, destination, at)
+            for one in session.execute(query):
+                at = one.accepted_at if one.ended_at is None else one.ended_at
+                _later(found.instances, one.instance, at)
+                _later(found.hosts, one.source, at)
+                _later(found.hosts, one.destination, at)
+                if one.outcome in (None, _UNKNOWN):
+                    continue
+                before = found.ended.get(one.instance)
+                if before is None or before.at <= at:
+                    found.ended[one.instance] = Ended(
+                        one.source,
+                        one.destination,
+                        at,
+                        one.outcome == outcomes.OutcomeKind.COMPLETED.value,
+                    )
         return found
 
     def purge(self, before: float) -> int:

@@ -19,6 +19,15 @@ def build(home, silent=False):
     )
 
 
+def restarted(made):
+    """Return what an agent has that was started anew."""
+    again = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
+    again.restore(json.loads(json.dumps(made.document())))
+    for piece in made.seen.changed().values():
+        again.seen.restore(piece)
+    return again
+
+
 class StrangersTest(unittest.TestCase):
     def setUp(self):
         self.made = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
@@ -82,6 +91,17 @@ class StrangersTest(unittest.TestCase):
         self.assertIn('another agent is at work', self.made.text(200.0))
         self.assertEqual('', self.made.text(100.0 + 2 * 3600.0))
 
+    def test_another_agent_is_told_while_it_reads_what_is_for_us(self):
+        self.made.other_reader(100.0)
+        self.assertIn('on this message bus', self.made.text(130.0))
+        self.assertEqual('', self.made.text(300.0))
+
+    def test_who_is_left_alone_is_counted(self):
+        self.assertEqual(0, self.made.count(10.0))
+        self.made.look(build('b'), 10.0)
+        self.assertEqual(1, self.made.count(11.0))
+        self.assertEqual(0, self.made.count(611.0))
+
     def test_who_is_told_by_what_it_does_is_told_across_a_restart(self):
         """One that undoes a move from before, and one told of before."""
         self.made.ours('i', 'a', 'b', 10.0)
@@ -99,9 +119,7 @@ class StrangersTest(unittest.TestCase):
         self.assertIn('another agent is at', self.restarted().text(60.0))
 
     def restarted(self):
-        again = strangers.Strangers(strangers.Params(600.0, 60.0, 2))
-        again.restore(json.loads(json.dumps(self.made.document())))
-        return again
+        return restarted(self.made)
 
     def test_it_survives_a_restart(self):
         self.made.look(build('b'), 10.0)
@@ -109,3 +127,91 @@ class StrangersTest(unittest.TestCase):
         self.assertEqual(
             [True, False], again.instances(build('b'), 11.0).tolist()
         )
+
+    def test_who_moves_back_faster_than_we_look_is_told_later(self):
+        """It was never seen where we had moved it."""
+        self.made.ours('i', 'a', 'b', 10.0, completed=True)
+        self.assertEqual([], self.made.look(build('a'), 60.0))
+        (seen,) = self.made.look(build('a'), 700.0)
+        self.assertEqual(('b', 'a'), (seen.source, seen.destination))
+        self.assertTrue(seen.undoes)
+        self.assertEqual([], self.made.look(build('a'), 760.0))
+
+    def test_one_that_is_where_we_moved_it_was_not_moved_back(self):
+        self.made.ours('i', 'a', 'b', 10.0, completed=True)
+        self.assertEqual([], self.made.look(build('b'), 60.0))
+        self.assertEqual([], self.made.look(build('b'), 700.0))
+
+    def test_a_host_that_fell_silent_shows_nothing(self):
+        self.made.ours('i', 'a', 'b', 10.0, completed=True)
+        self.assertEqual([], self.made.look(build('a', silent=True), 700.0))
+
+
+class RestartTest(unittest.TestCase):
+    """What others move while nobody looks is seen by who comes next."""
+
+    def setUp(self):
+        before = strangers.Strangers()
+        before.look(build('a'), 1000.0)
+        self.again = restarted(before)
+        #: hours later
+        self.now = 50_000.0
+
+    def look(self, fleet):
+        return [
+            (one.instance, one.source, one.destination)
+            for one in self.again.look(fleet, self.now)
+        ]
+
+    def test_it_is_told(self):
+        self.assertEqual([('i', 'a', 'b')], self.look(build('b')))
+        self.assertEqual([], self.look(build('b')))
+
+    def test_a_migration_of_ours_under_way_then_is_ours(self):
+        """Also if it is told much later that it had ended long ago."""
+        self.again.ours('i', 'a', 'b', math.inf)
+        self.assertEqual([], self.look(build('b')))
+
+    def test_a_migration_of_ours_that_ended_meanwhile_is_ours(self):
+        self.again.ours('i', 'a', 'b', 2000.0, completed=True)
+        self.again.forget(self.now)
+        self.assertEqual([], self.look(build('b')))
+
+    def test_where_ours_was_taken_on_to_is_not(self):
+        self.again.ours('i', 'a', 'b', 2000.0, completed=True)
+        self.assertEqual([('i', 'a', 'c')], self.look(build('c')))
+
+    def test_where_ours_was_taken_back_from_is_not(self):
+        self.again.ours('i', 'a', 'b', 2000.0, completed=True)
+        self.assertEqual([('i', 'b', 'a')], self.look(build('a')))
+
+    def test_one_of_ours_from_before_it_was_seen_explains_nothing(self):
+        """It went to b, was seen back on a, and is on b now."""
+        before = strangers.Strangers()
+        before.ours('i', 'a', 'b', 1000.0, completed=True)
+        for now, home in ((1060.0, 'b'), (3000.0, 'a'), (3060.0, 'a')):
+            before.look(build(home), now)
+        self.again = restarted(before)
+        self.assertEqual([('i', 'a', 'b')], self.look(build('b')))
+
+    def test_who_is_gone_or_new_was_not_moved(self):
+        fleet = fleets.build(
+            [fleets.host('a'), fleets.host('b')],
+            [fleets.instance('new', 'b')],
+        )
+        self.assertEqual([], self.look(fleet))
+
+    def test_hosts_are_awaited_that_come_back_one_by_one(self):
+        without = fleets.build([fleets.host('b')], [fleets.instance('i', 'b')])
+        for _ in range(2):
+            self.assertEqual([], self.look(without))
+            self.now += 30.0
+        self.assertEqual([('i', 'a', 'b')], self.look(build('b')))
+
+    def test_who_was_saved_from_a_host_that_is_gone_was_not_moved(self):
+        without = fleets.build([fleets.host('b')], [fleets.instance('i', 'b')])
+        self.assertEqual([], self.look(without))
+        self.now += 3600.0
+        self.assertEqual([], self.look(without))
+        self.now += 30.0
+        self.assertEqual([], self.look(build('b')))

@@ -22,6 +22,15 @@ class MemoriesTest(base.StoreCase):
             self.memories.save(name, b'', 1.0)
         self.assertEqual(['day/1', 'day/2'], self.memories.names('day/'))
 
+    def test_many_are_kept_and_read_at_once(self):
+        many = {f'some/{number}': b'%d' % number for number in range(100)}
+        self.memories.save('else', b'', 1.0)
+        self.memories.save_all(many, 1.0)
+        self.memories.save_all({'some/7': b'seven'}, 2.0)
+        self.assertEqual(
+            many | {'some/7': b'seven'}, self.memories.load_all('some/')
+        )
+
     def test_what_is_old_is_forgotten(self):
         self.memories.save('old', b'', 1.0)
         self.memories.save('new', b'', 3.0)

@@ -8,6 +8,7 @@ from kvm_balancer import errors
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.model import execution
 from kvm_balancer.model import outcome
+from kvm_balancer.store import migrations
 from kvm_balancer.store import store
 from tests.unit.store import base
 
@@ -263,6 +264,10 @@ class MigrationsTest(base.StoreCase):
         self.assertEqual(
             {'a': 600.0, 'b': 600.0, 'host-b': 500.0, 'c': 50.0, 'd': 50.0},
             found.hosts,
+        )
+        self.assertEqual(
+            {'i': migrations.Ended('b', 'a', 600.0, completed=False)},
+            found.ended,
         )
 
     def test_only_what_ended_for_sure_is_forgotten(self):
