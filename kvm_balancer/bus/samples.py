@@ -4,6 +4,8 @@ A sample that is lost is replaced by the next, so it is not persistent, and
 a dead agent leaves at most a queue's limit of them on the broker.
 """
 
+import collections.abc
+
 from oslo_config import cfg
 
 from kvm_balancer.bus import broker
@@ -38,9 +40,11 @@ def reader(
     queue_ttl_seconds: int = 60,
     batch_size: int = 500,
     batch_seconds: float = 0.25,
+    on_others: collections.abc.Callable[[], None] | None = None,
 ) -> streams.Reader:
     """Return who hands the samples of all hosts to *take*, in batches.
 
+    :param on_others: called while another agent takes a part of them
     :raises ConfigurationError: when ``transport_url`` cannot be read
     """
     return streams.Reader(
@@ -49,6 +53,7 @@ def reader(
         take,
         batch_size,
         batch_seconds,
+        on_others,
     )
 
 

@@ -15,6 +15,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import logging
+import math
 import threading
 import time
 from typing import Any
@@ -37,6 +38,10 @@ _ENCODING = 'binary'
 #: Half of what the operating system needs to notice that a peer is gone.
 _CONNECT_SECONDS = 3.0
 _HEARTBEAT_SECONDS = 30
+#: How often a reader looks whether it is the only one.
+_COUNT_SECONDS = 15.0
+#: When the broker has given up a reader that died without a word.
+_DEAD_SECONDS = 3.0 * _HEARTBEAT_SECONDS
 #: How often a reader looks whether it is to stop.
 _POLL_SECONDS = 0.5
 #: How long a socket is waited for when there may be nothing on it.
@@ -211,6 +216,8 @@ class Reader:
     :param batch_size: messages in a batch, at most; twice as many are asked
         for ahead
     :param batch_seconds: how long a batch is waited for to fill
+    :param on_others: called again and again while somebody else reads the
+        same queue, so that each gets a part; not for one that died
     """
 
     def __init__(
@@ -220,10 +227,15 @@ class Reader:
         take: Take,
         batch_size: int = 500,
         batch_seconds: float = 0.25,
+        on_others: collections.abc.Callable[[], None] | None = None,
     ) -> None:
         self._broker = there
         self._stream = stream
         self._take = take
+        self._on_others = on_others
+        self._count_at = 0.0
+        #: since when somebody else reads, too
+        self._others_since = math.inf
         self._batch_size = batch_size
         self._batch_seconds = batch_seconds
         self._trouble = retries.Trouble(LOG)
@@ -279,11 +291,14 @@ class Reader:
                 while not stop.is_set():
                     self._fill(connection, stop)
                     self._hand_over(channel)
+                    self._count(channel)
 
     def _fill(self, connection: Any, stop: threading.Event) -> None:
-        """Wait for a first message, then for a batch or its time."""
-        while not self._pending and not stop.is_set():
+        """Wait for a batch or its time, where a first message comes."""
+        if not self._pending:
             self._drain(connection, _POLL_SECONDS)
+        if not self._pending:
+            return
         until = time.monotonic() + self._batch_seconds
         while len(self._pending) < self._batch_size:
             left = until - time.monotonic()
@@ -316,6 +331,20 @@ class Reader:
         else:
             channel.basic_ack(batch[-1].delivery_tag, multiple=True)
         del self._pending[: len(batch)]
+
+    def _count(self, channel: Any) -> None:
+        """See now and then who else reads the queue."""
+        now = time.monotonic()
+        if self._on_others is None or now < self._count_at:
+            return
+        self._count_at = now + _COUNT_SECONDS
+        declared = channel.queue_declare(self._stream.name, passive=True)
+        if declared.consumer_count < 2:
+            self._others_since = math.inf
+            return
+        self._others_since = min(self._others_since, now)
+        if now - self._others_since >= _DEAD_SECONDS:
+            self._on_others()
 
     def _other_limits(self) -> str:
         name, options = self._stream.name, self._stream.options

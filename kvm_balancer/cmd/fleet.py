@@ -195,6 +195,17 @@ def _held(value: Any) -> str:
     ) or listing.text(None)
 
 
+def _left_alone(value: Any) -> str:
+    if not value:
+        return listing.text(value)
+    were = 'instance is' if value == 1 else 'instances are'
+    return f'{value} {were} left alone for a while'
+
+
+def _warned(value: Any) -> str:
+    return listing.one_per_line([value] if value else []) or listing.text(None)
+
+
 class Status(listing.Record):
     """Show what the agent is doing."""
 
@@ -213,7 +224,8 @@ class Status(listing.Record):
         listing.Column('migrations', 'Migrations under way'),
         listing.Column('policies', 'Policies', _findings),
         listing.Column('held', 'Went round', _held),
-        listing.Column('trouble', 'Others'),
+        listing.Column('moved_by_others', 'Moved by others', _left_alone),
+        listing.Column('trouble', 'Others', _warned),
     )
 
     def record(self, parsed_args: argparse.Namespace) -> listing.Row:

@@ -292,6 +292,7 @@ class AgentApi:
         accepted, refused = self._agent.fleet.counts()
         missing, nova = self._missing(), self._of_nova()
         fleet = self._agent.fleet.snapshot()
+        memory = self._agent.dispatcher.memory
         return {
             'mode': str(self._agent.mode),
             'up_seconds': time.time() - self._started_at,
@@ -309,9 +310,10 @@ class AgentApi:
             'migrations': len(self._agent.dispatcher.flights.all()),
             'held': [
                 {'instance': name, 'host': one.host, 'since': one.since}
-                for name, one in self._agent.dispatcher.memory.held().items()
+                for name, one in memory.held().items()
             ],
-            'trouble': self._agent.dispatcher.memory.trouble(time.time()),
+            'moved_by_others': memory.moved_by_others(time.time()),
+            'trouble': memory.trouble(time.time()),
             'policies': [
                 _finding(one) for one in self._agent.decider.findings
             ],

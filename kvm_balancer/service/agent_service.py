@@ -217,6 +217,7 @@ class AgentService:
                 conf.samples.queue_ttl_seconds,
                 conf.samples.batch_size,
                 conf.samples.batch_seconds,
+                lambda: self.dispatcher.memory.other_reader(time.time()),
             ),
             'progress': progress.reader(
                 conf,

@@ -1,9 +1,12 @@
 """Samples and progress on a real RabbitMQ."""
 
+import queue
 import signal
+from unittest import mock
 
 from kvm_balancer.bus import progress
 from kvm_balancer.bus import samples
+from kvm_balancer.bus import streams
 from kvm_balancer.messages import sample as messages
 from tests.functional.bus import base
 from tests.unit.messages import readings
@@ -50,6 +53,21 @@ class TestStreams(base.BrokerCase):
         self.assertEqual(sent, taken(got, 200))
         self.close_reader(got)
         self.assertEqual(0, self.depth(samples.NAME))
+
+    def test_who_reads_knows_whether_it_is_the_only_one(self):
+        """Two share what comes, which neither of them sees by that."""
+        self.enterContext(mock.patch.object(streams, '_COUNT_SECONDS', 0.0))
+        self.enterContext(mock.patch.object(streams, '_DEAD_SECONDS', 0.0))
+        told = queue.SimpleQueue()
+        got = self.read(samples.reader, on_others=lambda: told.put(True))
+        publisher = self.publisher()
+        for body in (b'one', b'two'):
+            # who takes the second has counted after the first
+            self.assertTrue(publisher.publish(body))
+            self.assertEqual([body], taken(got, 1))
+        self.assertTrue(told.empty())
+        self.read(samples.reader)
+        self.assertTrue(told.get(timeout=base.PATIENCE))
 
     def test_a_dead_agent_does_not_fill_the_broker(self):
         """The queue keeps its length; the oldest are dropped."""
