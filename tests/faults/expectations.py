@@ -8,11 +8,13 @@ import dataclasses
 
 from kvm_balancer.lab import sight
 from kvm_balancer.lab.faults import contract
+from kvm_balancer.migration.lifecycle import cases
 from kvm_balancer.model import outcome
 from tests.faults import remains
 
 Fate = contract.Fate
 _UNKNOWN = outcome.OutcomeKind.UNKNOWN
+_BLIND = cases.Case.BLIND.value.reason
 #: No copy is whole, or it is not for a program to say which one is.
 _FOR_A_PERSON = (Fate.BROKEN, Fate.OUTRUN, Fate.WAITS, Fate.TWICE)
 
@@ -225,6 +227,9 @@ def _of_outcomes(case):
         found.append(f'its outcome was told more than once: {kinds}')
     if case.fate in (Fate.LIVES, Fate.PAUSED) and not known:
         found.append(f'it stays unknown: {told[-1].reason}')
+    if _BLIND in told[-1].reason:
+        # What it was told while a host was away; all are back by now.
+        found.append(f'it is told as if out of sight: {told[-1].reason}')
     if not all(one.reason for one in told):
         found.append('an outcome has no reason')
     found += _of_truth(case, told[-1])
