@@ -74,13 +74,17 @@ class Look:
 
     def _surcharges(self) -> columns.Floats | None:
         """Return what units cost more on hosts; None where nothing."""
-        tastes = self._now.tastes
-        if tastes is None:
+        now, units = self._now, self._units
+        more = now.work.pace.more(units, self._hosts)
+        found = now.surcharge(units, self._hosts, more)
+        if found is None:
             return None
-        more = tastes.surcharge(self._units, self._home, self._hosts)
-        more *= self._now.cost[self._units][:, None]
-        self._refund += more[np.arange(len(more)), self._place]
-        return more
+        if more is not None:
+            least = now.work.worth.least_gain_on(units, more.core_seconds)
+            dear = np.maximum(now.cost[units][:, None], self._price * least)
+            found += dear - self._cost[:, None]
+        self._refund += found[np.arange(len(found)), self._place]
+        return found
 
     def _worth(
         self, hosts: columns.Ints, cores: columns.Floats

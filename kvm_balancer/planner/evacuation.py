@@ -32,6 +32,11 @@ class Evacuation:
         hosts = work.fleet.hosts
         self._limit = limit * hosts.cpus
         self._arrivals = np.zeros(len(hosts), np.int32)
+        #: that the memory of all that is on a host takes over its network
+        self._seconds = (
+            work.fleet.sum_by_host(work.fleet.instances.memory_usage_mib)
+            / hosts.migration_mib_s
+        )
 
     def run(self, hosts: collections.abc.Sequence[int]) -> list[int]:
         """Move all that may be moved away from *hosts*.
@@ -61,9 +66,7 @@ class Evacuation:
         hosts = self.open_hosts(unit)
         if not len(hosts):
             return False
-        mib = float(work.units.mib[unit])
-        rate = work.fleet.hosts.migration_mib_s[hosts]
-        seconds = (work.state.incoming_mib[hosts] + mib) / rate
+        hosts, seconds = self._in_time(unit, hosts)
         few = self._arrivals[hosts] == self._arrivals[hosts].min()
         hosts, seconds = hosts[few], seconds[few]
         if self._arrivals[hosts[0]]:
@@ -72,6 +75,25 @@ class Evacuation:
         work.move(unit, destination)
         self._arrivals[destination] += int(work.units.size[unit])
         return True
+
+    def _in_time(
+        self, unit: int, hosts: columns.Ints
+    ) -> tuple[columns.Ints, columns.Floats]:
+        """Return those of *hosts* that get *unit* in time, and when.
+
+        Before what is on its host could be gone over the network of that; or
+        the first of them, where none is so fast.
+        """
+        work, home = self._work, self._work.home(unit)
+        carried = work.means.networks.between(np.array((home,)), hosts)[0]
+        mib = work.state.incoming_mib[hosts] + float(work.units.mib[unit])
+        seconds = mib / carried
+        if work.pace.even:
+            return hosts, seconds
+        in_time = seconds <= max(
+            float(self._seconds[home]), float(seconds.min())
+        )
+        return hosts[in_time], seconds[in_time]
 
     def open_hosts(self, unit: int) -> columns.Ints:
         """Return the hosts that may take *unit* and stay under the limit."""

@@ -62,8 +62,11 @@ class Exchange:
         hosts = work.neighbours(host)
         load = self._goal.excess()[hosts]
         coldest = hosts[np.argsort(load, kind='stable')][:_DESTINATIONS]
+        excess = self._excess(host)
         for unit in units[np.argsort(-usage, kind='stable')].tolist():
-            for destination in work.preferred(unit, coldest).tolist():
+            one = np.array((unit,), np.int32)
+            worthy = self._goal.worthy_on(host, one, excess, coldest)[0]
+            for destination in work.preferred(unit, coldest[worthy]).tolist():
                 if self._make_room(unit, host, destination):
                     return True
         return False

@@ -15,6 +15,7 @@ What a plan is sparing with divides the gain: one for a move, or its MiB.
 import numpy as np
 
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import pace
 from kvm_balancer.planner import score
 from kvm_balancer.planner import workspace
 
@@ -56,8 +57,12 @@ class Gains:
     def worthy(self, unit: int, most: float) -> bool:
         """Say whether what *unit* gains is worth moving it.
 
+        Where networks differ, that is told apart by host already.
+
         :param most: what it gains, per price
         """
+        if not self._work.pace.even:
+            return True
         gained = most * float(self._price[unit])
         return gained >= float(self._work.worth.least_gain[unit])
 
@@ -85,6 +90,25 @@ class Gains:
             )
         )
         return table
+
+    def dearer(
+        self,
+        table: columns.Floats,
+        units: columns.Ints,
+        more: pace.More | None,
+    ) -> None:
+        """Take off a table of gains what slower networks take.
+
+        A unit goes nowhere where it is not worth what it costs there.
+        """
+        worth, price = self._work.worth, self._price[units][:, None]
+        if more is None:
+            table[table * price < worth.least_gain[units][:, None]] = -np.inf
+            return
+        least = worth.least_gain_on(units, more.core_seconds)
+        table[table * price < least] = -np.inf
+        table -= worth.lost(units, more.core_seconds) / price
+        table *= 1.0 - more.dislike
 
     def at_most(
         self, halves: columns.Floats, coldest: columns.Floats | float

@@ -84,10 +84,38 @@ class Goal:
 
         :param excess: of the host, in the unit of the gauge
         """
+        nothing = np.zeros((len(units), 1))
+        return self._relieving(host, units, excess, nothing)[:, 0]
+
+    def worthy_on(
+        self,
+        host: int,
+        units: columns.Ints,
+        excess: float,
+        hosts: columns.Ints,
+    ) -> columns.Bools:
+        """Say which of *units* are worth moving to which of *hosts*.
+
+        :returns: shape ``(units, hosts)``
+        """
+        more = self._work.pace.more(units, hosts)
+        if more is None:
+            worthy = self.worthy(host, units, excess)
+            return np.repeat(worthy[:, None], len(hosts), axis=1)
+        return self._relieving(host, units, excess, more.core_seconds)
+
+    def _relieving(
+        self,
+        host: int,
+        units: columns.Ints,
+        excess: float,
+        more: columns.Floats,
+    ) -> columns.Bools:
+        """Say who is worth its move off *host*, where it costs *more*."""
         cpus = float(self._work.fleet.hosts.cpus[host])
         cores = float(self.gauge.slope[host]) * cpus
         return self._work.worth.relieving(
-            units, self.usage[units] * cores, excess * cores
+            units, self.usage[units] * cores, excess * cores, more
         )
 
     def leaves_more(

@@ -20,6 +20,8 @@ from kvm_balancer.filters import capacity
 from kvm_balancer.filters import groups
 from kvm_balancer.filters import soft_groups
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.planner import pace
+from kvm_balancer.planner import prices
 from kvm_balancer.planner import sequence
 from kvm_balancer.planner import tastes as liking
 from kvm_balancer.planner import workspace
@@ -64,11 +66,12 @@ class Layout:
     """
 
     def __init__(
-        self, work: workspace.Workspace, first: int, cost: columns.Floats
+        self, work: workspace.Workspace, first: int, counts: prices.Prices
     ) -> None:
         """Take over the steps of *work* from the *first* on."""
         self.work = work
-        self.cost = cost
+        self.cost = counts.units
+        self._prices = counts
         self._filters = work.admission.besides(_KEPT)
         self.tastes = liking.of(work)
         state, units = work.state, work.units
@@ -149,9 +152,35 @@ class Layout:
         if host == home:
             return 0.0
         cost = float(self.cost[unit])
-        if self.tastes is None:
+        if self.tastes is not None:
+            cost *= 1.0 + self.tastes.at(unit, home, host)
+        if self.work.pace.even:
             return cost
-        return cost * (1.0 + self.tastes.at(unit, home, host))
+        one = np.array((unit,), np.int32)
+        more = self.work.pace.more(one, np.array((host,), np.int32))
+        if more is not None:
+            cost += float(self._prices.more(one, more)[0, 0])
+        return cost
+
+    def surcharge(
+        self,
+        units: columns.Ints,
+        hosts: columns.Ints,
+        more: pace.More | None,
+    ) -> columns.Floats | None:
+        """Return what units cost more on hosts than they do anyway.
+
+        :param more: what they take there over slower networks
+        :returns: shape ``(len(units), len(hosts))``; None where nothing
+        """
+        found: columns.Floats | None = None
+        if self.tastes is not None:
+            found = self.tastes.surcharge(units, self.home[units], hosts)
+            found *= self.cost[units][:, None]
+        if more is None:
+            return found
+        slow = self._prices.more(units, more)
+        return slow if found is None else found + slow
 
     def allowed(
         self, units: columns.Ints, hosts: columns.Ints

@@ -12,8 +12,8 @@ from kvm_balancer.filters import base
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
-from kvm_balancer.planner import cost
 from kvm_balancer.planner import networks
+from kvm_balancer.planner import outlook
 from kvm_balancer.planner import terms as termed
 
 #: Instances that are named where many have wishes nobody understands.
@@ -27,7 +27,11 @@ class Means(base.Filter):
     """Lets instances go where they can be migrated to.
 
     :ivar movable: instances that can go anywhere, shape ``(instances,)``
-    :ivar core_seconds: what their migrations cost, of the same shape
+    :ivar core_seconds: what their migrations cost over the full bandwidth of
+        their hosts, of the same shape
+    :ivar mib: what they copy then
+    :ivar forecast: of what they cost over others
+    :ivar networks: between the hosts
     """
 
     name = 'means'
@@ -41,10 +45,11 @@ class Means(base.Filter):
         super().__init__()
         self._fleet = fleet
         self._terms = terms
-        outlook = cost.outlook(fleet, terms, corrections)
-        self._least = outlook.least_mib_s
-        self._networks = networks.Networks(fleet, corrections)
-        self.core_seconds = outlook.core_seconds
+        self.forecast = outlook.Forecast(fleet, terms, corrections)
+        self.networks = networks.Networks(fleet, corrections)
+        found = self.forecast.outlook()
+        self._least = found.least_mib_s
+        self.core_seconds, self.mib = found.core_seconds, found.mib
         possible = np.isfinite(self._least)
         self.movable: columns.Bools = np.any(possible, axis=1)
         #: who does not converge over every network that it may meet
@@ -77,7 +82,7 @@ class Means(base.Filter):
         picky = np.flatnonzero(self._picky[instances])
         if len(picky):
             homes = self._fleet.instances.host[instances[picky]]
-            carried = self._networks.between(homes, hosts)
+            carried = self.networks.between(homes, hosts)
             passed[picky] &= least[picky] <= carried
         return passed
 

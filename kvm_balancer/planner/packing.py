@@ -144,7 +144,31 @@ class Packing:
                 self._place(unit) or self._push(unit)
             ):
                 return self._give_up(host, first)
-        return self._restartable(host, first) or self._give_up(host, first)
+        if self._worthy(host, first) and self._restartable(host, first):
+            return True
+        return self._give_up(host, first)
+
+    def _worthy(self, host: int, first: int) -> bool:
+        """Say whether *host* is worth its moves where they really go.
+
+        :param first: step from which on steps have emptied *host*
+        """
+        work = self._work
+        if work.pace.even:
+            return True
+        more, units = 0.0, []
+        for step in work.steps[first:]:
+            if step.source == host:
+                units.append(step.unit)
+            one = np.array((step.unit,), np.int32)
+            there = np.array((step.destination,), np.int32)
+            found = work.pace.more(one, there)
+            more += float(found.core_seconds[0, 0]) if found else 0.0
+        return work.worth.emptying(
+            np.array(units, np.int32),
+            float(work.fleet.hosts.cpus[host]),
+            more,
+        )
 
     def _restartable(self, host: int, first: int) -> bool:
         """Say whether any host in the zone of *host* may fail.

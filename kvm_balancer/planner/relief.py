@@ -140,6 +140,7 @@ class Relief:
             hosts = hosts[hosts != host]
             fits = self._ceilings.fit(candidates, hosts)
             fits &= self._goal.leaves_more(host, candidates, hosts)
+            fits &= self._goal.worthy_on(host, candidates, excess, hosts)
             fits &= work.allowed(candidates, hosts)
             placeable = np.flatnonzero(fits.any(axis=1))
             for row in placeable.tolist():

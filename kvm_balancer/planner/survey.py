@@ -216,6 +216,9 @@ class Survey:
         hosts: columns.Ints,
     ) -> columns.Floats:
         table = self._gains.table(halves, hosts)
+        if not self._work.pace.even:
+            more = self._work.pace.more(units, hosts)
+            self._gains.dearer(table, units, more)
         table[~self._work.allowed(units, hosts)] = -np.inf
         table[home[:, None] == hosts[None, :]] = -np.inf
         return table

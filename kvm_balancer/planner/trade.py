@@ -21,6 +21,7 @@ from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import changes
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner import layout
+from kvm_balancer.planner import prices
 from kvm_balancer.planner import sequence
 from kvm_balancer.planner import workspace
 
@@ -57,25 +58,6 @@ _NOTHING = 1e-12
 #: nothing is moved for less of the sum of squares than this a move: a
 #: thousandth of a host's load, squared
 _LEAST_GAIN = 1e-5
-#: cost of a move by itself, and of as many MiB as instances have on average
-_COST = {
-    contexts.Prefer.MOVES: (1.0, 0.001),
-    contexts.Prefer.BALANCE: (1.5, 1.0),
-    contexts.Prefer.GIB: (0.1, 1.0),
-}
-
-
-def costs(
-    work: workspace.Workspace, prefer: contexts.Prefer
-) -> columns.Floats:
-    """Return what it costs to move each unit, shape ``(units,)``."""
-    units = work.units
-    average = float(units.mib.sum()) / max(1, int(units.size.sum()))
-    each, carried = _COST[prefer]
-    found: columns.Floats = each * units.size + carried * units.mib / max(
-        1.0, average
-    )
-    return found
 
 
 class _Hope:
@@ -125,7 +107,7 @@ class Trade:
         :param floor: see :func:`improve`
         """
         self._work = work
-        self._now = layout.Layout(work, first, costs(work, prefer))
+        self._now = layout.Layout(work, first, prices.of(work, prefer))
         goal = target**2 * float(work.counted.sum())
         self._goal = max(_NOTHING, goal)
         self._best = self._now.snapshot()
@@ -324,10 +306,12 @@ def spent(
     work: workspace.Workspace, first: int, prefer: contexts.Prefer
 ) -> float:
     """Return what the steps of *work* from the *first* on cost."""
-    cost = costs(work, prefer)
-    if work.particular:
-        return layout.Layout(work, first, cost).spent
-    return float(cost[[step.unit for step in work.steps[first:]]].sum())
+    counts = prices.of(work, prefer)
+    if work.particular or not work.pace.even:
+        return layout.Layout(work, first, counts).spent
+    return float(
+        counts.units[[step.unit for step in work.steps[first:]]].sum()
+    )
 
 
 def improve(

@@ -47,6 +47,18 @@ class Units:
         """Return the rows of the instances of *unit*."""
         return self.members[self.offset[unit] : self.offset[unit + 1]]
 
+    def of_all(self, units: columns.Ints) -> tuple[columns.Ints, columns.Ints]:
+        """Return the instances of *units*, side by side.
+
+        :returns: rows; and where those of each unit begin, shape
+            ``(len(units) + 1,)``
+        """
+        size = self.size[units]
+        offset = np.concatenate(((0,), np.cumsum(size))).astype(np.int32)
+        shift = self.offset[units] - offset[:-1]
+        every = np.arange(offset[-1], dtype=np.int32)
+        return self.members[every + np.repeat(shift, size)], offset
+
     def total(self, column: columns.Floats) -> columns.Floats:
         """Add up a column of the instances over units."""
         if self.single or not len(self):

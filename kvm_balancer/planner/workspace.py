@@ -16,8 +16,9 @@ from kvm_balancer.model import plan
 from kvm_balancer.planner import admission
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
-from kvm_balancer.planner import cost
 from kvm_balancer.planner import means
+from kvm_balancer.planner import outlook
+from kvm_balancer.planner import pace
 from kvm_balancer.planner import pins
 from kvm_balancer.planner import refuge
 from kvm_balancer.planner import terms
@@ -59,9 +60,11 @@ class Workspace:
     :ivar moved_mib: what their migrations copy, by ``copied_mib``
     :ivar terms: the options of migrations
     :ivar means: which instances those let go, and where to
+    :ivar pace: what moves cost more over slower networks
     :ivar pins: which instances stay as their names say so
     :ivar worth: what units have to be worth to be moved
-    :ivar profile: of the moves that are made from now on
+    :ivar profile: of the moves that are made from now on, but off hosts that
+        are drained
     :ivar cause: what they are made for, where that may cease
     :ivar heeds_wishes: filters that are wishes alone have a say
     :ivar problems: what went wrong, by name of the plugin
@@ -98,6 +101,7 @@ class Workspace:
         self.units = grouping.make_units(self.state, movable)
         home = self.state.host[self.units.members[self.units.offset[:-1]]]
         self._cpus: columns.Floats = hosts.cpus[home]
+        self.pace = pace.Pace(fleet, self.units, self.means, self._wear())
         self.demand(1.0)
         self._copied_mib = self._copied()
         self.copied_mib: columns.Floats = self.units.total(self._copied_mib)
@@ -126,17 +130,15 @@ class Workspace:
     def demand(self, strictness: float) -> None:
         """Ask so many times as much of every move from now on."""
         self.worth = worths.Worth(
-            self._cost(), self._cpus, self.context.worth, strictness
+            self.pace.core_seconds, self._cpus, self.context.worth, strictness
         )
 
-    def _cost(self) -> columns.Floats:
-        """Return the core-seconds that it takes to move each unit."""
-        spent = self.means.core_seconds
+    def _wear(self) -> columns.Floats:
+        """Return how many times as much each instance has to be worth."""
         recent = self.context.recent_instances
-        if recent is not None:
-            wear = np.where(recent, self.context.worth.undo_factor, 1.0)
-            spent = spent * wear
-        return self.units.total(spent)
+        if recent is None:
+            return np.ones(len(self.fleet.instances))
+        return np.where(recent, self.context.worth.undo_factor, 1.0)
 
     def _copied(self) -> columns.Floats:
         """Return what the migration of each instance copies at most.
@@ -146,7 +148,7 @@ class Workspace:
         allowance, limits = self.context.allowance, self.context.limits
         if not limits.max_mib and not budget.Budget.needed(allowance):
             return self.fleet.instances.memory_usage_mib
-        return cost.most_copied_mib(
+        return outlook.most_copied_mib(
             self.fleet, self.terms, self.context.corrections
         )
 
@@ -255,11 +257,10 @@ class Workspace:
             return self.admission.allowed(
                 self.units.first(units), hosts, wishes
             )
-        together = [self.units.of(one) for one in units[several].tolist()]
-        first = np.cumsum([0, *map(len, together[:-1])])
+        together, offset = self.units.of_all(units[several])
         found = np.empty((len(units), len(hosts)), np.bool_)
         found[several] = self.admission.together(
-            np.concatenate(together), first, hosts, wishes
+            together, offset[:-1], hosts, wishes
         )
         alone = np.flatnonzero(self.units.size[units] == 1)
         found[alone] = self.admission.allowed(
@@ -376,16 +377,15 @@ class Workspace:
         return bool(budget) and self.context.elapsed() >= budget
 
     def move(self, unit: int, destination: int, why: str = '') -> None:
-        """Move *unit* to *destination*, and leave it alone from then on."""
+        """Move *unit* to *destination*, and leave it alone from then on.
+
+        Whatever leaves a host that is drained goes by the profile of drains.
+        """
+        home = self.home(unit)
+        drained = self.fleet.hosts.state[home] == columns.HostState.DRAINING
+        profile = plan.Profile.DRAIN if drained else self.profile
         self.steps.append(
-            Step(
-                unit,
-                self.home(unit),
-                destination,
-                why,
-                self.profile,
-                self.cause,
-            )
+            Step(unit, home, destination, why, profile, self.cause)
         )
         self.state.move(self.units.of(unit), destination)
         self.free[unit] = False

@@ -83,26 +83,66 @@ class Worth:
         self.cost: columns.Floats = (
             cost * margin if margin else np.zeros_like(cost)
         )
+        self._margin = margin
         self._horizon = max(params.horizon_seconds, 1e-9)
-        self.least_gain: columns.Floats = self.cost / (cpus * self._horizon)
+        self._lasting: columns.Floats = cpus * self._horizon
+        self.least_gain: columns.Floats = self.cost / self._lasting
+
+    def least_gain_on(
+        self, units: columns.Ints, more: columns.Floats
+    ) -> columns.Floats:
+        """Return the least gain of *units* on hosts where they cost more.
+
+        :param more: core-seconds, shape ``(units, hosts)``
+        """
+        least: columns.Floats = self.least_gain[units][:, None] + (
+            self._dearer(more) / self._lasting[units][:, None]
+        )
+        return least
+
+    def lost(
+        self, units: columns.Ints, more: columns.Floats
+    ) -> columns.Floats:
+        """Return the gain that so many core-seconds *more* are worth."""
+        gain: columns.Floats = more / self._lasting[units][:, None]
+        return gain
 
     def relieving(
-        self, units: columns.Ints, usage: columns.Floats, cores: float
+        self,
+        units: columns.Ints,
+        usage: columns.Floats,
+        cores: float,
+        more: columns.Floats,
     ) -> columns.Bools:
         """Say which of *units* are worth moving off a host over its limit.
 
         :param usage: cores that each of them uses
         :param cores: that the host has in use over the limit: no unit
             relieves it of more
+        :param more: core-seconds that it takes more than over the full
+            bandwidth of the host, shape ``(units, hosts)``
+        :returns: of that shape
         """
         relief = np.minimum(usage, cores) * self._horizon
-        worthy: columns.Bools = relief >= self.cost[units]
+        cost = self.cost[units][:, None] + self._dearer(more)
+        worthy: columns.Bools = relief[:, None] >= cost
         return worthy
 
-    def emptying(self, units: columns.Ints, cpus: float) -> bool:
+    def emptying(
+        self, units: columns.Ints, cpus: float, more: float = 0.0
+    ) -> bool:
         """Say whether an empty host is worth moving all of *units*.
 
         :param cpus: of the host
+        :param more: core-seconds that it takes more than over its full
+            bandwidth, of all of them
         """
         worth = _IDLE_SHARE * cpus * self._horizon
-        return bool(float(self.cost[units].sum()) <= worth)
+        cost = float(self.cost[units].sum()) + float(self._dearer(more))
+        return cost <= worth
+
+    def _dearer(self, more: columns.Floats | float) -> columns.Floats:
+        """Return *more* core-seconds with the margin; no margin has 0."""
+        some = np.asarray(more, np.float64)
+        none = np.zeros_like(some)
+        return np.multiply(some, self._margin, out=none, where=some > 0)

@@ -15,6 +15,7 @@ from kvm_balancer.model import plan as plan_model
 from kvm_balancer.planner import budget
 from kvm_balancer.planner import context
 from kvm_balancer.planner import cost
+from kvm_balancer.planner import outlook
 from kvm_balancer.planner import terms as termed
 from kvm_balancer.policies import composition
 from kvm_balancer.policies import drain
@@ -209,7 +210,7 @@ class CopiedTest(unittest.TestCase):
         fleet = self.FLEET
         terms = termed.Terms(fleet, scopes.Scopes())
         plain, taught = (
-            cost.most_copied_mib(fleet, terms, one) for one in (None, known)
+            outlook.most_copied_mib(fleet, terms, one) for one in (None, known)
         )
         expected = cost.predict(fleet, [0], [0], [1], terms, known)[0].mib
         self.assertGreater(taught[0], 1.5 * plain[0])
@@ -237,7 +238,7 @@ class CopiedTest(unittest.TestCase):
                 fleet, [0] * 39, [39] * 39, range(39), terms
             )
         ]
-        (most,) = cost.most_copied_mib(fleet, terms)
+        (most,) = outlook.most_copied_mib(fleet, terms)
         self.assertGreater(int(np.argmax(expected)), 0)
         self.assertAlmostEqual(max(expected), most)
 

@@ -6,7 +6,7 @@ from kvm_balancer.migration import request
 from kvm_balancer.migration.options import scopes
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.planner import context
-from kvm_balancer.planner import cost
+from kvm_balancer.planner import outlook
 from kvm_balancer.planner import terms
 from kvm_balancer.policies import drain
 from tests.fixtures import fleets
@@ -84,7 +84,9 @@ class DisksTest(unittest.TestCase):
     def test_what_is_copied_is_part_of_what_a_move_has_to_be_worth(self):
         seen = fleet(100.0)
         spent = [
-            cost.outlook(seen, terms.Terms(seen, rules)).core_seconds[0]
+            outlook.Forecast(seen, terms.Terms(seen, rules))
+            .outlook()
+            .core_seconds[0]
             for rules in (_LEFT, _COPIED)
         ]
         self.assertAlmostEqual(2.0 * _DISK_GIB, spent[1] - spent[0])

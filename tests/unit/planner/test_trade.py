@@ -10,6 +10,7 @@ from kvm_balancer.filters import base as filters
 from kvm_balancer.planner import context
 from kvm_balancer.planner import greedy
 from kvm_balancer.planner import layout
+from kvm_balancer.planner import prices
 from kvm_balancer.planner import score
 from kvm_balancer.planner import trade
 from kvm_balancer.planner import workspace
@@ -43,7 +44,7 @@ def traded(fleet, target, **fields):
     units = [step.unit for step in work.steps]
     before = (
         max(target, score.spread(work.state.cpu_load, fleet.counted)),
-        float(trade.costs(work, prefer)[units].sum()),
+        float(prices.of(work, prefer).units[units].sum()),
     )
     kept = trade.Trade(work, 0, target, prefer).run()
     after = (kept.squares / max(1, fleet.counted.sum())) ** 0.5
