@@ -9,6 +9,7 @@ import threading
 import unittest
 
 from kvm_balancer.lab import broker
+from tests.fixtures import patience
 
 TIMEOUT_SECONDS = 600
 
@@ -60,11 +61,14 @@ class ServiceCase(unittest.TestCase):
         self.addCleanup(service.stdout.close)
         self.addCleanup(service.wait, TIMEOUT_SECONDS)
         self.addCleanup(service.kill)
-        for line in service.stdout:
-            if said in line:
-                break
-        else:
-            self.fail(f'the {module} did not come up')
+        told = []
+        with patience.limited(service, TIMEOUT_SECONDS):
+            for line in service.stdout:
+                told.append(line)
+                if said in line:
+                    break
+            else:
+                self.fail(f'the {module} did not come up: {"".join(told)}')
         # what nobody reads any more fills the pipe, and the service waits
         reader = threading.Thread(target=service.stdout.read)
         reader.start()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unittest
 
+from tests.fixtures import patience
 from tests.functional.libvirt import hosts
 
 _TIMEOUT_SECONDS = 600
@@ -110,10 +111,11 @@ class MigrateTest(unittest.TestCase):
     def test_ctrl_c_ends_it_and_leaves_the_instance_where_it_was(self):
         uid = self.ground.busy()
         begun = self._begin(uid, '--bandwidth', '2', '-f', 'json')
-        for line in begun.stderr:
-            if line.startswith('pre-copy'):
-                begun.send_signal(signal.SIGINT)
-                break
+        with patience.limited(begun, _TIMEOUT_SECONDS):
+            for line in begun.stderr:
+                if line.startswith('pre-copy'):
+                    begun.send_signal(signal.SIGINT)
+                    break
         out, err = begun.communicate(timeout=_TIMEOUT_SECONDS)
         self.assertEqual(130, begun.returncode, err)
         self.assertEqual('cancelled', json.loads(out)['outcome'])

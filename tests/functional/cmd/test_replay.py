@@ -108,7 +108,8 @@ class ReplayTest(services.ServiceCase):
             str(self.conf.with_name(name)) for name in ('seen', 'load.csv.gz')
         )
         self._export(fleet)
-        self._ask('fleet', 'load', '--days', '1', '--output', load)
+        # of two days: the next one may have begun meanwhile
+        self._ask('fleet', 'load', '--days', '2', '--output', load)
         with open(load, 'rb') as written:  # noqa: PTH123
             recorded = load_document.decode(written.read())
         self.assertEqual({one['id'] for one in _INSTANCES}, set(recorded.name))

@@ -12,6 +12,7 @@ from kvm_balancer.cmd.demo import fleet
 from kvm_balancer.cmd.demo import theatre
 from kvm_balancer.cmd.demo import verdict
 from kvm_balancer.cmd.demo import watching
+from tests.fixtures import patience
 
 _PROGRAM = pathlib.Path(sys.executable).with_name('kvm-balancer')
 #: A slow machine that does other things besides; it ends by itself long
@@ -64,9 +65,10 @@ class DemoTest(unittest.TestCase):
         self.addCleanup(signal.signal, signal.SIGINT, before)
         program = self.start(f'--seconds={_SECONDS}')
         self.assertIsNotNone(program.stdout)
-        program.stdout.readline()
-        # the next line comes once the whole fleet is up
-        program.stdout.readline()
+        with patience.limited(program, _PATIENCE_SECONDS):
+            program.stdout.readline()
+            # the next line comes once the whole fleet is up
+            program.stdout.readline()
         program.send_signal(signal.SIGINT)
         _, complaints = program.communicate(timeout=_PATIENCE_SECONDS)
         self.assertEqual('kvm-balancer: interrupted\n', complaints)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import libvirt
@@ -28,6 +29,7 @@ from kvm_balancer.model import plan
 from kvm_balancer.service import migrations
 from kvm_balancer.virt import marks
 from tests.contract import ground as grounds
+from tests.fixtures import patience
 from tests.functional.libvirt import hosts
 
 _Kind = outcome.OutcomeKind
@@ -123,8 +125,11 @@ class RecoveryTest(unittest.TestCase):
             text=True,
         )
         try:
-            while process.stdout.readline().strip() != state:
-                self.assertIsNone(process.poll())
+            told = []
+            with patience.limited(process, grounds.PATIENCE_SECONDS):
+                while (line := process.stdout.readline()).strip() != state:
+                    told.append(line)
+                    self.assertTrue(line, told)
             yield
         finally:
             process.kill()
@@ -136,8 +141,11 @@ class RecoveryTest(unittest.TestCase):
             libvirt.VIR_DOMAIN_RUNNING,
             libvirt.VIR_DOMAIN_RUNNING_POSTCOPY,
         )
-        while tuple(self.ground.domain(uid, host=1).state()) != wanted:
-            pass
+        until = time.monotonic() + grounds.PATIENCE_SECONDS
+        while (
+            seen := tuple(self.ground.domain(uid, host=1).state())
+        ) != wanted:
+            self.assertLess(time.monotonic(), until, seen)
 
     def reset_stream(self):
         first = wires.STREAM_PORTS.partition(':')[0]
@@ -191,7 +199,8 @@ class RecoveryTest(unittest.TestCase):
         self.assert_arrived_whole(uid, plan.Mode.POST_COPY)
 
     def test_images_that_a_killed_executor_made_go_when_it_stays(self):
-        uid, path = self.ground.with_disk()
+        # Far from copied when it is looked for, on a slow machine too.
+        uid, path = self.ground.with_disk(mib=64)
         # Where it had run, a definition would tell of it.
         domain = self.ground.domain(uid)
         domain.connect().defineXML(

@@ -11,6 +11,8 @@ import unittest
 import venv
 import zipfile
 
+from tests.fixtures import patience
+
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _PROGRAMS = ('kvm-balancer', 'kvm-balancer-agent', 'kvm-balancer-executor')
 
@@ -133,10 +135,11 @@ class WheelTest(unittest.TestCase):
                 ) as service,
             ):
                 told = []
-                for line in service.stdout:
-                    told.append(line)
-                    if ready in line:
-                        service.send_signal(signal.SIGTERM)
+                with patience.limited(service):
+                    for line in service.stdout:
+                        told.append(line)
+                        if ready in line:
+                            service.send_signal(signal.SIGTERM)
                 text = ''.join(told)
                 self.assertIn(ready, text)
                 self.assertEqual(0, service.wait(), text)

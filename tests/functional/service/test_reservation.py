@@ -288,6 +288,7 @@ class ReservationTest(base.BrokerCase):
 
     def test_the_word_of_a_person_reaches_who_looks_after_it(self):
         uid = self.start_guest('host-1', 32, 12, hosts.BUSY_DELAY)
+        guests.wait_for_round(self.handles['host-1'].lookupByUUIDString(uid))
         name = self.migrate(
             uid, 'host-1', 'host-3', bandwidth_mib_s=1, max_downtime_ms=1
         )
