@@ -60,7 +60,11 @@ def _server():
         except KeyError:
             raise RuntimeError(f'there is no user {_USER}') from None
     data = str(folder / 'data')
-    _run(initdb, '--username', 'kvm', '--auth', 'trust', '-N', '-D', data)
+    _run(
+        *(initdb, '--username', 'kvm', '--auth', 'trust', '-N', '-D', data),
+        # That of the environment need not be one that the machine has.
+        *('--no-locale', '--encoding', 'UTF8'),
+    )
     _run(
         *(control, '--wait', '-D', data, '-l', str(folder / 'log')),
         *('-o', f"-c listen_addresses='' -k {folder} -F", 'start'),
