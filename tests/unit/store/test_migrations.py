@@ -143,6 +143,33 @@ class MigrationsTest(base.StoreCase):
             [one.text for one in self.migrations.get('m').story],
         )
 
+    def test_one_that_is_unknown_once_more_is_so_to_its_move_as_well(self):
+        self.store.plans.save(
+            base.PLAN, 999.0, execution.PlanMode.AUTOMATIC, base.make_plan()
+        )
+        self.migrations.record_dispatch(base.make_request(), 1001.0, 1)
+        # Not told yet, and so without a reason.
+        self.migrations.record_state(base.MIGRATION, 'unknown', 1002.0)
+        self.assertIsNone(self.migrations.get(base.MIGRATION).outcome)
+        self.migrations.record_outcome(
+            base.make_outcome(kind=KINDS.UNKNOWN, reason='out of sight')
+        )
+        for state, outcomes, told in (
+            ('pre-copy', None, (execution.MoveState.DISPATCHED, '')),
+            (
+                'unknown',
+                KINDS.UNKNOWN,
+                (execution.MoveState.UNKNOWN, 'out of sight'),
+            ),
+        ):
+            self.migrations.record_state(base.MIGRATION, state, 1003.0)
+            with self.subTest(state):
+                self.assertEqual(
+                    outcomes, self.migrations.get(base.MIGRATION).outcome
+                )
+                move = self.store.plans.get(base.PLAN).moves[1]
+                self.assertEqual(told, (move.state, move.detail))
+
     def test_what_is_done_about_what_is_unknown_is_in_its_story(self):
         self.migrations.record_outcome(base.make_outcome('m', KINDS.UNKNOWN))
         self.assertTrue(

@@ -3,6 +3,7 @@
 import unittest
 from unittest import mock
 
+from kvm_balancer import errors
 from kvm_balancer.migration import events
 from kvm_balancer.migration import instructions
 from kvm_balancer.migration.convergence import adaptive
@@ -382,6 +383,19 @@ class MendTest(unittest.TestCase):
         life.ends(End.RUNNING, End.ABSENT)
         self.assertEqual([Kind.FAILED], told(life))
 
+    def test_a_copy_that_was_removed_did_not_run_since_the_stop_was_told(self):
+        """The word of the stop may come late, while that copy is removed."""
+        life = all_across()
+        life, action = self.mend(
+            End.PAUSED_MIGRATION, End.PAUSED_MIGRATION, life
+        )
+        self.assertEqual(Action.DESTROY_DESTINATION, action)
+        life.tell(events.SourceStopped)
+        life.tell(events.Mended, after=5.0, text='it was removed')
+        life.wishes.clear()
+        _, action = self.mend(End.PAUSED_MIGRATION, End.ABSENT, life)
+        self.assertEqual(Action.RESUME_SOURCE, action)
+
     def test_a_stopped_source_stays_so_where_it_was_not(self):
         cut = lives.Life()
         cut.copying()
@@ -686,6 +700,16 @@ class MendTest(unittest.TestCase):
         refused = instructions.LookAtEnds.__name__
         life.tell(events.Refused, instruction=refused, text='a defect')
         self.assertEqual(32, life.names.count('LookAtEnds'))
+
+    def test_a_look_that_nobody_waits_for_any_more_is_one_all_the_same(self):
+        """Else none would ever follow."""
+        life = lives.Life()
+        life.copying()
+        life.machine._life.after.look(0.0)
+        with self.assertRaises(errors.MigrationError):
+            life.ends(End.RUNNING, End.ABSENT)
+        wishes = life.machine._life.after.look(0.0)
+        self.assertEqual(1, len(wishes))
 
     def test_a_look_that_a_defect_has_lost_is_asked_for_anew(self):
         life = lives.Life()
