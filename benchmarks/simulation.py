@@ -51,7 +51,7 @@ _TRACE = (
     / 'fixtures'
     / 'bitbrains-week.csv.gz'
 )
-_LIMIT = 0.8
+LIMIT = 0.8
 _HOUR = 3600.0
 #: Drawn from what was recorded, for figures of few moves.
 _LOADS = 5
@@ -187,7 +187,7 @@ def trace() -> traces.Traces:
     return load_document.decode(_TRACE.read_bytes())
 
 
-def _lived(
+def lived(
     size: Size,
     chosen: mind.Agent,
     seed: int,
@@ -207,9 +207,9 @@ def _lived(
 
 def week(size: Size) -> collections.abc.Iterator[Finding]:
     """Live through a week of recorded load, in several realizations."""
-    scenario = scenarios.Scenario(hours=24.0 * size.days, limit=_LIMIT)
+    scenario = scenarios.Scenario(hours=24.0 * size.days, limit=LIMIT)
     ours, hasty, nothing = (
-        [_lived(size, chosen, seed, scenario) for seed in _SEEDS]
+        [lived(size, chosen, seed, scenario) for seed in _SEEDS]
         for chosen in (agent(), undamped(), agent(watches=()))
     )
     yield _worst(
@@ -415,7 +415,7 @@ def samples(size: Size) -> collections.abc.Iterator[Finding]:
     """
     clean, bad = (
         [
-            _lived(
+            lived(
                 size,
                 agent(),
                 seed,
