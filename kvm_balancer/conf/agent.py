@@ -33,7 +33,8 @@ A fresh installation only advises. Look at its plans for a while
         min=0.5,
         max=86400.0,
         help="""
-Seconds between two decisions.
+Seconds between two decisions; a third of it while a host gets hot, until it
+is clear whether it stays so.
 
 Shorter reacts faster and costs more CPU time. Related:
 ``[executor] sample_interval_seconds``, and the hold times of the policies.

@@ -45,6 +45,8 @@ class Trigger:
         itself, and from then on
     :ivar lasting: of the hosts, those that every single reading of the last
         while has over *start*: for how many seconds at least, by name
+    :ivar pressing: a host is near or over *start*, and over it by what was
+        read last: a look soon tells whether it stays so
     """
 
     level: float
@@ -55,6 +57,7 @@ class Trigger:
     lasting: collections.abc.Mapping[str, float] = dataclasses.field(
         default_factory=dict
     )
+    pressing: bool = False
 
 
 class Policy(abc.ABC):

@@ -32,6 +32,9 @@ from kvm_balancer.policies import scopes
 
 LOG = logging.getLogger(__name__)
 
+#: Part of the interval between decisions that is waited while a host gets
+#: hot. No shorter: samples hardly come more often.
+_PRESSED = 1.0 / 3.0
 #: How long nothing is searched for after a search in vain: twice as long
 #: each time, until other policies act.
 _REST_SECONDS = 60.0
@@ -139,6 +142,8 @@ class Decider:
             }
         )
         self.findings: tuple[Finding, ...] = ()
+        #: policies that may act in a moment
+        self._pressing: set[tuple[str, str]] = set()
 
     def parts(self, fleet: columns.Fleet) -> tuple[assignment.Part, ...]:
         """Return who looks after which hosts of *fleet*."""
@@ -170,6 +175,15 @@ class Decider:
             return None
         self._rest_seconds = 0.0
         return plan
+
+    def next_look(self, interval_seconds: float) -> float:
+        """Return in how many seconds to look again.
+
+        Sooner than usual where a host gets hot, and it is only waited for
+        whether it stays so: what is waited for is the hold time, and not
+        the next turn after it.
+        """
+        return interval_seconds * (_PRESSED if self._pressing else 1.0)
 
     def _rests(self, now: float) -> bool:
         """Say whether the same was searched for in vain a moment ago."""
@@ -223,6 +237,7 @@ class Decider:
         """Return the parts with those of their policies that act."""
         acting: list[assignment.Part] = []
         findings: list[Finding] = []
+        self._pressing.clear()
         for part in parts:
             mine = excerpt.of_hosts(fleet, part.hosts)
             found = [
@@ -262,6 +277,8 @@ class Decider:
         )
         self._tell(place, name, mood, trigger)
         self._moods[place, name] = mood
+        if trigger.pressing and not mood.acting:
+            self._pressing.add((place, name))
         said = (trigger.text, self.credits.text(place, name))
         text = '; '.join(one for one in said if one)
         return Finding(name, mood.mood, text, place)

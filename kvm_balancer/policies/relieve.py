@@ -87,6 +87,7 @@ class Relieve(base.Policy):
             lasting={
                 hosts.name[row]: fleet.lasting_seconds for row in lasting
             },
+            pressing=bool((hosts.cpu_last > cpu)[near].any()),
         )
 
     def purpose(self, setting: purposes.Setting) -> purposes.Purpose:

@@ -42,7 +42,7 @@ class Draining:
 
 
 class Agent:
-    """Decides every *interval_seconds* until it is stopped.
+    """Decides every *interval_seconds*, or sooner, until it is stopped.
 
     :param mode: whether plans are carried out
     :param keep_days: for how long plans and outcomes are kept
@@ -108,9 +108,9 @@ class Agent:
         while not self._background.ending:
             now = time.monotonic()
             decide = now >= due
-            if decide:
-                due = now + self._interval_seconds
             self._turn(decide)
+            if decide:
+                due = now + self.decider.next_look(self._interval_seconds)
             # What was dispatched is watched more often than is decided.
             self._background.pause(
                 min(max(due - time.monotonic(), 0.0), dispatcher.STEP_SECONDS)

@@ -117,6 +117,7 @@ class Mind:
         if self._current is not None:
             return begun
         plan = self._decider.decide(fleet, self._around(fleet, now), now)
+        self._due = now + self._decider.next_look(self._agent.interval_seconds)
         while self._decider.credits.verdicts:
             self._record.verdict(self._decider.credits.verdicts.popleft())
         if plan is None:

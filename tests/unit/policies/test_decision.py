@@ -47,6 +47,14 @@ def build_fleet(load):
     )
 
 
+def read_last(fleet, load):
+    """Return *fleet* as if that was read last of its first host."""
+    last = np.zeros(len(fleet.hosts))
+    last[0] = load
+    hosts = dataclasses.replace(fleet.hosts, cpu_last=last)
+    return dataclasses.replace(fleet, hosts=hosts)
+
+
 def moved_and_hotter(fleet, moved):
     """Return *fleet* with all of its load on what was moved."""
     instances = fleet.instances
@@ -95,6 +103,25 @@ class DeciderTest(unittest.TestCase):
             with self.subTest(now=now):
                 plan = self.decide(decider, fleet, now)
                 self.assertEqual(expected, plan is not None)
+
+    def test_the_next_look_is_soon_while_a_host_gets_hot(self):
+        """Until it is relieved, or is calm by what was read last."""
+        decider = self.build(relieve.Relieve())
+        hot = build_fleet(0.95)
+        table = [
+            (build_fleet(0.3), 0.3, 0.0, 30.0),
+            # its average has not followed yet
+            (build_fleet(0.77), 1.0, 30.0, 10.0),
+            (hot, 1.0, 40.0, 10.0),
+            (hot, 0.5, 50.0, 30.0),
+            (hot, 1.0, 60.0, 10.0),
+            # it acts
+            (hot, 1.0, 100.0, 30.0),
+        ]
+        for fleet, last, now, expected in table:
+            with self.subTest(now=now):
+                self.decide(decider, read_last(fleet, last), now)
+                self.assertEqual(expected, decider.next_look(30.0))
 
     def test_a_policy_that_raises_costs_only_itself(self):
         decider = self.build(Broken(), relieve.Relieve(), hold_seconds=0.0)
