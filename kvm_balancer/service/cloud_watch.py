@@ -183,9 +183,10 @@ class CloudWatch:
 
     def _all(self) -> records.Cloud:
         now = self._clock()
+        servers = self._reader.servers()
         return records.Cloud(
-            computes=self._reader.computes(),
-            servers=self._reader.servers(),
+            computes=self._reader.computes(servers),
+            servers=servers,
             aggregates=self._reader.aggregates(),
             groups=self._reader.groups(),
             taken_at=now,
@@ -193,11 +194,10 @@ class CloudWatch:
 
     def _changed(self, before: records.Cloud) -> records.Cloud:
         now = self._clock()
+        servers = self._reader.changed_servers(before.servers, before.taken_at)
         return records.Cloud(
-            computes=self._reader.computes(),
-            servers=self._reader.changed_servers(
-                before.servers, before.taken_at
-            ),
+            computes=self._reader.computes(servers),
+            servers=servers,
             aggregates=self._reader.aggregates(),
             groups=self._reader.groups(),
             taken_at=now,

@@ -5,6 +5,7 @@ As Nova's scheduler works it out of a flavor and an image
 understood here is named, so that the server can be left alone.
 """
 
+import collections.abc
 import dataclasses
 import math
 import re
@@ -69,6 +70,18 @@ def said(server: records.Server, name: str) -> str:
 def truth(text: str) -> bool:
     """Read a flag as Nova does."""
     return text.strip().lower() in _YES
+
+
+def traits(
+    servers: collections.abc.Iterable[records.Server],
+) -> frozenset[str]:
+    """Return the traits that any of *servers* requires or forbids."""
+    found: set[str] = set()
+    for server in servers:
+        if server.flavor.extra_specs or server.image:
+            asked = of_server(server)
+            found |= asked.required | asked.forbidden
+    return frozenset(found)
 
 
 def of_server(server: records.Server) -> Demand:

@@ -128,7 +128,8 @@ class Compute:
     :ivar enabled: the operator lets servers arrive
     :ivar up: it reports in time
     :ivar inventories: by resource class, as ``VCPU``; empty where not known
-    :ivar traits: None where not known
+    :ivar traits: whether it has a trait, of those that servers ask for; of
+        any other, and where it is not in it, that is not known
     """
 
     name: str
@@ -143,7 +144,9 @@ class Compute:
     inventories: collections.abc.Mapping[str, Inventory] = dataclasses.field(
         default_factory=dict
     )
-    traits: frozenset[str] | None = None
+    traits: collections.abc.Mapping[str, bool] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

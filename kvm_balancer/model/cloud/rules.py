@@ -223,8 +223,7 @@ class Rules:
         """Label hosts of whose traits it is known."""
 
         def carries(compute: records.Compute) -> bool:
-            traits = compute.traits
-            return traits is not None and (trait in traits) is wanted
+            return compute.traits.get(trait) is wanted
 
         return self._label(
             f'trait {trait}' if wanted else f'no trait {trait}', carries

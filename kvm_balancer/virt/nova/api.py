@@ -21,6 +21,7 @@ PAGE = 1000
 _NO_UPTIME = (2, 87)
 #: An action of a server, as Nova names it.
 _LIVE_MIGRATION = 'live-migration'
+_NOBODY: frozenset[str] = frozenset()
 
 
 class Api:
@@ -259,12 +260,31 @@ class Api:
             for name, one in found['inventories'].items()
         }
 
-    def traits(self, provider: str) -> frozenset[str]:
-        """Return the traits of a provider."""
-        found = self._cloud.placement(
-            'GET', f'/resource_providers/{provider}/traits'
+    def holders(
+        self, traits: collections.abc.Set[str]
+    ) -> dict[str, frozenset[str]]:
+        """Return which providers have each of *traits*.
+
+        One question for each trait, not one for each provider: few traits
+        are ever asked for.
+        """
+        if not traits:
+            return {}
+        listed = self._cloud.placement(
+            'GET', '/traits', params={'name': f'in:{",".join(sorted(traits))}'}
         )
-        return frozenset(found['traits'])
+        # A provider cannot be asked for by a trait that there is not.
+        there = traits & set(listed['traits'])
+        return {
+            trait: self._providers_with(trait) if trait in there else _NOBODY
+            for trait in traits
+        }
+
+    def _providers_with(self, trait: str) -> frozenset[str]:
+        found = self._cloud.placement(
+            'GET', '/resource_providers', params={'required': trait}
+        )
+        return frozenset(one['uuid'] for one in found['resource_providers'])
 
     def is_candidate(
         self, provider: str, query: collections.abc.Mapping[str, str]

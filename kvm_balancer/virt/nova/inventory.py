@@ -1,33 +1,18 @@
-"""The whole cloud, read by pages, and kept up by what changed.
-
-What Placement has of a compute is asked for again only where its generation
-is another one: of 10,000 computes that is one call and not 20,000.
-"""
+"""The whole cloud, read by pages, and kept up by what changed."""
 
 import collections.abc
 import dataclasses
-import logging
 
-from kvm_balancer import errors
+from kvm_balancer.model.cloud import demand
 from kvm_balancer.model.cloud import records
 from kvm_balancer.virt.nova import api
 from kvm_balancer.virt.nova import ports
-
-LOG = logging.getLogger(__name__)
+from kvm_balancer.virt.nova import stocks
 
 #: So far back is asked for what changed: clocks differ, and a change is seen
 #: in the list only when it is committed.
 _OVERLAP_SECONDS = 120.0
 _NONE = records.Hypervisor('')
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Stock:
-    """What Placement had of one provider, at one generation."""
-
-    generation: int
-    inventories: dict[str, records.Inventory]
-    traits: frozenset[str]
 
 
 class Inventory:
@@ -38,7 +23,7 @@ class Inventory:
 
     def __init__(self, nova: api.Api) -> None:
         self._nova = nova
-        self._stocks: dict[str, _Stock] = {}
+        self._stocks = stocks.Stocks(nova)
         self._ports = ports.Ports(nova)
 
     def servers(self) -> dict[str, records.Server]:
@@ -80,21 +65,29 @@ class Inventory:
                 changed.append(uid)
         return self._ports.some_of(found, changed)
 
-    def computes(self) -> dict[str, records.Compute]:
-        """Return all computes by name, with what Placement has of them."""
+    def computes(
+        self, servers: collections.abc.Mapping[str, records.Server]
+    ) -> dict[str, records.Compute]:
+        """Return all computes by name, with what Placement has of them.
+
+        :param servers: those of the cloud, which ask for traits
+        """
         hypervisors = self._nova.hypervisors()
-        generations = self._nova.generations()
+        services = self._nova.services()
+        self._stocks.look(
+            [one.provider for one in hypervisors.values()],
+            demand.traits(servers.values()),
+        )
         found: dict[str, records.Compute] = {}
-        for one in self._nova.services():
+        for one in services:
             hypervisor = hypervisors.get(one.name, _NONE)
             provider = hypervisor.provider
-            stock = self._stock(provider, generations.get(provider))
             found[one.name] = dataclasses.replace(
                 one,
                 provider=provider,
                 hypervisor_version=hypervisor.version,
-                inventories=stock.inventories if stock else {},
-                traits=stock.traits if stock else None,
+                inventories=self._stocks.inventories(provider),
+                traits=self._stocks.traits(provider),
             )
         return found
 
@@ -123,21 +116,3 @@ class Inventory:
     def groups(self) -> tuple[records.ServerGroup, ...]:
         """Return all server groups."""
         return self._nova.groups()
-
-    def _stock(self, provider: str, generation: int | None) -> _Stock | None:
-        known = self._stocks.get(provider)
-        if generation is None:
-            return None
-        if known is not None and known.generation == generation:
-            return known
-        try:
-            known = _Stock(
-                generation,
-                self._nova.inventories(provider),
-                self._nova.traits(provider),
-            )
-        except errors.NotFound:
-            # It went between two questions.
-            return None
-        self._stocks[provider] = known
-        return known

@@ -93,7 +93,9 @@ class Cloud:
             connection = self._open()
             endpoint = connection.endpoint_for('network')
             if not endpoint:
-                raise exceptions.EndpointNotFound('no endpoint of a network')
+                raise exceptions.EndpointNotFound(
+                    'no endpoint of the type network'
+                )
             return connection.session.get(
                 _of_neutron(endpoint) + path, **arguments
             ).json()

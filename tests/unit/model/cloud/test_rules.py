@@ -9,7 +9,10 @@ from kvm_balancer.model.cloud import rules
 
 COMPUTES = {
     name: records.Compute(
-        name, zone=zone, traits=frozenset(traits), up=name != 'down'
+        name,
+        zone=zone,
+        traits={one: one in traits for one in ('AVX2', 'SLOW')},
+        up=name != 'down',
     )
     for name, zone, traits in (
         ('cmp1', 'a', ('AVX2',)),
@@ -169,7 +172,9 @@ class PlacesTest(unittest.TestCase):
                 {'trait:AVX2': 'required', 'trait:SLOW': 'forbidden'},
                 {'cmp1'},
             ),
-            ({'trait:NOWHERE': 'required'}, set()),
+            # Of one that was not asked for yet nothing is known.
+            ({'trait:UNKNOWN': 'required'}, set()),
+            ({'trait:UNKNOWN': 'forbidden'}, set()),
         ):
             with self.subTest(specs=specs):
                 self.assertEqual(wanted, places(server(specs)))
@@ -268,6 +273,19 @@ class AsksTest(unittest.TestCase):
 
 
 class DemandTest(unittest.TestCase):
+    def test_traits_that_any_server_asks_for_are_told(self):
+        asked = (
+            server(),
+            server({'trait:AVX2': 'required', 'trait:SLOW': 'forbidden'}),
+            server({'hw:cpu_thread_policy': 'require'}),
+            server(image={'hw_cpu_thread_policy': 'isolate'}),
+            server({'trait:AVX2': 'required'}),
+        )
+        self.assertEqual(
+            {'AVX2', 'SLOW', 'HW_CPU_HYPERTHREADING'}, demand.traits(asked)
+        )
+        self.assertEqual(set(), demand.traits(asked[:1]))
+
     def test_a_flavor_becomes_resources(self):
         """As Nova's scheduler reads it, in a table."""
         table = (
