@@ -30,8 +30,9 @@ _CLOCKS_SECONDS = 300.0
 #: asked for by somebody else.
 _ASKED_SECONDS = 900.0
 #: A compute that was just enabled is marked as disabled until nova-compute has
-#: come to it.
-_MARKED_SECONDS = 60.0
+#: come to it. Where Placement refuses it that, as it does while allocations
+#: change there, a periodic task makes up for it: every minute, by default.
+_MARKED_SECONDS = 180.0
 #: What Nova can end: before anything, or while memory is copied.
 _ABORTABLE = frozenset({'queued', 'preparing', 'running'})
 
