@@ -7,7 +7,7 @@ with other samples (sequence, time) is looked at by the fleet.
 
 A ``state`` or ``owner`` of an instance that this release does not know is
 read as ``other`` and ``none``: such an instance counts as load and is never
-moved.
+moved. What makes one nobody's, in a word that is not known, is left out.
 """
 
 import dataclasses
@@ -36,13 +36,14 @@ _MAX_TEXT = 255
 _MAX_TIME = 1e11
 
 _OWNERS = frozenset(owners.Owner)
+_WITHHELD = frozenset(owners.Withheld)
 _STATES = frozenset({'running', 'paused', 'incoming', 'outgoing', 'other'})
 _HOST_STATES = frozenset({'enabled', 'disabled', 'draining'})
 _TEXT_COLUMNS = ('id', 'name', 'owner', 'state')
 _NUMBER_COLUMNS = tuple(
     field.name
     for field in dataclasses.fields(sample.InstanceUsages)
-    if field.name not in (*_TEXT_COLUMNS, 'asks')
+    if field.name not in (*_TEXT_COLUMNS, 'asks', 'withheld')
 )
 _COLUMNS = _TEXT_COLUMNS + _NUMBER_COLUMNS
 _numbers = operator.attrgetter(*_NUMBER_COLUMNS)
@@ -212,6 +213,13 @@ def _checked_instances(
     _check_ids(host, columns.id)
     _check_columns(host, columns)
     _check_asks(host, columns.asks, rows)
+    if len(columns.withheld) not in (0, rows):
+        raise refused(
+            refusal.Cause.UNEQUAL_COLUMNS,
+            host,
+            f'instances.withheld has {len(columns.withheld)} rows, id has '
+            f'{rows}',
+        )
     return _understood(columns)
 
 
@@ -296,5 +304,10 @@ def _understood(columns: sample.InstanceUsages) -> sample.InstanceUsages:
         changes['owner'] = tuple(
             one if one in _OWNERS else owners.Owner.NONE
             for one in columns.owner
+        )
+    if not _WITHHELD.issuperset(columns.withheld):
+        changes['withheld'] = tuple(
+            one if one in _WITHHELD else owners.Withheld.NOT
+            for one in columns.withheld
         )
     return dataclasses.replace(columns, **changes) if changes else columns

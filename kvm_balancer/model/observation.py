@@ -9,6 +9,7 @@ import enum
 import numpy as np
 
 from kvm_balancer.model import fleet
+from kvm_balancer.model import owners
 from kvm_balancer.model import sample
 from kvm_balancer.model import windows
 
@@ -109,10 +110,16 @@ class Custody:
 
     :ivar owner: ``balancer``, ``nova`` or ``none``
     :ivar state: as in a sample
+    :ivar withheld: what makes it nobody's, where its host tells
+    :ivar measured: its usage is known
+    :ivar elsewhere: another host reports it, too
     """
 
     owner: str
     state: str
+    withheld: owners.Withheld = owners.Withheld.NOT
+    measured: bool = True
+    elsewhere: bool = False
 
 
 def plausible(readings: fleet.Floats, vcpus: fleet.Floats) -> fleet.Floats:

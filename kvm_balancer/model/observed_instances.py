@@ -30,6 +30,8 @@ _KEPT = (
 #: measured anew, also by another host.
 _WRITING = ('dirty_rate_mib_s', 'hot_set_mib', 'cold_rate_mib_s')
 _OWNERS: tuple[str, ...] = tuple(owners.Owner)
+_WITHHELD: tuple[owners.Withheld, ...] = tuple(owners.Withheld)
+_HELD: dict[str, int] = {name: code for code, name in enumerate(_WITHHELD)}
 _OWNER = {name: code for code, name in enumerate(_OWNERS)}
 _STATES = tuple(one.name.lower() for one in whereabouts.State)
 _STATE = {name: code for code, name in enumerate(_STATES)}
@@ -49,6 +51,7 @@ class ObservedInstances:
         self._remembered: dict[str, dict[str, bytes]] = {}
         self._kept = {name: np.zeros(0) for name in (*_KEPT, *_WRITING)}
         self._owner: npt.NDArray[np.int8] = np.zeros(0, np.int8)
+        self._withheld: npt.NDArray[np.int8] = np.zeros(0, np.int8)
         self._wishes = interned.InternedWishes()
 
     def listed(self, host: int) -> whereabouts.Slots:
@@ -103,6 +106,12 @@ class ObservedInstances:
         ours = spoken_of[counts]
         owners = _codes(_OWNER, (one.owner for one in columns), total)
         self._owner[ours] = owners[counts]
+        if any(one.withheld for one in columns) or self._withheld.any():
+            said = (
+                one.withheld or ('',) * length
+                for one, length in zip(columns, lengths, strict=True)
+            )
+            self._withheld[ours] = _codes(_HELD, said, total)[counts]
         for name in _KEPT:
             self._kept[name][ours] = joined(name)[counts]
         known = counts & (joined(_WRITING[0]) > 0.0)
@@ -336,7 +345,11 @@ class ObservedInstances:
             None
             if slot is None
             else observation.Custody(
-                _OWNERS[self._owner[slot]], _STATES[self._where.state[slot]]
+                _OWNERS[self._owner[slot]],
+                _STATES[self._where.state[slot]],
+                _WITHHELD[self._withheld[slot]],
+                bool(self._cpu.count[slot] > 0),
+                self._where.several(slot),
             )
             for slot in slots
         ]
@@ -374,7 +387,9 @@ class ObservedInstances:
         self._cpu.grow(size)
         self.shapes.grow(size)
         self._wishes.grow(size)
-        self._owner = np.concatenate((self._owner, np.zeros(more, np.int8)))
+        none = np.zeros(more, np.int8)
+        self._owner = np.concatenate((self._owner, none))
+        self._withheld = np.concatenate((self._withheld, none))
         for name, column in self._kept.items():
             self._kept[name] = np.concatenate((column, np.zeros(more)))
 

@@ -12,3 +12,18 @@ class Owner(enum.StrEnum):
     BALANCER = 'balancer'
     #: moved by Nova, which is asked to
     NOVA = 'nova'
+
+
+class Withheld(enum.StrEnum):
+    """What makes an instance nobody's."""
+
+    #: nothing that is known: it is somebody's, or its host does not tell
+    NOT = ''
+    #: no instance of its host is managed
+    HOST = 'host'
+    #: its own metadata says that it is not to be managed
+    METADATA = 'metadata'
+    #: its host manages those that say so, and it does not
+    UNMARKED = 'unmarked'
+    #: its name is none of those that its host manages
+    NAME = 'name'

@@ -97,6 +97,8 @@ class InstanceUsages:
     :ivar cold_rate_mib_s: the part of the dirty rate that goes elsewhere
     :ivar asks: what its metadata asks of its migrations, names and values;
         no rows at all where no instance of the host asks for anything
+    :ivar withheld: what makes those nobody's that are (see :mod:`.owners`),
+        empty of the others; no rows at all where it is so of none
     """
 
     id: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ class InstanceUsages:
     hot_set_mib: tuple[float, ...] = ()
     cold_rate_mib_s: tuple[float, ...] = ()
     asks: tuple[tuple[tuple[str, str], ...], ...] = ()
+    withheld: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -139,6 +139,10 @@ class Whereabouts:
         counts: npt.NDArray[np.bool_] = taken
         return counts
 
+    def several(self, slot: int) -> bool:
+        """Say whether more than one host lists an instance."""
+        return bool(self._listed[slot] > 1)
+
     def transits(self) -> tuple[Slots, npt.NDArray[np.int32], fleet.Bools]:
         """Return the instances that another host than their holder lists.
 

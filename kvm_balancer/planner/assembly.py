@@ -160,6 +160,7 @@ def assemble(
         warnings=(
             *work.problems.values(),
             *work.admission.problems.values(),
+            *filter(None, (reasons.withheld(fleet),)),
         ),
         cut_short=work.out_of_time or work.limited,
     )

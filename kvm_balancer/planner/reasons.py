@@ -14,6 +14,8 @@ from kvm_balancer.planner import workspace
 _EVEN = 0.005
 #: different reasons that are told of hosts that are left alone
 _NAMED = 3
+#: share of the instances that is few
+_FEW = 0.5
 #: what is in use of a reading, and its digits
 _UNITS = {
     gauges.Reading.CPU: ('cores', 2),
@@ -240,6 +242,18 @@ def left_alone(work: workspace.Workspace) -> str:
     why = dict.fromkeys(shut(work, host) for host in alone.tolist())
     named = '; '.join(list(why)[:_NAMED])
     return f'{len(alone)} of {len(inside)} hosts are left alone: {named}'
+
+
+def withheld(fleet: columns.Fleet) -> str:
+    """Say of how many instances no plan moves any; empty where of few."""
+    movable = fleet.instances.movable
+    kept, every = int(np.count_nonzero(~movable)), len(movable)
+    if kept <= _FEW * every:
+        return ''
+    return (
+        f'{kept} of {every} instances may not be moved, whatever that would '
+        'bring; kvm-balancer explain INSTANCE says why one of them may not'
+    )
 
 
 def stays(work: workspace.Workspace, instance: int) -> str:

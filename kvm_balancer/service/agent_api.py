@@ -139,9 +139,10 @@ class AgentApi:
         held = self._agent.fleet.custodies(
             fleet.instances.id[row] for row in rows
         )
+        custody = explaining.Custody(self._agent.fleet)
         return [
-            _instance(fleet, row, custody)
-            for row, custody in zip(rows, held, strict=True)
+            _instance(fleet, row, whose, custody)
+            for row, whose in zip(rows, held, strict=True)
         ]
 
     def list_plans(self, limit: int = 20) -> list[Row]:
@@ -400,22 +401,27 @@ def _refuse_unknown(
 
 
 def _instance(
-    fleet: columns.Fleet, row: int, custody: observation.Custody | None
+    fleet: columns.Fleet,
+    row: int,
+    held: observation.Custody | None,
+    custody: explaining.Custody,
 ) -> Row:
     instances = fleet.instances
+    movable = bool(instances.movable[row])
     return {
         'id': instances.id[row],
         'name': instances.name[row],
         'host': fleet.hosts.name[instances.host[row]],
         # It was forgotten since the snapshot where nothing is known.
-        'owner': custody.owner if custody else None,
-        'state': custody.state if custody else None,
+        'owner': held.owner if held else None,
+        'state': held.state if held else None,
         'vcpus': float(instances.vcpus[row]),
         'memory_mib': float(instances.memory_mib[row]),
         'cpu_usage': float(instances.cpu_usage[row]),
         # A guest that runs dirties something: 0 was never measured.
         'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]) or None,
-        'movable': bool(instances.movable[row]),
+        'movable': movable,
+        'stays': None if movable else custody.of(instances.id[row], held),
     }
 
 

@@ -4,6 +4,7 @@ import collections.abc
 
 from kvm_balancer import errors
 from kvm_balancer.model import fleet as columns
+from kvm_balancer.model import observation
 from kvm_balancer.model import owners
 from kvm_balancer.model import plan as plans
 from kvm_balancer.model.cloud import rules
@@ -77,22 +78,38 @@ class Custody:
     def __call__(self, uid: str) -> str:
         """Return it in one line; empty where nothing is known."""
         (held,) = self._fleet.custodies((uid,))
+        return self.of(uid, held)
+
+    def of(self, uid: str, held: observation.Custody | None) -> str:
+        """Return the same of an instance of which it is known whose it is."""
         if held is None:
             return ''
         known = self._fleet.rules()
         if known is not None:
             terms = known.terms(uid)
             if terms is not None:
-                return terms.hindrance or self._misplaced(uid, known)
+                return (
+                    terms.hindrance
+                    or self._misplaced(uid, known)
+                    or self._not_now(uid, held)
+                )
         if held.owner == owners.Owner.NOVA:
             return _of_nova(known)
         if held.owner != 'balancer':
-            return (
-                'it is not ours to move: its host or its metadata says so; '
-                'see [executor] manage there'
-            )
+            return _withheld(held.withheld, self._fleet.place(uid))
+        return self._not_now(uid, held)
+
+    def _not_now(self, uid: str, held: observation.Custody) -> str:
+        """Say why an instance that is somebody's is not moved now."""
+        host = self._fleet.place(uid)
+        if host and self._fleet.host(host).silent:
+            return f'{host} has gone silent: nobody knows what it runs now'
         if held.state != 'running':
             return f'it does not run: it is {held.state}'
+        if held.elsewhere:
+            return 'two hosts report it: their next samples tell who has it'
+        if not held.measured:
+            return 'its use of CPU is not known yet: two samples of it tell'
         return ''
 
     def _misplaced(self, uid: str, known: rules.Rules) -> str:
@@ -106,6 +123,37 @@ class Custody:
             f'{host} reports it, and Nova has it on {there}, and no compute '
             f'{host}: set [host] name of that executor to what Nova calls it'
         )
+
+
+def _withheld(why: owners.Withheld, host: str) -> str:
+    """Say what makes an instance nobody's."""
+    there = f' of {host}' if host else ' of its host'
+    match why:
+        case owners.Withheld.HOST:
+            return (
+                f'it is not ours to move: [executor] manage{there} is none, '
+                'or not set'
+            )
+        case owners.Withheld.METADATA:
+            return (
+                'it is not ours to move: the metadata of its domain says that '
+                'it is not to be managed'
+            )
+        case owners.Withheld.UNMARKED:
+            return (
+                'it is not ours to move: the metadata of its domain does not '
+                f'say so, which [executor] manage{there} asks for'
+            )
+        case owners.Withheld.NAME:
+            return (
+                'it is not ours to move: its name is none of [executor] '
+                f'manage_names{there}'
+            )
+        case _:
+            return (
+                'it is not ours to move: its host or its metadata says so; '
+                'see [executor] manage there'
+            )
 
 
 def _of_nova(known: rules.Rules | None) -> str:

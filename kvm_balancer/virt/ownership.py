@@ -107,28 +107,46 @@ def owner_of(marks: Marks, manage: Manage) -> tuple[owners.Owner, str]:
             f'it belongs to Nova: its SMBIOS product is "{NOVA_PRODUCT}"; '
             'move it through Nova'
         )
-    reason = _refusal(marks, manage)
-    return (
-        (owners.Owner.NONE, reason) if reason else (owners.Owner.BALANCER, '')
-    )
+    match withheld(marks, manage):
+        case owners.Withheld.METADATA:
+            reason = 'its own metadata says that it is not to be managed'
+        case owners.Withheld.UNMARKED:
+            reason = f'its metadata has no manage in {NAMESPACE}'
+        case owners.Withheld.NAME:
+            patterns = ', '.join(manage.names)
+            reason = f'its name {marks.name} matches none of {patterns}'
+        case owners.Withheld.HOST:
+            reason = 'no instance of this host is managed'
+        case _:
+            return owners.Owner.BALANCER, ''
+    return owners.Owner.NONE, reason
 
 
-def _refusal(marks: Marks, manage: Manage) -> str:
+def withheld(marks: Marks, manage: Manage) -> owners.Withheld:
+    """Say what keeps an instance from us, where it is not Nova's."""
     if manage.rule == Rule.BY_HAND:
-        return ''
+        return owners.Withheld.NOT
     if marks.consent is False:
-        return 'its own metadata says that it is not to be managed'
+        return owners.Withheld.METADATA
     match manage.rule:
         case Rule.ALL:
-            return ''
+            kept = owners.Withheld.NOT
         case Rule.METADATA:
+            kept = owners.Withheld.UNMARKED
             if marks.consent:
-                return ''
-            return f'its metadata has no manage in {NAMESPACE}'
+                kept = owners.Withheld.NOT
         case Rule.NAMES:
+            kept = owners.Withheld.NAME
             if any(fnmatch.fnmatchcase(marks.name, p) for p in manage.names):
-                return ''
-            patterns = ', '.join(manage.names)
-            return f'its name {marks.name} matches none of {patterns}'
+                kept = owners.Withheld.NOT
         case _:
-            return 'no instance of this host is managed'
+            kept = owners.Withheld.HOST
+    return kept
+
+
+def told(marks: Marks, manage: Manage) -> tuple[owners.Owner, owners.Withheld]:
+    """Return what a sample tells of it: whose it is, or why nobody's."""
+    owner, _ = owner_of(marks, manage)
+    if owner is owners.Owner.NONE:
+        return owner, withheld(marks, manage)
+    return owner, owners.Withheld.NOT

@@ -55,8 +55,8 @@ class DriverContract(_Base):
         lengths = {
             len(getattr(reading.instances, field.name))
             for field in dataclasses.fields(reading.instances)
-            # no rows where nobody asks for anything
-            if field.name != 'asks'
+            # no rows where there is nothing to tell of anybody
+            if field.name not in ('asks', 'withheld')
         }
         self.assertEqual({len(reading.instances.id)}, lengths)
 
@@ -68,6 +68,8 @@ class DriverContract(_Base):
         self.assertGreater(reading.interval_seconds, 0.0)
         self.assertEqual('running', reading.instances.state[row])
         self.assertEqual('balancer', reading.instances.owner[row])
+        # There are no rows where there is nothing to tell of any.
+        self.assertFalse(any(reading.instances.withheld[row : row + 1]))
         self.assertGreater(reading.instances.memory_mib[row], 0.0)
         self.assertGreaterEqual(reading.instances.cpu_usage[row], 0.0)
         self.assertGreaterEqual(reading.usage.cpu_overhead, 0.0)

@@ -201,6 +201,8 @@ def _show(found: 'runs.Comparison', told: TextIO) -> None:
     """Print the figures, one line for each and one column a variant."""
     from kvm_balancer.cmd.simulate import wording
 
+    if found.withheld:
+        print(f'{found.withheld}.', file=told)
     names = [one.name for one in found.runs]
     for number, name in enumerate(names, start=1):
         print(f'({number}) {name}', file=told)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kvm_balancer.cmd import offline
 from kvm_balancer.cmd.simulate import setting
+from kvm_balancer.planner import reasons
 from kvm_balancer.simulation import engine
 from kvm_balancer.simulation import figures
 from kvm_balancer.simulation import record as records
@@ -37,10 +38,12 @@ class Comparison:
     """All variants of one simulation; the first is as configured.
 
     :ivar title: what was simulated, in one line
+    :ivar withheld: of how many instances nothing moves any; empty of few
     """
 
     title: str
     runs: tuple[Run, ...]
+    withheld: str = ''
 
 
 def run(
@@ -86,7 +89,7 @@ def run(
         f'{parsed_args.hours:g} hours from {_date(scenario.start)}, '
         f'load {parsed_args.load or "made up"}, seed {parsed_args.seed}'
     )
-    return Comparison(title, tuple(found))
+    return Comparison(title, tuple(found), reasons.withheld(fleet))
 
 
 def _date(moment: float) -> str:

@@ -256,7 +256,8 @@ def _marks(root: ElementTree.Element, name: str) -> ownership.Marks:
     ours = f'{{{ownership.NAMESPACE}}}'
     consent: bool | None = None
     for element in elements:
-        if element.tag == f'{ours}manage':
+        if element.tag == f'{ours}manage' and consent is not False:
+            # of several, one that declines is enough
             consent = (element.text or '').strip().lower() == 'true'
     product = ''
     for entry in root.iterfind('sysinfo/system/entry'):

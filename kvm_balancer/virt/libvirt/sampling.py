@@ -47,6 +47,7 @@ class _Row:
     block_read_mib_s: float
     block_write_mib_s: float
     asks: wishes.Wishes
+    withheld: str
     # The last window's rate, whoever asked for it, tells too little: the
     # executor's own measurements fill these in.
     dirty_rate_mib_s: float = 0.0
@@ -145,9 +146,9 @@ class Sampler:
         life = f'{uuid}/{domain.ID()}'
         told = _filled(now, self._kept.get(uuid))
         self._kept[uuid] = told
-        owner = owners.Owner.NONE
+        owner, withheld = owners.Owner.NONE, owners.Withheld.NOT
         if entry is not None:
-            owner, _ = ownership.owner_of(entry.marks, self._manage)
+            owner, withheld = ownership.told(entry.marks, self._manage)
 
         def rate(name: str) -> float:
             return self._meters.rate(life, name, getattr(now, name))
@@ -170,6 +171,7 @@ class Sampler:
             block_read_mib_s=rate('block_read_mib'),
             block_write_mib_s=rate('block_write_mib'),
             asks=entry.asks if entry is not None else (),
+            withheld=str(withheld),
         )
 
 
@@ -203,6 +205,7 @@ def _columns(rows: list[_Row]) -> sample.InstanceUsages:
         field.name: tuple(getattr(row, field.name) for row in rows)
         for field in dataclasses.fields(_Row)
     }
-    if not any(columns['asks']):
-        columns['asks'] = ()
+    for name in ('asks', 'withheld'):
+        if not any(columns[name]):
+            columns[name] = ()
     return sample.InstanceUsages(**columns)

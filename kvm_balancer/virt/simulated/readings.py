@@ -47,12 +47,12 @@ def read_instances(
     wanted = [one.cores(when.age) * _presence(one, when) for one in held]
     writing = [_habit(one.guest, when.speed) for one in having]
     nothing = (0.0,) * len(held)
+    told = [ownership.told(one.marks, manage) for one in having]
+    withheld = tuple(str(why) for _, why in told)
     return sample.InstanceUsages(
         id=tuple(one.id for one in having),
         name=tuple(one.name for one in having),
-        owner=tuple(
-            str(ownership.owner_of(one.marks, manage)[0]) for one in having
-        ),
+        owner=tuple(str(owner) for owner, _ in told),
         state=tuple(_state(one) for one in held),
         vcpus=tuple(one.vcpus for one in having),
         memory_mib=tuple(one.guest.memory_mib for one in having),
@@ -68,6 +68,7 @@ def read_instances(
         hot_set_mib=tuple(one.hot_set_mib for one in writing),
         cold_rate_mib_s=tuple(one.cold_rate_mib_s for one in writing),
         asks=_asks(having),
+        withheld=withheld if any(withheld) else (),
     )
 
 

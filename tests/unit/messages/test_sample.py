@@ -150,6 +150,26 @@ class TestDecode(unittest.TestCase):
         )
         self.assertEqual(('none', 'nova'), read.instances.owner)
 
+    def test_why_instances_are_nobodys_travels_where_it_is_told(self):
+        """An older sender leaves it out; a later one may have other words."""
+        self.assertEqual(
+            (),
+            messages.decode_sample(
+                damaged('instances.withheld', KeyError)
+            ).instances.withheld,
+        )
+        for sent, read in (
+            (['host', ''], ('host', '')),
+            (['name', 'martian'], ('name', '')),
+        ):
+            body = damaged('instances.withheld', sent)
+            self.assertEqual(
+                read, messages.decode_sample(body).instances.withheld
+            )
+        with self.assertRaises(errors.SampleRefused) as caught:
+            messages.decode_sample(damaged('instances.withheld', ['host']))
+        self.assertEqual(Cause.UNEQUAL_COLUMNS, caught.exception.cause)
+
     @hypothesis.given(strategies.data())
     def test_flipped_bytes_never_raise_anything_else(self, data):
         """Whatever happens to the bytes: a sample, or SampleRefused."""
@@ -163,6 +183,7 @@ class TestDecode(unittest.TestCase):
             self.assertIn(refused.cause, list(Cause))
             self.assertNotIn('\n', str(refused))
             return
-        *columns, asks = dataclasses.astuple(read.instances)
+        *columns, asks, withheld = dataclasses.astuple(read.instances)
         self.assertEqual(1, len({len(column) for column in columns}))
-        self.assertIn(len(asks), (0, len(read.instances.id)))
+        for column in (asks, withheld):
+            self.assertIn(len(column), (0, len(read.instances.id)))

@@ -9,6 +9,7 @@ from kvm_balancer.planner import budget
 from kvm_balancer.planner import context as contexts
 from kvm_balancer.planner.explanation import answers
 from kvm_balancer.planner.explanation import subjects
+from kvm_balancer.policies import composition
 from kvm_balancer.policies import drain
 from kvm_balancer.policies import relieve
 from kvm_balancer.policies import relieve_limits
@@ -41,6 +42,22 @@ def spent(fleet, **most):
 
 
 class ReasonsTest(unittest.TestCase):
+    def test_a_plan_says_that_most_instances_may_not_be_moved(self):
+        for stay, words in ((0, ''), (1, ''), (2, '2 of 3 instances may not')):
+            fleet = fleets.build(
+                [fleets.host(name) for name in 'ab'],
+                [
+                    fleets.instance(str(row), 'a', movable=row >= stay)
+                    for row in range(3)
+                ],
+            )
+            made = composition.propose(
+                (spread.Spread(),), fleet, plans.full_context()
+            )
+            with self.subTest(stay):
+                self.assertEqual(bool(words), bool(made.warnings))
+                self.assertIn(words, ''.join(made.warnings))
+
     def cases(self, fleet):
         yes, no = np.ones(2, np.bool_), np.zeros(2, np.bool_)
         return (

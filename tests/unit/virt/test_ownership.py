@@ -36,6 +36,25 @@ class OwnerTest(unittest.TestCase):
                 self.assertEqual(expected, owner)
                 self.assertEqual(expected != _Owner.BALANCER, bool(reason))
 
+    def test_what_a_sample_tells_of_those_that_are_nobodys(self):
+        names = ownership.Manage(_Rule.NAMES, ('web-*',))
+        kept = owners.Withheld
+        for manage, marks, expected in (
+            (ownership.Manage(), _Marks('a'), kept.HOST),
+            (ownership.Manage(_Rule.METADATA), _Marks('a'), kept.UNMARKED),
+            (names, _Marks('a'), kept.NAME),
+            (names, _Marks('web-1', consent=False), kept.METADATA),
+        ):
+            with self.subTest(manage, marks=marks):
+                self.assertEqual(
+                    (_Owner.NONE, expected), ownership.told(marks, manage)
+                )
+        for manage, marks, owner in (
+            (names, _Marks('web-1'), _Owner.BALANCER),
+            (ownership.Manage(), _Marks('a', nova=True), _Owner.NOVA),
+        ):
+            self.assertEqual((owner, kept.NOT), ownership.told(marks, manage))
+
     def test_what_is_novas_is_novas_under_every_rule(self):
         for rule in _Rule:
             for marks in (

@@ -89,6 +89,19 @@ class ReadDomainTest(unittest.TestCase):
         other = '<x xmlns="urn:x"><migration><a/></migration></x>'
         self.assertEqual((), _domain(other).asks)
 
+    def test_of_several_words_one_that_declines_is_enough(self):
+        ours = 'https://kvm-balancer.org/xmlns/1'
+        for words, consent in (
+            (('true',), True),
+            (('true', 'false'), False),
+            (('false', 'true'), False),
+            ((), None),
+        ):
+            said = ''.join(f'<manage>{one}</manage>' for one in words)
+            facts = _domain(f'<instance xmlns="{ours}">{said}</instance>')
+            with self.subTest(words):
+                self.assertIs(consent, facts.marks.consent)
+
     def test_networks_are_told_from_bridges(self):
         facts = documents.read_domain(
             """<domain><devices>
