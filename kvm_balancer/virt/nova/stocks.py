@@ -67,19 +67,9 @@ class Stocks:
         # What was read is kept, whatever becomes of the rest.
         self._stocks = known
         missing = [one for one in wanted if one not in known]
-        with concurrent.futures.ThreadPoolExecutor(
-            _AT_ONCE, 'placement'
-        ) as asking:
-            try:
-                for provider, found in zip(
-                    missing,
-                    asking.map(self._inventories, missing),
-                    strict=True,
-                ):
-                    if found is not None:
-                        known[provider] = Stock(wanted[provider], found)
-            finally:
-                asking.shutdown(cancel_futures=True)
+        for provider, found in self._read(missing):
+            if found is not None:
+                known[provider] = Stock(wanted[provider], found)
         self._generations = generations
 
     def inventories(self, provider: str) -> Inventories:
@@ -95,6 +85,19 @@ class Stocks:
             trait: provider in holders
             for trait, holders in self._holders.items()
         }
+
+    def _read(
+        self, providers: collections.abc.Collection[str]
+    ) -> collections.abc.Iterator[tuple[str, Inventories | None]]:
+        """Yield each of *providers* with its inventories, None for gone."""
+        with concurrent.futures.ThreadPoolExecutor(
+            _AT_ONCE, 'placement'
+        ) as asking:
+            try:
+                read = asking.map(self._inventories, providers)
+                yield from zip(providers, read, strict=True)
+            finally:
+                asking.shutdown(cancel_futures=True)
 
     def _inventories(self, provider: str) -> Inventories | None:
         try:
