@@ -13,67 +13,24 @@ processes may not.
 """
 
 import collections.abc
-import contextlib
 import dataclasses
 import pathlib
 import sqlite3
-import threading
 
-from kvm_balancer import errors
 from kvm_balancer.migration import knowledge
+from kvm_balancer.store import outbox_file
 
-_SCHEMA_VERSION = 1
-
-#: Marks the file as an executor's: "KvmB", in SQLite's field for that.
-_APPLICATION_ID = 0x4B766D42
-_TABLES = frozenset(('messages', 'journal', 'leases', 'knowledge'))
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    key TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    UNIQUE (kind, key)
-);
-CREATE TABLE IF NOT EXISTS journal (
-    migration_id TEXT PRIMARY KEY,
-    request BLOB NOT NULL,
-    state TEXT NOT NULL,
-    ended INTEGER NOT NULL DEFAULT 0,
-    updated_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS knowledge (
-    migration_id TEXT PRIMARY KEY,
-    across INTEGER NOT NULL DEFAULT 0,
-    ran_there INTEGER NOT NULL DEFAULT 0,
-    ran_back INTEGER NOT NULL DEFAULT 0,
-    guest_paused INTEGER NOT NULL DEFAULT 0,
-    told TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS leases (
-    migration_id TEXT PRIMARY KEY,
-    claim BLOB NOT NULL
-);
-"""
-
-#: What was seen of a migration, a column each. The first releases that kept
-#: anything had the first two.
-_SEEN = ('across', 'ran_there', 'ran_back', 'guest_paused')
 _REMEMBER = (
-    f'INSERT INTO knowledge (migration_id, {", ".join(_SEEN)}) '  # noqa: S608
-    f'VALUES (?{", ?" * len(_SEEN)}) ON CONFLICT DO UPDATE SET '
-    + ', '.join(f'{name} = excluded.{name}' for name in _SEEN)
+    f'INSERT INTO knowledge (migration_id, {", ".join(outbox_file.SEEN)}) '  # noqa: S608
+    f'VALUES (?{", ?" * len(outbox_file.SEEN)}) ON CONFLICT DO UPDATE SET '
+    + ', '.join(f'{name} = excluded.{name}' for name in outbox_file.SEEN)
 )
 _RECALL = (
-    f'SELECT {", ".join(_SEEN)}, told FROM knowledge '  # noqa: S608
+    f'SELECT {", ".join(outbox_file.SEEN)}, told FROM knowledge '  # noqa: S608
     'WHERE migration_id = ?'
 )
 _FORGET = 'DELETE FROM knowledge WHERE migration_id = ?'
 _DROP_LEASE = 'DELETE FROM leases WHERE migration_id = ?'
-
-#: Another process has the file for a moment only: a backup, an operator.
-_BUSY_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,26 +83,7 @@ class Outbox:
     """
 
     def __init__(self, path: str | pathlib.Path) -> None:
-        self._path = pathlib.Path(path)
-        self._lock = threading.Lock()
-        if not self._path.parent.is_dir():
-            raise errors.StoreError(
-                f'the directory {self._path.parent} of the outbox does not '
-                'exist; create it, writable for the user of the executor'
-            )
-        with self._translated():
-            self._connection = sqlite3.connect(
-                self._path,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        try:
-            with self._translated():
-                self._open()
-        except errors.StoreError:
-            self._connection.close()
-            raise
+        self._file = outbox_file.OutboxFile(path)
 
     def put(self, kind: str, key: str, payload: bytes) -> bool:
         """Keep a message until it is done.
@@ -153,7 +91,7 @@ class Outbox:
         :returns: False when one of that kind and key waits already; it is
             left as it is
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return (
                 connection.execute(
                     'INSERT OR IGNORE INTO messages (kind, key, payload) '
@@ -165,7 +103,7 @@ class Outbox:
 
     def pending(self) -> list[Message]:
         """Return the messages that wait, in the order they were put."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return [
                 Message(*row)
                 for row in connection.execute(
@@ -175,7 +113,7 @@ class Outbox:
 
     def done(self, message_id: int) -> None:
         """Forget a message: the broker has it."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(
                 'DELETE FROM messages WHERE id = ?', (message_id,)
             )
@@ -187,7 +125,7 @@ class Outbox:
 
         :returns: False when it is there already: it must not start again
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return (
                 connection.execute(
                     'INSERT OR IGNORE INTO journal '
@@ -202,7 +140,7 @@ class Outbox:
         self, migration_id: str, state: str, at: float, ended: bool = False
     ) -> None:
         """Write down where an accepted migration stands."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             _note(connection, migration_id, state, at, ended)
 
     def conclude(
@@ -226,7 +164,7 @@ class Outbox:
         key, put = migration_id, 'INSERT OR IGNORE'
         if not final:
             key, put = f'{migration_id}/{state}', 'INSERT OR REPLACE'
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             _note(connection, migration_id, state, at, final)
             connection.execute(
                 f'{put} INTO messages (kind, key, payload) VALUES (?, ?, ?)',
@@ -246,21 +184,25 @@ class Outbox:
 
         What was told of it is kept with its outcome only.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(
                 _REMEMBER,
-                (migration_id, *(getattr(known, name) for name in _SEEN)),
+                (
+                    migration_id,
+                    *(getattr(known, name) for name in outbox_file.SEEN),
+                ),
             )
 
     def known(self, migration_id: str) -> knowledge.Knowledge:
         """Return what was seen, and told, of a migration."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             found = connection.execute(_RECALL, (migration_id,)).fetchone()
         if found is None:
             return knowledge.NOTHING
         *seen, told = found
         return knowledge.Knowledge(
-            **dict(zip(_SEEN, map(bool, seen), strict=True)), told=told
+            **dict(zip(outbox_file.SEEN, map(bool, seen), strict=True)),
+            told=told,
         )
 
     def entry(self, migration_id: str) -> Entry | None:
@@ -274,7 +216,7 @@ class Outbox:
 
     def purge(self, before: float) -> int:
         """Forget migrations that ended before that time; return how many."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return connection.execute(
                 'DELETE FROM journal WHERE ended AND updated_at < ?', (before,)
             ).rowcount
@@ -289,7 +231,7 @@ class Outbox:
 
         :param instead_of: other migrations whose lease is forgotten for it
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.executemany(_DROP_LEASE, [(one,) for one in instead_of])
             connection.execute(
                 'INSERT OR REPLACE INTO leases VALUES (?, ?)',
@@ -298,7 +240,7 @@ class Outbox:
 
     def drop_lease(self, migration_id: str) -> None:
         """Forget a lease, if it is known."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute(_DROP_LEASE, (migration_id,))
 
     def leases(self) -> list[Lease]:
@@ -306,7 +248,7 @@ class Outbox:
 
         :returns: in the order in which it was promised
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return [
                 Lease(*row)
                 for row in connection.execute(
@@ -316,11 +258,10 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def _entries(self, where: str, *values: str) -> list[Entry]:
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return [
                 Entry(migration_id, request, state, bool(ended), updated_at)
                 for migration_id, request, state, ended, updated_at in (
@@ -332,91 +273,6 @@ class Outbox:
                     )
                 )
             ]
-
-    def _open(self) -> None:
-        connection = self._connection
-        self._refuse_foreign()
-        connection.execute('PRAGMA journal_mode = WAL')
-        connection.execute('PRAGMA synchronous = FULL')
-        (found,) = connection.execute('PRAGMA user_version').fetchone()
-        if found > _SCHEMA_VERSION:
-            raise errors.StoreError(
-                f'the outbox {self._path} was written by a newer '
-                'kvm-balancer-executor; upgrade this one'
-            )
-        if found == _SCHEMA_VERSION and self._tables() >= _TABLES:
-            # A full disk is no reason not to look after what is in it.
-            self._complete()
-            return
-        connection.executescript(
-            f'BEGIN IMMEDIATE; {_SCHEMA} '
-            f'PRAGMA application_id = {_APPLICATION_ID}; '
-            f'PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;'
-        )
-
-    def _complete(self) -> None:
-        """Add what the file of an earlier release lacks."""
-        columns = {
-            name
-            for _, name, *_ in self._connection.execute(
-                'PRAGMA table_info(knowledge)'
-            )
-        }
-        for name in _SEEN:
-            if name not in columns:
-                self._connection.execute(
-                    f'ALTER TABLE knowledge '
-                    f'ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0'
-                )
-
-    def _refuse_foreign(self) -> None:
-        """Leave the database of anybody else as it is.
-
-        A file without the mark is ours when it holds our tables: those of
-        the first releases had none.
-        """
-        connection = self._connection
-        (mark,) = connection.execute('PRAGMA application_id').fetchone()
-        if mark == _APPLICATION_ID:
-            return
-        if mark or not (self._tables() <= _TABLES):
-            raise errors.StoreError(
-                f'the outbox {self._path} is a database of another program, '
-                'which is left as it is; set [executor] state_path to a '
-                'file of its own'
-            )
-
-    def _tables(self) -> set[str]:
-        return {
-            name
-            for (name,) in self._connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' "
-                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
-            )
-        }
-
-    @contextlib.contextmanager
-    def _transaction(self) -> collections.abc.Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            self._connection.execute('BEGIN IMMEDIATE')
-            try:
-                yield self._connection
-                self._connection.execute('COMMIT')
-            except BaseException:
-                # A full disk has rolled it back already.
-                if self._connection.in_transaction:
-                    self._connection.execute('ROLLBACK')
-                raise
-
-    @contextlib.contextmanager
-    def _translated(self) -> collections.abc.Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise errors.StoreError(
-                f'the outbox {self._path} failed: {error}; look at its disk, '
-                'its owner and its mode'
-            ) from error
 
 
 def _note(

@@ -240,9 +240,8 @@ class OutboxTest(unittest.TestCase):
         watched.write_bytes(before)
         box = outbox.Outbox(watched)
         self.addCleanup(box.close)
-        (pages,) = box._connection.execute('PRAGMA wal_checkpoint').fetchone()[
-            1:2
-        ]
+        watching = box._file._connection
+        (pages,) = watching.execute('PRAGMA wal_checkpoint').fetchone()[1:2]
         self.assertEqual(0, pages)
 
     def test_the_journal_knows_what_has_not_ended(self):
