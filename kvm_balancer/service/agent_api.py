@@ -19,34 +19,19 @@ from kvm_balancer.messages import fleet_document
 from kvm_balancer.messages import migration as messages
 from kvm_balancer.messages import plan_document
 from kvm_balancer.model import fleet as columns
-from kvm_balancer.model import observation
 from kvm_balancer.model import outcome
 from kvm_balancer.policies import assignment
 from kvm_balancer.policies import composition
-from kvm_balancer.policies import decision
 from kvm_balancer.service import agent
+from kvm_balancer.service import agent_rows
 from kvm_balancer.service import cloud_samples
 from kvm_balancer.service import cloud_watch
 from kvm_balancer.service import computes
 from kvm_balancer.service import explaining
-from kvm_balancer.service import flights
 from kvm_balancer.service import planning
 from kvm_balancer.service import recovery
 from kvm_balancer.store import migration_records
-from kvm_balancer.store import plans as plan_store
 from kvm_balancer.store import store as stores
-
-Row = dict[str, Any]
-
-#: What the last report of a migration that is under way has told.
-_PROGRESS = (
-    'statistics',
-    'remaining_seconds',
-    'expected_downtime_ms',
-    'downtime_limit_ms',
-    'decision',
-    'text',
-)
 
 
 class AgentApi:
@@ -94,7 +79,7 @@ class AgentApi:
             )
         }
 
-    def list_hosts(self) -> list[Row]:
+    def list_hosts(self) -> list[agent_rows.Row]:
         """Return the hosts and their load."""
         fleet = self._agent.fleet.snapshot()
         counts = fleet.sum_by_host(np.ones(len(fleet.instances)))
@@ -102,26 +87,15 @@ class AgentApi:
         nova = {} if known is None else known.cloud.computes
         return [
             {
-                'name': name,
-                'state': columns.HostState(
-                    fleet.hosts.state[row]
-                ).name.lower(),
-                'zone': fleet.zones[fleet.hosts.zone[row]],
-                'cpus': float(fleet.hosts.cpus[row]),
-                'cpu_load': float(fleet.cpu_load[row]),
-                'memory_load': float(fleet.memory_load[row]),
+                **agent_rows.of_host(fleet, row),
                 'instances': int(counts[row]),
-                'sample_age_seconds': float(
-                    fleet.hosts.sample_age_seconds[row]
-                ),
-                'silent': bool(fleet.hosts.silent[row]),
                 'pressure_cpu': self._pressure(name),
                 'nova': computes.said(nova.get(name)),
             }
             for row, name in enumerate(fleet.hosts.name)
         ]
 
-    def list_instances(self, host: str | None = None) -> list[Row]:
+    def list_instances(self, host: str | None = None) -> list[agent_rows.Row]:
         """Return the instances, all or those of one host.
 
         :raises NotFound: when there is no such host
@@ -141,30 +115,32 @@ class AgentApi:
         )
         custody = explaining.Custody(self._agent.fleet)
         return [
-            _instance(fleet, row, whose, custody)
+            agent_rows.of_instance(fleet, row, whose, custody)
             for row, whose in zip(rows, held, strict=True)
         ]
 
-    def list_plans(self, limit: int = 20) -> list[Row]:
+    def list_plans(self, limit: int = 20) -> list[agent_rows.Row]:
         """Return the latest plans, newest first."""
-        return [_plain(one) for one in self._store.plans.latest(limit)]
+        return [
+            agent_rows.plain(one) for one in self._store.plans.latest(limit)
+        ]
 
-    def show_plan(self, plan_id: str) -> Row:
+    def show_plan(self, plan_id: str) -> agent_rows.Row:
         """Return one plan: as it was made, and where its moves stand.
 
         :raises NotFound: when there is none of that id
         """
         kept = self._store.plans.get(plan_id)
         return {
-            **_plain(kept.summary),
-            'moves': [_plain(move) for move in kept.moves],
+            **agent_rows.plain(kept.summary),
+            'moves': [agent_rows.plain(move) for move in kept.moves],
             'document': plan_document.to_builtins(kept.plan),
         }
 
     def make_plan(
         self,
         **asked: Any,
-    ) -> Row:
+    ) -> agent_rows.Row:
         """Plan now, and show what would be done; nothing is kept or moved.
 
         :param asked: see :class:`.planning.Wanted`
@@ -192,7 +168,7 @@ class AgentApi:
         subject: str,
         plan_id: str | None = None,
         **asked: Any,
-    ) -> Row:
+    ) -> agent_rows.Row:
         """Say why a plan, an instance or a host is as it is.
 
         :param plan_id: of the plan that has to do with it; None for one
@@ -229,7 +205,7 @@ class AgentApi:
         instance: str | None = None,
         host: str | None = None,
         limit: int | None = 20,
-    ) -> list[Row]:
+    ) -> list[agent_rows.Row]:
         """Return the latest migrations, newest first, without stories.
 
         :param limit: None for all
@@ -241,7 +217,7 @@ class AgentApi:
             _refuse_unknown(self._agent.fleet.snapshot(), host, instance)
         return [self._migration(record, story=False) for record in found]
 
-    def show_migration(self, migration_id: str) -> Row:
+    def show_migration(self, migration_id: str) -> agent_rows.Row:
         """Return one migration with its story and its track.
 
         :raises NotFound: when there is none of that id
@@ -250,7 +226,9 @@ class AgentApi:
             self._store.migrations.get(migration_id), story=True
         )
 
-    def cancel_migration(self, migration_id: str, reason: str) -> Row:
+    def cancel_migration(
+        self, migration_id: str, reason: str
+    ) -> agent_rows.Row:
         """Ask for the end of a migration.
 
         :raises NotFound: when it is not under way
@@ -265,7 +243,7 @@ class AgentApi:
 
     def settle_migration(
         self, migration_id: str, completed: bool, reason: str
-    ) -> Row:
+    ) -> agent_rows.Row:
         """Keep a person's word on how a migration ended that is unknown.
 
         Of one that has ended just so, what it has left of marks is taken off.
@@ -288,7 +266,7 @@ class AgentApi:
         )
         return {'id': known.id, 'state': state}
 
-    def status(self) -> Row:
+    def status(self) -> agent_rows.Row:
         """Return what the agent is doing."""
         accepted, refused = self._agent.fleet.counts()
         missing, nova = self._missing(), self._of_nova()
@@ -316,7 +294,8 @@ class AgentApi:
             'moved_by_others': memory.moved_by_others(time.time()),
             'trouble': memory.trouble(time.time()),
             'policies': [
-                _finding(one) for one in self._agent.decider.findings
+                agent_rows.of_finding(one)
+                for one in self._agent.decider.findings
             ],
         }
 
@@ -324,14 +303,14 @@ class AgentApi:
         """Return the names of what is kept of the load of some days."""
         return self._agent.history.records(days, time.time())
 
-    def show_load(self, name: str) -> Row:
+    def show_load(self, name: str) -> agent_rows.Row:
         """Return one record of the load.
 
         :raises NotFound: when there is none of that name
         """
         return self._agent.history.record(name)
 
-    def release_instance(self, instance: str) -> Row:
+    def release_instance(self, instance: str) -> agent_rows.Row:
         """Let an instance that went round be moved again.
 
         :raises NotFound: when it is not held
@@ -342,9 +321,9 @@ class AgentApi:
             )
         return {'instance': instance, 'released': True}
 
-    def export_fleet(self) -> Row:
+    def export_fleet(self) -> agent_rows.Row:
         """Return the fleet document of the fleet as it is now."""
-        document: Row = msgspec.json.decode(
+        document: agent_rows.Row = msgspec.json.decode(
             fleet_document.encode(self._agent.fleet.snapshot())
         )
         return document
@@ -358,12 +337,12 @@ class AgentApi:
 
     def _migration(
         self, record: migration_records.MigrationRecord, story: bool
-    ) -> Row:
-        row = _plain(record)
+    ) -> agent_rows.Row:
+        row = agent_rows.plain(record)
         if not story:
             del row['story'], row['track']
         flight = self._agent.dispatcher.flights.get(record.id)
-        row.update(_progress(flight))
+        row.update(agent_rows.of_progress(flight))
         if story and flight is not None:
             row['track'] = msgspec.to_builtins(
                 self._agent.dispatcher.flights.track(record.id)
@@ -398,57 +377,3 @@ def _refuse_unknown(
         raise errors.NotFound(
             f'there is no instance {instance}; see kvm-balancer instances'
         )
-
-
-def _instance(
-    fleet: columns.Fleet,
-    row: int,
-    held: observation.Custody | None,
-    custody: explaining.Custody,
-) -> Row:
-    instances = fleet.instances
-    movable = bool(instances.movable[row])
-    return {
-        'id': instances.id[row],
-        'name': instances.name[row],
-        'host': fleet.hosts.name[instances.host[row]],
-        # It was forgotten since the snapshot where nothing is known.
-        'owner': held.owner if held else None,
-        'state': held.state if held else None,
-        'vcpus': float(instances.vcpus[row]),
-        'memory_mib': float(instances.memory_mib[row]),
-        'cpu_usage': float(instances.cpu_usage[row]),
-        # A guest that runs dirties something: 0 was never measured.
-        'dirty_rate_mib_s': float(instances.dirty_rate_mib_s[row]) or None,
-        'movable': movable,
-        'stays': None if movable else custody.of(instances.id[row], held),
-    }
-
-
-def _progress(flight: flights.Flight | None) -> Row:
-    """Return what is known of a migration while it is under way."""
-    row: Row = dict.fromkeys(_PROGRESS)
-    if flight is None:
-        return row
-    if flight.told is not None:
-        told = msgspec.to_builtins(flight.told)
-        row.update((key, told[key]) for key in _PROGRESS)
-    return {**row, 'state': flight.state}
-
-
-def _finding(one: decision.Finding) -> Row:
-    return {
-        'policy': one.policy,
-        'mood': str(one.mood),
-        'text': one.text,
-        'place': one.place,
-    }
-
-
-def _plain(
-    record: plan_store.PlanSummary
-    | plan_store.MoveRecord
-    | migration_records.MigrationRecord,
-) -> Row:
-    row: Row = msgspec.to_builtins(record)
-    return row
