@@ -8,9 +8,6 @@ minute or so for each row.
 import argparse
 import collections.abc
 
-from rich import console
-from rich import table
-
 from benchmarks import simulation
 from kvm_balancer.model import observation
 from kvm_balancer.planner import cooldown
@@ -66,20 +63,16 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> None:
         step_seconds=chosen.step,
         limit=simulation.LIMIT,
     )
-    shown = table.Table(title=f'Seed {chosen.seed}, {chosen.step:g} s')
-    for title in ('what is changed', 'hours over', 'moves', 'twice in 2 h'):
-        shown.add_column(title)
+    print(f'{"":34}{"hours over":>10}{"moves":>8}{"twice in 2 h":>14}')
     for name, make in RULES.items():
         found = simulation.lived(
             simulation.FULL, make(), chosen.seed, scenario
         )
-        shown.add_row(
-            name,
-            f'{found.over_hours:.2f}',
-            f'{found.moves:,}',
-            f'{found.moved_twice}',
+        print(
+            f'{name:34}{found.over_hours:10.2f}{found.moves:8,}'
+            f'{found.moved_twice:14}',
+            flush=True,
         )
-    console.Console().print(shown)
 
 
 if __name__ == '__main__':
