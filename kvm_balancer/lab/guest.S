@@ -27,9 +27,10 @@
 #
 # While it writes pages, or waits for its disk, it keeps nothing on its stack:
 # not even where to return to, which would lie where each interrupt of the
-# timer has its flags. Under emulation QEMU 7.2 now and then loses the last
-# write to a page that is written all the time, when it migrates; in a working
-# set, that would be found, on the stack it would send the guest astray.
+# timer has its flags. Under emulation QEMU before 9.0 now and then loses the
+# last write to a page that is written all the time, when it migrates (see
+# emulation.py); in a working set, that would be found, on the stack it would
+# send the guest astray.
 #
 # Assembled form: guest.bin. The first values stand in the sector at VALUES,
 # where whoever makes a disk of it puts others. The last of them shares its
