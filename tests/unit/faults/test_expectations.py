@@ -14,6 +14,7 @@ _KEPT = 'the instance is on the source'
 _MOVED = 'the instance runs on the destination'
 _OFF = 'the instance is shut off on the source'
 _TWICE = 'it ran on both ends: decide which copy stays'
+_BLIND = 'an end cannot be asked, and what it has is not known'
 _PAUSED = 'the instance is on the destination, and paused there'
 
 
@@ -109,6 +110,14 @@ class PlacesAndOutcomesTest(unittest.TestCase):
                 Phase.HANDOVER,
                 ('postmigrate', 'absent'),
                 [(Kind.UNKNOWN, 'it may have run on the destination')],
+            ),
+            # Told while the destination was away, and once it was back.
+            (
+                contract.DESTINATION_LOST,
+                Phase.POST_COPY,
+                ('postmigrate', 'absent'),
+                [(Kind.UNKNOWN, _BLIND), (Kind.UNKNOWN, 'one end is gone')],
+                True,
             ),
             # libvirt let it run again, when the destination was lost.
             (
@@ -251,6 +260,16 @@ class PlacesAndOutcomesTest(unittest.TestCase):
                     Phase.PRE_COPY,
                     ('absent', 'absent'),
                     [(Kind.FAILED, _KEPT)],
+                ),
+            ),
+            (
+                'as if out of sight',
+                (
+                    contract.DESTINATION_LOST,
+                    Phase.POST_COPY,
+                    ('postmigrate', 'absent'),
+                    [(Kind.UNKNOWN, f'{_BLIND}; do nothing')],
+                    True,
                 ),
             ),
             *(
