@@ -1,11 +1,14 @@
 """One line for an outage of the broker, where the libraries log hundreds.
 
-Owns what reaches the log of what oslo.messaging and amqp say about their
-connections. Who starts a program calls :func:`calm` once.
+And for a message of nobody's, for which they log where they gave it up. Owns
+what reaches the log of what oslo.messaging and amqp say about their
+connections and about such messages. Who starts a program calls :func:`calm`
+once.
 """
 
 import logging
 import time
+import traceback
 
 #: They say it again at every attempt, and for every connection.
 _LOGGERS = (
@@ -27,6 +30,10 @@ _OUTAGE = (
     'A recoverable connection/channel error occurred',
     'Unexpected error during heartbeat thread processing',
 )
+#: Where they tell of messages that are given up.
+_READERS = (*_LOGGERS[:2], 'oslo_messaging.rpc.server')
+_GIVEN_UP = ('Failed to process message', 'Exception during message handling')
+_OURS = 'kvm_balancer.'
 _RECOVERY = '[%(connection_id)s] Reconnected to AMQP server'
 #: An outage is called to mind after this long.
 _AGAIN_SECONDS = 600.0
@@ -55,10 +62,39 @@ class OncePerOutage(logging.Filter):
         return True
 
 
+class LineForRubbish(logging.Filter):
+    """Lets a message that cannot be read be told without a traceback.
+
+    One that has come as far as our own code keeps it: that is a defect.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.exc_info or not str(record.msg).startswith(_GIVEN_UP):
+            return True
+        _, error, way = record.exc_info
+        modules = [
+            frame.f_globals.get('__name__', '')
+            for frame, _ in traceback.walk_tb(way)
+        ]
+        if not any(one.startswith(_OURS) for one in modules):
+            record.msg = (
+                'A message that cannot be read is passed over: see who else '
+                'writes to this broker: %s'
+            )
+            record.args = (error,)
+            record.exc_info = None
+        return True
+
+
 def calm() -> None:
-    """Let the libraries tell an outage once, and its end once."""
+    """Let the libraries tell an outage once, and its end once.
+
+    And a message that is none in one line.
+    """
     shared = OncePerOutage()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(shared)
+    for name in _READERS:
+        logging.getLogger(name).addFilter(LineForRubbish())
     # It warns of every method that crosses the closing of a channel.
     logging.getLogger('amqp').setLevel(logging.ERROR)

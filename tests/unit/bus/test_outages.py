@@ -1,6 +1,8 @@
 """One line for an outage of the broker."""
 
+import json
 import logging
+import sys
 import unittest
 
 from kvm_balancer.bus import outages
@@ -46,3 +48,37 @@ class TestOncePerOutage(unittest.TestCase):
         )
         self.assertTrue(outages.OncePerOutage().filter(told))
         self.assertIsNone(told.exc_info)
+
+
+class LineForRubbishTest(unittest.TestCase):
+    """A message of nobody's, and one that our own code does not stand."""
+
+    def told(self, text, fail):
+        try:
+            fail()
+        except Exception:
+            seen = record(text, sys.exc_info())
+        self.assertTrue(outages.LineForRubbish().filter(seen))
+        return seen
+
+    def test_what_the_libraries_cannot_read_is_one_line(self):
+        for text in (
+            'Failed to process message ... skipping it.',
+            'Exception during message handling',
+        ):
+            with self.subTest(text):
+                seen = self.told(text, lambda: json.loads('rubbish'))
+                self.assertIsNone(seen.exc_info)
+                self.assertRegex(
+                    seen.getMessage(), r'passed over: .*: Expecting value'
+                )
+
+    def test_a_defect_of_ours_tells_where_it_is(self):
+        seen = self.told(
+            'Exception during message handling',
+            lambda: outages.OncePerOutage().filter(None),
+        )
+        self.assertIsNotNone(seen.exc_info)
+        self.assertEqual(
+            'Exception during message handling', seen.getMessage()
+        )
