@@ -19,6 +19,10 @@ _SLACK = 1e-6
 _IMPLAUSIBLE = 1.25
 #: so many times the floor is near it
 _NEAR = 1.05
+#: a load that differs by less is the same
+_HARDLY = 0.01
+#: share of the hosts that is few
+_FEW = 0.15
 #: hosts that are named
 _MOST_NAMED = 3
 
@@ -52,7 +56,8 @@ class Reach:
     """How far the spread of a workspace can come down, by and large.
 
     :ivar apart: hosts of which more cores are in use than they have, and
-        whatever is moved, as bad samples have it, shape ``(hosts,)``
+        whatever is moved, as bad samples have it; or few that nothing leaves
+        or reaches, and that alone keep the target away; shape ``(hosts,)``
     :ivar floor: the spread of all others when every zone is even
     :ivar alike: hosts of a zone have as many cores as each other; where they
         do not, some uneven loads are still better than the floor
@@ -97,7 +102,8 @@ def of(work: workspace.Workspace, target: float) -> Reach:
     low = fixed(work, 1.0)
     high = np.where(work.may_take, np.inf, work.state.cpu_load)
     high = np.maximum(high, low)
-    everybody = _even(work, work.counted, low, high)
+    even = _Even(work, low, high)
+    everybody = even.spread(work.counted)
     if everybody <= target + _SLACK:
         return Reach(np.zeros(len(hosts), np.bool_), everybody)
     apart = work.counted & (low > _IMPLAUSIBLE)
@@ -106,29 +112,75 @@ def of(work: workspace.Workspace, target: float) -> Reach:
         len(np.unique(hosts.cpus[others & (hosts.zone == zone)])) <= 1
         for zone in range(len(work.fleet.zones))
     )
-    return Reach(apart, _even(work, others, low, high), alike)
+    found = Reach(apart, even.spread(others), alike)
+    stuck = even.in_the_way(others, target, found.target(target))
+    if not stuck.any():
+        return found
+    return Reach(apart | stuck, even.spread(others & ~stuck), alike)
 
 
-def _even(
-    work: workspace.Workspace,
-    counted: columns.Bools,
-    low: columns.Floats,
-    high: columns.Floats,
-) -> float:
-    """Return the spread over *counted* hosts when every zone is even.
+class _Even:
+    """A fleet of which every zone is as even as it gets.
 
     :param low: the least load of each host
     :param high: and the highest
     """
-    hosts = work.fleet.hosts
-    level = np.zeros(len(hosts))
-    for zone in range(len(work.fleet.zones)):
-        inside = np.flatnonzero(counted & (hosts.zone == zone))
-        if len(inside):
-            level[inside] = bounds.pour(
-                low[inside],
-                high[inside],
-                float(work.state.cores[inside].sum()),
-                hosts.cpus[inside],
+
+    def __init__(
+        self,
+        work: workspace.Workspace,
+        low: columns.Floats,
+        high: columns.Floats,
+    ) -> None:
+        self._work = work
+        self._low, self._high = low, high
+
+    def spread(self, counted: columns.Bools) -> float:
+        """Return the spread over *counted* hosts."""
+        if not counted.any():
+            return 0.0
+        return float(self._levels(counted)[counted].std())
+
+    def _levels(self, counted: columns.Bools) -> columns.Floats:
+        hosts = self._work.fleet.hosts
+        level = np.zeros(len(hosts))
+        for zone in range(len(self._work.fleet.zones)):
+            inside = np.flatnonzero(counted & (hosts.zone == zone))
+            if len(inside):
+                level[inside] = bounds.pour(
+                    self._low[inside],
+                    self._high[inside],
+                    float(self._work.state.cores[inside].sum()),
+                    hosts.cpus[inside],
+                )
+        return level
+
+    def in_the_way(
+        self, counted: columns.Bools, target: float, instead: float
+    ) -> columns.Bools:
+        """Return the hosts but for which *target* is reached.
+
+        They are few, nothing leaves them, or nothing reaches them, and their
+        load is not that of the others. None where it takes the others less to
+        bring the spread of all to what there is to go for.
+
+        :param instead: the spread of all there is to go for
+        """
+        none = np.zeros(len(counted), np.bool_)
+        level, load = self._levels(counted), self._work.state.cpu_load
+        clipped = (level <= self._low) | (level >= self._high)
+        fixed = np.abs(level - load) <= _HARDLY
+        stuck = np.flatnonzero(counted & clipped & fixed)
+        away = np.abs(level[stuck] - level[counted].mean())
+        stuck = stuck[np.argsort(-away, kind='stable')]
+        for count in range(1, int(_FEW * np.count_nonzero(counted)) + 1):
+            apart = none.copy()
+            apart[stuck[:count]] = True
+            if self.spread(counted & ~apart) > target + _SLACK:
+                continue
+            left = level[counted & ~apart]
+            squares = left.var() * len(left) + np.count_nonzero(counted) * (
+                instead**2 - level[counted].var()
             )
-    return float(level[counted].std()) if counted.any() else 0.0
+            return apart if target**2 * len(left) >= squares else none
+        return none

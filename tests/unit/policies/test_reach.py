@@ -4,6 +4,8 @@ import dataclasses
 import statistics
 import unittest
 
+import hypothesis
+from hypothesis import strategies as st
 import numpy as np
 
 from kvm_balancer.policies import relieve
@@ -44,6 +46,21 @@ def gone_silent(cores):
     return dataclasses.replace(fleet, hosts=hosts)
 
 
+def with_stuck(fleet, host, load):
+    """Return a fleet with a host at a *load* that nothing may leave."""
+    here = fleet.instances.host == host
+    overhead = fleet.hosts.cpu_overhead.copy()
+    used = fleet.instances.cpu_usage[here].sum()
+    overhead[host] = load * fleet.hosts.cpus[host] - used
+    return dataclasses.replace(
+        fleet,
+        hosts=dataclasses.replace(fleet.hosts, cpu_overhead=overhead),
+        instances=dataclasses.replace(
+            fleet.instances, movable=fleet.instances.movable & ~here
+        ),
+    )
+
+
 class TestBadSamples(unittest.TestCase):
     """They cost the host that tells them, and nobody else."""
 
@@ -51,6 +68,7 @@ class TestBadSamples(unittest.TestCase):
         ('of a host', with_overhead(1e6)),
         ('a little too high', with_overhead(100.0)),
         ('of an instance', with_usage(1e5)),
+        ('none, but it is stuck', with_stuck(FLEET, HOST, 1.2)),
     )
     SILENCE = (('none, but it was hot', gone_silent(40.0)),)
 
@@ -87,6 +105,31 @@ class TestBadSamples(unittest.TestCase):
 
 class TestOutOfReach(unittest.TestCase):
     """Zones and freezes keep loads where they are."""
+
+    @hypothesis.settings(max_examples=15)
+    @hypothesis.given(
+        seed=st.integers(0, 1000),
+        load=st.floats(0.9, 1.25),
+        hosts=st.integers(8, 24),
+    )
+    def test_a_host_that_is_stuck_costs_the_others_nothing(
+        self, seed, load, hosts
+    ):
+        """They are not brought nearer to each other for it."""
+        fleet = fleets.skewed(hosts, 10 * hosts, seed=seed)
+        host = seed % hosts
+        stuck = with_stuck(fleet, host, load)
+        away = dataclasses.replace(
+            stuck.hosts, silent=np.arange(hosts) == host
+        )
+        made, alone = (
+            SPREAD.propose(one, plans.full_context())
+            for one in (stuck, dataclasses.replace(stuck, hosts=away))
+        )
+        self.assertLessEqual(len(made.moves), 1.2 * len(alone.moves) + 2)
+        self.assertNotIn(
+            stuck.hosts.name[host], {one.destination for one in made.moves}
+        )
 
     def zones(self, closed=()):
         """Two zones of which one is hot: no move evens them out."""
@@ -125,10 +168,6 @@ class TestOutOfReach(unittest.TestCase):
             with self.subTest(pinned):
                 made = RELIEVE.propose(fleet, plans.full_context())
                 self.assertEqual(expected, len(made.moves))
-
-
-if __name__ == '__main__':
-    unittest.main()
 
 
 class TestSilence(unittest.TestCase):
