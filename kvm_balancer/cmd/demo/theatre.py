@@ -41,7 +41,7 @@ _AGENT = """
 
     [spread]
     start = {start}
-    target = {target}
+    target = {aim}
     hold_seconds = 3
 
     [samples]
@@ -72,16 +72,19 @@ _EXECUTOR = """
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Goals:
-    """What the agent is told to reach.
+    """What the agent is to reach.
 
     :ivar limit: CPU load that no host is to be over
     :ivar start: spread of CPU load over which it evens load out
-    :ivar target: spread down to which it then goes
+    :ivar target: spread that the fleet is to stay under then
+    :ivar aim: spread down to which it goes: less than the target, as loads
+        swing on when the last move is made
     """
 
     limit: float = 0.80
     start: float = 0.09
     target: float = 0.06
+    aim: float = 0.045
 
 
 class Service(Protocol):
