@@ -15,6 +15,7 @@ milliseconds; so what they say is held back there until the fault has struck.
 import collections.abc
 import contextlib
 import dataclasses
+import pathlib
 
 from kvm_balancer import errors
 from kvm_balancer.lab import bootsector
@@ -29,6 +30,8 @@ _LIBVIRT_PORT = 16509
 
 #: QEMU's words for a copy that waits to be started.
 _NOT_STARTED = ('paused', 'inmigrate')
+#: how libvirt's status of a domain names the phase after the copying
+_COPIED = "phase='perform3_done'"
 
 
 def hold_order(source: hosts.Host, destination: hosts.Host) -> None:
@@ -50,6 +53,20 @@ def lose_order(
 ) -> None:
     """Lose what the source's libvirtd has said to the destination's."""
     network.lose(source.holder, libvirtd, _LIBVIRT_PORT, destination.address)
+
+
+def is_ordered(source: hosts.Host, guest: str) -> bool:
+    """Say whether the source's libvirtd has told the other to start a guest.
+
+    It notes down before that it has copied all there is: ended before it has,
+    it takes the migration back by itself when it comes again.
+    """
+    noted = pathlib.Path(
+        f'/proc/{source.holder}/root/run/libvirt/qemu/{guest}.xml'
+    )
+    with contextlib.suppress(FileNotFoundError):
+        return _COPIED in noted.read_text()
+    return False
 
 
 def release(fleet: collections.abc.Iterable[hosts.Host]) -> None:

@@ -206,6 +206,11 @@ class ArrangedTest(laboratory.LaboratoryTestCase):
             ),
             'all of it to be there',
         )
+        waiting.until(
+            lambda: phases.is_ordered(self.here, self.guest.name),
+            'the order to start it there',
+            _PATIENCE_SECONDS,
+        )
         # The order to start it there is lost with who gave it, and who waits
         # for it does not hear so at once: the executor sees it wait.
         libvirtd = self.here.processes.find('libvirtd').pid
