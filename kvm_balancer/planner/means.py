@@ -12,7 +12,6 @@ from kvm_balancer.filters import base
 from kvm_balancer.migration.foresight import correction
 from kvm_balancer.model import fleet as columns
 from kvm_balancer.model import placement
-from kvm_balancer.planner import networks
 from kvm_balancer.planner import outlook
 from kvm_balancer.planner import terms as termed
 
@@ -46,7 +45,7 @@ class Means(base.Filter):
         self._fleet = fleet
         self._terms = terms
         self.forecast = outlook.Forecast(fleet, terms, corrections)
-        self.networks = networks.Networks(fleet, corrections)
+        self.networks = self.forecast.networks
         found = self.forecast.outlook()
         self._least = found.least_mib_s
         self.core_seconds, self.mib = found.core_seconds, found.mib

@@ -47,6 +47,7 @@ class Forecast:
     An instance may go some ways that have options of their own: the dearest
     of them counts.
 
+    :ivar networks: between the hosts
     :param corrections: what past migrations have taught of dirty rates, and
         of networks
     """
@@ -59,7 +60,8 @@ class Forecast:
     ) -> None:
         self._fleet, self._terms = fleet, terms
         self._rates = cost.dirty_rates(fleet, corrections)
-        self._slowest = networks.Networks(fleet, corrections).slowest()
+        self.networks = networks.Networks(fleet, corrections)
+        self._slowest = self.networks.slowest()
         # Ways are many where zones and aggregates cross; options are few.
         self._ways: dict[request.Options, list[tuple[columns.Ints, int]]] = {}
         for options, rows, kind in _ways(fleet, terms):

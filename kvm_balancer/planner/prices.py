@@ -36,7 +36,7 @@ class Prices:
 
         :returns: shape ``(units, hosts)``
         """
-        found: columns.Floats = self.units[units][:, None] * (more.dislike)
+        found: columns.Floats = self.units[units][:, None] * more.dislike
         found += self.a_mib * more.mib
         return found
 

@@ -363,8 +363,11 @@ class ExecutorTest(unittest.TestCase):
         self.addCleanup(self.executor.stop)
 
     def wait_for_state(self, migration_id, state):
+        self.wait_until(lambda: self.executor.state(migration_id) == state)
+
+    def wait_until(self, holds):
         limit = time.monotonic() + TIMEOUT_SECONDS
-        while self.executor.state(migration_id) != state:
+        while not holds():
             self.assertLess(time.monotonic(), limit)
             time.sleep(0)
 
@@ -401,10 +404,9 @@ class ExecutorTest(unittest.TestCase):
         self.executor = self.build(max_outgoing=1)
         self.addCleanup(self.executor.stop)
         self.executor.recover()
-        limit = time.monotonic() + TIMEOUT_SECONDS
-        while 'pre-copy' not in [one.state for one in self.progress]:
-            self.assertLess(time.monotonic(), limit)
-            time.sleep(0)
+        self.wait_until(
+            lambda: 'pre-copy' in [one.state for one in self.progress]
+        )
         with self.assertRaisesRegex(errors.MigrationError, 'max_outgoing'):
             self.executor.migrate(self.request(self.world.start('here')))
 
